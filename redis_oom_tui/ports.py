@@ -214,7 +214,7 @@ Planning: TypeAlias = "Job[PlanningView, PlanningView]"
 Restoring: TypeAlias = "Job[RestoreReport, RestoreReport]"
 """A backup being restored: what is not there. It never raises for a server's or a file's fault."""
 ShrinkPlanning: TypeAlias = "Job[ShrinkPlan, int]"
-"""What goes of a key being counted; the view is how many elements were looked at. Raises one of `models.errors`."""
+"""What goes of a key being counted; the view is how many elements were read. Raises one of `models.errors`."""
 ShrinkRunning: TypeAlias = "Job[RunView, RunView]"
 """A key being shrunk, checked again in each step. Its views count elements in place of keys; it never raises."""
 

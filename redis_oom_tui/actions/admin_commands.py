@@ -25,15 +25,15 @@ async def kill_client(context: ActionContext, server: LiveServer, client: Client
     async def act() -> Done:
         now = await server.client_by_id(client.id)
         if now is None or now.address != client.address:
-            return Done(Action.KILL_CLIENT, False, f"Client {who} is gone already; nothing was done.")
+            return Done(Action.KILL_CLIENT, False, f"Client {who} has already disconnected; nothing was done.")
         if not await settings.kill_client(server, client.id):
-            return Done(Action.KILL_CLIENT, False, f"Client {who} was gone when it was to be closed.")
+            return Done(Action.KILL_CLIENT, False, f"Client {who} disconnected before it could be killed.")
         held = size(now.total_bytes)
         return Done(
-            Action.KILL_CLIENT, True, f"Client {who} was closed; it held {held}.", {"held_bytes": now.total_bytes}
+            Action.KILL_CLIENT, True, f"Client {who} was killed; it held {held}.", {"held_bytes": now.total_bytes}
         )
 
-    return await _recorded(context, server, Action.KILL_CLIENT, f"close client {who}", act)
+    return await _recorded(context, server, Action.KILL_CLIENT, f"kill client {who}", act)
 
 
 async def purge(context: ActionContext, server: LiveServer) -> Done:
@@ -45,10 +45,10 @@ async def purge(context: ActionContext, server: LiveServer) -> Done:
         after = (await server.snapshot()).memory.rss_bytes
         figures = {"rss_before_bytes": before, "rss_after_bytes": after}
         if before is None or after is None:
-            return Done(Action.PURGE, True, "The server purged what it could.", figures)
+            return Done(Action.PURGE, True, "MEMORY PURGE has run.", figures)
         went = f"went from {size(before)} to {size(after)}"
         words = f"RSS {went if size(before) != size(after) else f'stays at {size(after)}'}"
-        words += "; what maxmemory counts is as it was."
+        words += "; used_memory is unchanged."
         return Done(Action.PURGE, True, words, figures)
 
     return await _recorded(context, server, Action.PURGE, "MEMORY PURGE", act)
@@ -67,12 +67,12 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
         reaped = None if started is None or ended is None else max(0, ended - started)
         was, now = before.memory.used_bytes, after.memory.used_bytes
         freed = None if was is None or now is None else was - now
-        dropped = "No expired key was left to drop" if reaped == 0 else f"{count(reaped)} expired keys were dropped"
+        dropped = "No expired key was left to remove" if reaped == 0 else f"{count(reaped)} expired keys were removed"
         words = f"{dropped}; used memory went from {size(before.memory.used_bytes)} to"
         figures = {"expired_keys": reaped, "freed_bytes": freed}
         return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
 
-    return await _recorded(context, server, Action.REAP, "scan all keys, so that expired ones are dropped", act)
+    return await _recorded(context, server, Action.REAP, "scan all keys to remove expired ones", act)
 
 
 async def _walk(server: LiveServer, db: int, throttle: CallThrottle) -> None:
@@ -83,7 +83,7 @@ async def _walk(server: LiveServer, db: int, throttle: CallThrottle) -> None:
             async for _ in pages:
                 if throttle.probes.hopeless:
                     slow = f"{server.address} takes {throttle.probes.waited:.0f} s to answer"
-                    raise ServerUnreachable(f"{slow}: stopped, so as not to add to that")
+                    raise ServerUnreachable(f"{slow}: stopped, to add no load")
     finally:
         await connection.close()
 

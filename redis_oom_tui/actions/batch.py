@@ -29,7 +29,7 @@ _ALL_REFUSED = 100
 # What a module may have done to a key when another key of its own was deleted.
 _BY_CONTENT = (Reply.CONTENT, Reply.SIZE, Reply.USED)
 _MAY_BE_THE_MODULE = "this plan deletes keys of a module too ({}), and a module may change its other keys with them"
-_LOST = "the connection was lost before the reply: not known whether it was done"
+_LOST = "the connection was lost before the reply: unknown whether it was done"
 
 
 class Ready(NamedTuple):

@@ -112,7 +112,7 @@ class ClusterPlanMaker:
         plans = [(name, view.plan) for name, view in (*views, *asked) if view.plan is not None]
         if not plans:
             errors = [view.error for _, view in views if view.error is not None]
-            error = errors[0] if errors else "the cluster has no primary that could be looked at"
+            error = errors[0] if errors else "no primary of the cluster could be read"
             self._ended = replace(together, state=PlanningState.FAILED, error=error)
             return self._ended
         state = PlanningState.STOPPED if self._stop else PlanningState.COMPLETE
@@ -147,7 +147,7 @@ class ClusterPlanMaker:
             matched_keys=sum(view.matched_keys for view in every),
             matched_bytes=sum(view.matched_bytes for view in every),
             elapsed_seconds=self._clock.elapsed,
-            phase=max((view.phase for view in every), key=lambda phase: "braking" in phase, default=""),
+            phase=max((view.phase for view in every), key=lambda phase: "throttled" in phase, default=""),
         )
 
     def _joined(self, plans: _Made, lost: Sequence[str]) -> Plan:

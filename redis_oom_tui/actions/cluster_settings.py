@@ -67,7 +67,9 @@ class ClusterSettings:
         """Those that nobody can set: when they come back, they copy another, and may take its place later."""
         there = {node.name for node in self._nodes}
         lost = [node.name for node in self._source.topology.nodes if node.failed and node.name not in there]
-        return [f"Not on {listed(lost)}, failed by the cluster's word: set it there once it is back"] if lost else []
+        return (
+            [f"Not on {listed(lost)}, which the cluster counts as failed: set it there once it is back"] if lost else []
+        )
 
     async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What it means on `node`, when the others keep theirs."""
@@ -86,9 +88,9 @@ class ClusterSettings:
     def _left_behind(self, name: str) -> list[str]:
         node = self._source.topology.by_name(name)
         if node is not None and not node.is_primary:
-            return [f"It copies {node.primary}, which keeps its own value: after a failover this one holds"]
+            return [f"It is a replica of {node.primary}, which keeps its own value: after a failover this one applies"]
         copies = [each.name for each in self._nodes if each.primary == name != each.name]
-        return [f"Its replica {listed(copies)} keeps its own value, which holds after a failover"] if copies else []
+        return [f"Its replica {listed(copies)} keeps its own value, which applies after a failover"] if copies else []
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set it on every node that it is for, read it back on each, and say where it did not take."""
@@ -160,7 +162,7 @@ class ClusterSettings:
 
 
 def _back(change: Change) -> Change:
-    return Change(change.name, change.new, change.old or "", "The old value of each node again.", node=change.node)
+    return Change(change.name, change.new, change.old or "", "Back to each node's old value.", node=change.node)
 
 
 def in_order(changes: Mapping[str, Change], nodes: Sequence[ClusterNode]) -> list[str]:
@@ -198,7 +200,7 @@ def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeRe
         reasons = "; ".join(said_by(node.node, node.detail) for node in refused[:_NAMED])
         more = len(refused) - _NAMED
         reasons += f"; and {count(more)} more" if more > 0 else ""
-        detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not so: {reasons}"
+        detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not on: {reasons}"
     return ChangeResult(
         change,
         took=not refused,
@@ -304,7 +306,7 @@ async def _going_back(
         else:
             meant, told = "", there.sentences(len(own))
         return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), told, node=node, evicts=evicts)
-    said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value again"
+    said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value back"
     one = len(set(olds.values())) == 1
     words = f"{said}." if one else f"{said}: {shown_values(name, olds)}."
     new = (next(iter(olds.values())) or "") if one else ""

@@ -73,7 +73,7 @@ class Deployment(Protocol):
         """Where to try `key` next: where ASK sent it on to, else with whoever serves its slot now; None without one."""
 
     def holders(self, plan: Plan, /) -> list[str]:
-        """The node that has each key now: another than when it was planned, where that one is no primary any more."""
+        """The node that has each key now: another than planned, where that one is not a primary any more."""
 
     def planning(self, criteria: Criteria, make: MakePlan, /) -> Planning:
         """A plan by `criteria` that has not been looked for yet; `make` makes the part of one node."""

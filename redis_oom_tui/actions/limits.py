@@ -142,7 +142,7 @@ class SettingWriter:
         """What became of a change whose answer was lost. Raises ServerUnreachable where nobody tells."""
         now = await self.value(change.name)
         if now is None:
-            doubt = f"whether {change.name} is {shown_value(change.name, change.new)} now is not known: look again"
+            doubt = f"whether {change.name} is {shown_value(change.name, change.new)} now is not known: check again"
             raise ServerUnreachable(f"{str(lost).rstrip('.')}: {doubt}")
         took = now.lower() == change.new.lower()
         return ChangeResult(change, took=took, now=now, detail=f"{lost}: it was read again afterwards")
@@ -160,7 +160,7 @@ class SettingWriter:
         now = found[0].value if found else None
         if now is not None and change.old is not None and now != change.old:
             is_now, was = shown_value(change.name, now), shown_value(change.name, change.old)
-            raise BadInput(f"{change.name} is {is_now} by now, not {was} as it was shown: look again")
+            raise BadInput(f"{change.name} is {is_now} by now, not {was} as it was shown: check again")
 
     async def after_return(self, result: ChangeResult, why: str) -> ChangeResult:
         """Whether the old value is there again, by reading it; `why` it may not be."""
@@ -181,7 +181,7 @@ class SettingWriter:
 def way_back(result: ChangeResult) -> Change:
     """The change that sets the old value again."""
     change = result.change
-    return Change(change.name, result.now or change.new, change.old or "", consequence="The old value again.")
+    return Change(change.name, result.now or change.new, change.old or "", consequence="Back to the old value.")
 
 
 def must_know_old(result: ChangeResult) -> None:

@@ -25,7 +25,7 @@ class Measuring:
         self._limit = limit
         self._stopping = stopping
         self._open: dict[int, KeyReader] = {}
-        # Of these, fewer than all elements were looked at.
+        # Of these, fewer than all elements were read.
         self._partly: set[KeyId] = set()
         self.unbounded = 0
         """How many keys a bound in bytes left out because nobody can say what they hold at most."""

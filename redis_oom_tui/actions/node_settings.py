@@ -39,7 +39,7 @@ class TimedReturns:
         self.call_off(name)
         self._forwarded.pop(name, None)
         self._due[name] = result
-        self._tasks[name] = asyncio.create_task(self._later(result, seconds), name="timed return")
+        self._tasks[name] = asyncio.create_task(self._later(result, seconds), name="timed revert")
 
     def call_off(self, name: str) -> bool:
         """Let the present value stay; False where none was to return, or it is on its way."""
@@ -124,7 +124,7 @@ class NodeSettings:
     async def returned(self, result: ChangeResult) -> ChangeResult:
         """How the timed return of the old value ended, once it has: it took where that was read back."""
         ended = await self._returns.ended(result.change.name)
-        return await self._writer.after_return(result, "It was not to return by itself") if ended is None else ended
+        return await self._writer.after_return(result, "It was not to revert by itself") if ended is None else ended
 
     async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
         """What `undo` would mean as the server stands; raises BadInput where it could not be."""
@@ -158,7 +158,7 @@ class NodeSettings:
         self, change: Change, action: str, *, persist: bool, revert_after: float | None = None
     ) -> ChangeResult:
         old, new = shown_value(change.name, change.old), shown_value(change.name, change.new)
-        back = "" if revert_after is None else f", and back in {revert_after:.0f} s unless kept"
+        back = "" if revert_after is None else f", reverted in {revert_after:.0f} s unless kept"
         action_id = self._audit.intent(
             action,
             server=str(self._server.address),
@@ -206,7 +206,7 @@ class NodeSettings:
             return ""
         self._returns.arrange(result, revert_after)
         old = shown_value(result.change.name, result.change.old)
-        return f". Where it took, it goes back to {old} in {revert_after:.0f} s"
+        return f". Where it was set, it reverts to {old} in {revert_after:.0f} s"
 
     async def _take_back(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, whatever it takes; whoever changed it since knows better than a timer."""
@@ -239,7 +239,7 @@ class NodeSettings:
         with contextlib.suppress(TriageError):
             server = str(self._server.address)
             action_id = self._audit.intent("undo", server=server, who=self._who, what=what)
-            self._audit.result(action_id, ok=False, result=f"It did not go back: {ended.detail}", after=ended.now)
+            self._audit.result(action_id, ok=False, result=f"It did not revert: {ended.detail}", after=ended.now)
 
     async def _returning(self, result: ChangeResult) -> ChangeResult:
         try:

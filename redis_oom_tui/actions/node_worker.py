@@ -155,7 +155,7 @@ class NodeWorker:
                 throttle.stop()
             worker = self._worker(throttle, snapshot)
             batches = Batches(self._shared, worker, throttle, self._connections)
-            async with monitored(self._keep_looking(), throttle.stop, "look at the memory"):
+            async with monitored(self._keep_looking(), throttle.stop, "read the memory figures"):
                 await batches.run(lambda: self._show(throttle), self._bound)
 
     def _worker(self, throttle: CallThrottle, snapshot: Snapshot) -> BatchWorker:
@@ -182,7 +182,7 @@ class NodeWorker:
         )
         if throttle.probes.hopeless:
             slow = f"{self._server.address} takes {throttle.probes.waited:.0f} s to answer"
-            raise TooSlow(f"{slow}: stopped, so as not to add to that")
+            raise TooSlow(f"{slow}: stopped, to add no load")
 
     async def _keep_looking(self) -> None:
         while True:

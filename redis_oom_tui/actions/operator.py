@@ -108,7 +108,7 @@ class LiveOperator:
         """A plan by `criteria` that has not been looked for yet; raises BadInput for criteria that mean nothing."""
         selection.check(criteria)
         if operation is Operation.EXPIRE and not expire_seconds:
-            raise BadInput("To let keys expire, say within how long: a span such as 10m")
+            raise BadInput("To let keys expire, give a time span, e.g. 10m")
 
         def make(place: Place, own: Criteria) -> PlanMaker:
             server, rights = self._deployment.node(place)

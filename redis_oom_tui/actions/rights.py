@@ -11,7 +11,7 @@ from redis_oom_tui.rules.providers import provider_of, where_to_set
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.rights import probe_rights
 
-NOTHING_PREPARED = "No emergency cleanup is prepared: name one of your plans under [emergency] in the configuration"
+NOTHING_PREPARED = "No emergency cleanup is configured: name one of your plans under [emergency] in the configuration"
 _NEEDS = {
     Action.DELETE: (Feature.UNLINK,),
     Action.EXPIRE: (Feature.EXPIRE,),
@@ -81,7 +81,7 @@ class Rights:
         if reason := self.why_read_only():
             return reason
         if action in _WRITES and self._replica:
-            return f"{self._server.address} is a replica and takes no writes: connect to its master"
+            return f"{self._server.address} is a replica and takes no writes: connect to its primary"
         if action is Action.SET:
             return why_not_set(False, self._known, self._server.address)
         for feature in _NEEDS.get(action, ()):

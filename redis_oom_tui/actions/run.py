@@ -104,7 +104,7 @@ class Run:
         busy = [worker for worker in self._workers if not worker.ended]
         if not self._deployment.clustered:
             return busy[0].phase if busy else "starting"
-        return f"{busy[0].phase} ({number_of(len(busy), 'node')})" if busy else "looking who serves the rest"
+        return f"{busy[0].phase} ({number_of(len(busy), 'node')})" if busy else "finding who serves the rest"
 
     async def run(self) -> RunView:
         """Carry out the plan on every node, follow what moved meanwhile, wait until what was freed is free, and report.
@@ -309,7 +309,7 @@ class Run:
         if interrupted and (self._deployment.clustered or not failures):
             sentence = f"Interrupted. {sentence}"
         elif bound is not None and not failures and any(worker.bound_reached for worker in self._workers):
-            sentence = f"Stopped at its bound of {size(bound)}. {sentence}"
+            sentence = f"Stopped at the limit of {size(bound)}. {sentence}"
         if not self._deployment.clustered:
             return after(" ".join(failures), sentence) if failures else sentence
         nodes = {key.id.node for key in self._plan.keys}

@@ -61,7 +61,7 @@ class ShrinkPlanner:
         self._counted = 0
 
     def view(self) -> int:
-        """How many elements were looked at."""
+        """How many elements were read."""
         return self._counted
 
     def stop(self) -> None:

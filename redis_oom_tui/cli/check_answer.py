@@ -13,7 +13,14 @@ from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
 from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import doubt_lines, server_text, share_of_limit, with_commands
+from redis_oom_tui.formatting.server import (
+    advice_with_commands,
+    doubt_lines,
+    role_text,
+    server_text,
+    share_of_limit,
+    with_commands,
+)
 from redis_oom_tui.formatting.sizes import ago, count, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
@@ -262,7 +269,7 @@ def lines(answer: Answer) -> list[str]:
     totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
     found = [
         f"{verdict.level.value.upper()}: {verdict.reason}",
-        f"  {server.address}  {server_text(server)}, {server.role}",
+        f"  {server.address}  {server_text(server)}, {role_text(server.role)}",
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {_keys(snapshot)}",
     ]
@@ -282,5 +289,5 @@ def lines(answer: Answer) -> list[str]:
         found.append(f"  Next: {with_commands(verdict.first_step)}")
     if verdict.confirm and verdict.level is not Level.OK:
         found.append(f"  To confirm: {'; '.join(verdict.confirm)}")
-    found += [f"  - {finding.title}. {finding.advice}" for finding in answer.findings[:_SHOWN]]
+    found += [f"  - {finding.title}. {advice_with_commands(finding)}" for finding in answer.findings[:_SHOWN]]
     return found

@@ -75,7 +75,7 @@ class _Result(Struct, frozen=True):
     "key_patterns",
     multiple=True,
     metavar="PATTERN",
-    help="Keys of a pattern that hogs shows, exactly those it counts, such as 'user:<id>' (repeatable).",
+    help="Keys of a pattern that hogs shows, exactly those it counts, e.g. 'user:<id>' (repeatable).",
 )
 @click.option(
     "--delimiter", default=":", show_default=True, help="With --pattern: characters that separate name parts."
@@ -100,20 +100,20 @@ class _Result(Struct, frozen=True):
 @click.option("--with-ttl", is_flag=True, help="Only keys that expire.")
 @click.option("--larger-than", metavar="SIZE", help="Larger than this, e.g. 1mb.")
 @click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most N keys.")
-@click.option("--max-bytes", metavar="SIZE", help="Keys that hold at most so many bytes together.")
+@click.option("--max-bytes", metavar="SIZE", help="At most this many bytes in total.")
 @click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
-@click.option("--emergency", is_flag=True, help="The plan that the configuration prepared.")
+@click.option("--emergency", is_flag=True, help="A plan of the configuration file.")
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
 @shrink_options
 @click.option("--backup", "backup_path", type=NEW_FILE, metavar="FILE", help="Write the backup to this new file.")
-@click.option("--no-backup", is_flag=True, help="Keep no copy: there will be no undo.")
+@click.option("--no-backup", is_flag=True, help="Write no backup: there is no undo.")
 @click.option("--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are not backed up (16mb).")
 @click.option("--max-backup", default="512mb", metavar="SIZE", help="Stop when the backup is this large (512mb).")
 @click.option("--keep-unsaved", is_flag=True, help="Keep the keys that cannot be backed up (the default).")
 @click.option("--delete-unsaved", is_flag=True, help="Delete them for good, and back up the others.")
 @click.option("--save-plan", type=NEW_FILE, metavar="FILE", help="Write the plan to a new file.")
 @click.option(
-    "--plan", "plan_path", type=READ_FILE, metavar="FILE", help="Take the plan from a file: no key is chosen beside it."
+    "--plan", "plan_path", type=READ_FILE, metavar="FILE", help="Run a saved plan; it takes no other choice of keys."
 )
 @click.option("--hash", "plan_hash", metavar="HEX", help="Proceed only if the plan hash starts with HEX.")
 @click.option("--yes", is_flag=True, help="Run the plan; without it, it is only printed.")
@@ -341,5 +341,7 @@ def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[Pat
         if row.select is not None and safe_text(row.pattern) == pattern and (db is None or row.db == db)
     ]
     if not found:
-        raise BadInput(f"{pattern!r} is no pattern of {'' if db is None else f'database {db} in '}the scan in {name}")
+        raise BadInput(
+            f"{pattern!r} is not a pattern of {'' if db is None else f'database {db} in '}the scan in {name}"
+        )
     return found

@@ -38,7 +38,7 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
     """
     path = file or invocation.config_path or default_path()
     if file is None and invocation.config_path is None and not path.exists():
-        _say([f"no configuration at {path}: the defaults hold"], _document(None) if as_json else None)
+        _say([f"no configuration at {path}: the defaults apply"], _document(None) if as_json else None)
         return 0
     found = list(problems(path))
     settings = Settings() if found else load(path).settings
@@ -108,7 +108,9 @@ def _notes(settings: Settings) -> list[str]:
     notes: dict[str, None] = {}
     for where, hooks in named:
         if hooks.command and not hooks.shell and shutil.which(hooks.command[0]) is None:
-            notes.setdefault(f"{safe_text(hooks.command[0], 100)}, the command of {where}, is not on this machine")
+            notes.setdefault(
+                f"{safe_text(hooks.command[0], 100)}, the command of {where}, is not found on this machine"
+            )
     return list(notes)
 
 

@@ -107,7 +107,7 @@ def from_url(url: str, base: Connection | None = None) -> Connection:
     except ValueError:
         raise BadInput(f"the URL cannot be read: write {_FORMS}") from None
     if parts.scheme not in ("redis", "rediss", "valkey", "valkeys", "unix"):
-        raise BadInput(f"the URL does not start as a Redis URL does: write {_FORMS}")
+        raise BadInput(f"this is not a Redis URL: write {_FORMS}")
     username = unquote(parts.username) if parts.username else base.username
     password = Secret(unquote(parts.password)) if parts.password else base.password
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
@@ -190,7 +190,7 @@ def _sentinel(
         sentinel = Sentinel(tuple(parse_host_port(text, 26379) for text in options.sentinels), options.master)
     if sentinel is None:
         if (lost := _for_sentinels(options)) is not None:
-            raise BadInput(f"{lost} goes with --sentinel and --master: name the Sentinels and the master they watch")
+            raise BadInput(f"{lost} requires --sentinel and --master: name the Sentinels and the master they watch")
         return None
     password = options.sentinel_password or sentinel.password
     if password is None and environment.get("REDIS_SENTINEL_AUTH"):
@@ -206,7 +206,7 @@ def _sentinel_tls(
     named = _for_sentinels_tls(options)
     if options.sentinel_tls is False:
         if named is not None:
-            raise BadInput(f"--no-sentinel-tls leaves no use for {named}: keep one of the two")
+            raise BadInput(f"--no-sentinel-tls and {named} cannot be combined")
         return False
     if named is None and (options.sentinel_tls is None or known):
         return known

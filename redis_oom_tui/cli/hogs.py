@@ -57,9 +57,7 @@ class _Wish(Struct, frozen=True):
 @click.option("--top", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many rows to print.")
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="bytes", show_default=True)
 @click.option("--match", metavar="GLOB", help="Only keys that match; odd bytes as \\xNN.")
-@click.option(
-    "--pattern", metavar="PATTERN", help="Only keys of a pattern, exactly those it counts, such as 'user:<id>'."
-)
+@click.option("--pattern", metavar="PATTERN", help="Only keys of a pattern, exactly those it counts, e.g. 'user:<id>'.")
 @click.option(
     "--type",
     "kind",
@@ -127,7 +125,7 @@ def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) ->
     if given["replicas"] and not invocation.connection.cluster:
         raise BadInput("--replicas requires -c: to scan a replica, connect to it")
     if given["form"] != "json" and given["sort"] != "bytes":
-        reason = "it orders keys, and what is printed then are patterns by bytes"
+        reason = "it orders keys, and patterns are always ordered by bytes"
         for decisive in ("patterns", "older"):
             refuse_beside(decisive, given_options(), {"sort"}, reason)
 

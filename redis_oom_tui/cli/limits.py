@@ -154,10 +154,12 @@ def _seconds(text: str | None, asked: Sequence[tuple[str, str]], *, persist: boo
     if not asked:
         raise BadInput("--revert-after requires a change: --maxmemory, --policy or --set")
     if persist:
-        raise BadInput("--revert-after and --persist cannot be combined: what goes back must not stay in the file")
+        raise BadInput(
+            "--revert-after and --persist cannot be combined: a value that reverts must not stay in the file"
+        )
     seconds = parse_duration(text)
     if not seconds:
-        raise BadInput("--revert-after 0 would change nothing: give it some seconds, such as 60s")
+        raise BadInput("--revert-after 0 would change nothing: give it some seconds, e.g. 60s")
     return seconds
 
 
@@ -208,7 +210,7 @@ async def _agreed_to(
             for warning in warnings:
                 click.echo(warning, err=True)
         elif not confirm([*_question(change), *warnings], change.word):
-            click.echo(f"{change.name} was left as it is.", err=True)
+            click.echo(f"{change.name} was left unchanged.", err=True)
             return []
         changes.append(change)
     return changes

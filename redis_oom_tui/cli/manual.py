@@ -12,7 +12,7 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
     (
         "EXIT STATUS",
         (
-            ("0", "Done. check, watch --once: ok. watch: it was asked to end."),
+            ("0", "Done. check, watch --once: ok. watch: it was stopped."),
             ("1", "Not done, or done in part. check, watch --once: warning."),
             ("2", "A wrong option. check, watch --once: critical, or writes are refused."),
             ("3", "The server cannot be reached, or does not allow it. check, watch --once: unknown; a wrong option."),
@@ -28,7 +28,7 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
             ("NO_COLOR", "Set: no colors."),
             (
                 "XDG_CONFIG_HOME, XDG_STATE_HOME",
-                "Where the folders below are, in place of ~/.config and ~/.local/state.",
+                "Where the folders below are, instead of ~/.config and ~/.local/state.",
             ),
         ),
     ),

@@ -56,7 +56,7 @@ class FilePath(click.Path):
         if not self._written:
             return "cannot be read: there is no such file"
         if path.is_symlink():
-            return "exists already: it is a link that leads nowhere"
+            return "exists already: it is a broken link"
         if not path.parent.is_dir():
             # The folder of the audit file is made where there is none.
             return "cannot be written: its folder does not exist" if self._new else None
@@ -117,7 +117,7 @@ _CONNECTION = _options(
     "Connection",
     click.option("-h", "--host", "host", metavar="HOST", help="Server host (127.0.0.1)."),
     click.option("-p", "--port", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Server port (6379)."),
-    click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, in place of host and port."),
+    click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, instead of host and port."),
     click.option("-u", "--url", "url", metavar="URL", help="redis://, rediss:// or unix:// URL (or REDIS_URL)."),
     click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password (prefer REDISCLI_AUTH)."),
     click.option("--user", "user", metavar="NAME", help="ACL user name."),
@@ -125,7 +125,7 @@ _CONNECTION = _options(
     click.option("--pass-file", "password_file", type=READ_FILE, metavar="FILE", help="Read the password from a file."),
     click.option("--pass-command", "password_command", metavar="CMD", help="Run a command that prints the password."),
     click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="Database number (default: all)."),
-    click.option("-c", "--cluster", "cluster", is_flag=True, help="The server is a node of a cluster: show them all."),
+    click.option("-c", "--cluster", "cluster", is_flag=True, help="Cluster mode: show all nodes."),
     click.option(
         "--limit", "limit", metavar="SIZE", help="State the limit of a server that does not report maxmemory."
     ),
@@ -138,7 +138,7 @@ _TLS = _options(
     click.option("--cacert", "ca_file", type=READ_FILE, metavar="FILE", help="CA certificate file."),
     click.option("--cert", "cert_file", type=READ_FILE, metavar="FILE", help="Client certificate."),
     click.option("--key", "key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
-    click.option("--sni", "server_name", metavar="NAME", help="Server name for TLS, where it is not the host."),
+    click.option("--sni", "server_name", metavar="NAME", help="Server name for TLS (SNI), if not the host."),
     click.option("--insecure", is_flag=True, help="Use TLS without checking the certificate."),
 )
 
@@ -146,9 +146,12 @@ _SENTINEL = _options(
     "Sentinel",
     click.option("--sentinel", "sentinels", multiple=True, metavar="HOST:PORT", help="Ask this Sentinel (repeatable)."),
     click.option("--master", "master", metavar="NAME", help="The master that the Sentinels watch."),
-    click.option("--sentinel-user", "sentinel_user", metavar="NAME", help="The Sentinels' own ACL user name."),
+    click.option("--sentinel-user", "sentinel_user", metavar="NAME", help="ACL user name for Sentinels."),
     click.option(
-        "--sentinel-pass", "sentinel_password", metavar="PASSWORD", help="Their own password (or REDIS_SENTINEL_AUTH)."
+        "--sentinel-pass",
+        "sentinel_password",
+        metavar="PASSWORD",
+        help="Password for Sentinels (or REDIS_SENTINEL_AUTH).",
     ),
     click.option(
         "--sentinel-tls/--no-sentinel-tls",
@@ -159,9 +162,15 @@ _SENTINEL = _options(
     click.option(
         "--sentinel-cacert", "sentinel_ca_file", type=READ_FILE, metavar="FILE", help="CA file for Sentinels."
     ),
-    click.option("--sentinel-cert", "sentinel_cert_file", type=READ_FILE, metavar="FILE", help="Certificate for them."),
+    click.option(
+        "--sentinel-cert",
+        "sentinel_cert_file",
+        type=READ_FILE,
+        metavar="FILE",
+        help="Client certificate for Sentinels.",
+    ),
     click.option("--sentinel-key", "sentinel_key_file", type=READ_FILE, metavar="FILE", help="Its private key."),
-    click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Their name for TLS."),
+    click.option("--sentinel-sni", "sentinel_server_name", metavar="NAME", help="Server name for Sentinels (SNI)."),
     click.option("--sentinel-insecure", is_flag=True, help="Use TLS for Sentinels without checking the certificate."),
 )
 
@@ -213,10 +222,10 @@ _SCREEN = ""
 ON_SERVER = frozenset({_SCREEN, "check", "hogs", "limits", "cleanup", "restore", "watch", "report"})
 _ALONE = {
     "demo": "it starts a server of its own",
-    "replay": "it shows a recording, and asks no server",
-    "config": "it asks no server",
-    "schema": "it asks no server",
-    "completion": "it asks no server",
+    "replay": "it shows a recording, and contacts no server",
+    "config": "it contacts no server",
+    "schema": "it contacts no server",
+    "completion": "it contacts no server",
 }
 # Options that change what a command does or where it does it, with the commands that go by them. Elsewhere they would
 # promise what does not happen. How a screen looks is not here: an alias may hold it for all commands.
@@ -229,7 +238,7 @@ _USED_BY: dict[str, frozenset[str]] = {
 _LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_diff", "plain"})
 _HARMLESS = _LOOKS | {"read_only", "audit_path", "version"}
 _WHY_NOT_THERE = {
-    ("db", "restore"): "each key goes back into its own database",
+    ("db", "restore"): "each key is restored to its own database",
     ("interval", "watch"): "give it after the command, as in watch --interval 5",
 }
 

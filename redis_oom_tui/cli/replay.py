@@ -41,7 +41,7 @@ def replay(invocation: Invocation, /, file: Path) -> int:
         profile=replace(invocation.profile, read_only=True),
         keymap=invocation.configuration.settings.keys,
         clock=Clock(source.monotonic, source.wall),
-        stays="A replay shows its recording alone: start the tool without replay for a server",
+        stays="Replay shows a recording only: start the tool without replay to connect to a server",
     )
 
 

@@ -41,7 +41,7 @@ from redis_oom_tui.rules.verdict import judge
 
 _LOOK_SECONDS = 1.5
 _AUDIT_HOURS = 24.0
-_NOT_ASKED = "a recording is read, and no server asked"
+_NOT_ASKED = "a recording is read, and no server contacted"
 
 
 @click.command()
@@ -56,7 +56,7 @@ _NOT_ASKED = "a recording is read, and no server asked"
     show_default=True,
     help="Include actions from the last N hours.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document in place of Markdown.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of Markdown.")
 @click.pass_obj
 def report(
     invocation: Invocation,

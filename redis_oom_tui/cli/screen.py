@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _PATIENCE_SECONDS = 1.0
 _LOCAL_PATIENCE_SECONDS = 0.25
 _DEMO_STAYS = "The demo stays on its own server: start the tool with --profile NAME for another"
-_RECORD_STAYS = "A recording (--record) is of one server: leave, and start again with --profile NAME for another"
+_RECORD_STAYS = "A recording (--record) is of one server: quit, and start again with --profile NAME for another"
 
 
 def show(invocation: Invocation, connection: Connection | None = None) -> int:

@@ -55,14 +55,14 @@ def _way_back(change: Change) -> str:
     olds = dict(change.olds) or {"": change.old}
     lost = [f" on {safe_text(node, 80)}" if node else "" for node, old in olds.items() if old is None]
     if lost:
-        raise BadInput(f"{change.name} cannot be read{lost[0]}, so it could not go back: leave --revert-after out")
+        raise BadInput(f"{change.name} cannot be read{lost[0]}, so it could not be reverted: leave --revert-after out")
     commands: dict[str, list[str]] = {}
     for node, old in olds.items():
         commands.setdefault(f"CONFIG SET {change.name} {old}", []).append(safe_text(node, 80))
     one = len(commands) == 1
     how = "; ".join(command if one else f"{command} on {', '.join(nodes)}" for command, nodes in commands.items())
     everywhere = " on each node" if one and len(olds) > 1 else ""
-    return f"Should this tool not live to do it, the old value comes back with: {how}{everywhere}"
+    return f"If this tool is killed before that, undo with: {how}{everywhere}"
 
 
 def _settle(answer: asyncio.Future[bool], *, kept: bool) -> None:
@@ -81,8 +81,8 @@ async def _kept(answer: asyncio.Future[bool], seconds: int) -> bool:
             click.echo(f'Type "{_KEEP}" to keep the change', err=True)
 
     loop, watching = asyncio.get_running_loop(), sys.stdin.isatty()
-    how = f'type "{_KEEP}" to keep the change' if watching else "nobody can keep it here"
-    click.echo(f"It goes back in {duration(seconds)}: {how}", err=True)
+    how = f'type "{_KEEP}" to keep the change' if watching else "not a terminal, so nobody can keep it"
+    click.echo(f"It reverts in {duration(seconds)}: {how}", err=True)
     if watching:
         loop.add_reader(sys.stdin, read)
     try:
@@ -96,11 +96,9 @@ async def _kept(answer: asyncio.Future[bool], seconds: int) -> bool:
 
 def _taken_back(result: ChangeResult, ended: ChangeResult) -> ChangeResult:
     if ended.took:
-        outcome = f"it went back to {value_now(ended)}, since nobody kept it"
+        outcome = f"it reverted to {value_now(ended)}"
     else:
-        reads = (
-            "nobody knows what it is" if ended.now is None else f"it is {shown_value(result.change.name, ended.now)}"
-        )
+        reads = "its value is unknown" if ended.now is None else f"it is {shown_value(result.change.name, ended.now)}"
         why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
-        outcome = f"it did not go back to {value_before(result)}{why}: {reads}; look, and set it by hand"
+        outcome = f"it did not revert to {value_before(result)}{why}: {reads}; check it, and set it by hand"
     return replace(result, took=False, now=ended.now, detail=outcome, nodes=())

@@ -53,9 +53,9 @@ _PERCENT = click.FloatRange(0, 100)
 @click.option("--scan-every", metavar="TIME", help="Also run a gentle scan this often: what uses the memory.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option(
-    "--once", is_flag=True, help="One line, then leave as `check` does: 0 ok, 1 warning, 2 critical, 3 unknown."
+    "--once", is_flag=True, help="One line, then exit as `check` does: 0 ok, 1 warning, 2 critical, 3 unknown."
 )
-@click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alarm.")
+@click.option("--bell", is_flag=True, help="Ring the terminal's bell at each alert.")
 @click.option("--plain", is_flag=True, help="No colors.")
 @listener_options
 @arming_options
@@ -90,7 +90,7 @@ def watch_settings(base: WatchSettings, given: dict[str, Any]) -> WatchSettings:
 def _scan_seconds(text: str) -> float:
     seconds = float(parse_duration(text))
     if seconds < _SHORTEST_SCAN_SECONDS:
-        raise BadInput("--scan-every must be at least a minute: a scan costs the server some of its time")
+        raise BadInput("--scan-every must be at least a minute: a scan loads the server")
     return seconds
 
 
@@ -155,9 +155,7 @@ def _listeners_once(
     """Who hears of a single poll. Raises BadInput for what only a watch that goes on can serve."""
     lasting = [f"--{name.replace('_', '-')}" for name in ("prometheus", "scan_every") if given[name] is not None]
     if lasting:
-        raise BadInput(
-            f"{' and '.join(lasting)} cannot go with --once, which ends after one poll: leave one of them out"
-        )
+        raise BadInput(f"{' and '.join(lasting)} cannot be combined with --once, which ends after one poll")
     shown, _ = metrics(given, book, log, resources)
     listeners = hook_queues(hooks, invocation, clock, log, farewell_seconds=_LAST_DELIVERY_SECONDS)
     return [*listeners, *shown]
@@ -172,7 +170,7 @@ def _output(
 ) -> TickOutput:
     as_json: bool = given["as_json"]
     if sys.stdout is None:
-        raise BadInput("standard output is closed: send the lines somewhere, as to /dev/null")
+        raise BadInput("standard output is closed: redirect it, e.g. to /dev/null")
     stream = BufferedOutput(
         sys.stdout.fileno(), encoding=sys.stdout.encoding, missing=missing_object if as_json else missing_line
     )

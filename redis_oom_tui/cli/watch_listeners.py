@@ -49,7 +49,7 @@ def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
             raise BadInput("--exec names no command")
         settings = replace(settings, command=argv, shell=given["exec_shell"])
     elif given["exec_shell"]:
-        raise BadInput("--exec-shell says how to run --exec: name a command there")
+        raise BadInput("--exec-shell requires --exec: name a command there")
     if given["webhook"] is not None:
         settings = replace(settings, webhook=SecretSource(SecretKind.LITERAL, given["webhook"]))
     if given["slack"]:
@@ -149,19 +149,21 @@ def listener_options(function: Any) -> Any:
     for option in reversed(
         (
             click.option("--exec", "exec_line", metavar="COMMAND", help="Run this at each event: JSON on its stdin."),
+            click.option("--exec-shell", is_flag=True, help="Run --exec by /bin/sh."),
             click.option(
-                "--exec-shell", is_flag=True, help="Give --exec to /bin/sh, instead of splitting it ourselves."
+                "--webhook", metavar="URL", help="POST each event to this URL (better: webhook_env in the file)."
             ),
-            click.option("--webhook", metavar="URL", help="POST each event there (better: webhook_env in the file)."),
             click.option(
                 "--slack", is_flag=True, help="Send the webhook the `text` that Slack-compatible receivers take."
             ),
-            click.option("--prometheus", metavar="[HOST:]PORT", help="Metrics for a scrape; on loopback by default."),
+            click.option(
+                "--prometheus", metavar="[HOST:]PORT", help="Serve Prometheus metrics; on loopback by default."
+            ),
             click.option(
                 "--prometheus-file",
                 type=KEPT_FILE,
                 metavar="FILE",
-                help="Metrics into a file, for node_exporter.",
+                help="Write metrics to a file, for node_exporter.",
             ),
         )
     ):
@@ -188,7 +190,7 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | No
     dry_run: bool = given["dry_run"]
     emergency = invocation.profile.emergency
     if option is None and dry_run:
-        raise BadInput("--dry-run says what --on-critical would do: name a plan there")
+        raise BadInput("--dry-run requires --on-critical: name a plan there")
     if not armed(option, emergency, dry_run=dry_run, read_only=invocation.connection.read_only) or option is None:
         return None
     if given["once"] and not dry_run:

@@ -90,7 +90,7 @@ class Ledger:
             return decoded(_decoder, raw)
         except Damaged:
             raise BadInput(
-                f"{self._name} is damaged, so what the last hour took is not known: check it, then remove it"
+                f"{self._name} is damaged, so what was deleted in the last hour is not known: check it, then remove it"
             ) from None
 
     @contextlib.contextmanager

@@ -35,8 +35,8 @@ _UNPROTECTED = (
     "An earlier version saved this plan: its hash does not cover the time, the role, the criteria and the notes."
 )
 _OTHER_CLOCK = (
-    "The times in it are by the clock of the computer that made it, so no change since would show: only a deletion with"
-    " a backup takes its keys."
+    "Its times are by the clock of the computer that made it, so later changes do not show: only a deletion with a"
+    " backup takes its keys."
 )
 # Its notes and patterns are in it.
 _LONGEST_HEAD = 16 * MIB

@@ -102,7 +102,7 @@ class RecordedTime:
             return Moment(about.monotonic, about.at, lost=str(error))
 
 
-_NO_CHANGES = "this is a recording: nothing can be changed in the past"
+_NO_CHANGES = "this is a recording: nothing can be changed"
 _CHANGES = (
     Feature.CONFIG_SET,
     Feature.CONFIG_REWRITE,
@@ -172,7 +172,7 @@ class ReplaySource(RecordedTime):
         """What the scan told of the key; its value was never kept."""
         view = self.scan_so_far()
         row = next((row for row in view.top if row.id == key), None) if view else None
-        return None if row is None else KeyDetails(row, preview_withheld="A recording keeps no values.")
+        return None if row is None else KeyDetails(row, preview_withheld="Values are not recorded.")
 
     def scan_so_far(self) -> ScanView | None:
         """The last scan that had ended by then; None before the first."""

@@ -29,9 +29,11 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
     Only where a process of that id here is a Redis or Valkey are its limits read; else the rest is said to be unknown.
     """
     if pid is None or not is_local(address) or not is_server(root, pid):
-        known = f"its machine has {size(host_bytes)}" if host_bytes else "its machine is not known"
+        known = f"its host has {size(host_bytes)}" if host_bytes else "the memory of its host is not known"
         return Room(
-            host_bytes, None, f"The server is not seen from here: {known}, and a container's limit may be lower."
+            host_bytes,
+            None,
+            f"The server's host cannot be read from here: {known}, and a container's limit may be lower.",
         )
     limit, left = _cgroup(root, pid)
     available = _kilobytes(root / "proc/meminfo", "MemAvailable")
@@ -42,7 +44,7 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
             f"The server's cgroup allows {size(limit)}{'' if free is None else f', {size(free)} of it free for use'}."
         )
     else:
-        words = f"The machine has {size(host_bytes)}, {size(available)} of it free for use."
+        words = f"The host has {size(host_bytes)}, {size(available)} of it available."
     number, held = neighbours(root, pid)
     more = f" {number_of(number, 'other Redis or Valkey server')} there: {size(held)} of RSS." if number else ""
     return Room(total, free, words + more)

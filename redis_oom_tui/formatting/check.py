@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.formatting import SCHEMA, pattern_text, sizes
 from redis_oom_tui.formatting.columns import Column, row_document, text_table
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
-from redis_oom_tui.formatting.server import doubt_fields, limit_text
+from redis_oom_tui.formatting.server import advice_with_commands, doubt_fields, limit_text, with_commands
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapshot
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         ServerFields,
     )
 
-AUDIT_UNREAD = "The audit log cannot be read: whether a setting was to go back by itself and did not is not known."
+AUDIT_UNREAD = "The audit log cannot be read: overdue reverts of settings are not known."
 """The note where `unreturned` is null."""
 # More lines than this tell a person nothing that the worst of them did not.
 _SHOWN = 20
@@ -138,7 +138,7 @@ def node_lines(cluster: ClusterView, shown: int = _SHOWN) -> list[str]:
     """A table of them, worst first, at most `shown`; the rest is counted."""
     lines = text_table(cluster.nodes[:shown], NODE_COLUMNS)
     more = len(cluster.nodes) - shown
-    return [*lines, f"and {sizes.count(more)} more nodes, each better off than these"] if more > 0 else lines
+    return [*lines, f"and {sizes.count(more)} more nodes in a better state"] if more > 0 else lines
 
 
 def node_documents(cluster: ClusterView) -> "list[NodeFields]":
@@ -161,7 +161,7 @@ def check_document(
         "reason": verdict.reason,
         "rule": verdict.rule,
         "evidence": list(verdict.evidence),
-        "first_step": verdict.first_step or None,
+        "first_step": with_commands(verdict.first_step) or None,
         "confirm": list(verdict.confirm),
         "since_unix_seconds": verdict.since,
         "not_judged": list(verdict.not_judged),
@@ -225,7 +225,7 @@ def finding_fields(finding: Finding) -> "FindingFields":
         "id": finding.id,
         "severity": finding.level.value,
         "title": finding.title,
-        "advice": finding.advice,
+        "advice": advice_with_commands(finding),
         "in_the_application": finding.in_the_application or None,
         "evidence": list(finding.evidence),
         "saves_bytes": None if saves is None else sum(saves) // 2,

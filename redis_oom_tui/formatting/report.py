@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.columns import Column, key_columns, row_document
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
-from redis_oom_tui.formatting.server import limit_text, server_text, with_commands
+from redis_oom_tui.formatting.server import advice_with_commands, limit_text, role_text, server_text, with_commands
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.plan import TtlFilter
@@ -67,7 +67,7 @@ def markdown(report: IncidentReport) -> str:
 
 def _heading(report: IncidentReport) -> str:
     server, verdict = report.last.server, report.verdict
-    kind = f"{_plain(server_text(server))}, {_plain(server.role)}"
+    kind = f"{_plain(server_text(server))}, {_plain(role_text(server.role))}"
     # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
     up = "" if server.uptime_seconds is None else f", up for {spoken(server.uptime_seconds)}"
     lines = [
@@ -152,8 +152,8 @@ def _findings(report: IncidentReport) -> str:
 
 def _finding(finding: Finding) -> str:
     saves = finding.saves_bytes
-    worth = f" Saves {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
-    lines = [f"### {_plain(finding.title)}", f"{_plain(finding.advice)}{worth}"]
+    worth = f" Frees {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
+    lines = [f"### {_plain(finding.title)}", f"{_plain(advice_with_commands(finding))}{worth}"]
     if finding.in_the_application:
         lines.append(f"In the application: {_plain(finding.in_the_application)}")
     lines.append("\n".join(f"- {_plain(text)}" for text in finding.evidence))
@@ -250,11 +250,11 @@ def _actions(report: IncidentReport) -> str:
 
 def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
     if entry.ended is None:
-        return "its end was never written"
+        return "no end recorded"
     counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
     change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
     words = entry.result if names else "done" if entry.ok else "failed"
-    late = "the return of the old value is overdue: nothing shows that it was reverted" if overdue else ""
+    late = "the revert is overdue: there is no record of it" if overdue else ""
     return "; ".join(part for part in (words, counts, change, late) if part)
 
 
@@ -269,7 +269,7 @@ def document(report: IncidentReport) -> "ReportDocument":
             "rule": report.verdict.rule,
             "reason": report.verdict.reason,
             "evidence": list(report.verdict.evidence),
-            "first_step": report.verdict.first_step or None,
+            "first_step": with_commands(report.verdict.first_step) or None,
         },
         "nodes": None if report.last.fleet is None else node_documents(report.last.fleet),
         "before": _state(report.first),

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.sizes import percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
+from redis_oom_tui.models.verdict import Finding
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.server import DoubtFields
@@ -93,24 +94,38 @@ def server_text(server: Server) -> str:
     return f"{server.flavour} {server.version} ({server.product})"
 
 
+def role_text(role: str) -> str:
+    """A role in the product's word for it; Redis itself reports `master`.
+
+    >>> role_text("master"), role_text("replica")
+    ('primary', 'replica')
+    """
+    return "primary" if role == "master" else role
+
+
 _COMMANDS = (
     ("(Hogs, Cleanup)", "(redis-oom-tui hogs --patterns, redis-oom-tui cleanup)"),
     ("(Hogs)", "(redis-oom-tui hogs --patterns)"),
     ("(Cleanup)", "(redis-oom-tui cleanup)"),
     ("(Limits)", "(redis-oom-tui limits)"),
     ("(Triage)", "(redis-oom-tui report)"),
-    ("(Triage, c)", "(CLIENT KILL ID)"),
+    ("(Triage, c)", "(CLIENT KILL ID n)"),
     ("in Cleanup", "with redis-oom-tui cleanup"),
     ("in Limits", "with redis-oom-tui limits"),
 )
 
 
-def with_commands(step: str) -> str:
-    """A first step that names commands where the screen has panes.
+def with_commands(step: str, client_id: int | None = None) -> str:
+    """A first step or an advice that names commands where the screen has panes; `client_id` is of whom it speaks.
 
     >>> with_commands("Raise maxmemory in Limits, or cache less.")
     'Raise maxmemory with redis-oom-tui limits, or cache less.'
     """
     for pane, command in _COMMANDS:
         step = step.replace(pane, command)
-    return step
+    return step if client_id is None else step.replace("CLIENT KILL ID n", f"CLIENT KILL ID {client_id}")
+
+
+def advice_with_commands(finding: Finding) -> str:
+    """What a finding advises, for a reader who has no screen."""
+    return with_commands(finding.advice, finding.lever.client_id if finding.lever is not None else None)

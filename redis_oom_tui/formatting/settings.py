@@ -14,10 +14,8 @@ if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.server import LimitsDocument, PolicyFields, ScanUsed, SettingChangeFields
 
 _NAMED = 5
-_TO_SCAN = "Bytes and patterns that go first are not known: limits --scan checks some keys for them."
-_SAMPLED = (
-    "Which go first is likely, not certain: an eviction compares as many keys as maxmemory-samples says, not all."
-)
+_TO_SCAN = "Bytes, and what is evicted first, are not known: limits --scan samples keys for them."
+_SAMPLED = "What is evicted first is likely, not certain: an eviction compares maxmemory-samples keys, not all."
 
 
 def shown_value(name: str, value: str | None) -> str:
@@ -240,9 +238,9 @@ def _policy_lines(view: PolicyView, *, scanned: bool) -> list[str]:
     lines = [f"{mark} {view.name}: {view.evicts} Here: {can}."]
     if view.first_to_go:
         names = ", ".join(safe_text(name, 60) for name in view.first_to_go)
-        lines.append(f"    likely first, by {view.first_by}: {names}")
+        lines.append(f"    likely evicted first, by {view.first_by}: {names}")
     elif view.first_by:
-        lines.append(f"    no pattern goes first, by {view.first_by}")
+        lines.append(f"    no pattern is evicted first, by {view.first_by}")
     elif view.first_unknown and scanned and view.evictable_keys:
-        lines.append(f"    which go first is not known: {view.first_unknown}")
+        lines.append(f"    what is evicted first is not known: {view.first_unknown}")
     return [*lines, *(f"    ! {warning}" for warning in view.warnings)]

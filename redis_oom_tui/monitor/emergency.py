@@ -152,10 +152,10 @@ class EmergencyCleanup(Listener):
                 async with self._job.connect(snapshot.server.node) as operator:
                     await self._clean(operator, snapshot, rule, stop)
         except TriageError as error:
-            after = "interrupted after it had begun; the audit log says how far it came"
+            after = "interrupted after it had begun; the audit log shows how far it got"
             self._say(f"{after if self._begun else 'not started'}: {error}", level=Level.WARNING)
         except TROUBLE as error:
-            after = "failed after it had begun, and the audit log says how far it came"
+            after = "failed after it had begun, and the audit log shows how far it got"
             why = sentence(f"the emergency cleanup {self._job.name} is", error)
             self._say(f"{after if self._begun else 'failed, not started'}: {why}", level=Level.CRITICAL)
         finally:
@@ -173,7 +173,7 @@ class EmergencyCleanup(Listener):
             return
         plan = await self._planned(operator, snapshot, allowed, stop)
         if not plan.keys:
-            self._say("nothing to do: no key of the plan is there, or none fits what may still be taken this hour.")
+            self._say("nothing to do: no key of the plan exists, or none fits what may still be deleted this hour.")
             return
         if stop.is_set() or self._eased.is_set():
             self._say("not started: the watch ends" if stop.is_set() else "not started: pressure has eased")
@@ -190,13 +190,13 @@ class EmergencyCleanup(Listener):
         try:
             self._ledger.put(where, _taken(now, plan, view), instead_of=taking)
         except BadInput as error:
-            doubt = f" What it took could not be written down, so the whole plan counts against the hour: {error}."
+            doubt = f" What it deleted could not be recorded, so the whole plan counts against the hour: {error}."
         self._report(view, snapshot, doubt)
 
     def _why_not(self, snapshot: Snapshot, rule: str, allowed: bounds.Allowance) -> str | None:
         job = self._job
         if snapshot.server.role not in ("master", "primary"):
-            return f"{snapshot.server.address} is a {snapshot.server.role}: only a master is cleaned up."
+            return f"{snapshot.server.address} is a {snapshot.server.role}: only a primary is cleaned up."
         if bounds.in_vain(rule) and not job.dry_run:
             return f"deleting keys would not help while the verdict is '{rule}'."
         if allowed.empty:
@@ -210,7 +210,9 @@ class EmergencyCleanup(Listener):
         wanted = self._job.plan
         if isinstance(wanted, Plan):
             if len(bounds.trimmed(wanted, allowed).keys) < len(wanted.keys):
-                raise BadInput("the saved plan holds more keys or bytes than may be taken now, or keys of unknown size")
+                raise BadInput(
+                    "the saved plan holds more keys or bytes than may be deleted now, or keys of unknown size"
+                )
             # Its hash stays: it is the plan that was saved, and only ends sooner.
             plan = replace(wanted, criteria=replace(wanted.criteria, max_bytes=allowed.size))
         else:

@@ -82,7 +82,7 @@ class HookQueue(Listener):
         if len(self._waiting) >= WAITING_EVENTS:
             lost = self._waiting.popleft()
             self.counts.dropped += 1
-            self._note(lost, "dropped, since too many events wait for it", ok=False)
+            self._note(lost, "dropped: too many events are queued", ok=False)
         self._waiting.append(event)
         self._arrived.set()
 

@@ -126,7 +126,7 @@ def _figures(view: ScanView) -> dict[str, object]:
 class Service(Listener):
     """Tells systemd by its notification socket; each tick is a sign of life for WatchdogSec."""
 
-    name = "the word to systemd"
+    name = "the systemd notification"
 
     def __init__(self, address: str) -> None:
         # A leading @ stands for the NUL of an abstract socket (sd_notify(3)).

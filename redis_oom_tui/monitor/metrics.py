@@ -117,7 +117,7 @@ def _own(exposed: Exposed) -> Iterator[Metric]:
     yield _gauge("last_look_timestamp_seconds", "When it was last polled", server, [((), state.sample.at)])
     for name, what, holds in (
         ("verdict", "The verdict of the last poll", state.verdict_now.level),
-        ("alert", "The alert that stands, held and with hysteresis", state.alert),
+        ("alert", "The active alert, with hold time and hysteresis", state.alert),
     ):
         yield _gauge(name, what, server, [((level.value,), float(level is holds)) for level in Level], ("level",))
 
@@ -144,7 +144,7 @@ def _server(server: str, snapshot: Snapshot) -> Iterator[Metric]:
         ("limit_known", "Whether the limit, or that there is none, is known", float(not memory.limit_unknown)),
         (
             "limit_stated",
-            "Whether maxmemory_bytes is the operator's word (--limit)",
+            "Whether maxmemory_bytes is stated (--limit)",
             float(memory.limit_source is LimitSource.OPERATOR),
         ),
         ("evictable_keys", "Keys that the policy may evict", evictable),

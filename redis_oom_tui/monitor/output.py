@@ -252,7 +252,7 @@ async def aside(work: Callable[[], _T], *, name: str, expected: tuple[type[Excep
         finally:
             # Anything else is a defect: threading prints it, and the caller must not wait for ever.
             if not done.done():
-                _settle(done, error=RuntimeError(f"{name} failed in a way that was not foreseen"))
+                _settle(done, error=RuntimeError(f"{name} failed unexpectedly"))
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await asyncio.wrap_future(done)

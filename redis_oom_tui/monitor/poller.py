@@ -152,7 +152,7 @@ class Poller:
         return self.state
 
     async def close(self) -> None:
-        """Ask no more, and let go of a source of its own; one that does not answer its goodbye is left alone."""
+        """Ask no more, and let go of a source of its own; one that does not answer its goodbye is left unchanged."""
         if self._details is not None:
             self._details.close()
         await self._let_go()

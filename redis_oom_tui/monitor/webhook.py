@@ -86,9 +86,9 @@ class Webhook:
         for number in range(1, tries + 1):
             refusal, final = await self._try(data)
             if refusal is None:
-                return f"{self._host} took it" + (f" at try {number}" if number > 1 else "")
+                return f"{self._host} accepted it" + (f" at attempt {number}" if number > 1 else "")
             if final or number == tries:
-                raise DeliveryFailed(f"{self._host} {refusal}" + (f" ({number} tries)" if number > 1 else ""))
+                raise DeliveryFailed(f"{self._host} {refusal}" + (f" ({number} attempts)" if number > 1 else ""))
             await self._sleep(self._pause(number))
         raise AssertionError("unreachable")
 
@@ -100,7 +100,7 @@ class Webhook:
         """None where it was taken, else why not; and whether another try would be in vain."""
         limit = self._settings.timeout_seconds
         if self._under_way >= _MOST_HANGING:
-            return "still holds on to earlier tries", False
+            return "is still busy with earlier attempts", False
         try:
             async with asyncio.timeout(limit):
                 status = await aside(lambda: self._post(data, limit), name="webhook", expected=_EXPECTED)

@@ -152,7 +152,7 @@ def _note_sample(taken: _Step, sample: JudgedSample, settings: WatchSettings) ->
     if taken.state.lost:
         began = taken.state.silent_since
         away = duration(None if began is None else sample.monotonic - began)
-        reason = f"The server answers again after {away}. {sample.reason}".strip()
+        reason = f"The server is back after {away}. {sample.reason}".strip()
         taken.emit(EventKind.BACK, sample, reason, level=taken.state.level, began=began)
     restart = restarted(before, sample)
     if restart:

@@ -12,7 +12,7 @@ class Share(StrEnum):
     """A part of used_memory, in the order in which the bar shows them."""
 
     DATA = "data"
-    TABLES = "keys and tables"
+    TABLES = "key overhead"
     REHASHING = "rehashing"
     CLIENTS = "clients"
     BACKLOG = "backlog"
@@ -25,9 +25,9 @@ class Share(StrEnum):
     TRACKING = "tracking"
     CHANNELS = "pub/sub"
     WATCHED = "watched keys"
-    STARTUP = "start-up"
+    STARTUP = "baseline"
     KEYLESS = "no key"
-    REST = "the rest"
+    REST = "other"
 
 
 class Part(Struct, frozen=True):
@@ -69,7 +69,7 @@ def break_down(memory: Memory, keys: int | None = None, activity: Activity | Non
     of what the server books as data though no key holds it.
     """
     return attempt(
-        "where the memory is, is",
+        "the memory by use is",
         lambda: _split(memory, keys, activity),
         lambda fault: Breakdown((), not_judged=fault.words),
     )

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 
 from redis_oom_tui.formatting.keys import sum_words
+from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import BackupChoice, Budget
 from redis_oom_tui.models.plan import Operation, Plan
@@ -19,10 +20,10 @@ _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
 _WORD_ABOVE_BYTES = 1024**3
 _NO_ROOM = "too large to be read now, with {} free below maxmemory"
-_UNKNOWN = "the size is not known, so nobody knows what a copy takes of the room below maxmemory"
+_UNKNOWN = "its size is not known, so a copy of it might not fit below maxmemory"
 # What a line of the backup takes beside the key's value.
 _LINE_BYTES = 150
-# A plan that frees this many times what must go is told to be more than enough.
+# A plan that frees this many times what is needed is told to be more than enough.
 _FAR_TOO_MUCH = 2
 
 
@@ -83,13 +84,13 @@ def _unknown(target: float, snapshot: Snapshot) -> Budget:
 def _why_no_target(snapshot: Snapshot) -> str:
     memory = snapshot.memory
     if memory.unlimited:
-        return "No limit is set, so nothing has to go"
+        return "No limit is set, so there is no goal"
     unknown = "The limit" if memory.limit_unknown else "How much is in use"
-    return f"{unknown} is not known, so how much has to go is not known either"
+    return f"{unknown} is not known, so neither is how much to free"
 
 
 def _need(target: float, needed: int) -> str:
-    return f"To reach {percent(target)}, {size(needed)} must go" if needed else f"It is below {percent(target)} already"
+    return f"To reach {percent(target)}, free {size(needed)}" if needed else f"It is below {percent(target)} already"
 
 
 def _range(plan: Plan, before: Budget | None) -> tuple[int, int]:
@@ -116,11 +117,11 @@ def _words(
     change = f"from {percent(now, 1)} to about {percent(after, 1)}"
     short = ""
     if held < needed:
-        short = f": {size(needed - held)} too little"
+        short = f": {size(needed - held)} short"
     elif needed > freed[0]:
-        short = f": perhaps {size(needed - freed[0])} too little"
+        short = f": perhaps {size(needed - freed[0])} short"
     elif needed and held >= _FAR_TOO_MUCH * needed:
-        short = f": {held / needed:.1f} times what must go"
+        short = f": {held / needed:.1f} times what is needed"
     return f"{need}; this plan frees {about}, {change}{short}."
 
 
@@ -176,7 +177,7 @@ def consent(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
     databases = sorted({key.id.db for key in plan.keys})
     where = f"database {databases[0]}" if len(databases) == 1 else f"databases {', '.join(map(str, databases))}"
     verb = "Delete" if plan.operation is Operation.DELETE else f"Let expire within {duration(plan.expire_seconds)}:"
-    role = f" ({plan.role})" if plan.role else ""
+    role = f" ({role_text(plan.role)})" if plan.role else ""
     held = sum_words(known_bytes(plan.size, len(plan.keys)), *plan.size_range)
     share = f", {percent(_share(plan))} of all keys," if _share(plan) > _WORD_ABOVE_SHARE else ""
     first = f"{verb} {number_of_keys(len(plan.keys))} ({held}){share} in {where} of {plan.server}{role}."

@@ -181,7 +181,7 @@ def _sum(sides: Sequence[Interval | None]) -> Interval | None:
 
 
 _NAMED = 3
-_SOME = "the {} scan looked at some keys only"
+_SOME = "the {} scan read some keys only"
 
 
 def compare(before: SavedScan, now: SavedScan) -> Comparison:
@@ -334,7 +334,7 @@ def _notes(before: SavedScan, now: SavedScan) -> tuple[str, ...]:
     elif before.run_id != now.run_id:
         notes.append("the server has restarted since the earlier scan")
     if _asked(before) != _asked(now):
-        notes.append("the two scans looked at different keys: their --match, --pattern, --type or -n differ")
+        notes.append("the two scans read different keys: their --match, --pattern, --type or -n differ")
     for name, view in (("earlier", before.view), ("later", now.view)):
         if not view.complete:
             notes.append(f"the {name} scan is partial ({view.share_scanned:.0%}): its figures are estimates")

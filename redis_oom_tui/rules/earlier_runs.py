@@ -92,7 +92,7 @@ def _maybe_changed(
         change = entry.change.change
         value, new = values.get(change.name), shown_value(change.name, change.new)
         begun = f"{change.name} may have been set to {new} by this tool {ago(now - entry.at)}"
-        ends = f"; {shown_value(change.name, change.old)} was to come back by itself" if entry.returns_at else ""
+        ends = f"; {shown_value(change.name, change.old)} was to be restored by itself" if entry.returns_at else ""
         if value is not None and value == change.new != change.old:
             sentences.append(f"{begun}, which was interrupted before its end was recorded: it is {new} now{ends}")
         elif value is None and (unread or change.name in values):
@@ -115,11 +115,11 @@ def not_returned(
         if old is not None and values.get(name) == entry.change.now != old:
             late, was, still = ago(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
             sentences.append(
-                f"{name} was to go back to {was} {late}, and the tool was killed before it did: it is {still} still"
+                f"{name} was to revert to {was} {late}, and the tool was killed before that: it is still {still}"
             )
         elif unread and old is not None and name not in values:
             late, was = ago(now - entry.returns_at), shown_value(name, old)
-            sentences.append(f"{name} was to go back to {was} {late}, and nothing shows that it did: check it")
+            sentences.append(f"{name} was to revert to {was} {late}, with no record that it did: check it")
     return tuple(sentences)
 
 

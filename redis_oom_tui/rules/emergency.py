@@ -95,17 +95,17 @@ def why_not_idle(criteria: Criteria, emergency: Emergency, snapshot: Snapshot, *
     uptime = snapshot.server.uptime_seconds
     if not emergency.trust_idle:
         return (
-            "The plan goes by idle times, and trust_idle is not set: nobody has said that the policy was no LFU one"
-            " since the server started."
+            "The plan uses idle times, and trust_idle is not set: the policy may have been LFU since"
+            " the server started."
         )
     if lfu_seen or is_lfu(snapshot.memory.policy):
-        return "The plan goes by idle times, and the policy is or was an LFU one: under it idle times are not kept."
+        return "The plan uses idle times, and the policy is or was LFU, which keeps no idle times."
     if snapshot.activity.has_child:
-        return "The plan goes by idle times, and a BGSAVE or AOF rewrite runs: meanwhile keys that are used look idle."
+        return "The plan uses idle times, and a BGSAVE or AOF rewrite is running, during which keys in use look idle."
     if uptime is None or uptime < (criteria.idle_over_seconds or 0):
         return (
-            f"The plan goes by idle times of {duration(criteria.idle_over_seconds)}, and the server runs for"
-            f" {duration(uptime)}: it cannot have seen that."
+            f"The plan uses idle times of {duration(criteria.idle_over_seconds)}, but the server has been"
+            f" up for only {duration(uptime)}."
         )
     return None
 

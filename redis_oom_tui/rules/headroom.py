@@ -163,7 +163,7 @@ def why_uncopied(key: PlannedKey, choice: BackupChoice) -> str | None:
     >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "hash", 99_000_000), BackupChoice())
     '94.4 MiB is too large to save, with at most 16.0 MiB a key'
     >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "graphdata", 60), BackupChoice(room_bytes=2**30))
-    'its size is not known, so nobody knows what its copy would take of the room below maxmemory'
+    'its size is not known, so a copy of it might not fit below maxmemory'
     >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "hash", 60), BackupChoice(room_bytes=0))
     """
     if key.size is not None and key.size > choice.max_key_bytes:
@@ -180,7 +180,7 @@ def too_large(bytes_: int, choice: BackupChoice) -> str:
     return f"{size(bytes_)} is too large to save, with at most {size(choice.max_key_bytes)} a key"
 
 
-SIZE_UNKNOWN = "its size is not known, so nobody knows what its copy would take of the room below maxmemory"
+SIZE_UNKNOWN = "its size is not known, so a copy of it might not fit below maxmemory"
 
 
 def no_room(bytes_: int, free: int) -> str:

@@ -113,7 +113,7 @@ def _mode(fields: InfoFields) -> str:
 
 def _memory(fields: InfoFields, address: Address, stated_limit: int | None) -> Memory:
     _must_be_a_server(fields, address)
-    used = fields.memory("used_memory", why_not_zero="no server takes no memory")
+    used = fields.memory("used_memory", why_not_zero="every server uses some memory")
     if "used_memory" not in fields.info:
         fields.doubt("used_memory", NOT_REPORTED)
     limit, source = _limit(fields, stated_limit)
@@ -172,7 +172,9 @@ def _limit(fields: InfoFields, stated: int | None) -> tuple[int | None, LimitSou
     own = fields.whole("maxmemory")
     if own:
         if stated is not None and stated != own:
-            fields.doubt("limit", f"--limit says {size(stated)}, and the server reports {size(own)}: that one counts")
+            fields.doubt(
+                "limit", f"--limit says {size(stated)}, and the server reports {size(own)}: the reported one is used"
+            )
         return own, LimitSource.SERVER
     if stated is not None:
         return stated, LimitSource.OPERATOR

@@ -95,14 +95,14 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
     before = int(old) if old is not None and old.isdigit() else 0
     if not before or 0 < new <= before or snapshot.server.is_replica:
         return ()
-    does = "every write is refused until what is held beyond that has gone"
+    does = "every write is refused until the excess is freed"
     if not is_known(snapshot.memory.policy):
-        does = f"what is held beyond that may be evicted, or writes refused: {_unknown_policy(snapshot)}"
+        does = f"the excess may be evicted, or writes refused: {_unknown_policy(snapshot)}"
     elif not _refuses(snapshot):
-        does = f"{snapshot.memory.policy} evicts at once what is held beyond that, and there is no undo"
+        does = f"{snapshot.memory.policy} evicts the excess at once, and there is no undo"
     over = (snapshot.memory.counted_bytes or 0) - before
-    already = f"; {size(over)} are beyond it now" if over > 0 else ""
-    return (f"When it goes back to {size(before)}, {does}{already}.",)
+    already = f"; {size(over)} over it now" if over > 0 else ""
+    return (f"When it reverts to {size(before)}, {does}{already}.",)
 
 
 def _consequence(new: int, snapshot: Snapshot, room: Room) -> str:
@@ -146,9 +146,9 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
     if snapshot.server.is_replica:
         return (f"It holds {size(over)} more than that: if promoted, it would {_at_once(snapshot)}.",)
     if memory.policy == NOEVICTION:
-        return (f"This is a write outage until {size(over)} are freed: nothing is evicted under noeviction.",)
+        return (f"Writes will be refused until {size(over)} is freed: noeviction evicts nothing.",)
     if is_volatile(memory.policy) and not snapshot.expires:
-        return (f"This is a write outage until {size(over)} are freed: no key has a TTL, so none is evicted.",)
+        return (f"Writes will be refused until {size(over)} is freed: no key has a TTL, so none is evicted.",)
     if not is_known(memory.policy):
         return (f"It may evict {size(over)} of data at once, or refuse writes: {_unknown_policy(snapshot)}.",)
     fixed = sum(

@@ -84,13 +84,13 @@ def idle_flags(
     leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
     listed = tuple(keys)
     if leans and lfu_before:
-        found.append("The policy was an LFU one since the server started: keys used meanwhile show wrong idle times.")
+        found.append("The policy was LFU at a time since the server started: keys used then show wrong idle times.")
     if leans and snapshot.server.is_replica:
-        found.append("Idle times on a replica are not the master's: keys that look idle here may be busy there.")
+        found.append("Idle times on a replica are not the primary's: keys that look idle here may be busy there.")
     if leans and snapshot.server.uptime_seconds is not None:
         older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
         if older:
-            found.append(f"{number_of_keys(older)} idle for longer than the server runs: check before deleting.")
+            found.append(f"{number_of_keys(older)} idle for longer than the server has been up: check before deleting.")
     if sentence := skew_sentence(snapshot):
         found.append(f"{sentence}: what expires, and when, is by the server's.")
     if snapshot.activity.has_child:
@@ -109,7 +109,7 @@ def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     if not number:
         return ()
     were, them = ("was", "it") if number == 1 else ("were", "them")
-    seen = f"{number_of_keys(number)} {were} in use at this preview, so no change since would show"
+    seen = f"{number_of_keys(number)} {were} in use at this preview, so later changes would not show"
     return (f"{seen}: only a deletion with a backup takes {them}.",)
 
 
@@ -125,14 +125,14 @@ def freeing_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     >>> from redis_oom_tui.models.keys import KeyId
     >>> large = 500_000_000
     >>> freeing_flags([PlannedKey(KeyId(0, b"k"), "string", large), PlannedKey(KeyId(0, b"l"), "hash", large)])
-    ('1 key is a string of 476.8 MiB: its memory is freed in one go, about 50 ms in which nobody else is served.',)
+    ('1 key is a string of 476.8 MiB: its memory is freed in one go, about 50 ms in which no other client is served.',)
     """
     listed = [key for key in keys if (key.size or 0) >= _LARGE_MODULE]
     strings = [key.size or 0 for key in listed if key.type == "string" and (key.size or 0) >= _LARGE_STRING]
     modules = [key for key in listed if key.type not in _OWN_TYPES]
     found = []
     if strings:
-        takes = f"about {max(strings) * _SECONDS_A_BYTE * 1000:.0f} ms in which nobody else is served."
+        takes = f"about {max(strings) * _SECONDS_A_BYTE * 1000:.0f} ms in which no other client is served."
         if len(strings) == 1:
             found.append(f"1 key is a string of {size(strings[0])}: its memory is freed in one go, {takes}")
         else:

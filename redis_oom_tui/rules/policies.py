@@ -24,11 +24,11 @@ KNOWN = (
 )
 
 _FIRST = {
-    "lru": "those not used for longest go first",
-    "lfu": "those used least often go first",
-    "lrm": "those not changed for longest go first",
+    "lru": "the least recently used first",
+    "lfu": "the least often used first",
+    "lrm": "the least recently changed first",
     "random": "chosen at random",
-    "ttl": "those that expire soonest go first",
+    "ttl": "those that expire soonest first",
 }
 
 
@@ -38,7 +38,7 @@ def evicts(policy: str) -> str:
     >>> evicts("noeviction")
     'Nothing is evicted: when the limit is reached, writes are refused.'
     >>> evicts("volatile-ttl")
-    'Only keys with a TTL are evicted; those that expire soonest go first.'
+    'Only keys with a TTL are evicted; those that expire soonest first.'
     """
     if policy == NOEVICTION:
         return "Nothing is evicted: when the limit is reached, writes are refused."
@@ -122,7 +122,7 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
         return FirstOut()
     everything = tuple((row, float(keys)) for row, keys in rows)
     if name.endswith("-random"):
-        return FirstOut(everything, by="chance: every key that can go is as likely as another")
+        return FirstOut(everything, by="chance: every key that can be evicted is equally likely")
     if len(rows) == 1:
         return FirstOut(everything, by="being the only pattern that can lose keys", named=(rows[0][0],))
     curves = [(row, keys, _curve(name, row)) for row, keys in rows]

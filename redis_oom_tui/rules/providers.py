@@ -193,6 +193,6 @@ def no_copy(known: Capabilities) -> str | None:
     if reason is None:
         return None
     return (
-        f"No key can be copied before it goes, as DUMP is refused here ({reason}): decline the backup (--no-backup),"
+        f"No key can be backed up, as DUMP is refused here ({reason}): decline the backup (--no-backup),"
         " and there is no undo"
     )

@@ -19,7 +19,7 @@ from redis_oom_tui.rules.verdict import judge
 # A number that servers share may have changed unseen; and a key that expires sooner than asked is as it was.
 _KEPT = {
     Operation.DELETE: ("was skipped, as it changed or may have", "were skipped, as they changed or may have"),
-    Operation.EXPIRE: ("was left as it is", "were left as they are"),
+    Operation.EXPIRE: ("was left unchanged", "were left unchanged"),
 }
 _LOST = {
     Operation.DELETE: "may have been deleted by this tool, as the reply was lost",

@@ -275,12 +275,12 @@ def unbounded_flags(number: int) -> tuple[str, ...]:
     """A sentence about keys that a bound in bytes leaves out since nobody can say what they hold; none without any.
 
     >>> unbounded_flags(1)[0]
-    'What 1 key holds at most is not known (not all its elements were looked at): the limit in bytes leaves it out.'
+    'What 1 key holds at most is not known (not all its elements were read): the limit in bytes leaves it out.'
     """
     if not number:
         return ()
     hold, its, it = ("holds", "its", "it") if number == 1 else ("hold", "their", "them")
-    why = f"not all {its} elements were looked at"
+    why = f"not all {its} elements were read"
     return (f"What {number_of_keys(number)} {hold} at most is not known ({why}): the limit in bytes leaves {it} out.",)
 
 
@@ -292,7 +292,7 @@ def size_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     kinds = ", ".join(sorted({safe_text(key.type, 20) for key in unknown}))
     are = "is" if len(unknown) == 1 else "are"
     of = f"{number_of_keys(len(unknown))} {are} of a module ({kinds}) that does not report the size of a key"
-    return (f"{of}: what that frees is not known before, and no bound in bytes counts it.",)
+    return (f"{of}: what that frees is not known in advance, and no limit in bytes counts it.",)
 
 
 def left_out(chosen: Selected, refused_keys: int, moved: Mapping[int, int]) -> tuple[str, ...]:

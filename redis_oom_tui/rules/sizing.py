@@ -91,7 +91,7 @@ def needs_closer(kind: str, size: int | None) -> bool:
 
 
 def first_size(kind: str, size: int, name_bytes: int, limit: int | None = None) -> Size:
-    """The size of a key of which only the first few elements were looked at; `limit` is what no key can exceed."""
+    """The size of a key of which only the first few elements were read; `limit` is what no key can exceed."""
     return judged(kind, (SizeAnswer(SAMPLES, size),), name_bytes=name_bytes, limit=limit)
 
 
@@ -277,7 +277,7 @@ def missing_keys(seen: int, held: int, churn: Churn | None) -> str | None:
     which of others' commands deleted a key, so they explain a tenth of the keys at most.
 
     >>> missing_keys(0, 40, Churn(0, 0))
-    'SCAN ended after 0 keys, and the server counts 40: keys are missing. Start a new scan, or pass by any proxy.'
+    'SCAN ended after 0 keys, and the server counts 40: keys are missing. Start a new scan, or connect past any proxy.'
     >>> missing_keys(9_990, 10_000, Churn(0, 0)), missing_keys(9_500, 10_000, None)
     (None, None)
     >>> missing_keys(4_000, 10_000, Churn(6_000, 0)), missing_keys(9_000, 10_000, Churn(0, 50_000))
@@ -289,7 +289,7 @@ def missing_keys(seen: int, held: int, churn: Churn | None) -> str | None:
         return None
     return (
         f"SCAN ended after {count(seen)} keys, and the server counts {count(held)}: keys are missing. "
-        "Start a new scan, or pass by any proxy."
+        "Start a new scan, or connect past any proxy."
     )
 
 

@@ -64,7 +64,7 @@ def _client_memory(text: str) -> str:
 
 def _policy(text: str) -> str:
     if not text.strip():
-        raise BadInput("An empty text is no eviction policy")
+        raise BadInput("An eviction policy cannot be empty")
     return text.strip().lower()
 
 
@@ -78,8 +78,8 @@ SETTINGS: Mapping[str, LimitsSetting] = {
         "What the server does with a write when it is full.", _policy, default="noeviction"
     ),
     "maxmemory-samples": LimitsSetting(
-        "How many keys are looked at for each eviction: more choose better and cost more CPU; 5 is the usual, 10 near"
-        " exact.",
+        "How many keys are compared for each eviction: more is more accurate and costs CPU; the default is 5,"
+        " and 10 is close to exact.",
         _whole(1, 64),
         default="5",
     ),
@@ -110,7 +110,7 @@ SETTINGS: Mapping[str, LimitsSetting] = {
         "Makes DEL free in the background, as UNLINK does.", _yes_no, YES_NO, of_memory=False
     ),
     "active-expire-effort": LimitsSetting(
-        "How hard the server looks for expired keys, 1 to 10: more frees them sooner and costs CPU.",
+        "How hard the server searches for expired keys, 1 to 10: more frees them sooner and costs CPU.",
         _whole(1, 10),
         default="1",
     ),
@@ -179,7 +179,7 @@ def _propose_policy(
     can = ""
     if view.evictable_keys:
         held = f", about {size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
-        can = f" Here it may evict {number_of_keys(view.evictable_keys)}{held}."
+        can = f" Evictable here: {number_of_keys(view.evictable_keys)}{held}."
     warnings = list(view.warnings)
     replica = snapshot.server.is_replica
     over = over_bytes(snapshot.memory)

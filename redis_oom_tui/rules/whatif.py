@@ -165,7 +165,7 @@ def _warnings(name: str, snapshot: Snapshot, enough: bool | None) -> tuple[str, 
         found.append(f"No key has a TTL, so {name} can evict nothing here: it behaves like noeviction.")
     elif enough is False:
         found.append(
-            f"All that it can evict is less than the {size(over_bytes(snapshot.memory))} that must go: those keys would"
+            f"All that it can evict is less than the {size(over_bytes(snapshot.memory))} to be freed: those keys would"
             " be lost and writes still refused."
         )
     if is_lfu(name) and snapshot.memory.policy != UNKNOWN and not is_lfu(snapshot.memory.policy):
@@ -186,8 +186,8 @@ def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
         return ()
     return (
         (
-            f"{size(held)} are buffers of clients and replication, which no policy can evict: keys would be lost in"
-            " their place."
+            f"{size(held)} are buffers of clients and replication, which no policy can evict: keys would be lost"
+            " instead."
         ),
     )
 
@@ -195,7 +195,7 @@ def _buffers(snapshot: Snapshot) -> tuple[str, ...]:
 def write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
     """The way that a write takes here, each question with this server's answer; what it does not reach is not lit."""
     return attempt(
-        "the way of a write is",
+        "what happens to a write is",
         lambda: _write_path(snapshot),
         lambda fault: (WriteStep("Is it over the limit?", fault.words, end=True),),
     )

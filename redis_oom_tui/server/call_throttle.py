@@ -179,14 +179,14 @@ class CallThrottle:
         'deleting'
         >>> throttle.rate.rested([0.001]); throttle.rate.probed(0.04); throttle.rate.decide()
         >>> throttle.words("deleting")
-        'deleting, braking: using 0% of the server (budget 5%), which takes 40 ms to answer'
+        'deleting, throttled: using 0% of the server (budget 5%), which takes 40 ms to answer'
         """
         if Hold.SLOW in self.rate.holds:
-            return f"{doing}, braking: the server answers too slowly"
+            return f"{doing}, throttled: the server answers too slowly"
         self._reckon()
         using = f"using {percent(self._using or 0.0)} of the server (budget {percent(self.share)})"
         if self.rate.braking:
-            return f"{doing}, braking: {using}, which takes {math.ceil(self.probes.waited * 1000)} ms to answer"
+            return f"{doing}, throttled: {using}, which takes {math.ceil(self.probes.waited * 1000)} ms to answer"
         return doing if self.alone or self._using is None else f"{doing}, {using}"
 
     def _reckon(self) -> None:

@@ -66,8 +66,8 @@ def as_ours(error: BaseException, where: object, doing: str = "") -> errors.Tria
 
 def not_redis(where: object) -> errors.NotRedis:
     """Something answered that no server of this kind answers."""
-    check = "the socket's path" if _is_socket(where) else "the port, and whether it wants --tls"
-    return errors.NotRedis(f"{where} answers, but not as Redis does: check {check}")
+    check = "the socket's path" if _is_socket(where) else "the port, and whether it requires --tls"
+    return errors.NotRedis(f"{where} does not speak the Redis protocol: check {check}")
 
 
 def _is_socket(where: object) -> bool:
@@ -119,7 +119,7 @@ def _login(text: str, where: object) -> errors.TriageError:
         )
     if "WRONGPASS" in text or "invalid" in text.lower():
         return errors.LoginRefused(f"{where} refused this user name or password: check --user, -a and REDISCLI_AUTH")
-    return errors.LoginRefused(f"{where} wants a password: give it by REDISCLI_AUTH, -a or --user with -a")
+    return errors.LoginRefused(f"{where} requires a password: give it by REDISCLI_AUTH, -a or --user with -a")
 
 
 def _loading(where: object) -> errors.ServerBusy:
@@ -150,7 +150,7 @@ def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: s
 
 def _busy(error: exceptions.RedisError, text: str, where: object) -> errors.ServerBusy:
     if isinstance(error, exceptions.MasterDownError):
-        return errors.ServerBusy(f"{where} serves nothing while it has no link to its master: {text}")
+        return errors.ServerBusy(f"{where} serves nothing while it has no link to its primary: {text}")
     if isinstance(error, exceptions.TryAgainError):
         return errors.ServerBusy(f"{where} is moving these keys to another node: {text}")
     if "module command" in text.lower():
@@ -164,7 +164,7 @@ def _moved(error: exceptions.AskError, text: str, said: dict[str, str]) -> error
     if isinstance(error, exceptions.MovedError):
         return errors.KeyMoved(f"the key is served by another node now ({text})", **said)
     return errors.KeyMoved(
-        f"the key is served by another node, as its slot is half moved (ASK {text})",
+        f"the key is served by another node, as its slot is being moved (ASK {text})",
         asks=f"{error.host}:{error.port}",
         **said,
     )
@@ -190,18 +190,18 @@ def _unreachable(text: str, where: object) -> str:
         )
     if "refused" in lowered or "error 111" in lowered:
         right = "is the socket's path right" if _is_socket(where) else "are host and port right"
-        return f"{where} refuses connections: is the server up, and {right}?"
+        return f"{where} refuses connections: is the server running, and {right}?"
     if "no such file" in lowered:
-        return f"{where} does not exist: is the server up, and is the socket's path right?"
+        return f"{where} does not exist: is the server running, and is the socket's path right?"
     if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
-        return f"{where} has no address: the host name is not known here"
+        return f"{where} cannot be resolved: the host name is not known here"
     if any(word in lowered for word in ("closed", "reset", "lost", "broken pipe")):
         if _is_socket(where):
-            return f"{where} closed the connection: it may be restarting, or full of clients"
+            return f"{where} closed the connection: it may be restarting, or at maxclients"
         # TLS 1.3 refuses a missing certificate after the handshake: often all that is seen of it is the close.
         return (
-            f"{where} closed the connection: it may be restarting, full of clients, want --tls, "
-            "or want a client certificate (--cert and --key)"
+            f"{where} closed the connection: it may be restarting, at maxclients, or require --tls "
+            "or a client certificate (--cert and --key)"
         )
     return f"{where} cannot be reached: {text}"
 
@@ -211,7 +211,7 @@ def _untrusted(text: str, where: object) -> str:
     if "mismatch" in lowered or "is not valid for" in lowered:
         return f"{where} has a TLS certificate for another name: give the name that it is for with --sni ({text})"
     if "certificate_required" in lowered or "certificate required" in lowered or "unknown ca" in lowered:
-        return f"{where} wants a client certificate that it trusts: give one with --cert and --key ({text})"
+        return f"{where} requires a client certificate that it trusts: give one with --cert and --key ({text})"
     if "certificate" in lowered:
-        return f"{where} has a TLS certificate that cannot be trusted: name its authority with --cacert ({text})"
+        return f"{where} has a TLS certificate that cannot be trusted: give its CA with --cacert ({text})"
     return f"{where} does not speak TLS as asked: check the port, --tls, --cert and --key ({text})"

@@ -108,7 +108,7 @@ class Hold(Enum):
     """Why nothing may be sent."""
 
     SLOW = "a PING has had no answer for too long"
-    REST = "the monitor looks at the server without what is under way"
+    REST = "the monitor probes the server without our load"
     PAUSE = "a person paused it"
 
 
@@ -283,10 +283,10 @@ class RateController:
 
 def _words(share: float | None, budget: float | None, *, slow: bool, braking: bool) -> str:
     if slow:
-        return "holding: the server answers too slowly"
+        return "paused: the server answers too slowly"
     limit = "" if budget is None else f" (budget {percent(budget)})"
     using = "" if share is None else f"using {percent(share)} of the server{limit}"
-    return f"{using}, braking".lstrip(", ") if braking else using
+    return f"{using}, throttled".lstrip(", ") if braking else using
 
 
 def _quick(probes: Sequence[float]) -> float:

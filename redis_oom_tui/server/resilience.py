@@ -197,7 +197,7 @@ def _queue(pipeline: Any) -> list[Any]:
     queues = (getattr(strategy, name, None) for name in ("_command_queue", "_command_stack", "command_stack"))
     found = next((queue for queue in queues if queue is not None), None)
     if found is None:
-        raise TypeError(f"{type(pipeline).__name__} is no pipeline of redis-py that this can look into")
+        raise TypeError(f"{type(pipeline).__name__} is not a pipeline of redis-py whose commands can be read")
     return list(found)
 
 

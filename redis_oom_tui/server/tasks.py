@@ -172,7 +172,7 @@ async def monitored(job: Coroutine[Any, Any, None], stop: Callable[[], None], na
     error = None if task.cancelled() else task.exception()
     if error is not None:
         defect = f"{type(error).__name__}: {safe_text(str(error), 200)}"
-        raise MonitorBroken(f"The {name} broke ({defect}): stopped, as nothing would brake") from error
+        raise MonitorBroken(f"The {name} broke ({defect}): stopped, as nothing would throttle it") from error
 
 
 async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:

@@ -70,10 +70,7 @@ async def _found(connection: Connection) -> str | None:
             if connection.tls is not None and await _plainly(where.host, where.port):
                 return f"{where} answers, but without TLS: check the port, or try without --tls"
             if connection.tls is None and await _over_tls(where.host, where.port):
-                return (
-                    f"{where} speaks TLS, and was asked without: try --tls, with --cacert where its authority is not a"
-                    " public one"
-                )
+                return f"{where} speaks TLS: try --tls, and --cacert where its CA is not a public one"
     return None
 
 

@@ -49,8 +49,8 @@ class Glyphs(Struct, frozen=True):
     cut: str
 
     def fitted(self, text: str) -> str:
-        """`text` with the sign for what was cut that this set has."""
-        return text.replace("…", self.cut)
+        """`text` with the signs for a cut and for a change that this set has."""
+        return text.replace("…", self.cut).replace("→", self.right)
 
     def state(self, level: Level) -> str:
         """The symbol of a level, always shown beside its word."""

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
-from redis_oom_tui.formatting.server import server_text, use_of_limit
+from redis_oom_tui.formatting.server import role_text, server_text, use_of_limit
 from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
@@ -127,9 +127,9 @@ class HeaderModel(Struct, frozen=True):
         if reading.snapshot is None:
             return []
         server = reading.snapshot.server
-        role = safe_text(server.role, 12)
+        role = role_text(safe_text(server.role, 12))
         if server.node and server.node != str(reading.address):
-            role = f"shows {safe_text(server.node, 40)} {role}"
+            role = f"node {safe_text(server.node, 40)} ({role})"
         told = [role, safe_text(server_text(server), 40)]
         if server.uptime_seconds is not None:
             told.append(f"up {sizes.duration(server.uptime_seconds)}")
@@ -171,7 +171,7 @@ class HeaderModel(Struct, frozen=True):
         verdict = shown_verdict(reading)
         if verdict.level is Level.OK and self._late:
             age = sizes.duration(reading.age(self.now))
-            words = f"Not known now: the last answer is {age} old. Then: {verdict.reason}"
+            words = f"No current data: the last answer is {age} old. Then: {verdict.reason}"
             verdict = Verdict(Level.UNKNOWN, words, rule="old-figures")
         word = f" {level_word(verdict.level, self.pen.glyphs)} "
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))

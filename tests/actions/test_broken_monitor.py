@@ -56,7 +56,7 @@ async def test_a_watch_that_breaks_stops_the_run_and_says_so(
         assert client.dbsize() == left
         assert view.failed
         assert str(view.ended).startswith(
-            "The watch over the server broke (ZeroDivisionError: a\\x1b[31m defect): stopped, as nothing would brake. "
+            "The watch over the server broke (ZeroDivisionError: a\\x1b[31m defect): stopped, as nothing would throttle"
         )
         said, in_doubt = audited(tmp_path / "audit.jsonl")
         assert not in_doubt

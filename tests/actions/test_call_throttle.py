@@ -91,7 +91,7 @@ async def test_a_rest_ends() -> None:
 def test_a_slow_server_is_given_less_and_that_is_said() -> None:
     pacer = taught(*[SLOW] * 9)
     assert (pacer.share, pacer.rate.braking) == (SHARES[0], True)
-    assert "braking" in pacer.words("deleting")
+    assert "throttled" in pacer.words("deleting")
     assert "which takes 200 ms to answer" in pacer.words("deleting")
 
 
@@ -121,7 +121,7 @@ def test_a_probe_without_an_answer_holds_everything_until_it_has_one() -> None:
     pacer = taught(QUICK)
     pacer.rate.hold()
     assert pacer.resting
-    assert pacer.words("deleting") == "deleting, braking: the server answers too slowly"
+    assert pacer.words("deleting") == "deleting, throttled: the server answers too slowly"
     pacer.rate.probed(QUICK)
     assert not pacer.resting
 
@@ -196,7 +196,7 @@ async def test_behind_a_link_that_turns_slow_the_run_brakes_and_finishes(
 
                 async def slow(self: CallThrottle) -> None:
                     """Calls wait for the brake to notice, and from then on the link is quick again."""
-                    wire.faults.delay = 0.0 if any("braking" in phase for phase in phases) else 0.2
+                    wire.faults.delay = 0.0 if any("throttled" in phase for phase in phases) else 0.2
                     await ready(self)
 
                 def deciding(self: RateController) -> None:
@@ -208,5 +208,5 @@ async def test_behind_a_link_that_turns_slow_the_run_brakes_and_finishes(
                 monkeypatch.setattr(CallThrottle, "per_call", 5)
                 monkeypatch.setattr(RateController, "decide", deciding)
                 view = await run.run()
-        assert any("braking" in phase for phase in phases)
+        assert any("throttled" in phase for phase in phases)
         assert dict(view.counts) == {Outcome.DELETED: 1500}

@@ -67,7 +67,7 @@ async def test_a_walk_over_all_keys_drops_nothing_that_lives(cluster: RunningClu
         done = await operator.reap()
     assert done.ok, done.sentence
     for node in cluster.primaries:
-        assert f"{node.name}: No expired key was left to drop; used memory went from " in done.sentence
+        assert f"{node.name}: No expired key was left to remove; used memory went from " in done.sentence
         with node.server.client() as client:
             assert client.dbsize() == 50
             assert calls(client, "scan") > 0

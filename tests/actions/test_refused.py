@@ -142,7 +142,7 @@ async def test_a_replica_is_told_to_be_one(flavour: str, tmp_path: Path) -> None
             plan = await planned(operator, CACHE)
             assert "replica" in str(operator.why_not(Action.DELETE))
             assert operator.why_not(Action.SET) is None
-            with pytest.raises(TriageError, match="connect to its master"):
+            with pytest.raises(TriageError, match="connect to its primary"):
                 operator.run(plan, backup=NO_BACKUP)
 
 
@@ -163,7 +163,7 @@ async def test_without_a_writable_audit_file_nothing_is_done(valkey: RunningServ
 
 async def test_an_emergency_needs_a_prepared_plan(valkey: RunningServer, tmp_path: Path) -> None:
     async with operating(valkey.connection, tmp_path) as operator:
-        assert "No emergency cleanup is prepared" in str(operator.why_not(Action.EMERGENCY))
+        assert "No emergency cleanup is configured" in str(operator.why_not(Action.EMERGENCY))
         with pytest.raises(BadInput):
             operator.emergency()
     named = NamedPlan("cache", Criteria(patterns=(b"cache:*",), max_keys=2))
@@ -258,7 +258,7 @@ async def test_reaping_drops_what_has_expired(server: RunningServer, tmp_path: P
             again = await operator.reap()
         assert done.ok
         assert client.dbsize() == 0
-        assert again.sentence.startswith("No expired key was left to drop; ")
+        assert again.sentence.startswith("No expired key was left to remove; ")
 
 
 async def test_purging_tells_what_it_gave_back(server: RunningServer, tmp_path: Path) -> None:

@@ -71,7 +71,7 @@ async def test_a_value_that_moved_since_it_was_shown_is_not_overwritten(server: 
         async with operating(server.connection, tmp_path) as operator:
             change = await operator.settings.propose("maxmemory", "100mb")
             client.config_set("maxmemory", "70mb")
-            with pytest.raises(BadInput, match="look again"):
+            with pytest.raises(BadInput, match="check again"):
                 await operator.settings.apply(change)
         assert client.config_get("maxmemory") == {"maxmemory": "73400320"}
 
@@ -84,7 +84,7 @@ async def test_an_undo_has_the_guard_of_a_change(server: RunningServer, tmp_path
             back = await operator.settings.propose_back(result)
             assert (back.old, back.new) == (str(2**30), result.change.old)
             assert "every write is refused at once" in back.consequence
-            assert "write outage" in back.warnings[0]
+            assert "will be refused until" in back.warnings[0]
             client.config_set("maxmemory", "2gb")
             with pytest.raises(BadInput, match="by now"):
                 await operator.settings.propose_back(result)

@@ -156,7 +156,7 @@ async def test_a_bound_ends_a_run_whose_sizes_were_wrong(server: RunningServer, 
             run = await operator.run(plan, backup=NO_BACKUP).run()
         freed = before - used_at_rest(client)
     assert 0.5 * MIB < freed <= 2.1 * MIB
-    assert str(run.ended).startswith("Stopped at its bound of 2.0 MiB. Deleted")
+    assert str(run.ended).startswith("Stopped at the limit of 2.0 MiB. Deleted")
     assert run.counts[Outcome.NOT_ATTEMPTED] > 1000
     assert abs(run.taken_bytes - freed) < 0.2 * MIB
 

@@ -68,7 +68,7 @@ async def test_what_was_changed_by_others_meanwhile_is_not_said_to_be_back(
             # Unless the return was faster than they were.
             if not ended.took:
                 assert (ended.now, ended.detail) == ("volatile-ttl", "somebody else changed it")
-                assert operator.history()[0].result == "It did not go back: somebody else changed it"
+                assert operator.history()[0].result == "It did not revert: somebody else changed it"
         assert policy(client) == "volatile-ttl"
 
 
@@ -137,7 +137,7 @@ async def test_where_it_cannot_be_looked_for_that_is_said_and_written_down(
     with losing(valkey, done=True, also=b"CONFIG") as liar:
         async with operating(liar.connection, tmp_path) as operator:
             change = await operator.settings.propose(POLICY, "allkeys-lru")
-            with pytest.raises(ServerUnreachable, match="is not known: look again"):
+            with pytest.raises(ServerUnreachable, match="is not known: check again"):
                 await operator.settings.apply(change)
             assert "whether maxmemory-policy is allkeys-lru now is not known" in operator.history()[0].result
 
@@ -147,7 +147,7 @@ async def test_a_change_that_nobody_can_read_goes_back_all_the_same(valkey: Runn
     with valkey.client() as client, losing(valkey, done=True, also=b"CONFIG") as liar:
         async with operating(liar.connection, tmp_path) as operator:
             change = await operator.settings.propose(POLICY, "allkeys-lru")
-            with pytest.raises(ServerUnreachable, match="goes back to noeviction"):
+            with pytest.raises(ServerUnreachable, match="reverts to noeviction"):
                 await operator.settings.apply(change, revert_after=0.2)
             assert policy(client) == "allkeys-lru"
             # The way to the server is there again.

@@ -119,7 +119,7 @@ def test_a_trial_on_a_cluster_is_told_as_it_ended_on_each_node(cluster: RunningC
     )
     assert tool.stderr is not None
     said = ""
-    while "It goes back in" not in said:
+    while "It reverts in" not in said:
         line = next(tool.stderr, "")
         assert line, said
         said += line
@@ -132,8 +132,8 @@ def test_a_trial_on_a_cluster_is_told_as_it_ended_on_each_node(cluster: RunningC
     out, _ = tool.communicate(timeout=60)
     (change,) = json.loads(out)["changes"]
     assert (tool.returncode, change["took"], change["now"]) == (1, False, None)
-    assert change["detail"].startswith("it did not go back to ")
-    assert f"Not so: {other.name}: somebody else changed it" in change["detail"]
+    assert change["detail"].startswith("it did not revert to ")
+    assert f"Not on: {other.name}: somebody else changed it" in change["detail"]
     assert _limits(cluster) == [*before[:2], str(500 * 2**20)]
 
 

@@ -195,7 +195,7 @@ def test_a_frozen_plan_of_another_database_than_asked_for_is_refused(
         (("--match", "a", "--idle-over", "soon"), "soon"),
         ((), "Choose which keys first"),
         (("--match", ""), "An empty pattern matches no key"),
-        (("--emergency",), "No emergency cleanup is prepared"),
+        (("--emergency",), "No emergency cleanup is configured"),
         (("--match", "a", "--backup", __file__), "exists already"),
         (("--match", "a", "--save-plan", "/nowhere/plan"), "its folder does not exist"),
     ],

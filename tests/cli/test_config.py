@@ -91,7 +91,7 @@ def test_without_any_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     code, result = call("config", "check")
     assert code == 0
-    assert "the defaults hold" in result.stdout
+    assert "the defaults apply" in result.stdout
     _, result = call("config", "path")
     assert result.stdout.strip() == str(tmp_path / "redis-oom-tui" / "config.toml")
 
@@ -100,7 +100,7 @@ def test_what_may_not_be_as_it_was_meant_is_noted(tmp_path: Path) -> None:
     path = written(tmp_path, "[hooks]\nexec = '/no/such/pager'\n")
     code, result = call("config", "check", path)
     assert code == 0
-    assert "note: /no/such/pager, the command of hooks, is not on this machine" in result.stdout
+    assert "note: /no/such/pager, the command of hooks, is not found on this machine" in result.stdout
 
 
 def test_a_webhook_that_others_may_read_is_a_fault(tmp_path: Path) -> None:

@@ -51,9 +51,9 @@ def test_every_command_tells_of_a_change_that_may_have_been_made(
     for words in (["check"], ["limits"]):
         shown = _run(capsys, server, audit, *words)
         assert said in shown
-        assert ("was to come back by itself" in shown) == bool(options)
+        assert ("was to be restored by itself" in shown) == bool(options)
         assert said in json.loads(_run(capsys, server, audit, *words, "--json"))["unreturned"][0]
-    assert "its end was never written" in _run(capsys, server, audit, "report")
+    assert "no end recorded" in _run(capsys, server, audit, "report")
     with server.client() as client:
         client.config_set("maxmemory-policy", "noeviction")
     assert json.loads(_run(capsys, server, audit, "limits", "--json"))["unreturned"] == []

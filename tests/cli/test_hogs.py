@@ -130,9 +130,9 @@ def test_keys_that_the_earlier_scan_passed_over_are_no_growth(filled: RunningSer
     comparison = json.loads(run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
     for row in (comparison["all"], *comparison["patterns"]):
         assert (row["keys_grown"], row["bytes_grown"], row["certain"]) == (None, None, False)
-        assert row["doubt"] == "the earlier scan looked at some keys only"
+        assert row["doubt"] == "the earlier scan read some keys only"
     done = run(filled, "--compare", str(kept))
-    assert "(the earlier scan looked at some keys only)" in done.stdout
+    assert "(the earlier scan read some keys only)" in done.stdout
 
 
 def test_a_database_that_the_earlier_scan_passed_over_is_no_growth(filled: RunningServer, tmp_path: Path) -> None:

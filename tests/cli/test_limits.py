@@ -113,7 +113,7 @@ def test_where_nobody_is_asked_the_warnings_are_seen_all_the_same(
     assert code == 0
     assert "maxmemory is 1.0 MiB (1,048,576 bytes) now; it was 100.0 MiB (104,857,600 bytes)." in out
     warnings = [line for line in err.splitlines() if line.startswith("! ")]
-    assert any("write outage" in line for line in warnings), err
+    assert any("will be refused until" in line for line in warnings), err
     assert any("CONFIG REWRITE" in line for line in warnings), err
 
 
@@ -169,9 +169,9 @@ def test_a_change_that_evicts_wants_its_own_word(server: RunningServer, answer: 
 def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answer: bytes, now: str) -> None:
     words = ("--maxmemory", "100mb", "--yes", "--revert-after", "10m")
     code, said = on_a_terminal(valkey, answer, *words, asked=b'type "keep"')
-    assert b"the old value comes back with: CONFIG SET maxmemory 0" in said
+    assert b"killed before that, undo with: CONFIG SET maxmemory 0" in said
     assert code == (0 if now != "0" else 1)
-    assert (b"is not kept: it went back to no limit (0)" in said) is (now == "0")
+    assert (b"is not kept: it reverted to no limit (0)" in said) is (now == "0")
     with valkey.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": now}
 
@@ -195,8 +195,8 @@ def test_a_trial_says_before_what_the_old_limit_would_mean_again(
         client.config_set("maxmemory", int(client.info("memory")["used_memory"]) // 2)
     code, _, err = run(valkey, capsys, "--maxmemory", "1gb", "--yes", "--revert-after", "1s")
     assert code == 1
-    assert "! When it goes back to " in err
-    assert "every write is refused until what is held beyond that has gone" in err
+    assert "! When it reverts to " in err
+    assert "every write is refused until the excess is freed" in err
 
 
 def trying(server: RunningServer, span: str) -> subprocess.Popen[str]:
@@ -211,10 +211,10 @@ def trying(server: RunningServer, span: str) -> subprocess.Popen[str]:
     )
     assert tool.stderr is not None
     said = [next(tool.stderr, "") for _ in range(3)]
-    assert said[0].endswith("the old value comes back with: CONFIG SET maxmemory-policy noeviction\n")
+    assert said[0].endswith("killed before that, undo with: CONFIG SET maxmemory-policy noeviction\n")
     assert said[1] == "maxmemory-policy is allkeys-lru for now\n"
-    assert said[2].startswith("It goes back in")
-    assert said[2].endswith("nobody can keep it here\n")
+    assert said[2].startswith("It reverts in")
+    assert said[2].endswith("not a terminal, so nobody can keep it\n")
     return tool
 
 
@@ -246,7 +246,7 @@ def test_a_killed_trial_has_said_in_the_audit_file_what_it_left_behind(valkey: R
     tool.communicate()
     lines = [json.loads(line) for line in (tmp_path / "redis-oom-tui" / "audit.jsonl").read_text().splitlines()]
     (intent,) = [line for line in lines if line["phase"] == "intent"]
-    assert intent["what"] == "maxmemory-policy: noeviction to allkeys-lru, and back in 3600 s unless kept"
+    assert intent["what"] == "maxmemory-policy: noeviction to allkeys-lru, reverted in 3600 s unless kept"
     assert (intent["before"], intent["reverts_in_seconds"]) == ("noeviction", 3600)
 
 
@@ -316,7 +316,7 @@ def test_chance_names_no_family_and_a_tie_says_so(
     for name, by in (("volatile-ttl", "the shortest TTLs"), ("allkeys-lru", "the longest idle times")):
         assert (found[name]["first_to_go"], found[name]["first_to_go_unknown"]) == (None, f"5 patterns tie by {by}")
     _, out, _ = run(valkey, capsys, "--scan")
-    assert "no pattern goes first, by chance" in out
+    assert "no pattern is evicted first, by chance" in out
     assert "a:*" not in out
 
 

@@ -45,7 +45,7 @@ def test_help_never_imports_the_screen(arguments: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["-u", "http://x"], "does not start as a Redis URL"),
+        (["-u", "http://x"], "this is not a Redis URL"),
         (["--port", "seven"], "not a valid integer"),
         (["-s", "/s", "-h", "x"], "leave out -h and -p"),
         (["--sentinel", "a:1"], "belong together"),

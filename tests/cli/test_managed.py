@@ -35,8 +35,8 @@ NOTHING = {
     "a user of nothing": "log in as a user with permission, or allow it by ACL SETUSER with +info",
     "a user without the dangerous": "log in as a user with permission, or allow it by ACL SETUSER with +info",
     "replies cut short": "closed the connection: it may be restarting",
-    "another protocol": "answers, but not as Redis does: check the port",
-    "noise": "answers, but not as Redis does: check the port",
+    "another protocol": "does not speak the Redis protocol: check the port",
+    "noise": "does not speak the Redis protocol: check the port",
     "silence": "did not answer in time: it may be blocked, or a firewall drops packets",
     "resets": "closed the connection: it may be restarting",
 }
@@ -86,7 +86,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits": (0, "maxmemory 3.0 MiB (3,145,728 bytes)"),
         "limits --set": (3, _ELSEWHERE),
     },
-    "no CLIENT": {"report": (0, "Not readable here: clients")},
+    "no CLIENT": {"report": (0, "No permission: clients")},
     "no MEMORY": {
         "hogs": (0, "sizes are unknown here: unknown command 'MEMORY'"),
         "hogs --json": (0, '"bytes": null'),
@@ -125,7 +125,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "cleanup": (3, "UNLINK is refused here (unknown command 'UNLINK'): let the keys expire instead"),
     },
     "DUMP and RESTORE renamed away": {
-        "plan": (0, "No key can be copied before it goes, as DUMP is refused here (unknown command 'DUMP')"),
+        "plan": (0, "No key can be backed up, as DUMP is refused here (unknown command 'DUMP')"),
         "cleanup": (3, "decline the backup (--no-backup), and there is no undo"),
     },
     "a user of INFO alone": {

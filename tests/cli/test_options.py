@@ -114,7 +114,7 @@ def test_what_a_command_goes_by_is_taken(
 def test_a_report_of_a_recording_takes_no_server(capsys: pytest.CaptureFixture[str], words: tuple[str, ...]) -> None:
     err = refused(capsys, *words, "report", "--from", __file__)
     assert f"{words[0]}" in err
-    assert "cannot be given with --from: a recording is read, and no server asked" in err
+    assert "cannot be given with --from: a recording is read, and no server contacted" in err
     assert "--no-scan cannot be given with --from" in refused(capsys, "report", "--from", __file__, "--no-scan")
 
 
@@ -203,7 +203,7 @@ def test_a_wrong_value_is_told_in_one_line(
     [
         (("--maxmemory", "50%"), "'50%' is not a size"),
         (("--maxmemory", "0"), "write unlimited if that is meant"),
-        (("--policy", " "), "no eviction policy"),
+        (("--policy", " "), "eviction policy cannot be empty"),
         (("--set", "hz=9999"), "hz"),
         (("--set", "Maxmemory=x"), "'x' is not a size"),
         (("--set", "maxmemory-samples=many"), "whole number"),

@@ -17,7 +17,7 @@ def _killed(server: RunningServer, path: Path, setting: str, old: str, new: str)
     """What a tool leaves behind that set something for three seconds a minute ago, and was killed before they ended."""
     audit = AuditFile(path, wall=lambda: time.time() - 60)
     where = str(server.connection.address)
-    what = f"{setting}: {old} to {new}, and back in 3 s unless kept"
+    what = f"{setting}: {old} to {new}, reverted in 3 s unless kept"
     action = audit.intent("set", server=where, who="sre@host", what=what, before=old, reverts_in_seconds=3.0)
     result = ChangeResult(Change(setting, old, new), took=True, now=new)
     audit.result(action, ok=True, result=f"{setting} is {new} now", after=new, change=change_fields(result))
@@ -37,7 +37,7 @@ def test_every_command_tells_of_a_return_that_is_overdue(
         client.config_set("maxmemory-policy", "allkeys-lru")
     assert json.loads(_run(capsys, server, audit, "check", "--json"))["unreturned"] == []
     _killed(server, audit, "maxmemory-policy", "noeviction", "allkeys-lru")
-    said = "maxmemory-policy was to go back to noeviction"
+    said = "maxmemory-policy was to revert to noeviction"
     assert said in _run(capsys, server, audit, "check")
     assert said in json.loads(_run(capsys, server, audit, "check", "--json"))["unreturned"][0]
     assert said in _run(capsys, server, audit, "limits")
@@ -56,7 +56,7 @@ def test_a_setting_that_check_does_not_read_is_named_as_well(
     audit = tmp_path / "audit.jsonl"
     _killed(valkey, audit, "maxclients", "10000", "9000")
     (told,) = json.loads(_run(capsys, valkey, audit, "check", "--json"))["unreturned"]
-    assert told.startswith("maxclients was to go back to 10000")
+    assert told.startswith("maxclients was to revert to 10000")
 
 
 def test_an_audit_log_that_cannot_be_read_is_no_word_that_all_went_back(

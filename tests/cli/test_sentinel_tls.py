@@ -65,8 +65,11 @@ def test_options_stand_over_a_profile(known: Tls | None) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"sentinel_tls": False, "sentinel_insecure": True}, "--no-sentinel-tls leaves no use for --sentinel-insecure"),
-        ({"sentinel_tls": False, "sentinel_server_name": "s"}, "leaves no use for --sentinel-sni"),
+        (
+            {"sentinel_tls": False, "sentinel_insecure": True},
+            "--no-sentinel-tls and --sentinel-insecure cannot be combined",
+        ),
+        ({"sentinel_tls": False, "sentinel_server_name": "s"}, "and --sentinel-sni cannot be combined"),
         ({"sentinel_cert_file": Path("/c")}, "--sentinel-cert and --sentinel-key belong together"),
         ({"sentinel_ca_file": Path("/no/such/file")}, "--sentinel-cacert: there is no file '/no/such/file'"),
     ],
@@ -86,7 +89,7 @@ def test_what_contradicts_itself_is_one_sentence(given: dict[str, object], words
     ],
 )
 def test_without_sentinels_it_means_nothing(given: dict[str, object], option: str) -> None:
-    with pytest.raises(BadInput, match=f"^{option} goes with --sentinel and --master: name the Sentinels"):
+    with pytest.raises(BadInput, match=f"^{option} requires --sentinel and --master: name the Sentinels"):
         _asked(Connection(), **given)
 
 

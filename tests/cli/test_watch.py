@@ -183,7 +183,7 @@ def test_hooks_and_metrics_are_told_of_an_outage(tmp_path: Path) -> None:
     ("arguments", "expected"),
     [
         (["--exec", "page 'me"], "--exec cannot be split into words (No closing quotation): close its quotes"),
-        (["--exec-shell"], "--exec-shell says how to run --exec: name a command there"),
+        (["--exec-shell"], "--exec-shell requires --exec: name a command there"),
         (["--webhook", "ftp://x"], "the webhook's URL must start with https:// or http:// and name a host"),
         (["--prometheus", "host:x"], "'host:x' is not an address: write HOST:PORT"),
         (["--prometheus-file", "/no/such/folder/x.prom"], "--prometheus-file: there is no directory /no/such/folder"),
@@ -257,4 +257,4 @@ def test_without_a_standard_output_it_says_so() -> None:
         f"{' '.join(COMMAND)} watch --once >&-", shell=True, capture_output=True, text=True, timeout=60, check=False
     )
     assert done.returncode == 3
-    assert done.stderr == "redis-oom-tui: standard output is closed: send the lines somewhere, as to /dev/null\n"
+    assert done.stderr == "redis-oom-tui: standard output is closed: redirect it, e.g. to /dev/null\n"

@@ -128,7 +128,7 @@ def test_a_single_look_with_a_dry_run_says_it_in_advance(config: Path, tmp_path:
         ("true", ["--on-critical", "other"], "--on-critical other is not armed"),
         ("true", ["--on-critical", "other", "--dry-run"], "there is no plan 'other'; the configuration has cache"),
         ("true", ["--on-critical", "/no/plan", "--dry-run"], "/no/plan cannot be read: No such file"),
-        ("true", ["--dry-run"], "--dry-run says what --on-critical would do"),
+        ("true", ["--dry-run"], "--dry-run requires --on-critical"),
         ("true", ["--on-critical", "cache", "--once"], "--once does not wait"),
     ],
 )

@@ -95,5 +95,5 @@ def test_what_only_a_lasting_watch_can_serve_is_refused(
 ) -> None:
     done = once(*words, where=["-s", valkey.socket_path], home=tmp_path)
     assert done.returncode == 3
-    assert f"{named} cannot go with --once" in done.stderr
+    assert f"{named} cannot be combined with --once" in done.stderr
     assert "Traceback" not in done.stderr

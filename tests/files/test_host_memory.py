@@ -32,7 +32,7 @@ def test_the_least_limit_on_the_way_up_counts(tmp_path: Path) -> None:
 def test_without_a_cgroup_limit_the_host_counts(tmp_path: Path) -> None:
     found = room(HERE, 7, 8 * GIB, machine(tmp_path, a__b="max"))
     assert found.limit_bytes == 8 * GIB
-    assert "1.0 GiB of it free" in found.words
+    assert "1.0 GiB of it available" in found.words
 
 
 def test_the_older_kind_of_cgroup_is_read_too(tmp_path: Path) -> None:
@@ -46,12 +46,12 @@ def test_the_older_kind_of_cgroup_is_read_too(tmp_path: Path) -> None:
 def test_a_server_elsewhere_is_said_to_be_elsewhere(tmp_path: Path) -> None:
     found = room(Address("cache-1"), 7, 8 * GIB, machine(tmp_path))
     assert (found.limit_bytes, found.free_bytes) == (8 * GIB, None)
-    assert "not seen from here" in found.words
+    assert "cannot be read from here" in found.words
 
 
 def test_a_tunnel_to_another_machine_is_not_taken_for_this_one(tmp_path: Path) -> None:
-    assert "not seen from here" in room(HERE, 7, 8 * GIB, machine(tmp_path, comm="ssh")).words
-    assert "not seen from here" in room(HERE, 8, None, tmp_path).words
+    assert "cannot be read from here" in room(HERE, 7, 8 * GIB, machine(tmp_path, comm="ssh")).words
+    assert "cannot be read from here" in room(HERE, 8, None, tmp_path).words
 
 
 def test_a_snapshot_is_told_the_containers_limit(tmp_path: Path) -> None:

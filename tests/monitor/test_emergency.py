@@ -342,7 +342,7 @@ async def test_a_replica_is_never_cleaned_up(tmp_path: Path) -> None:
     watching = Watching(tmp_path, Keyspace())
     await watching.armed.clean(as_replica(snapshot(96)), "close-critical", watching.stop)
     assert watching.keyspace.runs == []
-    assert "only a master is cleaned up" in watching.said
+    assert "only a primary is cleaned up" in watching.said
 
 
 async def test_keys_that_claim_more_idle_time_than_the_server_has_stop_it(tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ async def test_keys_that_claim_more_idle_time_than_the_server_has_stop_it(tmp_pa
     watching = Watching(tmp_path, Keyspace(idle_seconds=7_000_000), plan=plan, emergency=emergency)
     await watching.see(*[snapshot(96)] * 16)
     assert watching.keyspace.runs == []
-    assert "idle for longer than the server runs" in watching.said
+    assert "idle for longer than the server has been up" in watching.said
 
 
 async def test_a_failure_is_a_line_and_the_watch_goes_on(tmp_path: Path) -> None:
@@ -444,7 +444,7 @@ async def test_a_ledger_that_cannot_be_written_after_the_run_never_says_that_not
     assert "not started" not in watching.said
     (event,) = watching.events
     assert "100 deleted" in event.reason
-    assert "could not be written down, so the whole plan counts against the hour" in event.reason
+    assert "could not be recorded, so the whole plan counts against the hour" in event.reason
 
 
 async def test_a_ledger_that_cannot_be_written_before_the_run_keeps_it_from_beginning(tmp_path: Path) -> None:

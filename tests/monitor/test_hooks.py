@@ -364,7 +364,7 @@ def webhook(url: str, pauses: list[float], **changes: object) -> Webhook:
 
 async def test_a_webhook_is_sent_the_event() -> None:
     with receiving(204) as receiver:
-        assert await webhook(receiver.url, []).deliver(EVENT) == "127.0.0.1 took it"
+        assert await webhook(receiver.url, []).deliver(EVENT) == "127.0.0.1 accepted it"
     assert receiver.bodies[0]["event"] == "oom"
     assert receiver.bodies[0]["refused_writes_total"] == 3
 
@@ -387,7 +387,7 @@ async def test_what_slack_takes_for_markup_is_escaped() -> None:
 async def test_a_receiver_in_trouble_is_tried_again_with_growing_pauses() -> None:
     pauses: list[float] = []
     with receiving(500, 503, 429, 200) as receiver:
-        assert "at try 4" in await webhook(receiver.url, pauses, retries=3).deliver(EVENT)
+        assert "at attempt 4" in await webhook(receiver.url, pauses, retries=3).deliver(EVENT)
     assert pauses == [1, 2, 4]
 
 
@@ -410,7 +410,7 @@ async def test_a_slow_receiver_is_given_up_in_time() -> None:
 async def test_a_receiver_that_is_not_there_is_one_sentence() -> None:
     with receiving(200) as receiver:
         url = receiver.url
-    with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 cannot be reached: Connection refused \(2 tries\)"):
+    with pytest.raises(DeliveryFailed, match=r"127\.0\.0\.1 cannot be reached: Connection refused \(2 attempts\)"):
         await webhook(url, [], retries=1).deliver(EVENT)
 
 

@@ -101,7 +101,7 @@ def test_a_server_that_is_lost_is_told_once_and_keeps_its_level() -> None:
     assert events[1].reason == "no answer"
     assert events[2].lasted_seconds == 50 * 5
     assert events[2].level is Level.CRITICAL
-    assert "answers again after 4m10s" in events[2].reason
+    assert "is back after 4m10s" in events[2].reason
 
 
 def test_a_short_silence_is_not_told_and_breaks_nothing() -> None:

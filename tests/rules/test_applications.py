@@ -1,4 +1,4 @@
-"""Applications are recognized by evidence, with any prefix, and what is of none is left alone."""
+"""Applications are recognized by evidence, with any prefix, and what is of none is left unchanged."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from redis_oom_tui.applications import BadEntry, known_applications, read_entry
 from redis_oom_tui.applications.name_shapes import shape
-from redis_oom_tui.models.application import Application
+from redis_oom_tui.models.application import Application, Confidence
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.rules.applications import recognize
 from tests.rules.scanned import Key, scanned
@@ -136,7 +136,7 @@ def only_by_fields(known: Application, kind_id: str) -> bool:
 @pytest.mark.parametrize("known", known_applications(), ids=lambda known: known.name)
 def test_an_entry_says_what_it_must(known: Application) -> None:
     assert known.link.startswith("https://")
-    assert known.evidence
+    assert any(one.confidence is not Confidence.POSSIBLE for one in known.evidence)
     for kind in known.keys:
         for text in kind.names:
             one = shape(text)

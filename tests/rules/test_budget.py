@@ -40,7 +40,7 @@ def test_a_plan_that_is_enough() -> None:
     found = budget(plan(15 * MIB, 15 * MIB), snapshot())
     assert (found.needed_bytes, found.plan_bytes, found.enough) == (20 * MIB, 30 * MIB, True)
     assert found.pressure_after == 0.7
-    assert "20.0 MiB must go" in found.words
+    assert "free 20.0 MiB" in found.words
 
 
 def test_where_sizes_are_not_known_it_says_so_and_promises_nothing() -> None:
@@ -56,11 +56,11 @@ def test_where_sizes_are_not_known_it_says_so_and_promises_nothing() -> None:
 def test_a_plan_that_is_too_little_says_by_how_much() -> None:
     found = budget(plan(5 * MIB), snapshot())
     assert found.enough is False
-    assert "15.0 MiB too little" in found.words
+    assert "15.0 MiB short" in found.words
 
 
 def test_a_plan_that_is_far_too_much_says_how_far() -> None:
-    assert "30.0%: 3.5 times what must go." in budget(plan(70 * MIB), snapshot()).words
+    assert "30.0%: 3.5 times what is needed." in budget(plan(70 * MIB), snapshot()).words
     assert "times" not in budget(plan(39 * MIB), snapshot()).words
 
 
@@ -119,7 +119,7 @@ def test_consent_tells_what_has_no_room_to_be_read() -> None:
 
 def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
     words = consent(plan(MIB, 50 * MIB), BackupChoice())
-    assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (master)."
+    assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (primary)."
     assert any("1 key (50.0 MiB) over 16.0 MiB each" in sentence and "no undo" in sentence for sentence in words)
     assert "cannot be undone" in consent(plan(MIB), BackupChoice(wanted=False))[1]
 

@@ -74,8 +74,8 @@ def test_what_a_scan_of_some_keys_passed_over_did_not_grow_or_shrink(limits: dic
         for name in (b"*", b"a:*"):
             change = told[name]
             assert (change.keys_grown, change.bytes_grown, change.certain) == (None, None, False)
-            assert change.doubt == f"the {word} scan looked at some keys only"
-        assert "looked at different keys" in found.notes[0]
+            assert change.doubt == f"the {word} scan read some keys only"
+        assert "read different keys" in found.notes[0]
     same = compare(some, replace(some, taken_at=9.0))
     assert (same.patterns, same.whole.certain, same.whole.keys_grown) == ((), True, 0)
 

@@ -191,7 +191,7 @@ def test_more_in_use_than_the_host_has_is_a_contradiction() -> None:
     now = healthy(total_system_memory=32 * 2**30, used_memory_rss=30 * 2**30)
     verdict = judge(now)
     assert verdict.rule == "contradictory"
-    assert "used_memory is 40.0 GiB, and there is only 32.0 GiB of memory" in verdict.reason
+    assert "used_memory is 40.0 GiB, but the host has 32.0 GiB of memory" in verdict.reason
     assert "swapping" not in verdict.reason
 
 

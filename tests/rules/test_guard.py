@@ -47,7 +47,7 @@ def test_raising_above_what_is_used_cures() -> None:
 def test_under_noeviction_a_limit_below_what_is_used_is_called_an_outage() -> None:
     change = proposed(50 * MIB, snapshot())
     assert "every write is refused" in change.consequence
-    assert any("write outage until 50.0 MiB are freed" in warning for warning in change.warnings)
+    assert any("Writes will be refused until 50.0 MiB is freed" in warning for warning in change.warnings)
 
 
 def test_under_a_policy_that_finds_no_ttl_it_is_called_an_outage_as_well() -> None:
@@ -130,9 +130,9 @@ def test_raising_above_the_machine_is_warned_of() -> None:
 
 
 def test_what_the_machine_has_informs_and_does_not_warn() -> None:
-    room = replace(ROOM, words="The machine has 1.0 GiB.")
+    room = replace(ROOM, words="The host has 1.0 GiB.")
     change = proposed(200 * MIB, snapshot(), room)
-    assert change.consequence.endswith("The machine has 1.0 GiB.")
+    assert change.consequence.endswith("The host has 1.0 GiB.")
     assert change.warnings == proposed(200 * MIB, snapshot()).warnings == ()
     assert "machine has" not in proposed(50 * MIB, snapshot(), room).consequence
 
@@ -230,13 +230,10 @@ def test_a_policy_that_this_server_lists_is_taken_even_if_unknown_to_us() -> Non
 def test_a_limit_that_returns_by_itself_says_what_becomes_of_what_was_written_beyond_it() -> None:
     (refused,) = proposed(200 * MIB, snapshot()).returns
     assert refused == (
-        "When it goes back to 90.0 MiB, every write is refused until what is held beyond that has gone;"
-        " 10.0 MiB are beyond it now."
+        "When it reverts to 90.0 MiB, every write is refused until the excess is freed; 10.0 MiB over it now."
     )
     (evicted,) = proposed(200 * MIB, snapshot(policy="allkeys-lru", used=50 * MIB)).returns
-    assert evicted == (
-        "When it goes back to 90.0 MiB, allkeys-lru evicts at once what is held beyond that, and there is no undo."
-    )
+    assert evicted == ("When it reverts to 90.0 MiB, allkeys-lru evicts the excess at once, and there is no undo.")
     assert proposed(0, snapshot()).returns, "lifted, it can grow beyond the old one, too"
     assert proposed(80 * MIB, snapshot()).returns == (), "what goes back up costs nothing"
     assert propose_limit("0", 80 * MIB, snapshot(), ROOM).returns == ()

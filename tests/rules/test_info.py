@@ -147,7 +147,7 @@ def test_a_number_of_hundreds_of_digits_is_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("used", "step"),
-    [("lots", "Look at what the server or its provider shows"), (2**64 - 100, "Fail over to a replica")],
+    [("lots", "Check the memory figures of the server or its provider"), (2**64 - 100, "Fail over to a replica")],
 )
 def test_a_restart_is_advised_only_where_the_count_fell_below_zero(used: object, step: str) -> None:
     for over in (0, 5000):

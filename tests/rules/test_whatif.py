@@ -44,7 +44,7 @@ def test_volatile_counts_the_keys_with_a_ttl_and_their_bytes_from_the_scan() -> 
 def test_less_than_is_needed_is_said() -> None:
     view = policy_view("volatile-ttl", snapshot(expires=4), scan(volatile_keys=4, volatile_bytes=4 * MIB))
     assert view.enough is False
-    assert any("less than the 10.0 MiB that must go" in warning for warning in view.warnings)
+    assert any("less than the 10.0 MiB to be freed" in warning for warning in view.warnings)
 
 
 def test_a_partial_scan_is_scaled_to_the_counted_keys() -> None:

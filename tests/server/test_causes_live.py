@@ -269,7 +269,7 @@ STATES: dict[str, State] = {
         "give more keys a TTL", ("maxmemory-policy volatile-lru",), write=False,
     ),
     "limit lowered": State(
-        _lowered, "refusing-lowered", "the limit was set .* below what it holds", "Set maxmemory back",
+        _lowered, "refusing-lowered", "the limit was set .* below what it holds", "Raise maxmemory again",
         ("maxmemory 10mb",),
     ),
     "loaded more than the limit": State(
@@ -278,22 +278,22 @@ STATES: dict[str, State] = {
     ),
     "query buffers": State(
         _query_buffers, "refusing-buffers", "3 clients, the first a client sending an incomplete",
-        "Close the client whose command never ends", ("maxmemory 12mb",),
+        "Kill the client whose command never ends", ("maxmemory 12mb",),
     ),
     "buffers over 58 % of data": State(
-        _buffers_over_half_data, "refusing-buffers", "client and replica buffers use", "Close the client whose",
+        _buffers_over_half_data, "refusing-buffers", "client and replica buffers use", "Kill the client whose",
     ),
     "slow readers": State(
         _slow_readers, "refusing-buffers", "a client that does not read its replies", "does not read its replies",
         ("maxmemory 11mb",), EVERY[:3],
     ),
     "a slow subscriber": State(
-        _slow_subscriber, "refusing-buffers", "a subscriber named feed", "Close the subscriber",
+        _slow_subscriber, "refusing-buffers", "a subscriber named feed", "Kill the subscriber",
         ("maxmemory 11mb", "client-output-buffer-limit pubsub 0 0 0"),
     ),
-    "a MONITOR": State(_monitor, "refusing-buffers", "a MONITOR client", "Close the MONITOR client"),
+    "a MONITOR": State(_monitor, "refusing-buffers", "a MONITOR client", "Kill the MONITOR client"),
     "a long MULTI": State(
-        _multi, "refusing-buffers", "a client with a long MULTI", "Close the client with the long MULTI",
+        _multi, "refusing-buffers", "a client with a long MULTI", "Kill the client with the long MULTI",
         flavours=SEVEN_ON,
     ),
     "a long MULTI that is booked nowhere": State(
@@ -324,11 +324,11 @@ STATES: dict[str, State] = {
         _client_names, "refusing-names", "names that clients gave themselves hold", "Close the clients with the long",
     ),
     "one key is the cache": State(
-        _giant, "crowded", "one key, export:2026, holds .* of it", "Look at that key first",
+        _giant, "crowded", "one key, export:2026, holds .* of it", "See that key first",
         ("maxmemory-policy allkeys-lru",), levels="warning", write=False,
     ),
     "one key fills it": State(
-        _queue, "refusing-giant", "one key, queue, holds", "Look at that key first", ("maxmemory 11mb",)
+        _queue, "refusing-giant", "one key, queue, holds", "See that key first", ("maxmemory 11mb",)
     ),
     "a module that tells no sizes": State(
         _module, "refusing-unexplained", "its keys explain only .* the module graph", "INFO modules",

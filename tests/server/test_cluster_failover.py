@@ -37,7 +37,7 @@ async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: Runnin
     assert f"{lost.name} did not answer" in verdict.reason
     assert dark.fleet is not None
     assert dark.fleet.keys is None
-    assert f"{heir.name} is a primary now in place of {lost.name}" in healed.notes
+    assert f"{heir.name} is a primary now instead of {lost.name}" in healed.notes
     assert healed.fleet is not None
     assert healed.fleet.keys == 0
     assert judge(calm).level is Level.OK

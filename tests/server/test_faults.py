@@ -94,9 +94,9 @@ async def _open_and_look(live: LiveServer) -> None:
 FAULTS = {
     "silence": (Faults(silent=True), ServerUnreachable, "did not answer in time"),
     "reset": (Faults(reset=True), ServerUnreachable, "closed the connection"),
-    "http": (Faults(garbage=b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), NotRedis, "not as Redis does"),
-    "noise": (Faults(garbage=bytes(range(256))), NotRedis, "not as Redis does"),
-    "huge": (Faults(garbage=b"$99999999999999999999\r\n"), NotRedis, "not as Redis does"),
+    "http": (Faults(garbage=b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), NotRedis, "does not speak the Redis protocol"),
+    "noise": (Faults(garbage=bytes(range(256))), NotRedis, "does not speak the Redis protocol"),
+    "huge": (Faults(garbage=b"$99999999999999999999\r\n"), NotRedis, "does not speak the Redis protocol"),
 }
 
 

@@ -81,7 +81,7 @@ def test_it_brakes_by_the_probe_and_says_so() -> None:
     rate.decide()
     assert rate.step != before
     assert rate.shown().braking
-    assert "braking" in rate.shown().words
+    assert "throttled" in rate.shown().words
     assert rate.shown().probe_ms == pytest.approx(4.0)
 
 
@@ -90,7 +90,7 @@ def test_without_an_answer_it_holds_until_there_is_one() -> None:
     rate.rested([0.001])
     rate.hold()
     assert rate.holding
-    assert "holding" in rate.shown().words
+    assert "paused" in rate.shown().words
     rate.probed(1.0)
     assert Hold.SLOW in rate.holds
     rate.probed(0.001)

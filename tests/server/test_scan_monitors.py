@@ -47,7 +47,9 @@ async def test_a_scan_whose_monitor_breaks_is_not_complete(
         monkeypatch.setattr(ScanWorkers, "_turn", slow_turn)
         view = await scan.run()
         assert view.state is ScanState.FAILED
-        assert view.error == (f"The {name} broke (ZeroDivisionError: defect\\x1b[31m): stopped, as nothing would brake")
+        assert view.error == (
+            f"The {name} broke (ZeroDivisionError: defect\\x1b[31m): stopped, as nothing would throttle it"
+        )
         monkeypatch.undo()
         # The places of its walks are kept: it goes on from there.
         view = await scan.run()

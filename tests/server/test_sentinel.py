@@ -38,7 +38,7 @@ async def test_a_failover_is_followed_and_said(flavour: str) -> None:
     assert snapshot.server.role == "master"
     assert snapshot.server.address == Address(port=them.replica_port)
     now, before = f"127.0.0.1:{them.replica_port}", f"127.0.0.1:{them.master_port}"
-    said = f"failover: the Sentinels now name {now} as master of cache, in place of {before}"
+    said = f"failover: the Sentinels now name {now} as master of cache, instead of {before}"
     assert snapshot.notes == (said,)
     assert again.notes == ()
 
@@ -73,7 +73,7 @@ async def test_only_the_sentinels_speak_tls(flavour: str, tmp_path: Path) -> Non
         async with opened(them.connection) as live:
             assert (await live.snapshot()).server.address.port == them.master_port
         as_the_data = replace(them.connection, sentinel=replace(_sentinel(them), tls=None))
-        await _refusal(as_the_data, ServerUnreachable, "asked as a Sentinel, speaks TLS, .* --sentinel-tls")
+        await _refusal(as_the_data, ServerUnreachable, "asked as a Sentinel, speaks TLS: .* --sentinel-tls")
         stranger = Tls(ca_file=papers.stranger_ca_file)
         untrusted = replace(them.connection, sentinel=replace(_sentinel(them), tls=stranger))
         await _refusal(untrusted, ServerUnreachable, "asked as a Sentinel, .* --sentinel-cacert")
@@ -209,7 +209,7 @@ async def test_two_sentinels_that_disagree(epochs: tuple[int | None, ...], belie
             async with opened(_asking(them.connection, *addresses)) as live:
                 snapshot, again = await live.snapshot(), await live.snapshot()
     assert snapshot.server.address == Address(port=ports[believed])
-    words = ["config-epoch not told" if epoch is None else f"config-epoch {epoch}" for epoch in epochs]
+    words = ["config-epoch unknown" if epoch is None else f"config-epoch {epoch}" for epoch in epochs]
     each = [
         f"{where} names 127.0.0.1:{port} ({word})" for where, port, word in zip(addresses, ports, words, strict=True)
     ]

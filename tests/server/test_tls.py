@@ -70,7 +70,7 @@ async def test_a_stranger_s_authority_is_not_trusted(secured: tuple[RunningServe
 async def test_plain_talk_to_a_tls_port_and_the_reverse(
     secured: tuple[RunningServer, Connection], papers: Papers
 ) -> None:
-    with pytest.raises(ServerUnreachable, match="speaks TLS, and was asked without: try --tls, with --cacert"):
+    with pytest.raises(ServerUnreachable, match="speaks TLS: try --tls, and --cacert"):
         await _keys(replace(secured[1], tls=None))
 
 

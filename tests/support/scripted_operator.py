@@ -39,7 +39,7 @@ from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import over_bytes, policy_views, write_path
 from tests.support.scripted import a_snapshot
 
-_NO_PLAN = "No emergency plan is prepared: name one under [emergency] in the configuration file"
+_NO_PLAN = "No emergency cleanup is configured: name one under [emergency] in the configuration file"
 
 HOSTILE = (
     b"[/x]",
@@ -184,7 +184,7 @@ class ScriptedRun:
         for n, key in enumerate(self.plan.keys[: self.done_keys]):
             outcome = Outcome.CHANGED if n % 10 == 9 else Outcome.DELETED
             if only is None or outcome in only:
-                yield KeyOutcome(key.id, outcome, "its type is another now" if n % 10 == 9 else "")
+                yield KeyOutcome(key.id, outcome, "its type changed" if n % 10 == 9 else "")
 
 
 @dataclass

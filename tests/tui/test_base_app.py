@@ -78,7 +78,7 @@ async def test_while_a_poll_hangs_no_healthy_state_is_shown():
             roles = {role for line in app.main.header._drawn[2:] for _, role in line}
             assert bool(roles & {"ok", "ok_block", "bar_ok"}) is healthy
         assert "no answer, data 5s old" in rows(app)[0]
-        assert "Not known now: the last answer is 5s old" in rows(app)[2]
+        assert "No current data: the last answer is 5s old" in rows(app)[2]
 
 
 async def test_with_a_long_interval_old_figures_are_no_late_ones():

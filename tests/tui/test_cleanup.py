@@ -246,9 +246,9 @@ async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():
         await until(pilot, lambda: operator.runs)
         run = operator.runs[0]
         run.step(10)
-        run.words = "braking: the server answers in 40 ms"
+        run.words = "throttled: the server answers in 40 ms"
         await until(pilot, lambda: "10 of 40 keys" in screen_text(app))
-        assert "braking: the server answers in 40 ms" in screen_text(app)
+        assert "throttled: the server answers in 40 ms" in screen_text(app)
         await pilot.press("1", "4")
         await pilot.press("escape")
         await at(pilot, Stage.REPORT)
@@ -339,7 +339,7 @@ async def test_forty_columns_show_the_form_the_list_and_the_question():
     app = an_app(operator=operator)
     async with app.run_test(size=(40, 12)) as pilot:
         await to_preview(pilot)
-        assert "x run..." in rows(app)[-1]
+        assert "x run…" in rows(app)[-1]
         assert '"session:' in screen_text(app)
         await pilot.press("x")
         await to_dialog(pilot)
@@ -374,7 +374,7 @@ async def test_the_emergency_plan_is_looked_for_shown_and_asked_about():
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.reading.snapshot is not None)
         await pilot.press("E")
-        await until(pilot, lambda: "No emergency plan is prepared" in screen_text(app))
+        await until(pilot, lambda: "No emergency cleanup is configured" in screen_text(app))
         operator.armed = True
         await pilot.press("escape")
         app.screen.refresh_bindings()

@@ -182,7 +182,7 @@ def test_a_key_left_alone_is_told_with_its_node_and_its_whole_reason():
 
 
 def test_a_short_reason_stands_in_its_line_alone():
-    outcomes = [KeyOutcome(KeyId(0, b"a"), Outcome.CHANGED, "its type is another now")]
+    outcomes = [KeyOutcome(KeyId(0, b"a"), Outcome.CHANGED, "its type changed")]
     assert len(_left_alone(outcomes)) == 1
 
 

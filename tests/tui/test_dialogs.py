@@ -169,12 +169,12 @@ async def test_a_word_must_be_typed_whole():
 async def test_a_plan_names_what_it_does_where_and_how_to_undo():
     app = an_app()
     async with app.run_test(size=(80, 30)) as pilot:
-        await opened(pilot, a_plan_dialog(hidden=3, budget="To reach 80%, 1 MiB must go."))
+        await opened(pilot, a_plan_dialog(hidden=3, budget="To reach 80%, free 1 MiB."))
         text = screen_text(app)
-        for words in ("Delete 40 keys", "127.0.0.1:6379", "master", "database 0", "session:000000", "backup"):
+        for words in ("Delete 40 keys", "127.0.0.1:6379", "primary", "database 0", "session:000000", "backup"):
             assert words in text, words
         assert "3 of them are marked rows" in text
-        assert "1 MiB must go" in text
+        assert "free 1 MiB" in text
 
 
 async def test_a_large_plan_wants_its_word():
@@ -303,7 +303,7 @@ async def test_closing_a_client_names_it_by_what_it_is():
     )
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await opened(pilot, ConfirmDialog(kill_question(client, "127.0.0.1:6379 (master)")))
+        await opened(pilot, ConfirmDialog(kill_question(client, "127.0.0.1:6379 (primary)")))
         text = screen_text(app)
         for words in ("client 77", "10.0.0.9:5123", "\\x1b[2Jreports", "9.0 MiB", "127.0.0.1:6379"):
             assert words in text, words

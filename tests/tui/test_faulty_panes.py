@@ -16,7 +16,7 @@ from tests.tui.support import screen_text
 from tests.tui.test_managed_panes import HEALTHY, PANES, WRONG, waited
 
 SLOW = {"delay": Faults(delay=0.2), "trickle": Faults(bytes_per_second=10_000)}
-_NOT_REDIS = "answers, but not as Redis does"
+_NOT_REDIS = "does not speak the Redis protocol"
 BROKEN = {
     "cut": (Faults(cut_after=200), "closed the connection"),
     "silence": (Faults(silent=True), "did not answer in time"),

@@ -97,13 +97,13 @@ async def test_a_braking_scan_says_so():
 
 
 async def test_where_there_is_little_room_a_brake_does_not_hide_how_far_the_scan_is():
-    words = "using 2% of the server (budget 50%), braking"
+    words = "using 2% of the server (budget 50%), throttled"
     app = an_app(ScriptedSource(views=[a_view(brake=Brake(share=0.02, braking=True, words=words))]))
     async with app.run_test(size=(60, 20)) as pilot:
         await scanning(pilot)
         (line,) = [row for row in rows(app) if "scanning" in row]
         assert "40%" in line
-        assert "braking normal" in line
+        assert "throttled normal" in line
         assert "…dget" not in line
 
 
@@ -252,7 +252,7 @@ async def test_a_filter_that_finds_nothing_says_where_it_looked():
     async with app.run_test(size=(100, 24)) as pilot:
         await scanning(pilot, "slash", *"nowhere")
         await pilot.pause()
-        assert "None of the 200 largest keys matches the filter" in screen_text(app)
+        assert "No match of the 200 largest keys" in screen_text(app)
         assert "hogs --match" in screen_text(app)
 
 

@@ -48,7 +48,7 @@ async def test_of_a_cluster_it_says_whose_settings_are_shown():
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await on_limits(pilot)
-        assert " 127.0.0.1:7001 as it stands; a change asks: all nodes, or this one" in screen_text(app)
+        assert " 127.0.0.1:7001 is shown. A change is for all nodes, or for this one: it asks." in screen_text(app)
 
 
 async def test_a_policy_that_can_evict_nothing_says_that_it_equals_noeviction():
@@ -127,7 +127,7 @@ async def test_persisting_warns_of_all_else_that_it_freezes_and_shows_the_server
         await to_dialog(pilot)
         app.screen.query_one("#persist").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: "freezes every setting" in screen_text(app))
+        await until(pilot, lambda: "writes every setting" in screen_text(app))
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
         await until(pilot, lambda: "Permission denied" in screen_text(app))
@@ -183,7 +183,7 @@ async def test_a_timed_return_counts_down_and_can_be_kept():
         await change_for_a_minute(pilot)
         assert "Reverts to noeviction in 60 s" in screen_text(app)
         await pilot.press("escape")
-        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await until(pilot, lambda: "s: keep" in screen_text(app))
         clock.move(20)
         await until(pilot, lambda: "in 40 s" in screen_text(app))
         await pilot.press("s")
@@ -198,10 +198,10 @@ async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_whi
         await on_limits(pilot)
         app.post_message(ChangeSetting("maxmemory", "1gb"))
         await to_dialog(pilot)
-        assert "When it goes back" not in screen_text(app)
+        assert "When it reverts" not in screen_text(app)
         app.screen.query_one("#revert").focus()
         await pilot.press("enter")
-        told = "When it goes back to 512.0 MiB, every write is refused until"
+        told = "When it reverts to 512.0 MiB, every write is refused until"
         await until(pilot, lambda: told in " ".join(screen_text(app).split()))
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
@@ -243,7 +243,7 @@ async def test_who_keeps_it_too_late_is_told_how_it_ended():
     async with app.run_test(size=(80, 24)) as pilot:
         await change_for_a_minute(pilot)
         await pilot.press("escape")
-        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await until(pilot, lambda: "s: keep" in screen_text(app))
         await pilot.press("s")
         await until(pilot, lambda: "reverted to noeviction" in screen_text(app))
 
@@ -356,7 +356,7 @@ async def test_undoing_what_went_into_the_file_says_that_it_stays_there():
         await until(pilot, lambda: len(app.session.actions.limits.changes) == 1)
         await pilot.press("z")
         await to_dialog(pilot)
-        await until(pilot, lambda: "config file as well" in screen_text(app))
+        await until(pilot, lambda: "also written to the config file" in screen_text(app))
 
 
 async def test_one_question_at_a_time_however_fast_the_keys_come():
@@ -405,7 +405,7 @@ async def test_it_is_told_in_any_pane_that_the_old_value_is_back():
     async with app.run_test(size=(80, 24)) as pilot:
         await change_for_a_minute(pilot)
         await pilot.press("escape")
-        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await until(pilot, lambda: "s: keep" in screen_text(app))
         await pilot.press("1")
         await until(pilot, lambda: "memory by use" in screen_text(app))
         clock.move(62)
@@ -418,12 +418,12 @@ async def test_leaving_while_a_setting_waits_to_go_back_asks():
     async with app.run_test(size=(80, 24)) as pilot:
         await change_for_a_minute(pilot)
         await pilot.press("escape")
-        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await until(pilot, lambda: "s: keep" in screen_text(app))
         await pilot.press("q")
         await to_dialog(pilot, ConfirmDialog)
         assert "maxmemory-policy will revert to noeviction now" in screen_text(app)
         await pilot.press("enter")
-        await until(pilot, lambda: "s keeps it" in screen_text(app))
+        await until(pilot, lambda: "s: keep" in screen_text(app))
         await pilot.press("q")
         await to_dialog(pilot, ConfirmDialog)
         await pilot.press("tab", "enter")
@@ -431,9 +431,7 @@ async def test_leaving_while_a_setting_waits_to_go_back_asks():
 
 
 async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
-    told = (
-        "maxmemory was to go back to 1.0 GiB 4 minutes ago, and the tool was killed before it did: it is 2.0 GiB still"
-    )
+    told = "maxmemory was to revert to 1.0 GiB 4 minutes ago, and the tool was killed before that: it is still 2.0 GiB"
 
     class Killed(ScriptedOperator):
         async def limits(self, scan=None):
@@ -441,4 +439,4 @@ async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
 
     app = an_app(operator=Killed())
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot, "! maxmemory was to go back to 1.0 GiB 4 minutes ago")
+        await on_limits(pilot, "! maxmemory was to revert to 1.0 GiB 4 minutes ago")

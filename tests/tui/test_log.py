@@ -182,10 +182,10 @@ async def test_rows_of_settings_tell_sizes_for_people_also_where_the_file_has_pl
     ]
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_log(pilot, "set        maxmemory: 100.0 MiB to 200.0 MiB (209,715,200 bytes)")
+        await on_log(pilot, "set        maxmemory: 100.0 MiB → 200.0 MiB (209,715,200 bytes)")
         text = screen_text(app)
-        assert "undo       maxmemory: 200.0 MiB to 100.0 MiB (104,857,600 bytes)" in text
-        assert "set        The server said no. (maxmemory: 100.0 MiB to 200.0 MiB)" in text
+        assert "undo       maxmemory: 200.0 MiB → 100.0 MiB (104,857,600 bytes)" in text
+        assert "set        The server said no. (maxmemory: 100.0 MiB → 200.0 MiB)" in text
         assert "209715200" not in text
 
 
@@ -363,7 +363,7 @@ async def test_a_setting_that_was_to_go_back_and_did_not_says_so():
     operator.entries = [an_entry(1, at=clock.wall() - 300, returns_at=clock.wall() - 240, **facts)]
     app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
-        await on_log(pilot, "set        not reverted; maxmemory: 64.0 MiB to 96.0 MiB")
+        await on_log(pilot, "set        not reverted; maxmemory: 64.0 MiB → 96.0 MiB")
         await pilot.press("home", "down", "up", "enter")
         await until(pilot, lambda: "No record that it was reverted or kept" in screen_text(app))
 
@@ -374,9 +374,9 @@ async def test_what_was_done_gives_way_whole_to_what_came_of_it():
     closed = "Client 49 (10.0.0.9:5123, reports) was closed"
     operator.entries = [
         an_entry(1, what="delete 3,000 keys (820.3 KiB)", result=said),
-        an_entry(2, action="kill-client", what="close client 49 (10.0.0.9:5123, reports)", result=closed),
+        an_entry(2, action="kill-client", what="kill client 49 (10.0.0.9:5123, reports)", result=closed),
     ]
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await on_log(pilot, "delete     Deleted 3,000 of 3,000 keys; used memory fell")
-        assert f"close      {closed}" in screen_text(app)
+        assert f"kill       {closed}" in screen_text(app)

@@ -51,8 +51,8 @@ def user(command: str) -> str:
 
 
 _HELD_BACK = "answers INFO without used_memory, so nothing can be said about its memory: try a user who may read all"
-_CLOSED = "closed the connection: it may be restarting, full of clients"
-_NOT_REDIS = "answers, but not as Redis does: check the port, and whether it wants --tls"
+_CLOSED = "closed the connection: it may be restarting, at maxclients"
+_NOT_REDIS = "does not speak the Redis protocol: check the port, and whether it requires --tls"
 _NO_INFO = (
     f"does not let this user run INFO: {user('info')}; log in as a user with permission, or allow it by ACL SETUSER"
 )
@@ -62,32 +62,32 @@ _WALKED = ("COMPLETE 203 keys", "K ? list none", "120 cache:v1:*")
 # What differs from a healthy server, by imitation and pane.
 DIFFERENT: dict[str, Said] = {
     "CONFIG renamed away": {
-        "triage": ("Not readable here: settings",),
+        "triage": ("No permission: settings",),
         "limits": (NO_CONFIG, "maxmemory-samples ?", "maxmemory 3.0 MiB"),
     },
     "CONFIG GET answers nothing": {"limits": (NO_CONFIG, "maxmemory 3.0 MiB")},
     "no CLIENT": {
-        "triage": ("Not readable here: clients", "CLIENT LIST is refused here: unknown command 'CLIENT'"),
+        "triage": ("No permission: clients", "CLIENT LIST is refused here: unknown command 'CLIENT'"),
     },
     "no MEMORY": {
-        "triage": ("Not readable here: sizes of keys",),
+        "triage": ("No permission: sizes of keys",),
         "hogs": ("sizes are unknown here: unknown command 'MEMORY'", "list ? string ?", "? ? 120 cache:v1:*"),
         "limits": ("not known in bytes: MEMORY USAGE is refused here (unknown command 'MEMORY')", "203 ? ?"),
         "cleanup": ("To delete: 31 keys, ?", "The sizes of its keys are not known here"),
     },
     "no SCAN": {
-        "triage": ("! Not readable here: keys",),
+        "triage": ("! No permission: keys",),
         "hogs": ("no scan here", "SCAN is refused here: unknown"),
         "limits": ("not known in bytes: SCAN is refused here (unknown command 'SCAN')", "203 ? ?"),
         "cleanup": ("Keys cannot be searched: SCAN is refused here: unknown command 'SCAN'",),
     },
     "no OBJECT": {
-        "triage": ("Not readable here: idle times",),
+        "triage": ("No permission: idle times",),
         "hogs": ("idle times are unknown here: unknown command 'OBJECT'", "none ? cache:v1:0"),
         "cleanup": ("To delete: 31 keys", "The server does not report idle times"),
     },
     "no TYPE and PTTL": {
-        "triage": ("Not readable here: types and TTLs",),
+        "triage": ("No permission: types and TTLs",),
         "hogs": ("types are unknown here: unknown command 'TYPE'; TTLs are unknown here: unknown command 'PTTL'",),
         "limits": ("What a volatile-* policy may evict is not known in bytes: PTTL is refused here", "60 ? ?"),
         "cleanup": ("Keys cannot be searched: Each key is checked by its type and expiry before it goes, and TYPE",),
@@ -100,10 +100,10 @@ DIFFERENT: dict[str, Said] = {
         "cleanup": ("This plan cannot be run from here. UNLINK is refused here (unknown command 'UNLINK'): let the",),
     },
     "DUMP and RESTORE renamed away": {
-        "cleanup": ("No key can be copied before it goes, as DUMP is refused here (unknown command 'DUMP')",),
+        "cleanup": ("No key can be backed up, as DUMP is refused here (unknown command 'DUMP')",),
     },
     "a user of INFO alone": {
-        "triage": ("! Not readable here: keys, sizes of keys, types, TTLs, clients, settings", user("client|list")),
+        "triage": ("! No permission: keys, sizes of keys, types, TTLs, clients, settings", user("client|list")),
         "hogs": ("no scan here", "SCAN is refused"),
         "limits": (
             f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",
@@ -117,7 +117,7 @@ DIFFERENT: dict[str, Said] = {
         "limits": ("not known in bytes: 83 keys may not be read here", "203 ? ?"),
     },
     "a user who reads": {
-        "triage": ("Not readable here: clients and settings", f"CLIENT LIST is refused here: {user('client|list')}"),
+        "triage": ("No permission: clients and settings", f"CLIENT LIST is refused here: {user('client|list')}"),
         "limits": (f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",),
         "cleanup": (f"This plan cannot be run from here. UNLINK is refused here ({user('unlink')}): log in",),
     },

@@ -64,7 +64,7 @@ def a_fleet() -> Snapshot:
 async def test_the_nodes_stand_worst_first() -> None:
     app = an_app(ScriptedFleet([a_fleet()]))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         lines = [line for line in rows(app) if " n:700" in line and ("slots" in line or "refuses" in line)]
         assert [line.split("n:")[1][:4] for line in lines] == ["7002", "7003", "7001", "7004"]
         assert "refuses connections" in lines[-1]
@@ -75,13 +75,13 @@ async def test_the_nodes_stand_worst_first() -> None:
 async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> None:
     app = an_app(ScriptedFleet([a_fleet()]))
     async with app.run_test(size=(width, 30)) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         lines = [line for line in rows(app) if " n:700" in line and " slots" in line]
         assert len({line.index(" of 100.0M") for line in lines}) == 1, lines
         assert all("noeviction" in line and "100 slots" in line for line in lines)
         assert all((" keys" in line) is (width >= 100) for line in lines)
         lost = next(line for line in rows(app) if "refuses" in line)
-        assert ("copies n:7001: " if width >= 100 else "replica: ") in lost
+        assert ("replica of n:7001: " if width >= 100 else "replica: ") in lost
 
 
 @pytest.mark.parametrize(("free", "told"), [({0}, "110M, 1 without a limit"), ({0, 1, 2}, "110M, no limit")])
@@ -122,7 +122,7 @@ async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None
     operator.entries = [deleted, there, replace(deleted, id="c", server="m:1", what="delete 7 keys")]
     app = an_app(ScriptedFleet([a_fleet()]), operator=operator)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("5")
         await until(pilot, lambda: "5 keys" in screen_text(app))
         assert "delete     n:7002  5 keys: " in screen_text(app)
@@ -159,7 +159,7 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
 def _row_of(entry: AuditEntry, room: int = 80) -> str:
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003", what="other")], None, now=20.0)
     lines = _lines(every, room)
-    return next(line for line in lines if (" delete " in line or " close " in line) and ":7003" not in line)
+    return next(line for line in lines if (" delete " in line or " kill " in line) and ":7003" not in line)
 
 
 def test_a_failed_deletion_tells_how_many_went_before_its_reason_is_cut() -> None:
@@ -177,12 +177,12 @@ def test_a_failed_deletion_tells_how_many_went_before_its_reason_is_cut() -> Non
 def test_a_closed_client_is_named_once() -> None:
     who = "client 7 (127.0.0.1:4711, hog)"
     entry = AuditEntry(
-        10.0, "a", "kill-client", "n:1", "sre", f"close {who}", 12.0, f"{who} was closed; it held 1 MiB.", True
+        10.0, "a", "kill-client", "n:1", "sre", f"kill {who}", 12.0, f"{who} was killed; it held 1 MiB.", True
     )
     row = _row_of(entry, 140)
     assert row.count("4711") == 1
-    assert "close      " in row
-    assert "was closed; it held 1 MiB." in row
+    assert "kill       " in row
+    assert "was killed; it held 1 MiB." in row
 
 
 class NodesOperator(ScriptedOperator):
@@ -204,7 +204,7 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
     operator = NodesOperator(snapshot=a_fleet())
     app = an_app(ScriptedFleet([replace(a_fleet(), notes=())]), operator=operator)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("3")
         await until(pilot, lambda: "allkeys-lru" in screen_text(app))
         await pilot.press("down", "enter")
@@ -223,13 +223,13 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
 async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
     operator = NodesOperator(snapshot=a_fleet())
-    warnings = ("n:7002: This is a write outage until 5.0 MiB are freed.",)
+    warnings = ("n:7002: Writes will be refused until 5.0 MiB is freed",)
     operator.going_back = Change("maxmemory-samples", "7", "", "Each of the 2 nodes gets its own again.", warnings)
     nodes = (NodeResult("n:7001", True, "7", "5"), NodeResult("n:7002", True, "7", "3"))
     operator.undone = ChangeResult(Change("maxmemory-samples", "7", "5"), True, None, nodes=nodes)
     app = an_app(ScriptedFleet([replace(a_fleet(), notes=())]), operator=operator)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("3")
         await until(pilot, lambda: "allkeys-lru" in screen_text(app))
         app.post_message(ChangeSetting("maxmemory-samples", "7"))
@@ -239,7 +239,7 @@ async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(mo
         await until(pilot, lambda: "read back on all 1 nodes" in " ".join(screen_text(app).split()))
         await pilot.press("z")
         await until(pilot, lambda: "7 → each node's own old value" in screen_text(app))
-        assert "! n:7002: This is a write outage" in screen_text(app)
+        assert "! n:7002: Writes will be refused" in screen_text(app)
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
         told = "7 → 5 on n:7001; 3 on n:7002, read back on all 2 nodes"
@@ -250,7 +250,7 @@ async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
     source = ScriptedFleet([a_fleet()])
     app = an_app(source)
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         app.main.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
         await pilot.press("down", "enter")
         assert source.pinned == "n:7003"
@@ -261,7 +261,7 @@ async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
 async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
     app = an_app(ScriptedSource([replace(a_fleet(), notes=())]))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         app.main.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
         await pilot.press("enter")
         await until(pilot, lambda: "A recording shows" in screen_text(app))
@@ -271,7 +271,7 @@ def test_the_header_gives_a_role_to_the_node_whose_it_is() -> None:
     shown = a_fleet()
     other = HeaderModel._server(ServerState(address=Address("n", 7001), snapshot=shown))
     given = HeaderModel._server(ServerState(address=Address("n", 7002), snapshot=shown))
-    assert (other[0][0], given[0][0]) == ("  shows n:7002 master", "  master")
+    assert (other[0][0], given[0][0]) == ("  node n:7002 (primary)", "  primary")
 
 
 async def test_hogs_names_the_node_of_each_key() -> None:
@@ -279,7 +279,7 @@ async def test_hogs_names_the_node_of_each_key() -> None:
     view = replace(a_view(), top=(row,))
     app = an_app(ScriptedFleet([a_fleet()], views=[view]))
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("2", "r")
         await until(pilot, lambda: "big" in screen_text(app))
         line = next(line for line in rows(app) if line.endswith("big"))
@@ -292,7 +292,7 @@ async def test_beside_the_families_the_node_of_a_key_stays_and_its_share_goes() 
     row = KeyRow(KeyId(0, b"big", "n:7002"), "string", 30 * MIB)
     app = an_app(ScriptedFleet([a_fleet()], views=[replace(a_view(), top=(row,))]))
     async with app.run_test(size=(120, 36)) as pilot:
-        await until(pilot, lambda: "Nodes 4" in screen_text(app))
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("2", "r")
         await until(pilot, lambda: "big" in screen_text(app))
         head = next(line for line in rows(app) if "BYTES" in line)

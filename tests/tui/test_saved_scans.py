@@ -61,7 +61,7 @@ async def test_it_is_saved_to_a_new_file_and_compared_with_later():
         await pilot.press("o")
         await asked(pilot, "monday.scan")
         await pilot.press("enter")
-        await asked(pilot, "No family of keys has grown or shrunk.")
+        await asked(pilot, "No pattern has grown or shrunk.")
         await pilot.press("escape")
         await until(pilot, lambda: not isinstance(app.screen, Dialog))
         source.views = [whole(3000)]

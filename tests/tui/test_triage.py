@@ -158,9 +158,9 @@ BLIND = Capabilities(
 async def test_what_this_user_may_not_read_is_said_and_not_taken_for_nothing():
     app = an_app(ScriptedSource(capabilities=BLIND), operator=ScriptedOperator())
     async with app.run_test(size=(120, 36)) as pilot:
-        await until(pilot, lambda: "Not readable here" in screen_text(app))
+        await until(pilot, lambda: "No permission" in screen_text(app))
         text = screen_text(app)
-        assert "Not readable here: keys, sizes of keys, clients and settings" in text
+        assert "No permission: keys, sizes of keys, clients and settings" in text
         assert "CLIENT LIST is refused here: this user has no permissions to run the 'client list' command" in text
         while app.main.active_pane.findings.current.id != "not-readable":
             await pilot.press("down")
@@ -178,7 +178,7 @@ async def test_clients_that_were_not_listed_yet_are_no_refusal():
     app = an_app(Mute(), operator=ScriptedOperator())
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "CLIENT LIST has not answered yet" in screen_text(app))
-        assert "Not readable" not in screen_text(app)
+        assert "No permission" not in screen_text(app)
         await pilot.press("c")
         await until(pilot, lambda: "CLIENT LIST has not answered yet, try again" in " ".join(screen_text(app).split()))
 
@@ -296,7 +296,7 @@ async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen) and "word0" in screen_text(app))
         text = " ".join(screen_text(app).split())
         assert reason in text
-        assert "What to do first Look at it" in text
+        assert "First step Look at it" in text
         await pilot.press("end")
         await until(pilot, lambda: "Evidence • proof" in " ".join(screen_text(app).split()))
         await pilot.press("escape")

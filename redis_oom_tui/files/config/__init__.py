@@ -28,7 +28,7 @@ def example_text() -> str:
     for path in _EXAMPLES:
         if path.is_file():
             return path.read_text(encoding="utf-8")
-    raise BadInput("The example configuration was not installed with this tool: README.md shows the most of it")
+    raise BadInput("The example configuration was not installed with this tool: docs/configuration.md shows it")
 
 
 class Configuration(Struct, frozen=True):

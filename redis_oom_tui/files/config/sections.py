@@ -168,7 +168,7 @@ def read_plan(section: Section) -> NamedPlan:
     plan = section.read(_Plan())
     if not plan.match and not plan.pattern:
         section.wrong(
-            "match", "is needed: a plan without a pattern would look at every key (pattern = 'user:<id>' does as well)"
+            "match", "is needed: a plan without a pattern would match every key (pattern = 'user:<id>' does as well)"
         )
     patterns = section.get("match", lambda _: tuple(map(_pattern, plan.match)))
     key_patterns = section.get("pattern", lambda _: tuple(map(read, plan.pattern)))

@@ -50,14 +50,14 @@ class KeyFields(TypedDict):
 class HogsKey(KeyFields):
     """A key of a scan."""
 
-    measured: Annotated[bool | None, says("whether all of its elements were looked at")]
+    measured: Annotated[bool | None, says("whether all of its elements were read")]
     suspect: Annotated[
         bool | None,
         says("whether the server answered more than it uses in all; `bytes` is then the most that the key can hold"),
     ]
     encoding: Annotated[str | None, says("how the server stores it")]
     elements: Annotated[int | None, says("how many elements it has")]
-    frequency: Annotated[int | None, says("how often it is used, where the server keeps that in place of idle times")]
+    frequency: Annotated[int | None, says("how often it is used, where the server keeps that instead of idle times")]
     node: Annotated[str | None, says("with -c: its node")]
     slot: Annotated[int | None, says("with -c: its slot")]
 
@@ -216,7 +216,7 @@ class PlanFields(TypedDict):
     deed: Annotated[_DeedName, says("what it does to its keys")]
     expire_seconds: Annotated[int | None, says("over which time they expire")]
     made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
-    complete: Annotated[bool, says("whether all keys were looked at")]
+    complete: Annotated[bool, says("whether all keys were read")]
     keys_total: Annotated[int, says("how many keys it has")]
     bytes: Annotated[int | None, says("what they hold")]
     bytes_low: Annotated[int | None, says("at least")]
@@ -306,7 +306,7 @@ class ShrinkDocument(Document):
     """With --shrink: which elements of one key go, and the report where it ran."""
 
     shrink: Annotated[ShrinkFields, says("the frozen choice")]
-    report: Annotated[RunFields | None, says("what came of it, elements in place of keys; null unless it ran")]
+    report: Annotated[RunFields | None, says("what came of it, elements instead of keys; null unless it ran")]
 
 
 class RestoreDocument(Document):

@@ -110,7 +110,7 @@ class CheckDocument(Document):
     rule: Annotated[str, says("the name of the rule that gave the verdict")]
     evidence: Annotated[list[str], says("the figures that it rests on")]
     first_step: Annotated[str | None, says("what to do first")]
-    confirm: Annotated[list[str], says("commands, with the fields to look at, by which a person can check the verdict")]
+    confirm: Annotated[list[str], says("commands, with the fields to read, by which a person can check the verdict")]
     since_unix_seconds: Annotated[UnixSeconds | None, says("since when it is so, where that is known")]
     not_judged: Annotated[list[str], says("rules that failed on these figures; the verdict stands without them")]
     server: Annotated[ServerFields, says("who answered, and where")]
@@ -210,7 +210,7 @@ class ActionFields(TypedDict):
     """What the tool did, from the audit log."""
 
     at_unix_seconds: Annotated[UnixSeconds, says("when it began")]
-    ended_unix_seconds: Annotated[UnixSeconds | None, says("when it ended; null: its end was never written")]
+    ended_unix_seconds: Annotated[UnixSeconds | None, says("when it ended; null: no end recorded")]
     action: Annotated[str, says("what kind it was, such as `delete` or `set`")]
     who: Annotated[str, says("the user, and from where")]
     server: Annotated[str, says("the server that it changed")]
@@ -233,7 +233,7 @@ class ReportDocument(Document):
     episodes: Annotated[list[EpisodeFields], says("the verdicts over time")]
     findings: Annotated[list[FindingFields], says("what to do, the most useful first")]
     values_read: Annotated[
-        bool | None, says("whether values could be looked into without a trace; null where none was sampled")
+        bool | None, says("whether values could be read without a trace; null where none was sampled")
     ]
     scan: Annotated[ReportScan | None, says("what uses the memory; null where no key was scanned")]
     actions: Annotated[list[ActionFields], says("what the tool did to this server or this cluster")]

@@ -74,7 +74,7 @@ def _failed(rule: FindingRule, fault: NotJudged) -> Finding:
         id=f"not-judged-{rule.name.replace(' ', '-')}",
         level=Level.WARNING,
         title=f"Not judged: {rule.name} ({fault.kind}, a defect of this tool)",
-        advice="Look at the figures yourself, and report the defect: it is written down in defects.log.",
+        advice="Check the figures yourself, and report the defect: it is recorded in defects.log.",
         evidence=fault.lines[-1:],
     )
 

@@ -82,7 +82,7 @@ def _skew(fleet: ClusterView) -> Iterator[Finding]:
         id="shard-skew",
         level=Level.WARNING,
         title=f"{full} is {percent(high)} full, {empty} only {percent(low)}",
-        advice="One large key or one hash tag holds them on one shard: look for it in Hogs, or move slots away.",
+        advice="One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away.",
         evidence=tuple(f"{safe_text(view.name, 80)} {percent(pressure)}" for pressure, view in reversed(pressures)),
     )
 

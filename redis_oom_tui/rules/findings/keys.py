@@ -37,20 +37,20 @@ BY_TYPE = {
     "hash": (
         "giant-key",
         "is a giant hash",
-        "Inspect it in Hogs; if it can be deleted, Cleanup frees it in the background.",
+        "Inspect it (Hogs); if it can be deleted, a cleanup frees it in the background.",
         "Split it by a part of the field's name, so that parts can expire and be evicted.",
     ),
     "set": (
         "giant-key",
         "is a giant set",
-        "Inspect it in Hogs; if it can be deleted, Cleanup frees it in the background.",
+        "Inspect it (Hogs); if it can be deleted, a cleanup frees it in the background.",
         "Split it, or count with PFADD where only the number is wanted.",
     ),
 }
 _PLAIN = (
     "giant-key",
     "is a giant key",
-    "Inspect it in Hogs; if it can be deleted, Cleanup frees it in the background.",
+    "Inspect it (Hogs); if it can be deleted, a cleanup frees it in the background.",
     "Keep large values elsewhere (a file, an object store), or in parts, or compressed.",
 )
 
@@ -203,7 +203,7 @@ def old_data(case: Case) -> Iterator[Finding]:
                 id="old-data",
                 level=Level.OK,
                 title=f"Half of the {count(row.keys)} keys in {name} have been idle for {duration(middle)}",
-                advice="Plan a cleanup of what is idle for over 30 days; it shows every key before anything goes.",
+                advice="Plan a cleanup of keys idle for over 30 days; it lists every key before anything is deleted.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
                 lever=remedy_for(row, "cleanup", idle_over_seconds=_OLD_SECONDS),
@@ -232,7 +232,7 @@ def long_ttls(case: Case) -> Iterator[Finding]:
         id="long-ttl",
         level=Level.OK,
         title=f"{count(len(late))} large idle keys still have a TTL above {duration(7 * _DAY)}",
-        advice="Shorten their TTL in Cleanup (expire in place of delete), and where they are written.",
+        advice="Shorten their TTL in Cleanup (action: expire), and where they are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
         saves_bytes=(0, held),
         lever=Remedy("cleanup"),
@@ -255,8 +255,7 @@ def unreaped(case: Case) -> Iterator[Finding]:
         id="expired-unreaped",
         level=Level.OK,
         title=f"About {count(dead)} keys have expired and still hold memory",
-        advice='Scan all keys once (Hogs r, or "purge expired" in Cleanup): the server frees expired keys as it meets'
-        " them.",
+        advice="Scan all keys once (Hogs): the server frees expired keys as it meets them.",
         evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
         # What is dead is a moving mean of samples, which was seen a third too low, and whose keys need not be average.
         saves_bytes=(int(dead * each / 4), int(dead * each * 3)),

@@ -26,8 +26,8 @@ def no_limit(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="no-limit",
         level=Level.WARNING if taken >= 0.5 * host else Level.OK,
-        title=f"No limit is set, and {percent(taken / host)} of the host's memory is taken",
-        advice="Set maxmemory below the host's or container's memory, with room for a fork, before the kernel does it.",
+        title=f"No limit is set, and {percent(taken / host)} of the host's memory is in use",
+        advice="Set maxmemory below the host's or container's memory, with room for a fork, or the kernel kills it.",
         evidence=(f"{'used' if memory.rss_bytes is None else 'rss'} {size(taken)} of {size(host)} that its host has",),
         lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
@@ -44,8 +44,8 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
         level=Level.WARNING,
         title=f"maxmemory is {size(limit)} of the {size(host)} there is: no room for a fork or fragmentation"
         if limit <= host
-        else f"maxmemory is {size(limit)}, and there is only {size(host)}",
-        advice="Lower it to what the host can give, less a quarter for forks, buffers and fragmentation.",
+        else f"maxmemory is {size(limit)}, and the host has only {size(host)}",
+        advice="Lower it to what the host can spare, less a quarter for forks, buffers and fragmentation.",
         evidence=(f"maxmemory {size(limit)}", f"memory of the host {size(host)}"),
         lever=Remedy("limits", setting="maxmemory", value=str(int(0.75 * host))),
     )

@@ -31,7 +31,7 @@ def refused_before(case: Case) -> Iterator[Finding]:
             id="refused-at-peak",
             level=Level.WARNING,
             title=f"{writes}: its peak reached the limit, in a burst that is over",
-            advice="Watch it while it happens (`watch`, or this screen), or look at the cluster's other nodes with -c.",
+            advice="Watch it live (`watch`, or the screen), or check the cluster's other nodes with -c.",
             evidence=(peak,),
         )
         return
@@ -62,9 +62,9 @@ def keyless(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="held-by-no-key",
         level=case.at_least_warning,
-        title=f"{size(held)} is held by no key: there is none",
-        advice="No deletion and no eviction frees it. Look at clients, modules and replication; a restart or a failover"
-        " to a fresh replica does.",
+        title=f"{size(held)} is in use, but there are no keys",
+        advice="Neither deletion nor eviction frees it. Check clients, modules and replication; a restart or a failover"
+        " to a fresh replica frees it.",
         evidence=(f"0 keys, used_memory {size(case.memory.used_bytes)}",)
         + ((f"slave_expires_tracked_keys {count(tracked)}",) if tracked else ()),
         saves_bytes=(0, held),
@@ -98,8 +98,8 @@ def one_node(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="one-cluster-node",
         level=Level.WARNING if refused else Level.OK,
-        title="This is one node of a cluster, and the others are not seen",
-        advice="Look with -c: another node may be the full one.",
+        title="This is one node of a cluster, and the others are not shown",
+        advice="Use -c: another node may be the full one.",
     )
 
 
@@ -174,9 +174,9 @@ def refused_reads(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="not-readable",
         level=Level.WARNING if Feature.SCAN in lost else Level.OK,
-        title=f"Not readable here: {listed}",
-        advice="What is not listed on this screen may still be wrong. Log in as a user who may run what is named below,"
-        " or ask for it where the server is managed: none of it changes anything.",
+        title=f"No permission: {listed}",
+        advice="What these commands would show is not judged. Log in as a user who may run them, or have them allowed:"
+        " they change nothing.",
         evidence=tuple(
             f"{feature.value} is refused ({safe_text(known.why_not(feature) or '', 120)}): no advice on {unsaid}"
             for feature, (_, unsaid) in lost.items()

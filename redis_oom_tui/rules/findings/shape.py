@@ -65,8 +65,8 @@ def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Findin
         ),
         saves_bytes=(max(0, low), high),
         lever=Remedy("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
-        in_the_application=f"HSET {safe_text(stem, 24)} {safe_text(fields[0], 16)} ... in place of SET, HGET of GET;"
-        " one TTL then holds for the whole hash.",
+        in_the_application=f"HSET {safe_text(stem, 24)} {safe_text(fields[0], 16)} ... for SET, HGET for GET;"
+        " one TTL then applies to the whole hash.",
     )
 
 
@@ -121,7 +121,7 @@ def long_names(case: Case) -> Iterator[Finding]:
                 id="long-names",
                 level=Level.OK,
                 title=f"{count(row.keys)} key names in {case.named(row)} repeat {cut + 4 * len(fixed)} constant bytes",
-                advice=f"Names with four letters in place of each long part would be {cut} bytes shorter, every time.",
+                advice=f"Names with four letters for each long part would be {cut} bytes shorter, every time.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
                 saves_bytes=(low, high),
                 lever=remedy_for(row, "hogs"),
@@ -283,6 +283,6 @@ def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
         lever=remedy_for(whole, "hogs"),
-        in_the_application="Compress values over 512 bytes (zstd is quicker than zlib at like size), and mark them:"
+        in_the_application="Compress values over 512 bytes (zstd is faster than zlib at a similar size), and mark them:"
         " readers must know both forms while they change.",
     )

@@ -43,7 +43,7 @@ RULES: tuple[VerdictRule, ...] = (
 )
 """The rules in the order in which they are asked: the first that has something to say gives the verdict."""
 
-_REPORT_IT = "Judge by the figures yourself, and report the defect: it is written down in defects.log."
+_REPORT_IT = "Judge by the figures yourself, and report the defect: it is recorded in defects.log."
 
 
 def judge(
@@ -91,7 +91,7 @@ def _spoken(facts: Facts) -> Verdict:
             verdict = replace(verdict, confirm=verdict.confirm or rule.confirm)
             break
     else:
-        verdict = Verdict(Level.OK, "No rule could look at it.", "not-judged")
+        verdict = Verdict(Level.OK, "No rule could judge it.", "not-judged")
     if facts.forecast is not None and facts.forecast.not_judged:
         verdict = replace(verdict, not_judged=(facts.forecast.not_judged,))
     return _less(_of_foreign(verdict, facts), tuple(missed))

@@ -47,7 +47,7 @@ def _raise(facts: Facts, otherwise: str = "") -> str:
 
 
 def free_some(facts: Facts) -> str:
-    """What to do first where keys hold the memory."""
+    """First step where keys hold the memory."""
     return (
         f"Find the large keys (Hogs), free some (Cleanup){_raise(facts, '; the host has no room for a higher limit')}."
     )
@@ -118,7 +118,7 @@ def keyless_step(facts: Facts) -> str:
         looks.append("the links of the cluster bus (CLUSTER LINKS)")
     looks.append("MEMORY STATS")
     return (
-        f"Look at {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of it. A restart, or a failover"
+        f"Check {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of it. A restart, or a failover"
         " to a fresh replica, does."
     )
 
@@ -225,7 +225,7 @@ CAUSES = (
         _part(Share.REPLICAS),
         lambda facts: f"buffers of replicas hold {_held(facts, Share.REPLICAS)} of it, not data",
         lambda _: (
-            "Find the replica that does not read (INFO replication) and mend or disconnect it;"
+            "Find the replica that does not read (INFO replication) and fix or disconnect it;"
             " client-output-buffer-limit replica bounds it. Deleting or evicting keys will not help."
         ),
         ("INFO memory (mem_clients_slaves, mem_total_replication_buffers)", "CLIENT LIST TYPE replica (tot-mem)"),
@@ -365,7 +365,7 @@ CAUSES = (
         _over_by_no_write,
         _lowered_clause,
         lambda facts: (
-            "Set maxmemory back in Limits, or free some memory in Cleanup."
+            "Raise maxmemory again in Limits, or free some memory in Cleanup."
             if higher_limit(facts.now.memory) is not None
             else "Free some memory in Cleanup: the host has no room for a higher limit."
         ),
@@ -377,7 +377,7 @@ CAUSES = (
         lambda facts: facts.giant is not None,
         _giant_clause,
         lambda facts: (
-            "Look at that key first (Hogs): shorten it, split it or delete it."
+            "See that key first (Hogs): shorten it, split it or delete it."
             + (" Eviction spares it and takes the others, or takes it whole." if facts.can_evict else "")
         ),
         ("MEMORY USAGE of that key",),

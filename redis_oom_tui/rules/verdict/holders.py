@@ -58,16 +58,16 @@ def buffers_clause(facts: Facts) -> str:
 
 
 _STEPS = {
-    ClientKind.MONITOR: "Close the MONITOR client (Triage, c): it is sent every command of everybody.",
-    ClientKind.REPLICA: "Mend or disconnect the replica that does not read; client-output-buffer-limit bounds it.",
+    ClientKind.MONITOR: "Kill the MONITOR client (Triage, c): it is sent every command of everybody.",
+    ClientKind.REPLICA: "Fix or disconnect the replica that does not read; client-output-buffer-limit bounds it.",
     ClientKind.SUBSCRIBER: (
-        "Close the subscriber that does not read (Triage, c); client-output-buffer-limit pubsub bounds it."
+        "Kill the subscriber that does not read (Triage, c); client-output-buffer-limit pubsub bounds it."
     ),
     ClientKind.SENDER: (
-        "Close the client whose command never ends (Triage, c); client-query-buffer-limit and maxmemory-clients bound"
+        "Kill the client whose command never ends (Triage, c); client-query-buffer-limit and maxmemory-clients bound"
         " it."
     ),
-    ClientKind.QUEUER: "Close the client with the long MULTI (Triage, c), or let it EXEC in smaller steps.",
+    ClientKind.QUEUER: "Kill the client with the long MULTI (Triage, c), or let it EXEC in smaller steps.",
     ClientKind.READER: (
         "Kill the client that does not read its replies (Triage, c); maxmemory-clients bounds it, and smaller replies"
         " do."

@@ -159,7 +159,7 @@ _LIMIT_STEP = (
 _COUNT_STEP = {
     True: "Fail over to a replica or restart it: only a new process counts from scratch, and deleting keys does not"
     " help. Until then maxmemory 0 (no limit) lets writes in, if the host has room.",
-    False: "Look at what the server or its provider shows of its memory.",
+    False: "Check the memory figures of the server or its provider.",
 }
 
 
@@ -226,4 +226,4 @@ def foreign_rss(facts: Facts) -> Verdict | None:
         f"{facts.name} is at {in_use(facts)} by its used_memory, and its RSS of {size(rss)} is at the limit: it may"
         " count more than used_memory shows."
     )
-    return say(facts, Level.WARNING, "foreign-rss", reason, "Look at its own INFO fields for buffers and replication.")
+    return say(facts, Level.WARNING, "foreign-rss", reason, "Check its own INFO fields for buffers and replication.")

@@ -73,7 +73,7 @@ def refused_so_far(facts: Facts) -> str:
         return ""
     least = "at least " if counters.refused_is_lower_bound else ""
     writes = "write" if counters.refused_writes_total == 1 else "writes"
-    return f"{least}{count(counters.refused_writes_total)} {writes} refused since the last restart or CONFIG RESETSTAT"
+    return f"{least}{count(counters.refused_writes_total)} {writes} refused since restart or RESETSTAT"
 
 
 def refused_before(facts: Facts) -> str:

@@ -13,7 +13,7 @@ _FRAGMENTED_FROM = _GIB
 _SWAPPED_FROM = 64 * _MIB
 # An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
 _CHURN_SECONDS = 60.0
-_SAVE_STEP = "Look at the disk and at the memory for the fork (server log); deletions work again after a good save."
+_SAVE_STEP = "Check the disk, and the memory for the fork (server log); deletions work again after a good save."
 _REPLICAS_STEP = "Bring the replicas back, or lower min-replicas-to-write."
 
 
@@ -57,14 +57,14 @@ def last_save_failed(facts: Facts) -> Verdict | None:
         return None
     if unsaved_stops_writes(facts) is False:
         reason = "Its last save to disk failed; its settings (save, stop-writes-on-bgsave-error) let writes pass."
-        return say(facts, Level.WARNING, "save-failed", reason, "Look at the disk and the server log.")
+        return say(facts, Level.WARNING, "save-failed", reason, "Check the disk and the server log.")
     refused = facts.now.counters.errors_by_kind.get("MISCONF")
-    before = f"; {count(refused)} commands got it since the last restart or CONFIG RESETSTAT" if refused else ""
+    before = f"; {count(refused)} commands got it since restart or RESETSTAT" if refused else ""
     reason = (
         "Its last save to disk failed: it may refuse every write, deletions included (MISCONF), and its settings are"
         f" not known{before}."
     )
-    step = "Look at the disk and the server log, and at stop-writes-on-bgsave-error and save."
+    step = "Check the disk and the server log, and at stop-writes-on-bgsave-error and save."
     return say(facts, Level.WARNING, "save-failed", reason, step)
 
 
@@ -124,15 +124,17 @@ def replica(facts: Facts) -> Verdict | None:
     if not facts.now.server.is_replica:
         return None
     if facts.now.activity.copying_master:
-        reason = f"A replica taking a full copy of its master's data, {size(facts.now.memory.used_bytes)} so far."
+        reason = f"A replica taking a full copy of its primary's data, {size(facts.now.memory.used_bytes)} so far."
         return say(facts, Level.OK, "replica-copying", reason)
     if facts.now.activity.master_link_up is False:
-        reason = "A replica that has lost its master: its data is stale."
-        return say(facts, Level.WARNING, "replica-link", reason, "Look at the link and at the master's own state.")
+        reason = "A replica that has lost its primary: its data is stale."
+        return say(facts, Level.WARNING, "replica-link", reason, "Check the link and the primary's own state.")
     if facts.pressure is not None and facts.pressure > 1.0:
         then = "evict keys" if facts.can_evict else "refuse writes"
         reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} if promoted."
-        return say(facts, Level.WARNING, "replica-limit", reason, "Give it its master's maxmemory before any failover.")
+        return say(
+            facts, Level.WARNING, "replica-limit", reason, "Give it its primary's maxmemory before any failover."
+        )
     return None
 
 
@@ -146,10 +148,10 @@ def contradictory(facts: Facts) -> Verdict | None:
         return None
     crit = not memory.maxmemory_bytes and (memory.rss_bytes or 0) >= facts.thresholds.crit * host
     reason = (
-        f"Its figures contradict each other: used_memory is {size(memory.used_bytes)}, and there is only {size(host)}"
+        f"Its figures contradict each other: used_memory is {size(memory.used_bytes)}, but the host has {size(host)}"
         " of memory: one of them is wrong, or the rest is swapped out."
     )
-    step = "Look at the host itself: its memory, its swap, and the container's limit."
+    step = "Check the host itself: its memory, its swap, and the container's limit."
     return say(facts, Level.CRITICAL if crit else Level.WARNING, "contradictory", reason, step)
 
 
@@ -217,7 +219,7 @@ def swapped(facts: Facts) -> Verdict | None:
         if (facts.rates.growth_bytes or 0) > 0.2 * (touched - memory.rss_bytes):
             return None
         reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
-    step = "Free memory on the host, or here (Hogs, Cleanup); then look at why it swaps."
+    step = "Free memory on the host, or here (Hogs, Cleanup); then find out why it swaps."
     return say(facts, Level.WARNING, "swapped", reason, step)
 
 

@@ -111,7 +111,7 @@ class PartialSlots:
 
     def sentence(self) -> str:
         """What is to be said of the slots that are still in doubt."""
-        told = f"{count(len(self.slots))} of 16,384 slots changed hands and were counted only in part: scan again"
+        told = f"{count(len(self.slots))} of 16,384 slots moved and were counted only in part: scan again"
         if self._half_moved:
             told += f", once the resharding has ended: {slots_by_number(self._half_moved)} on the way"
         return told

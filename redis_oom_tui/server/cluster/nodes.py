@@ -145,7 +145,7 @@ class Nodes:
         known = self.topology.by_name(name)
         if known is None:
             names = ", ".join(sorted(node.name for node in self.topology.nodes)[:_NAMED])
-            raise ServerUnreachable(f"the cluster has no node {name} now; by its own word it has {names}")
+            raise ServerUnreachable(f"the cluster has no node {name} now; it has {names}")
         return known.address
 
     async def _discover(self, server: LiveServer) -> bool:
@@ -172,9 +172,9 @@ def _what_changed(before: Topology, now: Topology) -> list[str]:
     for name in new.keys() - old.keys():
         known = before.by_name(name)
         replaced = None if known is None or known.is_primary else known.primary
-        taken = f" in place of {replaced}" if replaced in old and replaced not in new else ""
+        taken = f" instead of {replaced}" if replaced in old and replaced not in new else ""
         notes.append(f"{name} is a primary now{taken}")
-    notes += [f"{name} is no primary any more" for name in old.keys() - new.keys()]
+    notes += [f"{name} is not a primary any more" for name in old.keys() - new.keys()]
     moved = sum(new[name].slots != old[name].slots for name in new.keys() & old.keys())
     if moved:
         notes.append(f"slots moved: {moved} primaries serve other slots than before")

@@ -114,8 +114,8 @@ def _together(brakes: Iterable[Brake]) -> Brake:
 
 # Nodes of which the one was read this much more than the other make no fair sample together.
 _EVEN = 1.25
-BY_SLOT = "These servers walk slot by slot, so a part of their keys is no fair sample: nothing is estimated from it."
-UNEVEN = "More of some nodes was read than of others, so nothing is estimated from it."
+BY_SLOT = "These servers scan slot by slot, so a part of their keys is not a fair sample: nothing is estimated from it."
+UNEVEN = "Some nodes were read further than others, so nothing is estimated from it."
 
 
 async def quotas(servers: Mapping[str, LiveServer], sample: int) -> dict[str, int]:

@@ -95,14 +95,14 @@ async def _believed(connection: Connection, sentinel: Sentinel, told: Mapping[Ad
 
 
 def _epoch_words(epoch: int | None) -> str:
-    return "config-epoch not told" if epoch is None else f"config-epoch {epoch}"
+    return "config-epoch unknown" if epoch is None else f"config-epoch {epoch}"
 
 
 def doubt(where: Address, sentinel: Sentinel) -> str:
     """What to say of a server that the Sentinels take for the master, and that says itself that it is none."""
     return (
         f"the Sentinels name {where} as master of {safe_text(sentinel.master, 80)}, and it says that it is a replica:"
-        " they may be cut off, or a failover may be under way; ask others with --sentinel"
+        " they may be isolated, or a failover may be under way; ask others with --sentinel"
     )
 
 
@@ -136,9 +136,7 @@ async def _answer(connection: Connection, sentinel: Sentinel, where: Address, co
     try:
         return await with_tls_hint(way, _told(asked, command, sentinel.master, where))
     except LoginRefused:
-        return LoginRefused(
-            f"{where}, a Sentinel, refused the login: its own go with --sentinel-user and --sentinel-pass"
-        )
+        return LoginRefused(f"{where}, a Sentinel, refused the login: check --sentinel-user and --sentinel-pass")
     except TriageError as error:
         return type(error)(_as_sentinels(error, where))
     finally:
@@ -191,7 +189,7 @@ class MasterLocator:
             return False
         if moved:
             told = f"failover: the Sentinels now name {self.connection.address} as master of {self._name()}"
-            self._news = (f"{told}, in place of {before}", *self._news)
+            self._news = (f"{told}, instead of {before}", *self._news)
         return moved
 
     def doubt(self) -> None:

@@ -160,7 +160,7 @@ class OtherServer(TriageError):
     def at(cls, address: Address) -> "OtherServer":
         """The same, in a sentence."""
         return cls(
-            f"{address} is another server than before, or was restarted (its run id changed): look again before acting"
+            f"{address} is another server than before, or was restarted (its run id changed): check again before acting"
         )
 
 

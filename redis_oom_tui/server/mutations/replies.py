@@ -153,5 +153,5 @@ def _milliseconds(time: Any, info: bytes) -> int:
         return int(time[0]) * 1000 + int(time[1]) // 1000
     told = _MICROSECONDS.search(info)
     if told is None:
-        raise CommandMissing("The server does not tell its time: TIME is refused, and INFO leaves it out")
+        raise CommandMissing("The server does not report its time: TIME is refused, and INFO leaves it out")
     return int(told[1]) // 1000

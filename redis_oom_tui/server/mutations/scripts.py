@@ -61,16 +61,16 @@ class Reply(IntEnum):
 
 
 CHANGED_WORDS = {
-    Reply.TYPE: "its type is another now",
+    Reply.TYPE: "its type changed",
     Reply.TTL: "its expiry was changed",
     Reply.USED: "it was used since the preview",
-    Reply.SIZE: "its size is another now",
+    Reply.SIZE: "its size changed",
     Reply.CONTENT: "its content was changed after it was saved",
-    Reply.SHARED: "it holds a small number, whose change nobody could see here: only a deletion with a backup takes it",
-    Reply.UNSURE: "OBJECT REFCOUNT is refused, so nobody could see if its number changed: only a deletion with a backup"
+    Reply.SHARED: "it holds a small number, whose change cannot be seen here: only a deletion with a backup takes it",
+    Reply.UNSURE: "OBJECT REFCOUNT is refused, so a change of its number cannot be seen: only a deletion with a backup"
     " takes it",
-    Reply.EARLIER: "it expires sooner than that already",
-    Reply.IN_USE: "it was in use at the preview, so no change since would show: only a deletion with a backup takes it",
+    Reply.EARLIER: "it already expires sooner",
+    Reply.IN_USE: "it was in use at the preview, so later changes do not show: only a deletion with a backup takes it",
     Reply.PAST: "its old expiry has passed",
 }
 

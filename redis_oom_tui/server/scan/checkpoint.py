@@ -125,10 +125,10 @@ def checkpoint_from(progress: Mapping[str, Any], *, pace: Pace | None = None, sa
             state=ScanState.STOPPED,
             walks={some[0].db: some for some in walks},
             run_id=found.run_id,
-            notes=(f"{count(tally.keys)} keys were counted in an earlier run: what became of them since is not seen",),
+            notes=(f"{count(tally.keys)} keys were counted in an earlier run: later changes to them are not seen",),
         )
     except (ValueError, IndexError):
-        raise BadInput("what the saved scan holds to go on from is damaged: start a new one") from None
+        raise BadInput("the position in the saved scan is damaged: start a new one") from None
     return Checkpoint(options, standing, tally, found.elapsed)
 
 

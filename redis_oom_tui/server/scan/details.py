@@ -132,11 +132,9 @@ async def _with_value(client: Redis, row: KeyRow, stated: int | None) -> KeyDeta
     counted = replace(row, elements=elements)
     each = (row.size or 0) / max(1, elements or 1)
     if row.type != "string" and row.size is None:
-        return KeyDetails(counted, preview_withheld="its size is not known here, so a first look might be too much")
+        return KeyDetails(counted, preview_withheld="its size is not known here, so reading it might be too much")
     if row.type != "string" and each > _LARGEST_LOOK:
-        return KeyDetails(
-            counted, preview_withheld=f"its elements are about {size_words(int(each))} each: too much for a first look"
-        )
+        return KeyDetails(counted, preview_withheld=f"its elements average {size_words(int(each))}: too much to show")
     if row.type != "string" and (withheld := await _too_much(client, counted, stated)):
         return KeyDetails(counted, preview_withheld=withheld)
     answer = (await _answers(client, (_look(row),)))[0]

@@ -140,7 +140,7 @@ class KeyspaceScan:
     # The run itself.
 
     async def _work(self) -> None:
-        """Walk with a monitor and a closer look at the largest keys beside it; then finish that look."""
+        """Walk with a monitor and a measuring of the largest keys beside it; then finish that look."""
         informed = None if self._standing.snapshot is None else self._server.snapshot
         monitor = LatencyMonitor(
             self._server,
@@ -159,7 +159,7 @@ class KeyspaceScan:
         try:
             await self._patiently(monitor.measure_at_rest, "PING")
             async with monitored(monitor.watch(), self._control.stop, "latency watch"):
-                async with monitored(self._refine(refiner), self._control.stop, "closer look at the largest keys"):
+                async with monitored(self._refine(refiner), self._control.stop, "measuring of the largest keys"):
                     for walks in self._standing.walks.values():
                         await self._walk(walks)
                 if not self._control.stopped:

@@ -66,7 +66,7 @@ def choose(known: Capabilities, options: ScanOptions, policy: str, role: str = "
     if role == "replica":
         notes.append("this is a replica: it hides expired keys without freeing them")
         if options.idle and evidence is not None:
-            notes.append("a replica knows nothing of reads on its master: a key that is idle here may be in use there")
+            notes.append("a replica knows nothing of reads on its primary: a key that is idle here may be in use there")
     return Choice(tuple(columns), evidence, tuple(notes))
 
 
@@ -143,7 +143,7 @@ async def keys_held(connection: Connection, databases: Iterable[int] | None) -> 
 
 def note(refusal: Exception) -> str:
     """What the figures of such a scan leave out."""
-    return f"{refusal}: so shares of used memory, idle times and what the scan costs are not told"
+    return f"{refusal}: so shares of used memory, idle times and the load of the scan are unknown"
 
 
 RETRY_SECONDS = 0.2
@@ -212,7 +212,7 @@ class ScanPreparation:
         if standing.run_id is not None and snapshot.server.run_id != standing.run_id:
             raise AnotherServer(
                 f"{self._server.address} has restarted or failed over since the scan began, "
-                "so it cannot go on: start a new one"
+                "so it cannot be resumed: start a new one"
             )
         standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
         self._saw(snapshot)

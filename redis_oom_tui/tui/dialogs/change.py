@@ -19,11 +19,11 @@ from redis_oom_tui.tui.drawing import Line, marked, paragraph
 from redis_oom_tui.tui.widgets.fields import Field
 
 REVERT_SECONDS = 60.0
-_REWRITE = (
-    "CONFIG REWRITE freezes every setting that was changed since the server started into its file, not only this one."
-)
+_REWRITE = "CONFIG REWRITE writes every setting that was changed since the server started, not only this one."
 
-_KEPT_IN_FILE = "It was written to the config file as well: this does not take it out of there, it holds at a restart."
+_KEPT_IN_FILE = (
+    "It was also written to the config file: undo does not change the file, so it applies again after a restart."
+)
 
 
 class ChangeChoice(Struct, frozen=True):
@@ -161,7 +161,7 @@ class ValueDialog(Dialog[Change]):
     def conclude(self) -> None:
         """Ask what the value would mean; a later press supersedes an earlier one."""
         looking: WorkType[None] = self._look
-        self.run_worker(looking, name="look at a value", group="propose", exclusive=True, exit_on_error=False)
+        self.run_worker(looking, name="review a value", group="propose", exclusive=True, exit_on_error=False)
 
     async def _look(self) -> None:
         try:

@@ -19,8 +19,8 @@ T = TypeVar("T")
 
 _LABEL = "Full path  "
 _REPORT = (
-    "What the verdicts were since this screen was opened, figures before and after, findings, what the last scan found,"
-    " and what was done. Markdown, or JSON for a name that ends in .json. It holds no secret."
+    "Verdicts since this screen was opened, figures before and after, findings, the last scan, and actions."
+    " Markdown, or JSON for a name that ends in .json. It holds no secret."
 )
 
 

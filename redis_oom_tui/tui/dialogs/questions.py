@@ -89,12 +89,12 @@ def purge_question(where: str, snapshot: Snapshot | None) -> Question:
 
 def reap_question(where: str, snapshot: Snapshot | None) -> Question:
     """Looking at each key once, by which the server drops those that have expired."""
-    lines = [f"On {where}: every key is walked by SCAN, and the server removes those that have expired already."]
+    lines = [f"On {where}: every key is scanned, and the server removes those that have already expired."]
     held = None if snapshot is None else snapshot.fleet or snapshot
     if held is not None:
         lines.append(f"{count(held.expires)} of {count(held.keys)} keys have a TTL.")
     lines.append("Only already-expired keys are removed; nothing to undo.")
-    return Question("Remove expired keys now?", tuple(lines), "Remove them", danger=False)
+    return Question("Remove expired keys now?", tuple(lines), "Remove", danger=False)
 
 
 def restore_question(

@@ -51,5 +51,5 @@ def growth_lines(comparison: Comparison, width: int) -> list[Line]:
     for note in comparison.notes:
         lines += marked("! ", safe_text(note), width, "warn", "warn")
     if not comparison.patterns:
-        lines.append((("No family of keys has grown or shrunk.", "text"),))
+        lines.append((("No pattern has grown or shrunk.", "text"),))
     return [*lines, ((cut_end(head, width), "dim"),), *(((cut_end(row, width), "text"),) for row in families)]

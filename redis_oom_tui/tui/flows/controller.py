@@ -8,6 +8,7 @@ from textual.widget import Widget
 from textual.worker import WorkType
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
@@ -140,9 +141,8 @@ class ActionController:
         if fleet is not None:
             copies = number_of(len(fleet.replicas), "replica")
             return f"the cluster of {address} ({len(fleet.primaries)} primaries, {copies})"
-        return (
-            f"{address} ({safe_text(server.role, 12)}, {safe_text(server.flavour, 12)} {safe_text(server.version, 12)})"
-        )
+        role, flavour = role_text(safe_text(server.role, 12)), safe_text(server.flavour, 12)
+        return f"{address} ({role}, {flavour} {safe_text(server.version, 12)})"
 
     @property
     def snapshot(self) -> Snapshot | None:

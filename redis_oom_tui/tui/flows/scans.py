@@ -34,7 +34,7 @@ async def save(actions: ActionController) -> None:
     scan = _at_hand(actions)
     if scan is None:
         raise BadInput("There is no scan to save yet: start one with r")
-    path = await actions.ask(PathDialog("Save the scan", _SAVING, _proposed(actions), act="Save it", new=True))
+    path = await actions.ask(PathDialog("Save the scan", _SAVING, _proposed(actions), act="Save", new=True))
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
         actions.host.scanner.saved = True
@@ -71,7 +71,7 @@ async def open_saved(actions: ActionController) -> None:
     """Ask which; go on with it where it broke off, or else tell what grew since."""
     now = _at_hand(actions)
     newest = await asyncio.to_thread(_newest)
-    path = await actions.ask(PathDialog("Open a saved scan", _OPENING, newest, act="Open it", new=False))
+    path = await actions.ask(PathDialog("Open a saved scan", _OPENING, newest, act="Open", new=False))
     if path is None:
         return
     saved = await asyncio.to_thread(load_scan, path)

@@ -125,13 +125,13 @@ class CleanupPane(FillingPane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "look", "preview", id="cleanup.look", tooltip="Preview matching keys; deletes nothing"),
         Binding("enter", "edit", "edit", id="cleanup.edit", tooltip="Edit the field, or change its choice"),
-        Binding("x", "run", "run...", id="cleanup.run", tooltip="Run the plan on exactly these keys; asks first"),
+        Binding("x", "run", "run…", id="cleanup.run", tooltip="Run the plan on exactly these keys; asks first"),
         Binding("escape", "stop", "stop", id="cleanup.stop", tooltip="Stop after the current batch"),
         Binding("escape", "leave", "back", id="cleanup.leave", tooltip="Back to the form (kept as is)"),
         Binding("v", "again", "last plan", id="cleanup.again", tooltip="Reopen the last plan"),
-        Binding("z", "undo", "restore", id="cleanup.undo", tooltip="Restore keys from a backup; asks first"),
+        Binding("z", "undo", "restore…", id="cleanup.undo", tooltip="Restore keys from a backup; asks first"),
         Binding("n", "clear_form", "clear form", id="cleanup.anew", tooltip="Clear the form"),
-        Binding("e", "reap", "purge expired", id="cleanup.reap", tooltip="Remove keys that have expired; asks first"),
+        Binding("e", "reap", "purge expired…", id="cleanup.reap", tooltip="Remove keys that have expired; asks first"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002

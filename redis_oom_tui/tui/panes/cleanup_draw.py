@@ -19,7 +19,7 @@ from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
 from redis_oom_tui.tui.widgets.table_model import cells_of, fitting, header
 
-_LABEL = 16
+_LABEL = 17
 _FACT = 9
 _NODE = 16
 # Cells from which a key left alone has its node beside it, and the fewest lines of the list that go before a reason.
@@ -96,7 +96,7 @@ def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle) -> lis
             "title",
             " ",
         ),
-        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "brak" in view.phase else "dim", " "),
+        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
     ]
 
 
@@ -204,7 +204,7 @@ def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -
     return [
         *paragraph(f"{verb}. Esc stops after this batch.", width - 1, "dim", " "),
         *paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} {things}, {rate}", width - 1, "title", " "),
-        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "brak" in view.phase else "dim", " "),
+        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
         _progress(share, width, pen),
     ]
 
@@ -227,7 +227,7 @@ def _counts(view: RunView) -> list[Piece]:
     wrong = {Outcome.FAILED: "crit", Outcome.IN_DOUBT: "warn", Outcome.CHANGED: "warn"}
     found = [(outcome, view.counts.get(outcome, 0)) for outcome in Outcome]
     plain = ", ".join(f"{one.value} {count(number)}" for one, number in found if number and one not in wrong)
-    pieces: list[Piece] = [(plain or ("none done yet" if view.ended is None else "none done"), "text")]
+    pieces: list[Piece] = [(plain or "0 done", "text")]
     return pieces + [(f"{one.value} {count(number)}", wrong[one]) for one, number in found if number and one in wrong]
 
 

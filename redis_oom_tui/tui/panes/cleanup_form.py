@@ -54,14 +54,14 @@ class Entry(Struct, frozen=True):
 
 ENTRIES = (
     Entry("match", "Key pattern", "globs, comma-separated, e.g. session:*; non-printable bytes as \\xNN"),
-    Entry("pattern", "Pattern", "as Hogs shows it: user:<id>, or user:* with all below it"),
+    Entry("pattern", "Pattern", "as in Hogs: user:<id>, or user:* for all below it"),
     Entry("type", "Type", "", TYPES),
     Entry("database", "Database", "db numbers, comma-separated; empty = all"),
-    Entry("idle", "Idle longer than", "as 30d or 12h; only where idle times can be trusted"),
+    Entry("idle", "Idle longer than", "e.g. 30d or 12h; needs idle times that can be trusted"),
     Entry("ttl", "TTL", "", tuple(TtlFilter)),
-    Entry("larger", "Larger than", "a size, as 1mb"),
+    Entry("larger", "Larger than", "a size, e.g. 1mb"),
     Entry("max_keys", "Max keys", "a number"),
-    Entry("max_bytes", "Max bytes", "a size, as 2gb"),
+    Entry("max_bytes", "Max bytes", "a size, e.g. 2gb"),
     Entry("order", "Order", "", tuple(Order)),
     Entry("operation", "Action", "", tuple(Operation)),
     Entry("within", "Spread expiry", "TTLs are spread over this period, e.g. 10m"),

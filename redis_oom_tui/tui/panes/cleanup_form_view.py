@@ -20,7 +20,7 @@ from redis_oom_tui.tui.widgets.fields import Field, LabelledField
 class EditLine(LabelledField):
     """Open while a line of the form is typed; Enter and Tab keep, Escape drops."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "keep", "Keep it", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("tab", "keep", "Keep", show=False)]
     DEFAULT_CSS = """
     EditLine { display: none; }
     EditLine.-open { display: block; }

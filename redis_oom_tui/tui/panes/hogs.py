@@ -83,7 +83,7 @@ class HogsPane(ScanKeys):
         Binding("tab", "other('patterns')", "patterns", id="hogs.other", tooltip="Switch to patterns"),
         Binding("tab", "other('keys')", "keys", id="hogs.keys", tooltip="Switch to keys"),
         Binding(
-            "x", "plan", "clean up", id="hogs.plan", tooltip="Plan a cleanup of the marked rows, or of this pattern"
+            "x", "plan", "clean up…", id="hogs.plan", tooltip="Plan a cleanup of the marked rows, or of this pattern"
         ),
         Binding("l,right", "level(1)", "drill down", id="hogs.deeper", tooltip="Drill down into a pattern (+)"),
         Binding("h,left", "level(-1)", "Back up", show=False, id="hogs.upward"),

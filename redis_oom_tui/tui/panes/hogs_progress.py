@@ -110,7 +110,7 @@ def _how_far(view: ScanView) -> list[Piece]:
         if view.contradiction is not None:
             pieces.append((", sizes contradict used memory", "warn"))
         elif view.explained_share is not None:
-            pieces.append((f", explains {sizes.percent(view.explained_share)} of used memory", "dim"))
+            pieces.append((f", covers {sizes.percent(view.explained_share)} of used memory", "dim"))
         return pieces
     keys = f" {sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
     left = "" if view.remaining_seconds is None else f", {sizes.duration(view.remaining_seconds)} left"
@@ -124,9 +124,9 @@ def _pace(view: ScanView, *, brief: bool = False) -> list[Piece]:
     brake = view.brake
     words: list[Piece] = []
     if brake.braking:
-        why = "braking" if brief else brake.words or "braking"
+        why = "throttled" if brief else brake.words or "throttled"
         words.append((f"{safe_text(why, 60)} ", "warn"))
     elif brake.share is not None:
-        words.append((f"costs {sizes.percent(brake.share)} ", "dim"))
+        words.append((f"server load {sizes.percent(brake.share)} ", "dim"))
     role = "warn" if view.pace is Pace.FULL_SPEED else "dim"
     return [*words, (f"{view.pace.value} ", role)]

@@ -69,8 +69,8 @@ class Selection(Struct, frozen=True):
         if self.text:
             whole = self._bound(view)
             if whole:
-                return f"None {whole} matches the filter; Esc drops it, hogs --match GLOB scans for it."
-            return "Nothing here matches the filter; Esc drops it."
+                return f"No match {whole}. Esc clears the filter; hogs --match GLOB scans for it."
+            return "No match. Esc clears the filter."
         if view.state is ScanState.FAILED:
             return safe_text(view.error or "The scan failed.", 300)
         if self.family is not None:
@@ -101,8 +101,8 @@ def _named(family: PatternRow, view: ScanView | None) -> str:
 
 
 _INVITATION = (
-    "No scan yet. Press r to read the size, type and TTL of every key: it leaves no trace on the server, "
-    "and slows down when the server does."
+    "No scan yet. Press r to read the size, type and TTL of every key. It is read-only, and slows down if the server "
+    "does."
 )
 _NO_PATTERNS = "Patterns appear once a scan runs (r)."
 
@@ -203,7 +203,7 @@ class HogsTables(Horizontal):
             whose = "" if not pattern.db else f" of db {pattern.db}"
             origin = f"pattern {safe_text(pattern.pattern, 40)}{whose}"
             return MakePlan(replace(self._criteria(pattern), databases=databases), origin)
-        return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key of Hogs")
+        return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key in Hogs")
 
     def _criteria(self, pattern: PatternRow) -> Criteria:
         """What the row counted: with what the scan itself was asked for, where it walked only some of the keys."""

@@ -83,8 +83,8 @@ class LimitsPane(Pane):
     pane = "limits"
     title = "Limits"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "change", "change", id="limits.change", tooltip="Change the selected setting; asks first"),
-        Binding("z", "undo", "undo", id="limits.undo", tooltip="Undo the last change; asks first"),
+        Binding("enter", "change", "change…", id="limits.change", tooltip="Change the selected setting; asks first"),
+        Binding("z", "undo", "undo…", id="limits.undo", tooltip="Undo the last change; asks first"),
         Binding("s", "keep", "keep change", id="limits.keep", tooltip="Keep a change that is about to revert"),
         Binding("i", "inform", "details", id="limits.inform", tooltip="Details of the selected row"),
         Binding("r", "read", "refresh", id="limits.read", tooltip="Read the settings again"),

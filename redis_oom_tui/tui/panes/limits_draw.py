@@ -58,7 +58,10 @@ def below(row: Row, width: int, height: int) -> list[Line]:
 
 def _whose(node: str) -> Line:
     """Of which node of a cluster all of this is: each has its own."""
-    return ((f" {safe_text(node, 40)}", "title"), (" as it stands; a change asks: all nodes, or this one", "dim"))
+    return (
+        (f" {safe_text(node, 40)}", "title"),
+        (" is shown. A change is for all nodes, or for this one: it asks.", "dim"),
+    )
 
 
 def notices(state: LimitsState, width: int, now: float) -> list[Line]:
@@ -76,7 +79,7 @@ def notices(state: LimitsState, width: int, now: float) -> list[Line]:
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
-        words = f"{change.name} goes back to {value_before(state.reverting)} in {left} s; s keeps it"
+        words = f"{change.name} reverts to {value_before(state.reverting)} in {left} s; s: keep"
         lines += marked(" ! ", words, width - 1, "warn")
     elif state.notice:
         lines += marked(" ", safe_text(state.notice, 300), width - 1, "crit" if state.went_wrong else "ok")
@@ -96,9 +99,9 @@ def row_lines(
 def _heading(limits: Limits, row: Row, width: int) -> Line:
     if row.policy is None:
         return ((pad(f"   SETTING{'VALUE'.rjust(width - 11)}", width), "head"),)
-    text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}{'BYTES':>8}" + (f"{'SHARE':>6}" if width >= _SHARE_FROM else "")
+    text = f"   {'EVICTION POLICY':<17}{'CAN EVICT':>9}{'BYTES':>8}" + (f"{'SHARE':>6}" if width >= _SHARE_FROM else "")
     if not limits.scanned and not limits.unsized:
-        text = f"   {'EVICTION POLICY':<17}{'MAY EVICT':>9}  BYTES: SCAN"[:width]
+        text = f"   {'EVICTION POLICY':<17}{'CAN EVICT':>9}  BYTES: SCAN"[:width]
     return ((pad(text, width), "head"),)
 
 
@@ -171,17 +174,19 @@ def _evictable(view: PolicyView, limits: Limits, width: int, *, estimated: bool)
     if view.evictable_keys:
         held = f", {'about ' * estimated}{size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         share = f" ({percent(view.share)} of the data)" if view.share is not None else ""
-        lines += paragraph(f"May evict here: {count(view.evictable_keys)} keys{held}{share}.", width)
+        lines += paragraph(f"Can evict here: {count(view.evictable_keys)} keys{held}{share}.", width)
         if limits.over_bytes:
             verdict = {True: "that is enough", False: "that is not enough", None: "unknown whether enough"}[view.enough]
-            lines += paragraph(f"{size(limits.over_bytes)} must go: {verdict}.", width, "ok" if view.enough else "warn")
+            lines += paragraph(
+                f"{size(limits.over_bytes)} to evict: {verdict}.", width, "ok" if view.enough else "warn"
+            )
     if view.first_to_go:
         names = ", ".join(safe_text(name, 30) for name in view.first_to_go)
         lines += paragraph(f"Likely evicted first, by {safe_text(view.first_by)}: {names}.", width)
     elif view.first_by:
-        lines += paragraph(f"No family goes first, by {safe_text(view.first_by)}.", width)
+        lines += paragraph(f"No pattern is evicted first, by {safe_text(view.first_by)}.", width)
     elif limits.scanned and view.first_unknown and view.evictable_keys:
-        lines += paragraph(f"Which go first is not known: {safe_text(view.first_unknown)}.", width, "dim")
+        lines += paragraph(f"What is evicted first is not known: {safe_text(view.first_unknown)}.", width, "dim")
     if not limits.scanned and view.evictable_keys:
         lines += paragraph("Bytes and patterns come with a scan (pane 2).", width, "dim")
     return lines

@@ -73,9 +73,9 @@ class LogPane(Pane):
     title = "Log"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "read", "details", id="log.read", tooltip="Entry details"),
-        Binding("z", "undo", "restore", id="log.undo", tooltip="Restore what this action deleted; asks first"),
+        Binding("z", "undo", "restore…", id="log.undo", tooltip="Restore what this action deleted; asks first"),
         Binding("b", "backups", "backups", id="log.backups", tooltip="Restore from any backup; asks first"),
-        Binding("e", "export", "report", id="log.export", tooltip="Write the incident report to a new file"),
+        Binding("e", "export", "report…", id="log.export", tooltip="Write the incident report to a new file"),
         Binding(
             "a", "acknowledge", "ack", id="log.acknowledge", tooltip="Acknowledge: silent until it worsens or recurs"
         ),

@@ -24,7 +24,7 @@ _BEFORE = 11
 # As little of a node's end tells it from the others: a port.
 _LEAST_NODE = 7
 # What is too long for its column.
-_SHORT = {Action.KILL_CLIENT.value: "close"}
+_SHORT = {Action.KILL_CLIENT.value: "kill"}
 _FORGOTTEN = "No record that it was reverted or kept: the tool was killed before. Limits shows what it is now."
 _DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome.RESTORED.value})
 
@@ -177,7 +177,7 @@ def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
         return [action, ("not reverted; ", "warn"), (what, "text")]
     if entry.change is not None and entry.change.now is not None:
         change = entry.change.change
-        old = f"{safe_text(change.name, 40)}: {short_value(change.name, change.old)} to "
+        old = f"{safe_text(change.name, 40)}: {short_value(change.name, change.old)} → "
         return [action, (old, "dim"), (shown_value(change.name, entry.change.now), "text")]
     if (subject := what.partition(" ")[2]) and came.lower().startswith(subject.lower()):
         return [action, (came, "text")]
@@ -187,7 +187,7 @@ def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
 def _changed(result: ChangeResult) -> str:
     change = result.change
     name = safe_text(change.name, 40)
-    return f"{name}: {short_value(change.name, change.old)} to {short_value(change.name, change.new)}"
+    return f"{name}: {short_value(change.name, change.old)} → {short_value(change.name, change.new)}"
 
 
 def in_full(one: LogEntry) -> list[Piece]:
@@ -208,7 +208,7 @@ def _event_in_full(event: Event) -> list[Piece]:
     pieces: list[Piece] = [
         (f"{moment(event.at)}  {event.kind.value}", "title"),
         (event.reason, "text"),
-        (f"Level {event.before.value} before, {event.level.value} then. Server {event.server}.", "dim"),
+        (f"{event.before.value} → {event.level.value}, server {event.server}.", "dim"),
         (memory, "text"),
         (f"{refused}, evicted keys {count(figures.evicted_keys_total)}.", "text"),
     ]

@@ -93,7 +93,7 @@ class TriagePane(Pane):
         self.findings.show(found, self._first_step(reading.verdict), scanned=view is not None)
 
     def _first_step(self, verdict: Verdict | None) -> str:
-        """What to do first, where the header has no line left to say it."""
+        """First step, where the header has no line left to say it."""
         if verdict is None or len(sentence(verdict, self.size.width, self.host.pen.glyphs)) == 1:
             return ""
         return verdict.first_step

@@ -68,7 +68,7 @@ class Findings(CursorList[Finding]):
     def above(self, width: int, height: int) -> Sequence[Line]:
         """The title, how many there are where not all are in view, and what to do first."""
         count = len(self.findings)
-        more = f" {count}" if count > height - 1 else ""
+        more = f" ({count})" if count > height - 1 else ""
         first = f"{self.pen.glyphs.right} {self._first_step}" if self._first_step else ""
         step = shorten(first, max(1, width - 14 - len(more)))
         title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), (), width)
@@ -84,7 +84,7 @@ class Findings(CursorList[Finding]):
         sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
         right: list[Piece] = []
         if finding.saves_bytes is not None:
-            right.append((f"{'saves ' if space >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
+            right.append((f"{'frees ' if space >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
         if finding.lever is not None:
             pane = finding.lever.pane.title()
             pane = pad(pane, _PANE) if space >= _ALIGNED else pane
@@ -158,7 +158,7 @@ def _client_line(hog: Hog, width: int) -> Line:
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:
     most = max((hog.client.total_bytes for hog in others(clients)), default=None)
-    return "No other client is connected." if most is None else f"No client buffer above {sizes.short_size(most)}."
+    return "No other client is connected." if most is None else f"No client buffer above {sizes.size(most)}."
 
 
 _NAME = 30
@@ -219,7 +219,7 @@ class NodeList(CursorList[NodeView]):
         del height
         if self.fleet is None:
             return ()
-        title = (f" Nodes {len(self.items)}, worst first", "title")
+        title = (f" Nodes ({len(self.items)}), worst first", "title")
         return [spread((title,), ((_sums(self.fleet), "dim"),), width)]
 
     def row(self, item: NodeView, width: int, *, here: bool) -> Sequence[Line]:
@@ -258,7 +258,7 @@ def _limit(memory: Memory) -> str:
 
 def _role(view: NodeView, columns: _Columns) -> str:
     if not view.node.is_primary:
-        return cut(f"copies {safe_text(view.node.primary, 60)}", _ROLE) if columns.wide else "replica"
+        return cut(f"replica of {safe_text(view.node.primary, 60)}", _ROLE) if columns.wide else "replica"
     return f"{sizes.count(view.node.slots)} slots" if view.node.serves else "no slots"
 
 

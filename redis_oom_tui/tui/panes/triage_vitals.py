@@ -18,7 +18,7 @@ from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _LABEL = 15
 _WORD = 14
-_TAIL = 9
+_TAIL = 12
 _SIDE_BY_SIDE = 70
 _SPANS = {15.0: "last 15 s", 60.0: "last minute", 300.0: "last 5 min", 900.0: "last 15 min", 3600.0: "last hour"}
 _PARTS = {
@@ -117,7 +117,7 @@ def _outside(rss: int | None, used: int | None) -> Line:
     """A ratio alone misleads on a small server: the bytes stand beside it."""
     if rss is None or used is None:
         return ()
-    words = f"{sizes.short_size(rss - used)} over used" if rss >= used else f"{sizes.short_size(used - rss)} not in RAM"
+    words = f"{sizes.short_size(rss - used)} overhead" if rss >= used else f"{sizes.short_size(used - rss)} swapped out"
     return ((words, "dim"),)
 
 
@@ -128,13 +128,13 @@ def counters(reading: ServerState, snapshot: Snapshot, width: int) -> list[Line]
     refusals = (">" if totals.refused_is_lower_bound else "") + sizes.count(totals.refused_writes_total)
     evictions = sizes.count(totals.evicted_keys_total)
     keys, volatile = snapshot.keys, snapshot.expires
-    blocked = f"{activity.blocked_clients} blkd" if activity.blocked_clients else ""
+    blocked = f"{activity.blocked_clients} blocked" if activity.blocked_clients else ""
     policy = f"{safe_text(snapshot.memory.policy, 20)}{' ' * _TAIL}"
     return [
-        spread(((pad("policy", _WORD), "dim"),), ((policy, "title"),), width),
+        spread((("policy", "dim"),), ((policy, "title"),), width),
         _pair("refused writes", refusals, per_second(refused), width, "crit" if refused else ""),
         _pair("evicted keys", evictions, per_second(evicted), width, "warn" if evicted else ""),
-        _pair("keys", sizes.count(keys), f"{len(snapshot.databases)} db", width),
+        _pair("keys", sizes.count(keys), sizes.number_of(len(snapshot.databases), "database"), width),
         _pair("with a TTL", sizes.count(volatile), sizes.percent(volatile / keys) if keys else "", width),
         _pair("clients", sizes.count(activity.connected_clients), blocked, width),
     ]

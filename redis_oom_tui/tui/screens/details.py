@@ -25,7 +25,7 @@ def _memory(row: KeyRow) -> str:
     if row.size is not None:
         return f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes), {worth_words(row)}"
     if row.type not in _OWN_TYPES:
-        return "? (not measurable: its module does not tell what a key holds)"
+        return "? (not measurable: its module does not report the size of a key)"
     return "? (MEMORY USAGE is not available here)"
 
 
@@ -63,7 +63,7 @@ class DetailsScreen(ReaderScreen):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "plan", "plan", tooltip="Plan the cleanup of this key"),
         Binding("s", "shrink", "shrink…", tooltip="Remove its oldest elements, or fields that match; asks first"),
-        Binding("c", "copy", "copy", tooltip="Copy the name, with \\xNN for odd bytes"),
+        Binding("c", "copy", "copy", tooltip="Copy the name, with \\xNN for non-printable bytes"),
     ]
 
     def __init__(self, key: KeyId) -> None:
@@ -134,7 +134,7 @@ class DetailsScreen(ReaderScreen):
 
     def action_plan(self) -> None:
         self.dismiss()
-        self.app.post_message(MakePlan(Criteria(keys=(self._key,)), "one key of Hogs"))
+        self.app.post_message(MakePlan(Criteria(keys=(self._key,)), "one key in Hogs"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Greyed where the key cannot be shrunk."""

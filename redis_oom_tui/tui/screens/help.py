@@ -13,7 +13,7 @@ from redis_oom_tui.tui.screens.reader import ReaderScreen
 
 SAFETY = (
     "Nothing changes without confirmation. Cancel is the default; no single keystroke confirms.",
-    "What runs is exactly the list that was shown; each key is checked again in the moment it is deleted.",
+    "What runs is exactly the list that was shown; each key is checked again right before it is deleted.",
     "Reading leaves no trace: no command here resets idle times or frequencies.",
     "Keys are backed up before deletion unless you opt out; a setting can be undone with one key.",
     "Every action is recorded in the audit log.",
@@ -58,4 +58,4 @@ def _place(active: ActiveBinding) -> str:
     if isinstance(active.node, (App, Screen)):
         return "Global"
     title = getattr(active.node, "title", "")
-    return f"In {title}" if isinstance(title, str) and title else "List"
+    return title if isinstance(title, str) and title else "List"

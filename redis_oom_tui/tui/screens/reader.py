@@ -55,7 +55,7 @@ class VerdictScreen(ReaderScreen):
         badge = (f" {level_word(verdict.level, self.host.pen.glyphs)} ", level_role(verdict.level))
         return [
             *_headed(badge, verdict.reason, width),
-            *_paragraph("What to do first", verdict.first_step, width),
+            *_paragraph("First step", verdict.first_step, width),
             *_bullets("Evidence", verdict.evidence, width, self.host.pen),
             *_bullets("To confirm it by hand", verdict.confirm, width, self.host.pen),
             *_bullets("Not judged", verdict.not_judged, width, self.host.pen),

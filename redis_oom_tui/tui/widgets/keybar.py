@@ -108,13 +108,14 @@ class KeyBar(LineWidget):
     def _fixed(self) -> list[ActiveBinding]:
         return self._entries()[1]
 
-    @staticmethod
-    def _pieces(entries: list[ActiveBinding]) -> list[Piece]:
+    def _pieces(self, entries: list[ActiveBinding]) -> list[Piece]:
         pieces: list[Piece] = []
         for active in entries:
             binding = active.binding
             pieces.append((f" {binding.key_display or key_name(binding.key)}", "key" if active.enabled else "rule"))
-            pieces.append((f" {binding.description} ", "dim" if active.enabled else "rule"))
+            # `~` stands for what was cut: a question to come is left unsaid there.
+            verb = binding.description if self.pen.glyphs.cut == "…" else binding.description.rstrip("…")
+            pieces.append((f" {verb} ", "dim" if active.enabled else "rule"))
         return pieces
 
     async def on_click(self, event: events.Click) -> None:

@@ -1,0 +1,98 @@
+"""The sentences that a user may read: plain words, one word for one thing, and none too long for a hurried reader."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import redis_oom_tui
+
+_PACKAGE = Path(redis_oom_tui.__file__).parent
+# Each with what is said instead.
+_BANNED = {
+    r"anew": "again",
+    r"mend(ed|s)?": "fix",
+    r"(put|puts|take it|goes) back": "restore (keys), undo or revert (settings)",
+    r"(gone|goes|going) on with": "resume",
+    r"(broke|broken|cut) off": "interrupted",
+    r"walk(s|ed|ing)?": "scan",
+    r"famil(y|ies)": "pattern",
+    r"look(s|ed)? (at|again|for|into)": "check, read, search, preview or poll",
+    r"(it|he|who) wants|wants (a|an|to)": "requires",
+    r"told|untold": "shown, reported, known",
+    r"nobody (has|knows)": "unknown",
+    r"is no \w+ any more|is no (theme|terminal|pattern|pipeline)": "is not a",
+    r"in place of": "instead of",
+    r"brak(e|es|ing)": "throttled",
+    r"not to be had": "not available",
+    r"(colour|behaviour|favour|honour)\w*|\w+(gn|gan|on|mal)is(e|ed|es|ing)": "American spelling",
+}
+_MASTER = re.compile(r"\bmaster\b")
+# Sentinel's own word: what --master names.
+_SENTINEL = re.compile(r"[Ss]entinel|--master|^master \{\}|`master`")
+# Lua, stylesheets, regular expressions, and Redis's commands one after the other.
+_CODE = re.compile(r"\nlocal |\{\s|\\[a-zS(]|^auth client config ")
+_SENTENCE_END = re.compile(r"(?<=[.:;?!])\s")
+_LONGEST = 30
+
+
+def _text(node: ast.AST) -> str | None:
+    """A literal; what is put into it stands as `{}`."""
+    if isinstance(node, ast.Constant):
+        return node.value if isinstance(node.value, str) else None
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(part.value) if isinstance(part, ast.Constant) else "{}" for part in node.values)
+    return None
+
+
+def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every literal but docstrings, with its line."""
+    passed = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Expr | ast.JoinedStr):
+            passed |= {id(part) for part in ast.iter_child_nodes(node) if isinstance(part, ast.Constant)}
+        text = None if id(node) in passed else _text(node)
+        if text is not None and " " in text.strip():
+            yield getattr(node, "lineno", 0), text
+
+
+def _sentences() -> Iterator[tuple[str, str]]:
+    """What reads as a sentence or a part of one, with its place; code in other languages is none."""
+    for path in sorted(_PACKAGE.rglob("*.py")):
+        for line, text in _literals(ast.parse(path.read_text())):
+            if not _CODE.search(text):
+                yield f"{path.relative_to(_PACKAGE)}:{line}", text
+
+
+SENTENCES = tuple(_sentences())
+
+
+def test_there_is_something_to_read() -> None:
+    assert len(SENTENCES) > 1500
+
+
+@pytest.mark.parametrize("pattern", _BANNED)
+def test_words_that_readers_stumble_over_are_not_used(pattern: str) -> None:
+    banned = re.compile(rf"\b({pattern})\b", re.IGNORECASE)
+    found = [f"{place}: {text!r}" for place, text in SENTENCES if banned.search(text)]
+    assert not found, f"say: {_BANNED[pattern]}"
+
+
+def test_a_primary_is_called_that() -> None:
+    found = [place for place, text in SENTENCES if _MASTER.search(text) and not _SENTINEL.search(text)]
+    assert not found
+
+
+def test_signs_are_set_as_english_sets_them() -> None:
+    wrong = re.compile(r"[\d}] %|[a-z,;]  [a-z]")
+    found = [f"{place}: {text!r}" for place, text in SENTENCES if wrong.search(text)]
+    assert not found
+
+
+def test_no_sentence_is_too_long_for_a_screen() -> None:
+    found = []
+    for place, text in SENTENCES:
+        found += [f"{place}: {one!r}" for one in _SENTENCE_END.split(text) if len(one.split()) > _LONGEST]
+    assert not found
