@@ -165,6 +165,14 @@ class SamplesValues(Protocol):
 
 
 @runtime_checkable
+class SamplesApplications(Protocol):
+    """A source that also reads what tells of applications: the lengths of their indexes, and a few values."""
+
+    async def application_samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """Samples of the patterns that say whose the keys are and how many jobs are done: bounded, traceless."""
+
+
+@runtime_checkable
 class Replayable(Protocol):
     """A source whose moments can be moved along: a recording."""
 

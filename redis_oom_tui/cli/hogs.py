@@ -1,6 +1,7 @@
 """`hogs`: the scan without a screen; the largest keys and patterns, in words, JSON or CSV."""
 
 import asyncio
+import contextlib
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -21,11 +22,12 @@ from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.applications import application_lines
 from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
 from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
-from redis_oom_tui.models.errors import BadInput, CommandRefused
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
+from redis_oom_tui.models.keys import FamilySample, KeyRow
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import GoesOn, KeepsItsPlace, Scan, Source
+from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesApplications, Scan, Source
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import contains, read
@@ -99,7 +101,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             databases=broken_off.databases,
             pace=pace,
         )
-    scan = asyncio.run(_scan(invocation, options, broken_off))
+    scan, recognition = asyncio.run(_scan(invocation, options, broken_off))
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:
         click.echo(f"redis-oom-tui: {scan.view.error}", err=True)
@@ -110,12 +112,12 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         # What took hours to find is told, even where it cannot be kept.
         keys = _first_rows(scan.view, wish)
         if wish.form == "json":
-            print_document(hogs_document(scan.view, keys, comparison, recognize(scan.view)))
+            print_document(hogs_document(scan.view, keys, comparison, recognition))
         elif wish.form == "csv":
-            click.echo(as_csv(scan.view, keys, wish), nl=False)
+            click.echo(as_csv(scan.view, recognition, keys, wish), nl=False)
         else:
             to_plan = _to_plan(scan.view, options, invocation.connection_args)
-            click.echo(as_text(scan.view, keys, comparison, wish, to_plan), nl=False)
+            click.echo(as_text(scan.view, recognition, keys, comparison, wish, to_plan), nl=False)
     return _exit_code(scan.view)
 
 
@@ -178,7 +180,10 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
     return saved
 
 
-async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedScan | None) -> SavedScan:
+async def _scan(
+    invocation: Invocation, options: ScanOptions, broken_off: SavedScan | None
+) -> tuple[SavedScan, Recognition]:
+    """The scan, and the applications that are recognized in it."""
     from redis_oom_tui.server.open_source import source_for
 
     server = source_for(invocation.connection)
@@ -195,10 +200,11 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
             view = await scan.run()
         if refusal is not None and view.state is ScanState.FAILED and not view.total_keys:
             raise refusal
+        recognition = recognize(view, await _samples(server, view))
     finally:
         await server.close()
     progress = scan.progress() if isinstance(scan, KeepsItsPlace) else None
-    return SavedScan(
+    saved = SavedScan(
         view,
         time.time(),
         str(server.address),
@@ -209,6 +215,16 @@ async def _scan(invocation: Invocation, options: ScanOptions, broken_off: SavedS
         options.pattern,
         options.databases,
     )
+    return saved, recognition
+
+
+async def _samples(server: Source, view: ScanView) -> tuple[FamilySample, ...]:
+    """What tells more of the applications in a complete scan."""
+    if not view.complete or not isinstance(server, SamplesApplications):
+        return ()
+    with contextlib.suppress(TriageError):
+        return await server.application_samples(view)
+    return ()
 
 
 async def _run_id(server: Source) -> tuple[str | None, CommandRefused | None]:
@@ -244,18 +260,23 @@ def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
     return rows[: wish.top]
 
 
-def as_csv(view: ScanView, keys: Sequence[KeyRow], wish: _Wish) -> str:
+def as_csv(view: ScanView, recognition: Recognition, keys: Sequence[KeyRow], wish: _Wish) -> str:
     """The keys or the patterns."""
     if not wish.patterns:
         return keys_csv(keys)
-    return patterns_csv(view.patterns[: wish.top], recognize(view), ttls_told=view.ttls_told)
+    return patterns_csv(view.patterns[: wish.top], recognition, ttls_told=view.ttls_told)
 
 
 def as_text(
-    view: ScanView, keys: Sequence[KeyRow], comparison: Comparison | None, wish: _Wish, to_plan: Sequence[str]
+    view: ScanView,
+    recognition: Recognition,
+    keys: Sequence[KeyRow],
+    comparison: Comparison | None,
+    wish: _Wish,
+    to_plan: Sequence[str],
 ) -> str:
     """A summary, and a table of what was asked for; `to_plan` stands under patterns."""
-    lines, recognition = text.summary(view), recognize(view)
+    lines = text.summary(view)
     if recognition.found:
         lines += ["", *application_lines(recognition, view)]
     if comparison is not None:

@@ -1,6 +1,7 @@
 """The applications that were recognized in a scan: a table for people, and as JSON."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.columns import Column, text_table
@@ -47,6 +48,16 @@ _KINDS_SHOWN = 3
 
 def _largest_kinds(one: Recognized) -> str:
     found = _by_size(one)[:_KINDS_SHOWN]
+    if one.finished:
+        done = Counter[str]()
+        for jobs in one.finished:
+            done[jobs.state] += jobs.size
+        told = ", ".join(f"{state} jobs ~{short_size(held)}" for state, held in done.most_common(_KINDS_SHOWN))
+        return f"{told}; {_kinds(found)}"
+    return _kinds(found)
+
+
+def _kinds(found: Iterable[tuple[str, Sequence[PatternRow]]]) -> str:
     return ", ".join(f"{kind} {short_size(sum(row.size for row in rows))}" for kind, rows in found)
 
 
@@ -70,6 +81,18 @@ def _document(one: Recognized) -> "ApplicationFields":
         "bytes": known_bytes(one.size, one.keys),
         "policy": application.policy or None,
         "kinds": [_kind(one, kind, rows) for kind, rows in _by_size(one)],
+        "finished": [
+            {
+                "state": jobs.state,
+                "instance": None if jobs.instance is None else key_fields(jobs.instance)[0],
+                "jobs": jobs.jobs,
+                "of_jobs": jobs.of_jobs,
+                "bytes": jobs.size,
+                "bytes_low": jobs.low,
+                "bytes_high": jobs.high,
+            }
+            for jobs in one.finished
+        ],
         "settings": [
             {
                 "name": setting.name,

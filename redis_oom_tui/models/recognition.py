@@ -18,8 +18,26 @@ class KeyLabel(Struct, frozen=True):
     instance: bytes | None = None
 
 
+class FinishedJobs(Struct, frozen=True):
+    """Jobs of one instance that are done: how many of how many, and the bytes that they and what belongs to them hold.
+
+    `low` and `high` bound the bytes: which of the jobs are done is known by their number alone.
+    """
+
+    state: str
+    kind: str
+    instance: bytes | None
+    jobs: int
+    of_jobs: int
+    low: int
+    size: int
+    high: int
+
+
 class Recognized(Struct, frozen=True):
     """One application found in a database under one prefix, by the best evidence; `rows` are its patterns by kind.
+
+    `finished` are its jobs that are done, where the lengths of its indexes were read.
 
     A pattern that may as well be of another application stands in both.
     """
@@ -29,6 +47,7 @@ class Recognized(Struct, frozen=True):
     db: int
     prefix: bytes
     rows: Mapping[str, tuple[PatternRow, ...]]
+    finished: tuple[FinishedJobs, ...] = ()
 
     @property
     def size(self) -> int:
@@ -39,6 +58,10 @@ class Recognized(Struct, frozen=True):
     def keys(self) -> int:
         """The keys of all its patterns."""
         return sum(row.keys for rows in self.rows.values() for row in rows)
+
+    def size_of(self, kind: str) -> int:
+        """The bytes of the patterns of one kind."""
+        return sum(row.size for row in self.rows.get(kind, ()))
 
 
 class Recognition(Struct, frozen=True):

@@ -148,6 +148,12 @@ class LiveServer:
 
         return await sample_families(self, scan)
 
+    async def application_samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """The lengths of indexes of recognized applications, and values that prove whose they are."""
+        from redis_oom_tui.server.values import sample_families  # noqa: PLC0415 - as for the scan
+
+        return await sample_families(self, scan, applications_only=True)
+
     def scan(self, options: ScanOptions) -> "KeyspaceScan":
         """A scan that has not started yet."""
         from redis_oom_tui.server.scan.keyspace import KeyspaceScan  # noqa: PLC0415 - `check` must not pay for it

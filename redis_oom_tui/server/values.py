@@ -11,8 +11,10 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import FamilySample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.rules.applications import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
+from redis_oom_tui.rules.patterns import VARIABLE
 from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.latency_monitor import throttled
@@ -62,6 +64,12 @@ class _Wanted(Struct):
     matcher: re.Pattern[bytes]
     names: list[bytes] = field(default_factory=list)
 
+    @property
+    def names_itself(self) -> bool:
+        """Whether the pattern is the name of one key, which need not be looked for."""
+        select = self.row.select
+        return select is not None and not select.below and not any(VARIABLE in part for part in select.parts)
+
     def holds(self, name: bytes) -> bool:
         """Whether `name` was counted in this family."""
         if not name.startswith(self.start) or not self.matcher.fullmatch(name):
@@ -69,14 +77,19 @@ class _Wanted(Struct):
         return self.row.select is None or matcher(self.row.select).held([name])[0]
 
 
-async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample, ...]:
+async def sample_families(
+    server: _Server, scan: ScanView, *, applications_only: bool = False
+) -> tuple[FamilySample, ...]:
     """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, and 30,000 names of
-    each database.
+    each database; beside them of at most 40 that tell of applications, or of these alone.
 
     Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. It gives way to others as a plan in
     the making does, and waits for a busy server. Raises one of `models.errors`.
     """
-    wanted = _largest(scan.patterns)
+    telling = _of_one_type(rows_to_sample(scan))
+    known = {(family.row.db, family.row.pattern) for family in telling}
+    largest = [] if applications_only else _largest(scan.patterns)
+    wanted = telling + [family for family in largest if (family.row.db, family.row.pattern) not in known]
     if not wanted:
         return ()
     capabilities = await not_busy(server.capabilities)
@@ -89,7 +102,9 @@ async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample
             try:
                 await connection.open()
                 await _gather(connection, here, lambda: _PAGE if throttle.window > 1 else throttle.per_call)
-                found += [await _sample(connection, family, stated, reads=reads) for family in here if family.names]
+                for family in here:
+                    if family.names:
+                        found += await _sample(connection, family, stated, reads=reads)
             finally:
                 await connection.close()
     return tuple(found)
@@ -98,20 +113,29 @@ async def sample_families(server: _Server, scan: ScanView) -> tuple[FamilySample
 def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
     """The largest families that no smaller row divides, and that are of one type."""
     parents = {(row.db, row.parent) for row in rows if row.parent is not None}
-    leaves = [row for row in rows if (row.db, row.pattern) not in parents and row.types]
-    leaves.sort(key=lambda row: -row.size)
+    leaves = [row for row in rows if (row.db, row.pattern) not in parents]
+    return _of_one_type(sorted(leaves, key=lambda row: -row.size))
+
+
+def _of_one_type(rows: Sequence[PatternRow]) -> list[_Wanted]:
+    """The first of `rows` that are of one type."""
     wanted: list[_Wanted] = []
-    for row in leaves:
-        kind, count = max(row.types, key=lambda item: item[1])
+    for row in rows:
+        kind, count = max(row.types, key=lambda item: item[1], default=("", 0))
         if kind in _LOOKS and count >= 0.9 * row.keys and len(wanted) < _FAMILIES:
             start = re.split(rb"[*?\[\\]", row.match, maxsplit=1)[0]
-            wanted.append(_Wanted(row, kind, start, compiled_glob(row.match)))
+            family = _Wanted(row, kind, start, compiled_glob(row.match))
+            if family.names_itself and row.select is not None:
+                family.names.append(b"".join(row.select.parts))
+            wanted.append(family)
     return wanted
 
 
 async def _gather(connection: ThrottledConnection, families: list[_Wanted], wanted: Callable[[], int]) -> None:
     """One walk for all of them, until each has its keys or enough names were read."""
-    short, read = families, 0
+    short, read = _short(families), 0
+    if not short:
+        return
     async with contextlib.aclosing(connection.pages(wanted)) as pages:
         async for names in pages:
             read += len(names)
@@ -119,12 +143,20 @@ async def _gather(connection: ThrottledConnection, families: list[_Wanted], want
                 family = next((one for one in short if one.holds(name)), None)
                 if family is not None and len(family.names) < _KEYS_EACH:
                     family.names.append(name)
-            short = [family for family in short if len(family.names) < min(_KEYS_EACH, family.row.keys)]
+            short = _short(short)
             if not short or read >= _MOST_NAMES:
                 return
 
 
-async def _sample(connection: ThrottledConnection, family: _Wanted, stated: int | None, *, reads: bool) -> FamilySample:
+def _short(families: list[_Wanted]) -> list[_Wanted]:
+    """Those of which more names are wanted."""
+    return [family for family in families if len(family.names) < min(_KEYS_EACH, family.row.keys)]
+
+
+async def _sample(
+    connection: ThrottledConnection, family: _Wanted, stated: int | None, *, reads: bool
+) -> list[FamilySample]:
+    """One sample, or none where no key of the family is here: it may be on another node of the cluster."""
     room = room_in(await connection.ask(ROOM_QUESTIONS), stated) if reads else None
     # Of each value at most its head comes; the members of a set are of any length.
     at_once = max(1, at_once_of(room, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
@@ -138,7 +170,9 @@ async def _sample(connection: ThrottledConnection, family: _Wanted, stated: int 
         replies = await connection.ask([(*before, name, *after) for name in names for before, after in asked])
         width = len(asked)
         keys += [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(names)]
-    return summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
+    if family.names_itself:
+        keys = [key for key in keys if key.encoding is not None or key.size is not None]
+    return [summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)] if keys else []
 
 
 async def _small(connection: ThrottledConnection, names: Sequence[bytes], room: int | None) -> bool:

@@ -18,6 +18,7 @@ from tests.cli import test_public_reports as reported
 from tests.cli import test_skewed_clock as skewed
 from tests.rules import test_garbled_info as garbled
 from tests.rules import test_verdict_rules as by_figures
+from tests.server import test_applications_live as of_apps
 from tests.server import test_causes_live as causes
 from tests.server import test_cluster as cluster
 from tests.server import test_cluster_failover as failover
@@ -89,6 +90,8 @@ VERDICTS: Shown = {
     "node-lost": (failover.test_a_killed_primary_is_told_and_its_replica_followed,),
 }
 FINDINGS: Shown = {
+    "finished-work": (of_apps.test_finished_jobs_are_counted_named_and_worth_what_is_said,),
+    "application-data": (of_apps.test_what_a_setting_would_bound_is_told_with_the_setting,),
     "monitor": (checked.test_a_hog_among_the_clients_is_named,),
     "client-hogs": (found.test_clients_that_hold_buffers, found.test_a_slow_subscriber_is_named),
     "maxmemory-clients": (found.test_clients_that_hold_buffers,),

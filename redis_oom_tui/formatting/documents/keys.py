@@ -127,6 +127,18 @@ class BoundingSetting(TypedDict):
     link: Annotated[str, says("the application's own documentation")]
 
 
+class FinishedFields(TypedDict):
+    """Jobs that are done."""
+
+    state: Annotated[str, says("what the application calls them")]
+    instance: Annotated[str | None, says("their queue, or whatever the application has several of")]
+    jobs: Annotated[int, says("how many there are")]
+    of_jobs: Annotated[int, says("how many jobs there are in any state")]
+    bytes: Annotated[int, says("about what they hold, with their logs and what else belongs to them")]
+    bytes_low: Annotated[int, says("at least")]
+    bytes_high: Annotated[int, says("at most")]
+
+
 class ApplicationFields(TypedDict):
     """An application that was recognized by its keys."""
 
@@ -138,6 +150,7 @@ class ApplicationFields(TypedDict):
     bytes: Annotated[int | None, says("what they hold")]
     policy: Annotated[str | None, says("the eviction policy that its documentation demands")]
     kinds: Annotated[list[KindFields], says("the same by kind, the largest first")]
+    finished: Annotated[list[FinishedFields], says("its jobs that are done; empty where that was not read")]
     settings: Annotated[list[BoundingSetting], says("which of its settings bound them")]
 
 

@@ -6,7 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import patterns
+from redis_oom_tui.rules.applications.finished import elements_of, finished_jobs, index_rows
 from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
 
 # Screen, findings and policies ask about the same view, which is large to compare and the same object for all of them.
@@ -23,13 +25,33 @@ def recognize(scan: ScanView, samples: tuple[FamilySample, ...] = ()) -> Recogni
     return found
 
 
-def _recognized(scan: ScanView, samples: Iterable[FamilySample]) -> Recognition:
+def rows_to_sample(scan: ScanView) -> tuple[PatternRow, ...]:
+    """The patterns of which a sample would tell more: the indexes of finished jobs, and values that prove whose they
+    are.
+    """
+    groups = groups_of(_names(scan, {}))
+    telling = [
+        match.name.row
+        for group in groups
+        for match in group.matches
+        if any(match.kind.id in evidence.fields for evidence in group.application.evidence)
+    ]
+    indexes = index_rows(recognize(scan).found)
+    return tuple({(row.db, row.pattern): row for row in (*indexes, *telling) if row is not None}.values())
+
+
+def _recognized(scan: ScanView, samples: tuple[FamilySample, ...]) -> Recognition:
     groups = groups_of(_names(scan, {(sample.db, sample.pattern): sample.fields for sample in samples}))
     labels: dict[tuple[int, bytes], tuple[KeyLabel, ...]] = {}
     for name, several in _labels(groups).items():
         if name.row is not None:
             labels[name.db, name.row.pattern] = several
-    found = [one for group in groups if (one := _application(group, labels)) is not None]
+    elements = elements_of(scan, samples)
+    found = [
+        replace(one, finished=finished_jobs(one, labels, elements))
+        for group in groups
+        if (one := _application(group, labels)) is not None
+    ]
     labels.update(_whole_branches(scan.patterns, labels))
     return Recognition(tuple(sorted(found, key=lambda one: -one.size)), labels)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
+from functools import partial
 from types import MappingProxyType
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -226,9 +228,18 @@ class ClusterSource:
 
         Most families are spread over all nodes; one with a hash tag is on one alone.
         """
+        return await self._sampled(partial(_samples, scan=scan, applications_only=False), _SAMPLED_NODES)
+
+    async def application_samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+        """The lengths of indexes of recognized applications, each of which is on one node alone, and a few values."""
+        return await self._sampled(partial(_samples, scan=scan, applications_only=True), None)
+
+    async def _sampled(
+        self, read: Callable[[LiveServer], Coroutine[Any, Any, tuple[FamilySample, ...]]], most: int | None
+    ) -> tuple[FamilySample, ...]:
         servers = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
         best: dict[bytes, FamilySample] = {}
-        for samples in await together(_samples(server, scan) for server in servers[:_SAMPLED_NODES]):
+        for samples in await together(map(read, servers[:most])):
             for sample in samples:
                 known = best.get(sample.pattern)
                 if known is None or sample.sampled_keys > known.sampled_keys:
@@ -264,9 +275,9 @@ async def _capabilities(server: LiveServer) -> Capabilities:
         return Capabilities()
 
 
-async def _samples(server: LiveServer, scan: ScanView) -> tuple[FamilySample, ...]:
+async def _samples(server: LiveServer, scan: ScanView, *, applications_only: bool) -> tuple[FamilySample, ...]:
     try:
-        return await sample_families(server, scan)
+        return await sample_families(server, scan, applications_only=applications_only)
     except ServerUnreachable:
         return ()
 

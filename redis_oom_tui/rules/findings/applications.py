@@ -1,0 +1,153 @@
+"""Whose the keys are: finished jobs that are kept, what an application lets grow, and the setting that bounds it."""
+
+from collections.abc import Iterator, Sequence
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.models.application import Application, Confidence, FinishedWork, Loss
+from redis_oom_tui.models.recognition import Recognized
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
+
+_SHARE = 0.05
+_LARGE_SHARE = 0.25
+_SHOWN = 5
+_INSTANCES_SHOWN = 3
+# Of what is harmless to lose, a part may still be asked for, and is written again.
+_HARMLESS_SAVES = 0.7
+_LOSS = {
+    Loss.HARMLESS: "They may go.",
+    Loss.LOSES_WORK: "Do not delete them unseen: with them goes work that may not be done yet.",
+    Loss.BREAKS: "Do not delete them: the application relies on them.",
+}
+_DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "Probably ", Confidence.POSSIBLE: "Possibly "}
+
+
+@finding("finished-work", "application-data")
+def of_applications(case: Case) -> Iterator[Finding]:
+    """What holds most of each application: jobs that are done, and kinds of keys with the setting that bounds them."""
+    found = [
+        (held, told)
+        for one in case.recognition.found
+        for held, told in (*_finished(case, one), *_kinds(case, one))
+        if case.matters(held, _SHARE)
+    ]
+    for _, told in sorted(found, key=lambda item: -item[0])[:_SHOWN]:
+        yield told
+
+
+def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
+    """One finding a state, the jobs of all instances together, with their bytes."""
+    for work in one.application.finished:
+        several = [jobs for jobs in one.finished if jobs.state == work.state]
+        if not several:
+            continue
+        low, held, high = (sum(amounts) for amounts in zip(*((j.low, j.size, j.high) for j in several), strict=True))
+        jobs, every = sum(j.jobs for j in several), sum(j.of_jobs for j in several)
+        what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
+        worth = f"{'' if low == high else 'about '}{size(held)}{_share(case, held)}"
+        yield (
+            held,
+            Finding(
+                id="finished-work",
+                level=_level(case, held),
+                title=f"{_name(one)}: {what} hold {worth}",
+                advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, jobs)}",
+                evidence=(
+                    f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
+                    *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
+                ),
+                saves_bytes=(low, high),
+                lever=remedy_for(_largest(one.rows[work.job])),
+                in_the_application=_setting(one.application, work.index),
+            ),
+        )
+
+
+def _index(rows: Sequence[PatternRow]) -> str:
+    more = f" and {len(rows) - 1} more" if len(rows) > 1 else ""
+    return f"{safe_text(_largest(rows).pattern, 60)}{more}"
+
+
+def _may_go(application: Application, work: FinishedWork, jobs: int) -> str:
+    if application.kind(work.index).loss is Loss.HARMLESS:
+        return f"These {count(jobs)} may go."
+    return f"These {count(jobs)} may go once nobody wants to try them again."
+
+
+def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
+    """One finding a kind of key, with its bytes; jobs only as far as they are not known to be done."""
+    for kind_id, rows in one.rows.items():
+        kind, held = one.application.kind(kind_id), one.size_of(kind_id)
+        if one.finished and any(kind_id == work.job for work in one.application.finished):
+            continue
+        largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
+        low = int(held * _HARMLESS_SAVES)
+        yield (
+            held,
+            Finding(
+                id="application-data",
+                level=_level(case, held),
+                title=f"{_name(one)}: {kind.use.plural}{_instances(one, _told_instances(case, one, rows))} hold"
+                f" {size(held)}{_share(case, held)}",
+                advice=f"{_default(one.application, kind_id)}{_LOSS[kind.loss]}",
+                evidence=(
+                    f"{number_of_keys(sum(row.keys for row in rows))}, most of them {case.named(largest)}"
+                    if len(rows) > 1
+                    else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
+                    *([kind.note] if kind.note else []),
+                ),
+                saves_bytes=(low, held) if harmless else None,
+                lever=remedy_for(largest, "cleanup" if harmless and len(rows) == 1 else "hogs"),
+                in_the_application=_setting(one.application, kind_id),
+            ),
+        )
+
+
+def _told_instances(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> list[bytes | None]:
+    labels = [label for row in rows for label in case.recognition.of(row)]
+    return [label.instance for label in labels if label.application is one.application]
+
+
+def _name(one: Recognized) -> str:
+    return f"{_DOUBT[one.confidence]}{one.application.name}"
+
+
+def _instances(one: Recognized, several: Sequence[bytes | None]) -> str:
+    """` of queue mail`, ` of 12 queues`; '' where there are none."""
+    names = list(dict.fromkeys(name for name in several if name is not None))
+    what = one.application.instance
+    if not names:
+        return ""
+    if len(names) == 1:
+        return f" of {what} {safe_text(names[0].replace(bytes(1), b'*'), 40)}"
+    shown = safe_text(b", ".join(names[:_INSTANCES_SHOWN]).replace(bytes(1), b"*"), 60)
+    return f" of {len(names)} {what}s ({shown}{', …' if len(names) > _INSTANCES_SHOWN else ''})"
+
+
+def _share(case: Case, held: int) -> str:
+    used = case.memory.used_bytes
+    return f", {percent(held / used)} of all that is used" if used else ""
+
+
+def _level(case: Case, held: int) -> Level:
+    return case.at_least_warning if case.matters(held, _LARGE_SHARE) else Level.OK
+
+
+def _largest(rows: Sequence[PatternRow]) -> PatternRow:
+    return max(rows, key=lambda row: row.size)
+
+
+def _default(application: Application, kind: str) -> str:
+    """What happens unless the application is told otherwise."""
+    setting = application.bounding(kind)
+    return "" if setting is None else f"{setting.name} by default: {setting.default}. "
+
+
+def _setting(application: Application, kind: str) -> str:
+    setting = application.bounding(kind)
+    if setting is None:
+        return ""
+    where = f" ({setting.where})" if setting.where else ""
+    return f"Set {setting.name} to {setting.value}{where}: {setting.link or application.link}"

@@ -1,0 +1,94 @@
+"""What is told of applications on live servers, and whether it is true: by deleting what may go."""
+
+import pytest
+import redis
+
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.server.live import LiveServer
+from tests.server.test_findings_live import told
+from tests.support.servers import RunningServer, started
+
+MIB = 2**20
+
+
+def queue(client: redis.Redis, name: str, *, completed: int, failed: int, waiting: int, data: bytes) -> None:
+    """A queue of BullMQ, as its library writes it."""
+    root, pipeline = f"bull:{name}", client.pipeline(transaction=False)
+    states = ["completed"] * completed + ["failed"] * failed + ["wait"] * waiting
+    for number, state in enumerate(states, 1):
+        job = {"name": "send", "data": data, "opts": "{}", "timestamp": 1_700_000_000_000 + number, "delay": 0}
+        if state == "wait":
+            pipeline.lpush(f"{root}:wait", number)
+        else:
+            job |= {"finishedOn": 1_700_000_001_000 + number, "returnvalue": "null", "atm": 1}
+            pipeline.zadd(f"{root}:{state}", {str(number): 1_700_000_001_000 + number})
+            pipeline.xadd(f"{root}:events", {"event": state, "jobId": number})
+        pipeline.hset(f"{root}:{number}", mapping=job)
+    pipeline.hset(f"{root}:meta", mapping={"version": "bullmq:5.1.0", "opts.maxLenEvents": 10000})
+    pipeline.set(f"{root}:id", len(states))
+    pipeline.execute()
+
+
+def delete_finished(client: redis.Redis, name: str, state: str) -> int:
+    """Delete what may go; by how much used_memory fell."""
+    before = client.info("memory")["used_memory"]
+    jobs = client.zrange(f"bull:{name}:{state}", 0, -1)
+    client.delete(*(f"bull:{name}:{job.decode()}" for job in jobs), f"bull:{name}:{state}")
+    return int(before - client.info("memory")["used_memory"])
+
+
+async def reads_lengths(server: RunningServer) -> bool:
+    live = LiveServer(server.connection)
+    try:
+        await live.open()
+        return (await live.capabilities()).has(Feature.NO_TOUCH)
+    finally:
+        await live.close()
+
+
+async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: RunningServer) -> None:
+    with server.client() as client:
+        queue(client, "mail", completed=300, failed=10, waiting=60, data=b"x" * 9000)
+        queue(client, "sms", completed=5, failed=0, waiting=3, data=b"x" * 90)
+        found, _ = await told(server)
+        if not await reads_lengths(server):
+            assert "finished-work" not in found
+            data = found["application-data"]
+            assert data.title.startswith("BullMQ: jobs of 2 queues (mail, sms) hold ")
+            assert "removeOnComplete" in data.in_the_application
+            return
+        jobs = found["finished-work"]
+        assert jobs.title.startswith("BullMQ: 305 completed jobs of 2 queues (mail, sms) hold about ")
+        assert jobs.advice == ("removeOnComplete by default: every completed job is kept for ever. These 305 may go.")
+        assert jobs.in_the_application.startswith("Set removeOnComplete to { count: 1000 } (")
+        assert jobs.evidence[0] == "305 of 378 jobs: the length of bull:mail:completed and 1 more"
+        freed = delete_finished(client, "mail", "completed") + delete_finished(client, "sms", "completed")
+        low, high = jobs.saves_bytes
+        assert low <= freed <= high
+
+
+async def test_jobs_that_are_all_finished_are_measured_not_guessed() -> None:
+    with started("valkey") as server, server.client() as client:
+        queue(client, "mail", completed=200, failed=0, waiting=0, data=b"x" * 20_000)
+        found, _ = await told(server)
+        jobs = found["finished-work"]
+        assert jobs.title.startswith("BullMQ: 200 completed jobs of queue mail hold 3.")
+        low, high = jobs.saves_bytes
+        assert low * 0.95 <= delete_finished(client, "mail", "completed") <= high * 1.05
+
+
+@pytest.mark.parametrize("flavour", ["valkey"])
+async def test_what_a_setting_would_bound_is_told_with_the_setting(flavour: str) -> None:
+    with started(flavour) as server, server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(22):
+            name = f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox"
+            pipeline.lpush(name, *(b"r" * 5000 for _ in range(20)))
+        pipeline.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+        pipeline.execute()
+        found, _ = await told(server)
+        replies = found["application-data"]
+        assert replies.title.startswith("Celery: reply queues hold 2.")
+        assert replies.advice.endswith("They may go.")
+        assert "control_queue_expires" in replies.in_the_application
+        assert replies.lever.pane == "cleanup"
