@@ -1,29 +1,43 @@
 """`check`: one verdict, for monitoring and for people; exit 0 ok, 1 warning, 2 critical, 3 unknown."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
+from redis_oom_tui.cli.options import given_options, refuse_beside
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.server.preflight import Preflight
 
+if TYPE_CHECKING:
+    from redis_oom_tui.cli.check_answer import Answer
+    from redis_oom_tui.cli.plugin import Plugin
+
 # Between its two samples: long enough to see writes being refused, short enough for a monitoring plugin.
 GAP_SECONDS = 0.1
+_OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@click.option("--markdown", is_flag=True, help="Print Markdown to paste into a chat.")
 @click.option("--warn", metavar="RANGE", help="As a monitoring plugin: warn where the % of maxmemory in use is beyond.")
 @click.option("--crit", metavar="RANGE", help="Likewise, critical. RANGE: 80, 80:, ~:80, 10:80 or @80:90.")
 @click.option("--perfdata", is_flag=True, help="As a monitoring plugin: add performance data.")
 @click.pass_obj
-def check(invocation: Invocation, *, as_json: bool, warn: str | None, crit: str | None, perfdata: bool) -> int:
+def check(
+    invocation: Invocation, *, as_json: bool, markdown: bool, warn: str | None, crit: str | None, perfdata: bool
+) -> int:
     """Health check: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
+    given = given_options()
+    refuse_beside("as_json", given, {"markdown", *_OF_PLUGIN}, "one JSON document is printed")
+    refuse_beside("markdown", given, _OF_PLUGIN, "a monitoring plugin prints lines of its own")
     plugin = None
-    if warn is not None or crit is not None or perfdata:
-        from redis_oom_tui.cli.plugin import plugin_of
+    if given.keys() & _OF_PLUGIN:
+        from redis_oom_tui.cli.plugin import Plugin
 
-        plugin = plugin_of(warn, crit, perfdata=perfdata, as_json=as_json)
+        plugin = Plugin.of(warn, crit, perfdata=perfdata)
     connection = invocation.connection
     # First of all: the server answers, and the time between the two samples runs, while the rest is loaded.
     preflight = Preflight(connection, again_after=GAP_SECONDS) if Preflight.suits(connection) else None
@@ -32,20 +46,28 @@ def check(invocation: Invocation, *, as_json: bool, warn: str | None, crit: str 
     try:
         answer = check_answer.examined(invocation, preflight, gap=GAP_SECONDS)
     except TriageError as error:
-        return _no_answer(invocation, error, as_json=as_json)
-    verdict, lines = answer.verdict, check_answer.lines(answer)
+        return _no_answer(invocation, error, as_json=as_json, markdown=markdown)
     if plugin is not None:
-        verdict = plugin.judged(verdict, answer.snapshot)
-        click.echo(plugin.text(verdict, answer.snapshot, lines[1:], invocation.profile.watch.thresholds))
-    elif as_json:
+        return _as_plugin(plugin, answer, invocation)
+    if as_json:
         print_document(check_answer.document(answer))
     else:
-        click.echo("\n".join(lines))
+        click.echo(check_answer.markdown(answer) if markdown else "\n".join(check_answer.lines(answer)))
+    return answer.verdict.level.exit_code
+
+
+def _as_plugin(plugin: "Plugin", answer: "Answer", invocation: Invocation) -> int:
+    from redis_oom_tui.cli.check_answer import lines
+
+    verdict = plugin.judged(answer.verdict, answer.snapshot)
+    details = lines(answer)[1:]
+    click.echo(plugin.text(verdict, answer.snapshot, details, invocation.profile.watch.thresholds))
     return verdict.level.exit_code
 
 
-def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool) -> int:
+def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool, markdown: bool) -> int:
     """Print that there is no verdict, and why."""
+    from redis_oom_tui.formatting.chat import chat_text_of
     from redis_oom_tui.formatting.check import check_document
     from redis_oom_tui.rules.verdict import unknown
 
@@ -53,5 +75,5 @@ def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool) -> 
     if as_json:
         print_document(check_document(verdict, invocation.connection.address))
     else:
-        click.echo(f"{verdict.level.value.upper()}: {verdict.reason}")
+        click.echo(chat_text_of(verdict) if markdown else f"{verdict.level.value.upper()}: {verdict.reason}")
     return verdict.level.exit_code

@@ -255,6 +255,14 @@ def document(answer: Answer) -> "CheckDocument":
     return check_document(answer.verdict, snapshot.server.address, snapshot, answer.findings, answer.unreturned)
 
 
+def markdown(answer: Answer) -> str:
+    """The same for a chat."""
+    from redis_oom_tui.formatting.chat import chat_text_of
+
+    notes = (*answer.snapshot.notes, *((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned))
+    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes)
+
+
 def _keys(snapshot: Snapshot) -> str:
     least = "" if snapshot.keyspace_known else "at least "
     return f"{least}{count(snapshot.keys)} keys, {least}{count(snapshot.expires)} with a TTL"

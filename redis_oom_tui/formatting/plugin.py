@@ -34,14 +34,20 @@ class Range(Struct, frozen=True):
         """
         return (self.low <= value <= self.high) is self.inside
 
-    def text(self, unit: float = 1.0) -> str:
-        """As it is written; `unit` is what its bounds are multiplied with.
+    def text(self, unit: float | None = None) -> str:
+        """As it is written; with a `unit`, in whole ones of so many per cent.
 
-        >>> [read_range(text).text() for text in ("80", "10:", "~:10", "@10:20")], read_range("50:").text(2.5)
-        (['80', '10:', '~:10', '@10:20'], '125:')
+        >>> [read_range(text).text() for text in ("80", "10:", "~:10", "@10:20.5")]
+        ['80', '10:', '~:10', '@10:20.5']
+        >>> read_range("50:99").text(2**40 / 100)
+        '549755813888:1088516511498'
         """
-        low = "~:" if self.low == -math.inf else f"{self.low * unit:.10g}:" if self.low else ""
-        high = "" if self.high == math.inf else f"{self.high * unit:.10g}"
+
+        def bound(value: float) -> str:
+            return f"{value:g}" if unit is None else f"{value * unit:.0f}"
+
+        low = "~:" if self.low == -math.inf else f"{bound(self.low)}:" if self.low else ""
+        high = "" if self.high == math.inf else bound(self.high)
         return f"{'@' if self.inside else ''}{low or ('' if high else '0:')}{high}"
 
 

@@ -148,4 +148,5 @@ def test_no_answer_is_unknown_on_standard_output(capsys: pytest.CaptureFixture[s
 def test_json_beside_it_is_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     code, _, err = ran(capsys, "check", "-s", str(tmp_path / "none"), "--json", "--perfdata")
     assert code == 3
-    assert "--json cannot be given with --warn, --crit or --perfdata" in err
+    assert "--perfdata cannot be given with --json: one JSON document is printed" in err
+    assert "--warn cannot be given with --markdown" in ran(capsys, "check", "--markdown", "--warn", "1")[2]
