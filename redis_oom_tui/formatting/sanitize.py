@@ -7,10 +7,12 @@ line) shows `escape_exact` instead, in which two look-alike names differ.
 
 import base64
 import functools
+import os
 import re
 import traceback
 import unicodedata
 
+from redis_oom_tui import __version__
 from redis_oom_tui.models.errors import BadInput
 
 # Printable by Unicode's book, but drawn with another width than counted, or as nothing at all, by real terminals.
@@ -31,6 +33,8 @@ _MISDRAWN = frozenset(
         *range(0x1D360, 0x1D377),
     }
 )
+_ISSUES = "https://github.com/redis-oom-tui/redis-oom-tui/issues"
+_URL_PASSWORD = re.compile(r"(?<=://)\S*(?=@)")
 _GLOB_SPECIAL = b"*?[]\\"
 _GLOB_PIECE = re.compile(r"\\x.{0,2}|\\.|[^\\]+|\\", re.DOTALL)
 
@@ -199,11 +203,13 @@ def _harmless(char: str) -> str:
 
 
 def crash_report(error: BaseException) -> str:
-    """What is told of a defect: where and what, but no values of variables, which may be secrets or control codes."""
+    """What is told of a defect: where, what, in which versions; no values of variables, which may be secrets."""
     return "\n".join(
         (
-            "redis-oom-tui crashed (a bug in it). No further commands were sent. Please report:",
+            "redis-oom-tui crashed (a bug in it). No further commands were sent.",
+            f"Please report these lines at {_ISSUES}",
             *defect_lines(error),
+            _versions(),
         )
     )
 
@@ -213,5 +219,19 @@ def defect_lines(error: BaseException) -> list[str]:
     frames = traceback.extract_tb(error.__traceback__)[-12:]
     return [
         *(f"  {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames),
-        f"{type(error).__name__}: {safe_text(str(error), 300)}",
+        f"{type(error).__name__}: {safe_text(_URL_PASSWORD.sub('***', str(error)), 300)}",
     ]
+
+
+def _versions() -> str:
+    """This tool's version, and those of what a defect may depend on."""
+    # Heavy, and needed by nobody else.
+    import platform  # noqa: PLC0415
+    from importlib import metadata  # noqa: PLC0415
+
+    # The bundle does not know the versions of all that it holds.
+    installed = {found.name.lower(): found.version for found in metadata.distributions()}
+    packages = (f"{name} {installed[name]}" for name in ("redis", "hiredis", "textual") if name in installed)
+    term = safe_text(os.environ.get("TERM", "none"), 40)
+    python = f"Python {platform.python_version()}"
+    return ", ".join((f"redis-oom-tui {__version__}", python, *packages, platform.platform(), f"TERM {term}"))

@@ -3,9 +3,13 @@
 import io
 import os
 
+import hiredis
 import pytest
+import redis
+import textual
 from rich.console import Console
 
+from redis_oom_tui import __version__
 from redis_oom_tui.formatting.sanitize import crash_report
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import ScreenOptions
@@ -114,15 +118,27 @@ def test_a_link_that_is_gone_takes_everything_and_ends(pipe):
 def test_a_crash_report_names_the_place_and_no_value():
     def fail():
         password = Secret("hunter2")
-        raise KeyError(f"{password} \x1b[2J")
+        raise KeyError(f"{password} rediss://ops:hunter2@cache-1:6379/0 \x1b[2J")
 
     with pytest.raises(KeyError) as caught:
         fail()
     told = crash_report(caught.value)
     assert "in fail" in told
     assert "KeyError" in told
+    assert "rediss://***@cache-1:6379/0" in told
     assert "hunter2" not in told
     assert "\x1b" not in told
+
+
+def test_a_crash_report_names_versions_and_where_to_report(monkeypatch):
+    monkeypatch.setenv("TERM", "tmux-256color")
+    monkeypatch.setenv("REDISCLI_AUTH", "hunter2")
+    told = crash_report(ValueError("no"))
+    assert "https://github.com/redis-oom-tui/redis-oom-tui/issues" in told
+    assert f"redis-oom-tui {__version__}, Python 3." in told
+    assert f"redis {redis.__version__}, hiredis {hiredis.__version__}, textual {textual.__version__}" in told
+    assert told.endswith("TERM tmux-256color")
+    assert "hunter2" not in told
 
 
 TERMS = ["xterm-256color", "tmux-256color", "xterm-kitty", "linux", "xterm-16color", "vt100", ""]
