@@ -1,4 +1,5 @@
-"""Writes what is generated in docs/: the reference of commands, the fields and schemas of the JSON documents, the ids.
+"""Writes what is generated in docs/: the reference of commands, the fields and schemas of the JSON documents, the ids,
+the applications.
 
 Run by `make docs`; a test finds what is stale.
 """
@@ -11,6 +12,7 @@ from typing import Any
 
 import click
 
+from redis_oom_tui.applications import known_applications
 from redis_oom_tui.cli.main import cli
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
 from redis_oom_tui.formatting.documents.terms import FailureDocument
@@ -31,6 +33,7 @@ def pages() -> dict[Path, str]:
     written = {
         DOCS / "commands.md": _below_mark("commands.md", ["## Reference\n", *_commands(cli, None)]),
         DOCS / "json.md": _below_mark("json.md", _fields()),
+        DOCS / "applications.md": _below_mark("applications.md", ["## Known applications\n", _applications()]),
         DOCS / "findings.md": _below_mark("findings.md", _ids()),
         PROMISED: json.dumps({kind: sorted({*ids, *_promised()[kind]}) for kind, ids in _declared().items()}, indent=1)
         + "\n",
@@ -79,6 +82,19 @@ def _ids() -> list[str]:
         "## Findings\n",
         _table("Id", "When", [(_named(rule.ids, "SETTING"), _first_line(rule.judge)) for rule in FINDING_RULES]),
     ]
+
+
+def _applications() -> str:
+    """What each application is told by, and its settings that bound what it keeps."""
+    rows = [
+        (
+            f"[{known.name}]({known.link})",
+            ", ".join(dict.fromkeys(kind.use.plural for kind in known.keys)),
+            ", ".join(f"`{setting.name}`" for setting in known.settings),
+        )
+        for known in known_applications()
+    ]
+    return _table("Application", "Its keys", "Settings that bound them", rows)
 
 
 def _named(ids: Iterable[str], rest: str) -> str:
