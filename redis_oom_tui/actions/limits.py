@@ -20,6 +20,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning, whatif
+from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.providers import where_to_set
@@ -51,6 +52,7 @@ class LimitsReader:
             path=whatif.write_path(snapshot),
             room=await self._room(snapshot),
             over_bytes=whatif.over_bytes(snapshot.memory),
+            data_room_bytes=room_for_data(snapshot.memory),
             scanned=scan is not None,
             unsized=whatif.why_unsized(capabilities, scan),
             refused=refused,

@@ -11,7 +11,7 @@ from msgspec import Struct
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
 from redis_oom_tui.files.server_host import with_room
-from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document
+from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document, parts_text
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import (
     advice_with_commands,
@@ -29,6 +29,7 @@ from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
+from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import left_behind
@@ -41,6 +42,7 @@ from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.server import CheckDocument
+    from redis_oom_tui.models.scan import ScanView
     from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource
     from redis_oom_tui.server.live import LiveServer
@@ -48,6 +50,8 @@ if TYPE_CHECKING:
     Server = LiveServer | ClusterSource
 
 
+# So few keys are looked at where something is the matter: it takes a fraction of a second.
+_FEW_KEYS, _SCAN_SECONDS = 5000, 3.0
 _SHOWN = 5
 _DOUBTS = 5
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
@@ -97,7 +101,34 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         thresholds=thresholds,
     )
     late = _unreturned(invocation, now, samples.settings)
-    return Answer(judge(now, samples.before, thresholds, clients=samples.clients), now, examine(case), late)
+    verdict = judge(now, samples.before, thresholds, clients=samples.clients)
+    if case.near is not Level.OK and 0 < now.keys <= _FEW_KEYS and now.fleet is None:
+        scan = _keys_scanned(invocation)
+        case = replace(case, scan=scan)
+        verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=scan)
+    return Answer(verdict, now, examine(case), late)
+
+
+def _keys_scanned(invocation: Invocation) -> "ScanView | None":
+    """What so few keys hold: one of them may be the cause, or none. None where they cannot be read in time."""
+    import asyncio
+
+    from redis_oom_tui.models.scan import Pace, ScanOptions
+    from redis_oom_tui.server.live import LiveServer
+
+    async def scanned() -> "ScanView":
+        server = LiveServer(invocation.connection)
+        try:
+            await server.open()
+            async with asyncio.timeout(_SCAN_SECONDS):
+                return await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+        finally:
+            await server.close()
+
+    try:
+        return asyncio.run(scanned())
+    except (TriageError, TimeoutError):
+        return None
 
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:
@@ -252,7 +283,9 @@ def _tells_of_any(tail: bytes) -> bool:
 def document(answer: Answer) -> "CheckDocument":
     """The promised document."""
     snapshot = answer.snapshot
-    return check_document(answer.verdict, snapshot.server.address, snapshot, answer.findings, answer.unreturned)
+    return check_document(
+        answer.verdict, snapshot.server.address, snapshot, answer.findings, answer.unreturned, breakdown_of(snapshot)
+    )
 
 
 def markdown(answer: Answer) -> str:
@@ -281,6 +314,8 @@ def lines(answer: Answer) -> list[str]:
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {_keys(snapshot)}",
     ]
+    if verdict.level is not Level.OK and (held := parts_text(breakdown_of(snapshot))):
+        found.append(f"  {held}")
     if verdict.since is not None:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
         found.append(f"  since {began}, {ago(snapshot.taken_at - verdict.since)}")

@@ -28,6 +28,7 @@ from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
+from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
@@ -206,5 +207,6 @@ def _report(
         actions=actions,
         names=names,
         values_read=were_read(gathered.values),
+        split=breakdown_of(last),
         overdue=frozenset(entry.id for entry in overdue(actions, time.time())),
     )

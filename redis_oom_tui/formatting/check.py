@@ -8,6 +8,7 @@ from redis_oom_tui.formatting.columns import Column, row_document, text_table
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
 from redis_oom_tui.formatting.server import advice_with_commands, doubt_fields, limit_text, with_commands
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.breakdown import Breakdown
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         CheckDocument,
         FindingFields,
         MemoryFields,
+        MemoryPart,
         NodeFields,
         ServerFields,
     )
@@ -25,6 +27,7 @@ AUDIT_UNREAD = "The audit log cannot be read: overdue reverts of settings are no
 """The note where `unreturned` is null."""
 # More lines than this tell a person nothing that the worst of them did not.
 _SHOWN = 20
+_PARTS_SHOWN = 4
 
 
 def _memory(view: NodeView) -> Memory | None:
@@ -152,6 +155,7 @@ def check_document(
     snapshot: Snapshot | None = None,
     findings: tuple[Finding, ...] = (),
     unreturned: tuple[str, ...] | None = (),
+    split: Breakdown | None = None,
 ) -> "CheckDocument":
     """What `check --json` prints; without a snapshot every figure is null, and so is what was not looked at."""
     counters = None if snapshot is None else snapshot.counters
@@ -167,6 +171,8 @@ def check_document(
         "not_judged": list(verdict.not_judged),
         "server": server_fields(address, snapshot),
         "memory": memory_fields(None if snapshot is None else snapshot.memory),
+        "memory_parts": [] if split is None else part_documents(split),
+        "room_for_data_bytes": None if split is None else split.data_room_bytes,
         "keys_total": snapshot.keys if snapshot is not None and snapshot.keyspace_known else None,
         "keys_with_ttl_total": snapshot.expires if snapshot is not None and snapshot.keyspace_known else None,
         "refused_writes_total": None if counters is None else counters.refused_writes_total,
@@ -194,6 +200,30 @@ def server_fields(address: Address, snapshot: Snapshot | None) -> "ServerFields"
         "uptime_seconds": None if server is None else server.uptime_seconds,
         "address": str(address),
     }
+
+
+def parts_text(split: Breakdown) -> str:
+    """The largest parts in a line; '' where they are not known.
+
+    >>> from redis_oom_tui.models.breakdown import Part, Share
+    >>> parts_text(Breakdown((Part(Share.DATA, 3072), Part(Share.CHANNELS, 1024, True)), data_room_bytes=4096))
+    'memory: data 3.0 KiB (75%), pub/sub at least 1.0 KiB (25%); room for data 4.0 KiB'
+    """
+    used = sum(part.size for part in split.parts)
+    if not used:
+        return ""
+    largest = sorted(split.parts, key=lambda part: -part.size)[:_PARTS_SHOWN]
+    texts = (
+        f"{part.share.value} {'at least ' * part.estimated}{sizes.size(part.size)} ({sizes.percent(part.size / used)})"
+        for part in largest
+    )
+    room = "" if split.data_room_bytes is None else f"; room for data {sizes.size(split.data_room_bytes)}"
+    return f"memory: {', '.join(texts)}{room}"
+
+
+def part_documents(split: Breakdown) -> "list[MemoryPart]":
+    """Where used_memory is; empty where that is not known."""
+    return [{"name": part.share.value, "bytes": part.size, "estimated": part.estimated} for part in split.parts]
 
 
 def memory_fields(memory: Memory | None) -> "MemoryFields":

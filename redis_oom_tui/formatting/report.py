@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, TypeVar
 
 from redis_oom_tui.formatting import SCHEMA, pattern_text
 from redis_oom_tui.formatting.applications import application_columns, application_documents
-from redis_oom_tui.formatting.check import NODE_COLUMNS, finding_fields, memory_fields, node_documents, server_fields
+from redis_oom_tui.formatting.check import (
+    NODE_COLUMNS,
+    finding_fields,
+    memory_fields,
+    node_documents,
+    part_documents,
+    server_fields,
+)
 from redis_oom_tui.formatting.columns import Column, key_columns, row_document
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
@@ -54,6 +61,7 @@ def markdown(report: IncidentReport) -> str:
     parts = [
         _heading(report),
         _figures(report),
+        _where(report),
         _nodes(report.last.fleet),
         _timeline(report.episodes),
         _findings(report),
@@ -110,6 +118,18 @@ def _figures(report: IncidentReport) -> str:
     if last.taken_at - first.taken_at < _ONE_LOOK_SECONDS:
         return "## Figures\n\n" + _table(("", header[2]), ((name, now) for name, _, now in rows))
     return "## Before and after\n\n" + _table(header, rows)
+
+
+def _where(report: IncidentReport) -> str:
+    """Where the memory is; of a cluster, of its worst primary."""
+    used = sum(part.size for part in report.split.parts)
+    rows = (
+        (part.share.value, f"{'at least ' * part.estimated}{size(part.size)}", percent(part.size / used))
+        for part in sorted(report.split.parts, key=lambda part: -part.size)
+    )
+    room = report.split.data_room_bytes
+    free = "" if room is None else f"\n\nRoom for data, beside start-up, buffers, backlog and scripts: {size(room)}."
+    return "## Where the memory is\n\n" + _table(("part", "bytes", "share"), rows) + free if used else ""
 
 
 def _nodes(cluster: ClusterView | None) -> str:
@@ -274,6 +294,7 @@ def document(report: IncidentReport) -> "ReportDocument":
         "nodes": None if report.last.fleet is None else node_documents(report.last.fleet),
         "before": _state(report.first),
         "after": _state(report.last),
+        "memory_parts": part_documents(report.split),
         "episodes": [_episode_fields(episode) for episode in report.episodes],
         "findings": [finding_fields(finding) for finding in report.findings],
         "values_read": report.values_read,

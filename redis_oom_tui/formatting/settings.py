@@ -100,6 +100,7 @@ def limits_document(
         "limit_source": limits.limit_source.value,
         "policy": None if limits.policy == "unknown" else limits.policy,
         "over_bytes": limits.over_bytes,
+        "room_for_data_bytes": limits.data_room_bytes,
         "machine": {
             "limit_bytes": limits.room.limit_bytes,
             "free_bytes": limits.room.free_bytes,
@@ -187,10 +188,18 @@ def _node_lines(result: ChangeResult) -> list[str]:
     return lines
 
 
+def room_lines(shown: Limits) -> list[str]:
+    """What keys can have of the limit, where there is one."""
+    if shown.data_room_bytes is None:
+        return []
+    rest = "start-up, buffers, backlog, scripts and functions hold the rest"
+    return [f"Room for data: {size(shown.data_room_bytes)}; {rest}."]
+
+
 def limit_lines(shown: Limits, scan: str | None) -> list[str]:
     """How it reacts when full; `scan` says of what the bytes and patterns are, None where there was no scan."""
     where = f"On {safe_text(shown.node, 80)}: " if shown.node else ""
-    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", "", "What happens to a write:"]
+    lines = [f"{where}maxmemory {_limit(shown)}, {_policy(shown)}", *room_lines(shown), "", "What happens to a write:"]
     lines += [f"  {'>' if step.lit else ' '} {step.question} {step.answer}" for step in shown.path]
     lines += ["", "Policies:"]
     for view in shown.policies:

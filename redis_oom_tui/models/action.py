@@ -137,7 +137,7 @@ class Limits(Struct, frozen=True):
     `refused` is why settings cannot be changed here, and what to do instead; None where they can. `unsized` is why the
     policies cannot all be told in bytes. `unreturned` are sentences, a setting each, on what was to go back by itself
     and did not, as the tool was killed. `node` is the node of a cluster that all of this was read from, '' without a
-    cluster.
+    cluster. `data_room_bytes` is what keys can have of the limit, beside start-up, buffers, backlog and scripts.
     """
 
     maxmemory_bytes: int | None
@@ -153,6 +153,7 @@ class Limits(Struct, frozen=True):
     unreturned: tuple[str, ...] = ()
     node: str = ""
     limit_source: LimitSource = LimitSource.SERVER
+    data_room_bytes: int | None = None
 
 
 class Done(Struct, frozen=True):

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.breakdown import Breakdown
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -112,7 +113,7 @@ class IncidentReport(Struct, frozen=True):
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
     into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known;
-    `recognition` are the applications of the scanned keys.
+    `recognition` are the applications of the scanned keys. `split` is where the memory is at the end.
     """
 
     made_at: float
@@ -129,3 +130,4 @@ class IncidentReport(Struct, frozen=True):
     actions_skipped: int = 0
     overdue: frozenset[str] = frozenset()
     recognition: Recognition = field(default_factory=Recognition)
+    split: Breakdown = Breakdown(())

@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
@@ -21,9 +22,12 @@ _REPLICAS_SECONDS = 30.0
 
 
 class Details:
-    """What `source` last told. `clients` is None until CLIENT LIST answered, or where it is refused."""
+    """What `source` last told. `clients` is None until CLIENT LIST answered, or where it is refused; `scan` tells what
+    the keys were last found to hold.
+    """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, scan: Callable[[], ScanView | None] = lambda: None) -> None:
+        self.scan = scan
         self.clients: tuple[ClientBuffer, ...] | None = None
         self.settings: Mapping[str, str] = MappingProxyType({})
         self.capabilities = Capabilities()
@@ -35,9 +39,9 @@ class Details:
     async def ask(self, snapshot: Snapshot) -> Snapshot:
         """Ask for what is due; returns `snapshot` with what that adds to it. Raises one of `models.errors`."""
         self.capabilities = await self._source.capabilities()
-        await self._ask_clients(snapshot.taken_monotonic)
+        fresh = await self._ask_clients(snapshot.taken_monotonic)
         await self._ask_settings(snapshot.taken_monotonic)
-        snapshot = with_settings(with_clients(snapshot, self.clients or ()), self.settings)
+        snapshot = with_settings(with_clients(snapshot, self.clients or (), fresh=fresh), self.settings)
         self.replicas = self._replicas.seen(snapshot)
         return snapshot
 
@@ -55,14 +59,16 @@ class Details:
         """Ask no more."""
         self._replicas.close()
 
-    async def _ask_clients(self, now: float) -> None:
+    async def _ask_clients(self, now: float) -> bool:
+        """Whether they were asked for now."""
         if now < self._clients_due or not self.capabilities.has(Feature.CLIENT_LIST):
-            return
+            return False
         self._clients_due = now + _CLIENTS_SECONDS
         try:
             self.clients = await self._source.clients()
         except CommandRefused:
             self.clients = None
+        return True
 
     async def _ask_settings(self, now: float) -> None:
         if now < self._settings_due or not isinstance(self._source, TellsSettings):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import math
 import time
 from collections.abc import Callable
@@ -238,9 +239,12 @@ class Poller:
         if whole:
             # All that was seen counts: there is no next poll that could show a cure.
             gained = rates = replace(rates, refused_just_now=None)
-        verdict = judge(snapshot, thresholds=settings.thresholds, rates=rates, forecast=trend)
+        details = self._details
+        clients, scan = ((), None) if details is None else (details.clients or (), details.scan())
+        look = functools.partial(judge, snapshot, rates=rates, forecast=trend, clients=clients, scan=scan)
+        verdict = look(thresholds=settings.thresholds)
         lenient = lowered(settings.thresholds, settings.hysteresis)
-        staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=trend)
+        staying = look(thresholds=lenient)
         state = ServerState(
             address=self._source.address,
             link=Link.LIVE,

@@ -1,60 +1,11 @@
 """Where used_memory went, in parts that add up to it."""
 
-from enum import StrEnum
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from msgspec import Struct
-
+from redis_oom_tui.models.breakdown import Breakdown, Part, Share
 from redis_oom_tui.models.snapshot import Activity, Memory, Snapshot
 from redis_oom_tui.rules.guarded import attempt
-
-
-class Share(StrEnum):
-    """A part of used_memory, in the order in which the bar shows them."""
-
-    DATA = "data"
-    TABLES = "key overhead"
-    REHASHING = "rehashing"
-    CLIENTS = "clients"
-    BACKLOG = "backlog"
-    REPLICAS = "replicas"
-    LINKS = "cluster links"
-    MIGRATION = "slot migration"
-    AOF = "AOF"
-    SCRIPTS = "scripts"
-    FUNCTIONS = "functions"
-    TRACKING = "tracking"
-    CHANNELS = "pub/sub"
-    WATCHED = "watched keys"
-    STARTUP = "baseline"
-    KEYLESS = "no key"
-    REST = "other"
-
-
-class Part(Struct, frozen=True):
-    """One part and its bytes; `estimated` where the server tells only a number of items, and books them as data."""
-
-    share: Share
-    size: int
-    estimated: bool = False
-
-
-class Breakdown(Struct, frozen=True):
-    """The parts, which sum to used_memory, and beside them what the process takes from its host.
-
-    `clients_unbelievable` is what the server books for clients where that is more than there is room for: Valkey 9
-    counts replies that refer to a value as copies (seen: 160 MB of buffers in 2.6 MB of used_memory).
-    `not_judged` says why there are no parts, where the rule failed on these figures.
-    `outside_bytes` is RSS beyond used_memory: fragmentation, the allocator's reserves, Lua's own memory.
-    """
-
-    parts: tuple[Part, ...]
-    clients_unbelievable: int | None = None
-    outside_bytes: int | None = None
-    not_judged: str = ""
-
-    def size(self, *shares: Share) -> int:
-        """The bytes of these parts; 0 where nothing of them is known."""
-        return sum(part.size for part in self.parts if part.share in shares)
 
 
 def breakdown_of(snapshot: Snapshot) -> Breakdown:
@@ -75,17 +26,31 @@ def break_down(memory: Memory, keys: int | None = None, activity: Activity | Non
     )
 
 
-def _split(memory: Memory, keys: int | None = None, activity: Activity | None = None) -> Breakdown:
+def _split(memory: Memory, keys: int | None, activity: Activity | None) -> Breakdown:
     used = memory.used_bytes
     if used is None:
         return Breakdown(())
+    estimates = {} if activity is None else {share: low for share, (low, _) in estimated_bytes(activity).items()}
+    sizes, believable = _sizes(memory, estimates, keys)
+    return Breakdown(
+        parts=tuple(Part(share, sizes[share], share in estimates) for share in Share if sizes.get(share)),
+        clients_unbelievable=None if believable else memory.clients_normal_bytes,
+        data_room_bytes=room_for_data(memory),
+        outside_bytes=None if memory.rss_bytes is None else max(0, memory.rss_bytes - used),
+    )
+
+
+def _sizes(
+    memory: Memory, estimates: Mapping[Share, int] = MappingProxyType({}), keys: int | None = None
+) -> tuple[dict[Share, int], bool]:
+    """Each part clamped to what is left of used_memory; and whether what is booked for clients can be believed."""
+    used = memory.used_bytes or 0
     wanted = _wanted(memory)
     clients = memory.clients_normal_bytes or 0
     free = max(0, used - sum(wanted.values()))
     believable = clients <= free
     if believable:
         wanted[Share.CLIENTS] = clients
-    estimates = {} if activity is None else {share: low for share, (low, _) in estimated_bytes(activity).items()}
     left = used
     sizes: dict[Share, int] = {}
     for share, part in (*wanted.items(), *estimates.items()):
@@ -93,11 +58,7 @@ def _split(memory: Memory, keys: int | None = None, activity: Activity | None = 
         left -= sizes[share]
     # used_memory_overhead covers all that is not data: where the server tells it, what is left is the data.
     sizes[_remainder(memory, keys)] = left
-    return Breakdown(
-        parts=tuple(Part(share, sizes[share], share in estimates) for share in Share if sizes.get(share)),
-        clients_unbelievable=None if believable else clients,
-        outside_bytes=None if memory.rss_bytes is None else max(0, memory.rss_bytes - used),
-    )
+    return sizes, believable
 
 
 def _remainder(memory: Memory, keys: int | None) -> Share:
@@ -112,8 +73,7 @@ BUFFERS = (Share.CLIENTS, Share.BACKLOG, Share.REPLICAS, Share.LINKS, Share.MIGR
 
 def counted_parts(memory: Memory) -> dict[Share, int]:
     """The parts as far as they are compared with maxmemory: AOF and replicas' buffers are left out first."""
-    split = _split(memory)
-    sizes = {part.share: part.size for part in split.parts}
+    sizes, _ = _sizes(memory)
     left = memory.not_counted_bytes
     for share in (Share.AOF, Share.REPLICAS, Share.BACKLOG):
         sizes[share] = sizes.get(share, 0) - (out := min(left, sizes.get(share, 0)))

@@ -8,9 +8,10 @@ from msgspec import Struct
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, size
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.snapshot import NOT_REPORTED, Doubt, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.breakdown import Share, break_down
+from redis_oom_tui.rules.breakdown import break_down
 
 # Every connection takes some KB of buffers; what holds less than this is nobody's hog.
 HOG_BYTES = 2**20
@@ -75,11 +76,12 @@ def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
     return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
 
 
-def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer]) -> Snapshot:
+def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer], *, fresh: bool = True) -> Snapshot:
     """`snapshot` with what CLIENT LIST sums up to, where mem_clients_normal lags behind it, or is not reported.
 
     The server books a client's buffers when its cron comes round to it (and not at all before 5.0). Valkey 9 tells more
-    in CLIENT LIST than there is: a sum for which used_memory has no room is not believed.
+    in CLIENT LIST than there is: a sum for which used_memory has no room is not believed. A list that is not `fresh`
+    stands in only where nothing else tells.
     """
     memory = snapshot.memory
     if snapshot.fleet is not None or memory.used_bytes is None:
@@ -91,7 +93,7 @@ def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer]) -> Snapsho
     if booked is None:
         doubt = Doubt("mem_clients_normal", f"{NOT_REPORTED}: the {size(held)} that CLIENT LIST shows stand for it")
         return replace(snapshot, memory=replace(memory, clients_normal_bytes=held), doubts=(*snapshot.doubts, doubt))
-    if held - booked > break_down(memory).size(Share.DATA, Share.REST):
+    if not fresh or held - booked > break_down(memory).size(Share.DATA, Share.REST):
         return snapshot
     overhead = None if memory.overhead_bytes is None else memory.overhead_bytes + held - booked
     return replace(snapshot, memory=replace(memory, clients_normal_bytes=held, overhead_bytes=overhead))

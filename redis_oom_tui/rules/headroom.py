@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
 
 # Types whose MEMORY USAGE with all elements is their size: the server's own, and modules that answer for theirs.
@@ -96,6 +96,30 @@ def _free(limit: int | None, counted: int | None, policy: str, expires: int) -> 
 def _number(value: object) -> int:
     text = str(value).strip()
     return int(text) if text.isdigit() else 0
+
+
+# What a raised limit may be of the host's memory, and of what is free there at this moment.
+_OF_HOST, _OF_FREE = 0.7, 0.8
+
+
+def higher_limit(memory: Memory) -> int | None:
+    """What maxmemory could be raised to for relief; None where the host has no room for it, as far as anybody says.
+
+    The host's memory and cgroup bound it, less what other Redis servers there take; so does what is free there now.
+
+    >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000))
+    150
+    >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000, host_free_bytes=20)) is None
+    True
+    """
+    limit, counted, host = memory.maxmemory_bytes, memory.counted_bytes, memory.host_bytes
+    if limit is None or counted is None or not host:
+        return None
+    wanted = max(limit + limit // 2, counted + counted // 4)
+    if wanted > _OF_HOST * (host - memory.neighbours[1]):
+        return None
+    free = memory.host_free_bytes
+    return wanted if free is None or wanted - counted <= _OF_FREE * free else None
 
 
 def at_once(free: int | None, most: int) -> int:

@@ -7,8 +7,12 @@ from redis_oom_tui.formatting.sizes import count, parse_size, percent, share_of,
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, is_volatile
+from redis_oom_tui.rules.verdict.causes import cause_of
+from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.whatif import over_bytes
 
 UNLIMITED = "unlimited"
@@ -16,28 +20,6 @@ PER_NODE = "maxmemory is per node: the other nodes keep theirs."
 # A fork copies the pages that are written to while it lives, and RSS runs ahead of used_memory.
 _FORK_SHARE = 0.75
 _COMFORT = 0.95
-# What a raised limit may be of the host's memory, and of what is free there at this moment.
-_OF_HOST, _OF_FREE = 0.7, 0.8
-
-
-def higher_limit(memory: Memory) -> int | None:
-    """What maxmemory could be raised to for relief; None where the host has no room for it, as far as anybody says.
-
-    The host's memory and cgroup bound it, less what other Redis servers there take; so does what is free there now.
-
-    >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000))
-    150
-    >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000, host_free_bytes=20)) is None
-    True
-    """
-    limit, counted, host = memory.maxmemory_bytes, memory.counted_bytes, memory.host_bytes
-    if limit is None or counted is None or not host:
-        return None
-    wanted = max(limit + limit // 2, counted + counted // 4)
-    if wanted > _OF_HOST * (host - memory.neighbours[1]):
-        return None
-    free = memory.host_free_bytes
-    return wanted if free is None or wanted - counted <= _OF_FREE * free else None
 
 
 def parse_limit(text: str) -> int:
@@ -108,7 +90,9 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
 def _consequence(new: int, snapshot: Snapshot, room: Room) -> str:
     """What follows of the limit itself, and for a higher one what the machine has: a fact to compare with."""
     has = f" {room.words}" if room.words and _raised(new, snapshot) and new else ""
-    return f"{_fill(new, snapshot)}{has}"
+    data = room_for_data(replace(snapshot.memory, maxmemory_bytes=new)) if new else None
+    keys = "" if data is None or data >= 0.9 * new else f" {size(data)} of it is room for data, as buffers are now."
+    return f"{_fill(new, snapshot)}{keys}{has}"
 
 
 def _fill(new: int, snapshot: Snapshot) -> str:
@@ -151,14 +135,12 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
         return (f"Writes will be refused until {size(over)} is freed: no key has a TTL, so none is evicted.",)
     if not is_known(memory.policy):
         return (f"It may evict {size(over)} of data at once, or refuse writes: {_unknown_policy(snapshot)}.",)
-    fixed = sum(
-        part or 0 for part in (memory.startup_bytes, memory.clients_normal_bytes, memory.replication_backlog_bytes)
-    )
-    if new <= fixed:
+    room = room_for_data(replace(memory, maxmemory_bytes=new))
+    if not room:
         return (
             (
-                f"{size(fixed)} are the server itself, buffers and backlog, which cannot be evicted: every key that may"
-                " be evicted would be, and writes still refused."
+                f"All of {size(new)} is taken by the server itself, buffers, backlog and scripts, which cannot be"
+                " evicted: every key that may be evicted would be, and writes still refused."
             ),
         )
     return (_evicted_words(over, snapshot),)
@@ -203,6 +185,9 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
     if new > limit:
         return (f"{size(new)} is more than the {size(limit)} there are: the kernel would kill the server first.",)
     found: list[str] = []
+    cause = cause_of(Facts(snapshot))
+    if not cause.cured_by_limit and (snapshot.memory.pressure or 0.0) >= 1.0:
+        found.append(f"What fills it is in no key: {cause.clause(Facts(snapshot))}. It may fill a higher limit too.")
     if new > limit * _FORK_SHARE:
         found.append(
             f"{size(new)} is {percent(new / limit)} of {size(limit)}: a BGSAVE, an AOF rewrite or a replica's sync"

@@ -107,7 +107,7 @@ def info_in(reply: bytes) -> dict[str, object]:
             modules.append(_pairs(value))
         elif colon and not line.startswith("#"):
             fields[name] = _pairs(value) if "=" in value else value
-    return fields | {"module": modules} if modules else fields
+    return fields | {"modules": modules} if modules else fields
 
 
 def room_in(replies: Iterable[object], stated_limit: int | None) -> int | None:

@@ -168,7 +168,7 @@ class ServerSession:
             book.settings,
             self.clock,
             book=book,
-            details=Details(source),
+            details=Details(source, lambda: self._scan),
             known=known,
             shared=True,
             opened=self.opened,

@@ -248,3 +248,23 @@ def test_every_write_refused_for_want_of_replicas_is_critical(
         assert (ended, document["verdict"], document["rule"]) == (2, "critical", "noreplicas")
         client.config_set("min-replicas-to-write", 0)
         assert checked(capsys, "-s", server.socket_path, "check")[0] == 0
+
+
+def test_a_few_keys_are_looked_at_where_something_is_the_matter(
+    flavour: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One of them may be the cause, which INFO alone does not tell."""
+    with started(flavour, "maxmemory-policy allkeys-lru") as server:
+        with server.client() as client:
+            client.rpush("export:2026", *[b"x" * 9000] * 900)
+            client.mset({f"k:{number}": b"x" * 3000 for number in range(300)})
+            client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.96))
+        with pytest.raises(SystemExit):
+            main(["-s", server.socket_path, "check", "--json"])
+        document = json.loads(capsys.readouterr().out)
+    assert (document["verdict"], document["rule"]) == ("warning", "crowded"), document["reason"]
+    assert "one key, export:2026, holds" in document["reason"]
+    assert document["first_step"].startswith("Look at that key first")
+    used = document["memory"]["used_bytes"]
+    assert sum(part["bytes"] for part in document["memory_parts"]) == used
+    assert 0 < document["room_for_data_bytes"] < document["memory"]["maxmemory_bytes"]

@@ -4,8 +4,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.snapshot import Memory
-from redis_oom_tui.rules.breakdown import Share, break_down, counted_buffers
+from redis_oom_tui.rules.breakdown import break_down, counted_buffers
 from redis_oom_tui.rules.info import snapshot_from_info
 from tests.rules.captured import REDIS_6_2, VALKEY_9_1
 

@@ -54,6 +54,7 @@ HEALTHY_SCAN = scanned(
     family(b"user:*", 900, 50 * MIB, kind="hash"),
     family(b"session:*", 100, 10 * MIB, no_ttl=0),
     top=(giant(b"user:7", "hash", 30_000), giant(b"session:3", "string", 20_000, ttl_ms=3_600_000, idle_seconds=60)),
+    explained_share=0.93,
 )
 
 

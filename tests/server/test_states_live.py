@@ -12,8 +12,8 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.forecast import forecast
+from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.limit_change import higher_limit
 from redis_oom_tui.rules.verdict import judge, state_rules
 from redis_oom_tui.server.live import LiveServer
 from tests.server.test_verdict_live import fill, limited, looked_at, write

@@ -50,6 +50,14 @@ class MemoryFields(TypedDict):
     host_bytes: Annotated[int | None, says("the memory of the server's machine")]
 
 
+class MemoryPart(TypedDict):
+    """One part of used_memory: all of them add up to it."""
+
+    name: Annotated[str, says("what holds it, such as `data`, `clients`, `backlog`, `scripts` or `no key`")]
+    bytes: Annotated[int, says("how much")]
+    estimated: Annotated[bool, says("whether the server only tells how many items there are; then it is the least")]
+
+
 class FindingFields(TypedDict):
     """One cause or saving. From `pane` on: what the screen would fill in to act on it."""
 
@@ -115,6 +123,10 @@ class CheckDocument(Document):
     not_judged: Annotated[list[str], says("rules that failed on these figures; the verdict stands without them")]
     server: Annotated[ServerFields, says("who answered, and where")]
     memory: Annotated[MemoryFields, says("the server's memory")]
+    memory_parts: Annotated[list[MemoryPart], says("where used_memory is, in parts that add up to it")]
+    room_for_data_bytes: Annotated[
+        int | None, says("what keys can have of the limit: less start-up, buffers, backlog, scripts and functions")
+    ]
     keys_total: Annotated[int | None, says("keys in all databases")]
     keys_with_ttl_total: Annotated[int | None, says("those that expire")]
     refused_writes_total: Annotated[int | None, says("writes refused for lack of memory since the counters began")]
@@ -230,6 +242,7 @@ class ReportDocument(Document):
     nodes: Annotated[list[NodeFields] | None, says("with -c: every node of the cluster, worst first")]
     before: Annotated[StateFields, says("the figures at the beginning")]
     after: Annotated[StateFields, says("the figures at the end")]
+    memory_parts: Annotated[list[MemoryPart], says("where used_memory is at the end, in parts that add up to it")]
     episodes: Annotated[list[EpisodeFields], says("the verdicts over time")]
     findings: Annotated[list[FindingFields], says("what to do, the most useful first")]
     values_read: Annotated[
@@ -327,6 +340,9 @@ class LimitsDocument(Document):
     limit_source: Annotated[SourceName, says("where the limit comes from")]
     policy: Annotated[PolicyName | None, says("the eviction policy")]
     over_bytes: Annotated[int | None, says("how far the memory is over the limit")]
+    room_for_data_bytes: Annotated[
+        int | None, says("what keys can have of the limit: less start-up, buffers, backlog, scripts and functions")
+    ]
     machine: Annotated[MachineFields, says("the memory of the server's machine")]
     policies: Annotated[list[PolicyFields], says("every policy that this server accepts")]
     settings: Annotated[list[SettingFields], says("the settings that matter when memory is short")]

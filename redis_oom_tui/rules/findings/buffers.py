@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.breakdown import Share, break_down, tracking_bytes
+from redis_oom_tui.rules.breakdown import break_down, tracking_bytes
 from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 

@@ -97,9 +97,14 @@ class Case(Struct, frozen=True, dict=True):
         return Level.WARNING if self.near is Level.OK else self.near
 
     @cached_property
+    def facts(self) -> Facts:
+        """What the rules of the verdict look at."""
+        return Facts(self.now, self.thresholds, clients=self.clients, scan=self.scan)
+
+    @cached_property
     def cause(self) -> Cause:
         """Why the server is as full as it is."""
-        return cause_of(Facts(self.now, self.thresholds, clients=self.clients, scan=self.scan))
+        return cause_of(self.facts)
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""

@@ -9,7 +9,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.losses import lost_by_eviction
 from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
-from redis_oom_tui.rules.limit_change import higher_limit
+from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
 
 _TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX seconds), also on the rewrite: SET drops it."

@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
-from redis_oom_tui.rules.breakdown import Share, estimated_bytes
-from redis_oom_tui.rules.limit_change import higher_limit
+from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.rules.breakdown import estimated_bytes
+from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, is_volatile
 from redis_oom_tui.rules.verdict import holders
 from redis_oom_tui.rules.verdict.facts import Facts

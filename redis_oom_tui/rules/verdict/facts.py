@@ -6,12 +6,13 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.breakdown import Share, counted_buffers, counted_parts, estimated_bytes
+from redis_oom_tui.rules.breakdown import counted_buffers, counted_parts, estimated_bytes
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import NOEVICTION, is_known
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, size
-from redis_oom_tui.rules.breakdown import BUFFERS, Share
+from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.rules.breakdown import BUFFERS
 from redis_oom_tui.rules.clients import OWN_NAME, ClientKind, Hog, rank
 from redis_oom_tui.rules.verdict.facts import Facts
 

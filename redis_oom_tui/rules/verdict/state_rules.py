@@ -2,7 +2,7 @@
 
 from redis_oom_tui.formatting.sizes import count, duration, number_of, percent, percent_beside, size
 from redis_oom_tui.models.verdict import Level, Verdict
-from redis_oom_tui.rules.limit_change import higher_limit
+from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, rule, say, why_unjudged
 

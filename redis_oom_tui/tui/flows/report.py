@@ -11,6 +11,7 @@ from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.trend import IncidentReport
+from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
@@ -72,6 +73,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         actions=entries,
         names=names,
         values_read=were_read(app.scanner.values),
+        split=breakdown_of(reading.snapshot),
         overdue=frozenset(entry.id for entry in overdue(entries, app.clock.wall())),
         actions_skipped=actions.operator.history_skipped() if actions.acts else 0,
     )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import short_value, shown_value, value_before
+from redis_oom_tui.formatting.settings import room_lines, short_value, shown_value, value_before
 from redis_oom_tui.formatting.sizes import count, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
 from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, marked, pad, paragraph
@@ -154,8 +154,9 @@ def meaning(limits: Limits, row: Row, width: int, *, estimated: bool) -> list[Li
         lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", width, "title")
         if setting.why:
             lines += paragraph(safe_text(setting.why), width, "warn")
-        if setting.name == "maxmemory" and limits.room.words:
-            lines += paragraph(safe_text(limits.room.words), width, "dim")
+        if setting.name == "maxmemory":
+            for sentence in (*room_lines(limits), limits.room.words):
+                lines += paragraph(safe_text(sentence), width, "dim") if sentence else []
         return lines
     view = row.policy
     if view is None:

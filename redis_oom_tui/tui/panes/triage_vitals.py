@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import per_second
+from redis_oom_tui.models.breakdown import Breakdown, Share
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.breakdown import Breakdown, Share, breakdown_of
+from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, columns, line_bar, merged, pad, spread, stacked
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.header_model import pressure_role
