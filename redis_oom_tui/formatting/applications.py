@@ -5,7 +5,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.columns import Column, text_table
-from redis_oom_tui.formatting.sanitize import key_fields, safe_text
+from redis_oom_tui.formatting.pattern_columns import name_of
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, short_size
 from redis_oom_tui.models.application import Confidence
 from redis_oom_tui.models.recognition import Recognition, Recognized
@@ -39,7 +40,7 @@ def application_text(one: Recognized) -> str:
     """Its name, how sure it is, and its prefix where that is none of its own."""
     doubt = "" if one.confidence is Confidence.HIGH else f" ({one.confidence})"
     prefix = one.prefix.rstrip(b":")
-    where = "" if prefix in (b"", one.application.prefix.encode()) else f" at {safe_text(one.prefix, 30)}"
+    where = "" if prefix in (b"", one.application.prefix.encode()) else f" at {safe_text(name_of(one.prefix), 30)}"
     return f"{one.application.name}{doubt}{where}"
 
 
@@ -76,7 +77,7 @@ def _document(one: Recognized) -> "ApplicationFields":
         "name": application.name,
         "confidence": one.confidence.value,
         "db": one.db,
-        "prefix": key_fields(one.prefix)[0],
+        "prefix": name_of(one.prefix),
         "keys": one.keys,
         "bytes": known_bytes(one.size, one.keys),
         "policy": application.policy or None,
@@ -84,7 +85,7 @@ def _document(one: Recognized) -> "ApplicationFields":
         "finished": [
             {
                 "state": jobs.state,
-                "instance": None if jobs.instance is None else key_fields(jobs.instance)[0],
+                "instance": None if jobs.instance is None else name_of(jobs.instance),
                 "jobs": jobs.jobs,
                 "of_jobs": jobs.of_jobs,
                 "bytes": jobs.size,

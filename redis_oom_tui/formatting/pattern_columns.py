@@ -163,8 +163,13 @@ def label_fields(label: KeyLabel) -> "KeyLabelFields":
         "kind": label.kind.id,
         "use": label.kind.use.value,
         "loss": label.kind.loss.value,
-        "instance": None if label.instance is None else key_fields(label.instance)[0],
+        "instance": None if label.instance is None else name_of(label.instance),
     }
+
+
+def name_of(normal: bytes) -> str:
+    """A prefix or an instance as a pattern has it, printable: `*` for a part that varies."""
+    return key_fields(normal.replace(pattern_text.VARIABLE, b"*"))[0]
 
 
 def _cut(text: str, width: int) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.application import Application, Confidence, FinishedWork, Loss
-from redis_oom_tui.models.recognition import Recognized
+from redis_oom_tui.models.recognition import KeyLabel, Recognized
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
@@ -30,6 +30,7 @@ def of_applications(case: Case) -> Iterator[Finding]:
     found = [
         (held, told)
         for one in case.recognition.found
+        if _labels(case, one)[0].application is one.application
         for held, told in (*_finished(case, one), *_kinds(case, one))
         if case.matters(held, _SHARE)
     ]
@@ -52,7 +53,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
             Finding(
                 id="finished-work",
                 level=_level(case, held),
-                title=f"{_name(one)}: {what} hold {worth}",
+                title=f"{_name(case, one)}: {what} hold {worth}",
                 advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, jobs)}",
                 evidence=(
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
@@ -89,7 +90,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
             Finding(
                 id="application-data",
                 level=_level(case, held),
-                title=f"{_name(one)}: {kind.use.plural}{_instances(one, _told_instances(case, one, rows))} hold"
+                title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _told_instances(case, one, rows))} hold"
                 f" {size(held)}{_share(case, held)}",
                 advice=f"{_default(one.application, kind_id)}{_LOSS[kind.loss]}",
                 evidence=(
@@ -110,8 +111,13 @@ def _told_instances(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> 
     return [label.instance for label in labels if label.application is one.application]
 
 
-def _name(one: Recognized) -> str:
-    return f"{_DOUBT[one.confidence]}{one.application.name}"
+def _labels(case: Case, one: Recognized) -> tuple[KeyLabel, ...]:
+    """Those of its largest pattern: where other applications could be meant, the first speaks for all of them."""
+    return case.recognition.of(_largest([row for rows in one.rows.values() for row in rows]))
+
+
+def _name(case: Case, one: Recognized) -> str:
+    return f"{_DOUBT[one.confidence]}{' or '.join(label.application.name for label in _labels(case, one))}"
 
 
 def _instances(one: Recognized, several: Sequence[bytes | None]) -> str:
