@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     from redis_oom_tui.models.capabilities import Capabilities
     from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
+    from redis_oom_tui.models.proposal import Proposal
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
     from redis_oom_tui.models.settings import Change, ChangeResult
     from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
@@ -213,17 +214,16 @@ class SeesReplicas(Protocol):
     """A source that also asks the replicas of a master without a cluster; in a cluster they are among its nodes."""
 
     async def replicas(self) -> tuple[NodeView, ...]:
-        """What each replica says of itself, with the same login, or why it does not; none where there is none. May
-        take a second or two: to be asked seldom, and beside the polls."""
+        """What each replica says of itself, or why it does not; it may take a second or two: to be asked seldom."""
 
 
-Planning: TypeAlias = "Job[PlanningView, PlanningView]"
+Planning: TypeAlias = Job["PlanningView", "PlanningView"]
 """A plan in the making; its last view holds the frozen plan, and `run` never raises."""
-Restoring: TypeAlias = "Job[RestoreReport, RestoreReport]"
+Restoring: TypeAlias = Job["RestoreReport", "RestoreReport"]
 """A backup being restored: what is not there. It never raises for a server's or a file's fault."""
-ShrinkPlanning: TypeAlias = "Job[ShrinkPlan, int]"
+ShrinkPlanning: TypeAlias = Job["ShrinkPlan", "int"]
 """What goes of a key being counted; the view is how many elements were read. Raises one of `models.errors`."""
-ShrinkRunning: TypeAlias = "Job[RunView, RunView]"
+ShrinkRunning: TypeAlias = Job["RunView", "RunView"]
 """A key being shrunk, checked again in each step. Its views count elements in place of keys; it never raises."""
 
 
@@ -243,6 +243,9 @@ class Cleanups(Protocol):
         """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
         Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (none at all)."""
 
+    def plan_proposal(self, proposal: Proposal) -> Planning:
+        """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
+
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
 
@@ -259,7 +262,7 @@ class Cleanups(Protocol):
         """A run of `plan` that has not started yet."""
 
     def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanning:
-        """A plan to remove elements of one key, not made yet; raises BadInput for a request that means nothing."""
+        """What goes of one key, not counted yet; raises BadInput for a request that means nothing."""
 
     def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRunning:
         """A run of `plan` that has not started yet."""

@@ -12,6 +12,7 @@ from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
 from redis_oom_tui.actions.planning import PlanMaker, prepared
+from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.actions.run import Run
@@ -26,6 +27,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
+from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -124,6 +126,11 @@ class LiveOperator:
             )
 
         return self._deployment.planning(criteria, make)
+
+    def plan_proposal(self, proposal: Proposal) -> Planning:
+        """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
+        nothing = Plan((), Criteria(), self._context.wall(), self._deployment.name)
+        return ProposalPlanning(proposal, self.plan, nothing)
 
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""

@@ -1,10 +1,8 @@
 """`cleanup`: a plan, printed; and, only when told --yes, run."""
 
 import asyncio
-import os
 import signal
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,33 +13,33 @@ from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.criteria import criteria_of
 from redis_oom_tui.cli.documents import print_document
+from redis_oom_tui.cli.free_to import proposed, share_of
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
-from redis_oom_tui.files.scans import load_scan
-from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines
-from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
+from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import (
     Criteria,
     KeyOutcome,
     Operation,
-    Order,
     Plan,
     RunView,
-    TtlFilter,
 )
-from redis_oom_tui.models.scan import Pace, PatternRow, ScanView
+from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports import Planning
+from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom
-from redis_oom_tui.rules.key_patterns import read
-from redis_oom_tui.rules.selection import check
+from redis_oom_tui.rules.proposals import proposal_lines
 
 _SHOWN = 20
 # What a plan is made of: no use beside a plan that is made already.
@@ -62,6 +60,7 @@ EXIT_INTERRUPTED = 130
 class _Result(Struct, frozen=True):
     plan: Plan
     budget: Budget
+    proposal: Proposal | None
     consent: tuple[str, ...]
     run: RunView | None = None
     outcomes: tuple[KeyOutcome, ...] = ()
@@ -103,6 +102,11 @@ class _Result(Struct, frozen=True):
 @click.option("--max-bytes", metavar="SIZE", help="At most this many bytes in total.")
 @click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
 @click.option("--emergency", is_flag=True, help="A plan of the configuration file.")
+@click.option(
+    "--free-to",
+    metavar="SHARE",
+    help="Propose what may go to reach this share of maxmemory, e.g. 80%; scans first.",
+)
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
 @shrink_options
 @click.option("--backup", "backup_path", type=NEW_FILE, metavar="FILE", help="Write the backup to this new file.")
@@ -129,7 +133,8 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted
     backup = _backup(given)
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))
     if json_wanted:
-        print_document(plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes))
+        document = plan_document(result.plan, result.budget, result.consent, result.run, result.outcomes)
+        print_document(document if result.proposal is None else document | proposal_fields(result.proposal))
     else:
         click.echo(as_text(result, invocation, given, show_all=show_all))
     return _exit_code(result)
@@ -139,6 +144,7 @@ def _refuse_what_has_no_effect(given: dict[str, Any]) -> None:
     options = given_options()
     refuse_beside("plan_path", options, _CHOICES, "the plan is already frozen")
     refuse_beside("emergency", options, _CHOICES, "the configuration says what that plan deletes")
+    refuse_beside("free_to", options, _CHOICES, "what may go is proposed by a scan")
     refuse_beside("no_backup", options, {"backup_path", "keep_unsaved"}, "no backup is written")
     refuse_beside("saved_scan", options, {"delimiter"}, "the scan in the file has its own")
     if "delimiter" in options and not given["key_patterns"]:
@@ -166,9 +172,10 @@ def _exit_code(result: _Result) -> int:
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
     operation = Operation.EXPIRE if given["expire"] else Operation.DELETE
     read_only = invocation.connection.read_only
+    target = None if given["free_to"] is None else share_of(given["free_to"])
     given = {**given, "db": invocation.connection.db}
     # What cannot be read is said before a server is asked anything.
-    wanted = _wanted(given)
+    wanted = None if target is not None else _wanted(given)
     if given["emergency"] and emergency_plan(invocation) is None:
         raise BadInput(NOTHING_PREPARED)
     seconds = parse_duration(given["expire"]) if given["expire"] else None
@@ -176,7 +183,8 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if yes:
             await require(operator, Action(operation.value), read_only=read_only)
         give_way(Pace.NORMAL)
-        plan, stopped = await _plan(operator, wanted, operation, seconds)
+        proposal = None if target is None else await proposed(server, target, given["db"])
+        plan, stopped = await _plan(_planning(operator, proposal or wanted, operation, seconds))
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped during the search: nothing was done.", err=True)
@@ -189,9 +197,9 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if snapshot.fleet is None:
             backup = replace(backup, room_bytes=headroom(snapshot))
         going = of_what_goes(plan, backup)
-        budget = operator.budget(going, snapshot)
+        budget = operator.budget(going, snapshot) if target is None else budget_of(going, snapshot, target)
         consent = operator.consent(plan, backup) + ((_ALL_KEPT,) if plan.keys and not going.keys else ())
-        result = _Result(plan, budget, consent, stopped=stopped)
+        result = _Result(plan, budget, proposal, consent, stopped=stopped)
         if not yes or not plan.keys:
             return result
         return await _run(operator, result, backup)
@@ -203,7 +211,7 @@ async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) ->
     with stopping(run.stop) as came:
         async with Ticker(lambda: _progress(run.view())):
             view = await run.run()
-    return _Result(result.plan, result.budget, result.consent, view, tuple(run.outcomes()), signal.SIGINT in came)
+    return replace(result, run=view, outcomes=tuple(run.outcomes()), stopped=signal.SIGINT in came)
 
 
 def _progress(view: RunView) -> str:
@@ -214,18 +222,27 @@ def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
     """The frozen plan, or what a new one goes by; None for the one that the configuration prepared."""
     if given["plan_path"] is not None:
         return _of_its_database(load_plan(given["plan_path"]), given["db"])
-    return None if given["emergency"] else _criteria(given)
+    return None if given["emergency"] else criteria_of(given)
 
 
-async def _plan(
-    operator: LiveOperator, wanted: Plan | Criteria | None, operation: Operation, seconds: int | None
-) -> tuple[Plan, bool]:
+def _planning(
+    operator: LiveOperator, wanted: Plan | Proposal | Criteria | None, operation: Operation, seconds: int | None
+) -> Plan | Planning:
+    """The plan that is there already, or the one to be made."""
+    match wanted:
+        case Plan():
+            return wanted
+        case Proposal():
+            return operator.plan_proposal(wanted)
+        case None:
+            return operator.emergency()
+    return operator.plan(wanted, operation=operation, expire_seconds=seconds)
+
+
+async def _plan(planning: Plan | Planning) -> tuple[Plan, bool]:
     """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
-    if isinstance(wanted, Plan):
-        return wanted, False
-    planning = (
-        operator.emergency() if wanted is None else operator.plan(wanted, operation=operation, expire_seconds=seconds)
-    )
+    if isinstance(planning, Plan):
+        return planning, False
     with stopping(planning.stop):
         async with Ticker(lambda: _planning_words(planning.view())):
             view = await planning.run()
@@ -237,29 +254,6 @@ async def _plan(
 def _planning_words(view: PlanningView) -> str:
     doing = view.phase or "looking"
     return f"{doing}: {count(view.scanned_keys)} of {count(view.total_keys)} keys, {count(view.matched_keys)} match"
-
-
-def _criteria(given: dict[str, Any]) -> Criteria:
-    if given["no_ttl"] and given["with_ttl"]:
-        raise BadInput("--no-ttl and --with-ttl cannot be combined")
-    ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
-    criteria = Criteria(
-        patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
-        types=tuple(kind.lower() if kind.lower() in KEY_TYPES else kind for kind in given["types"]),
-        idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
-        ttl=ttl,
-        larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,
-        keys=tuple(KeyId(given["db"] or 0, unescape_exact(name)) for name in given["names"]),
-        max_keys=given["max_keys"],
-        max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
-        order=Order.OLDEST if given["oldest"] else Order.LARGEST,
-    )
-    if given["saved_scan"] is not None:
-        return _of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
-    delimiters = os.fsencode(given["delimiter"])
-    criteria = replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
-    check(criteria)
-    return criteria
 
 
 def _backup(given: dict[str, Any]) -> BackupChoice:
@@ -285,13 +279,16 @@ def as_text(result: _Result, invocation: Invocation, given: dict[str, Any], *, s
 
 def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
+    told = [] if result.proposal is None else [*map(safe_text, proposal_lines(result.proposal)), ""]
+    if not plan.keys and result.proposal is not None:
+        return told[:-1]
     if not plan.keys:
         first, *more = result.consent
         if plan.matched_keys <= 0:
             nothing = "the search was stopped" if result.stopped else "there is nothing to do"
             first = f"{first.removesuffix('.')}: {nothing}."
         return [first, *more]
-    lines = plan_lines(plan, show_all=show_all)
+    lines = told + plan_lines(plan, show_all=show_all)
     lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
     if result.run is None:
         return lines
@@ -316,32 +313,3 @@ def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]
         if given[option[2:].replace("-", "_")]
     ]
     return ["Dry run. To execute it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
-
-
-def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:
-    """`criteria`, for the keys of the rows called so, of database `db` where it is given. Raises BadInput."""
-    if not typed:
-        raise BadInput("--saved-scan requires --pattern, which names a row of that scan")
-    scan = load_scan(saved)
-    name = safe_text(str(saved), 200)
-    if scan.pattern is not None or scan.match is not None or scan.type is not None:
-        raise BadInput(f"{name} is a scan of some keys only, and its patterns count no others: save one of all keys")
-    rows = [row for pattern in typed for row in _called(scan.view, pattern, db, name)]
-    databases = {row.db for row in rows if row.db is not None}
-    if len(databases) > 1:
-        raise BadInput(f"{name} has {' and '.join(typed)} in several databases: choose one with -n")
-    selects = tuple(row.select for row in rows if row.select is not None)
-    return replace(criteria, key_patterns=selects, databases=tuple(databases) or None)
-
-
-def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[PatternRow]:
-    found = [
-        row
-        for row in view.patterns
-        if row.select is not None and safe_text(row.pattern) == pattern and (db is None or row.db == db)
-    ]
-    if not found:
-        raise BadInput(
-            f"{pattern!r} is not a pattern of {'' if db is None else f'database {db} in '}the scan in {name}"
-        )
-    return found

@@ -9,12 +9,14 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
+from redis_oom_tui.models.proposal import Proposal
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.keys import (
         BudgetFields,
         CleanupDocument,
         PlannedKeyFields,
+        ProposalFields,
         RestoreDocument,
         RunFields,
     )
@@ -57,6 +59,29 @@ def plan_document(
         "budget": _budget_fields(budget),
         "keys": [planned_fields(key, came_to.get(key.id)) for key in plan.keys],
         "report": None if run is None else run_fields(run),
+    }
+
+
+def proposal_fields(proposal: Proposal) -> dict[str, "ProposalFields"]:
+    """What stands beside the plan where it was proposed."""
+    return {
+        "proposal": {
+            "target": proposal.target,
+            "needed_bytes": proposal.needed_bytes,
+            "enough": proposal.enough,
+            "parts": [
+                {
+                    "what": safe_text(part.what),
+                    "keys_total": part.keys,
+                    "bytes_estimate": part.about_bytes,
+                    "risk": part.risk,
+                    "undo": part.undo,
+                    "pressure_after": round(part.pressure_after, 4),
+                }
+                for part in proposal.parts
+            ],
+            "kept": [safe_text(sentence) for sentence in proposal.kept],
+        }
     }
 
 

@@ -172,6 +172,12 @@ class RunPlan(Request):
         return Action.EXPIRE if self.plan.operation is Operation.EXPIRE else Action.DELETE
 
 
+class ProposeCleanup(Request):
+    """Propose what may go to reach the target; asks what of it, and again before anything goes."""
+
+    action = Action.DELETE
+
+
 @dataclass(eq=False, repr=False)
 class ShrinkKey(Request):
     """Remove elements of a key that stays, of type `kind`; asks which, and again before anything goes."""
@@ -253,6 +259,7 @@ class PickProfile(Request):
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
     ("Emergency cleanup", "Preview the emergency cleanup plan (confirms before running)", BuildEmergency),
+    ("Free memory", "Propose what may go to reach 80% of maxmemory, by the last scan", ProposeCleanup),
     ("Restore a backup", "Restore deleted keys; existing keys are never overwritten", RestoreBackup),
     ("Undo the last setting change", "Undo the last change made here", UndoSetting),
     ("Remove expired keys", "Scan all keys, so that the server removes those that have expired", ReapExpired),

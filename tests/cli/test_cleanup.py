@@ -570,3 +570,43 @@ def test_a_shrink_that_means_nothing_is_one_sentence(valkey_tool: Tool, words: t
     assert (code, out) == (2, "")
     assert reason in err
     assert len(err.splitlines()) == 1
+
+
+def test_free_to_proposes_and_frees_what_harms_least(server: RunningServer, tool: Tool, tmp_path: Path) -> None:
+    with server.client() as client:
+        fill(client, [b"old:%d" % n for n in range(1000)], b"x" * 3000, idle=40 * 86400)
+        fill(client, [b"app:cache:%d" % n for n in range(1000)], b"x" * 3000, idle=60)
+        fill(client, [b"queue:mail:%d" % n for n in range(1000)], b"x" * 3000, idle=90 * 86400)
+        limit = settled(client)
+        client.config_set("maxmemory", limit)
+        code, out, _ = tool("cleanup", "--free-to", "60%")
+        assert code == 0
+        assert "1. caches without a TTL: app:cache:" in out
+        assert "2. keys that nobody used for 30 days: old:" in out
+        assert "Risk: nothing tells whether somebody needs them all the same" in out
+        assert "Not proposed: 1,000 keys" in out
+        assert "Dry run." in out
+        code, document = tool.json("cleanup", "--free-to", "60%", "--yes", "--backup", str(tmp_path / "b"))
+        assert code == 0
+        assert document["proposal"]["parts"][0]["keys_total"] == 1000
+        gone = document["report"]["counts"]["deleted"]
+        left = [client.keys(pattern) for pattern in ("app:cache:*", "old:*", "queue:mail:*")]
+        assert gone == 2000 - len(left[0]) - len(left[1])
+        assert 0 < len(left[0]) + len(left[1]) < 1000
+        assert len(left[2]) == 1000
+        assert 0.5 < settled(client) / limit < 0.66
+        assert tool("restore", str(tmp_path / "b"), "--yes")[0] in (0, 1)
+        code, out, _ = tool("cleanup", "--free-to", "99%")
+        assert (code, "0 B must go" in out) == (0, True)
+
+
+@pytest.mark.parametrize("share", ["0%", "100%", "x", "-5"])
+def test_a_share_that_cannot_be_meant_is_one_sentence(valkey_tool: Tool, share: str) -> None:
+    code, _, err = valkey_tool("cleanup", "--free-to", share)
+    assert code == 2
+    assert "a share of maxmemory from 1% to 99%" in err
+
+
+def test_free_to_without_a_limit_says_so(valkey_tool: Tool) -> None:
+    code, _, err = valkey_tool("cleanup", "--free-to", "80%")
+    assert (code, "No limit is known here" in err) == (2, True)

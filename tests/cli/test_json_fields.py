@@ -101,6 +101,11 @@ def documents(server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_pat
     run("cleanup", "cleanup", "--json", "--match", "user:*")
     run("cleanup", "cleanup", "--json", "--match", "user:1*", "--yes", "--backup", backup)
     run("restore", "restore", "--json", "--yes", backup)
+    with server.client() as client:
+        for number in range(200):
+            client.set(f"app:cache:{number}", b"v" * 5000)
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"]))
+    run("cleanup --free-to", "cleanup", "--json", "--free-to", "95%")
     run("cleanup --shrink", "cleanup", "--shrink", "stream:1", "--keep-last", "1", "--json", "--yes", "--no-backup")
     run("report", "report", "--json")
     with server.client() as client:
@@ -184,7 +189,7 @@ def test_a_failure_is_as_its_schema_says(
 @pytest.mark.parametrize("command", DOCUMENTS)
 def test_every_field_of_a_schema_is_promised(command: str) -> None:
     schema = json_schema(command)
-    names = (spelled(command), f"{command} -c", f"{command} --shrink", "failure")
+    names = (spelled(command), f"{command} -c", f"{command} --shrink", f"{command} --free-to", "failure")
     promised = {field for name in names for field in PROMISED.get(name, ())}
     assert sorted(set(described(schema, schema["$defs"])) - promised) == []
 

@@ -279,8 +279,31 @@ class RunFields(TypedDict):
     backup: Annotated[str | None, says("the backup file")]
 
 
+class ProposedPartFields(TypedDict):
+    """Keys that may go."""
+
+    what: Annotated[str, says("what they are")]
+    keys_total: Annotated[int, says("how many keys these are by the scan")]
+    bytes_estimate: Annotated[int, says("about what they hold")]
+    risk: Annotated[str, says("what their loss means")]
+    undo: Annotated[str, says("how they come back")]
+    pressure_after: Annotated[Share, says("the share of maxmemory in use when this part and those before it are gone")]
+
+
+class ProposalFields(TypedDict):
+    """What may go to reach a target."""
+
+    target: Annotated[Share, says("the share of maxmemory to get down to")]
+    needed_bytes: Annotated[int, says("what has to go for that")]
+    enough: Annotated[bool, says("whether all parts together reach it")]
+    parts: Annotated[list[ProposedPartFields], says("the parts, the least harmful first")]
+    kept: Annotated[list[str], says("what was not proposed, and why")]
+
+
 class CleanupDocument(Document):
     """A plan, and the report where it ran."""
+
+    proposal: NotRequired[Annotated[ProposalFields, says("with --free-to: what the plan is made of")]]
 
     plan: Annotated[PlanFields, says("the frozen plan")]
     budget: Annotated[BudgetFields, says("what it does for the memory")]

@@ -4,15 +4,16 @@ import asyncio
 import itertools
 from pathlib import Path
 
-from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Planning
-from redis_oom_tui.rules.budget import confirm_word, nothing_planned
+from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.rules.proposals import needed_bytes, propose
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -46,6 +47,8 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             await run(actions, request.plan, hidden=request.hidden)
         case messages.RestoreBackup():
             await restore(actions, request.path)
+        case messages.ProposeCleanup():
+            await propose_cleanup(actions)
         case messages.ShrinkKey():
             await shrink.run_flow(actions, request.key, request.kind)
 
@@ -69,6 +72,39 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
     finally:
         actions.show_cleanup(ended)
+
+
+_ALL = "all"
+
+
+async def propose_cleanup(actions: ActionController) -> None:
+    """What may go to reach the target, by the last scan: a part of it fills in the form, all of it is searched for."""
+    snapshot, scan = actions.snapshot, actions.scan
+    if snapshot is None or snapshot.fleet is not None:
+        raise BadInput("What may go is proposed for one server: in a cluster, each node has a limit of its own")
+    if not needed_bytes(snapshot, TARGET):
+        raise BadInput(f"It is below {percent(TARGET)} of maxmemory already")
+    if scan is None or not scan.complete:
+        raise BadInput("Scan all keys first (2, then r): what may go is proposed by what the scan finds")
+    proposal = propose(scan, snapshot, TARGET, actions.host.scanner.values)
+    if not proposal.parts:
+        raise BadInput("No cache, no result of an application and no long unused key was found")
+    intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
+    options = [
+        Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}. {part.risk}.")
+        for place, part in enumerate(proposal.parts)
+    ]
+    if len(proposal.parts) > 1:
+        enough = "" if proposal.enough else " It is not enough."
+        options.insert(0, Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}"))
+    picked = await actions.ask(PickDialog("What may go?", intro, options, enter="preview"))
+    if picked == _ALL:
+        actions.app.main.action_show_pane("cleanup")
+        await plan(actions, actions.operator.plan_proposal(proposal))
+    elif picked is not None:
+        part = proposal.parts[int(picked)]
+        criteria = replace(part.criteria, max_bytes=proposal.needed_bytes)
+        actions.app.post_message(messages.MakePlan(criteria, "what may go"))
 
 
 async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> None:

@@ -44,6 +44,7 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
             | messages.RunPlan()
             | messages.RestoreBackup()
             | messages.ShrinkKey()
+            | messages.ProposeCleanup()
         ):
             return cleanup.run_flow(actions, request)
         case messages.ExportReport():

@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.tui.header_model import sentence
-from redis_oom_tui.tui.messages import PickClient
+from redis_oom_tui.tui.messages import PickClient, ProposeCleanup
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_lists import Clients, Findings, NodeList
 from redis_oom_tui.tui.panes.triage_vitals import BreakdownView, Vitals
@@ -30,7 +30,8 @@ class TriagePane(Pane):
     pane = "triage"
     title = "Triage"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("c", "clients", "clients", id="triage.clients", tooltip="Choose a client to kill; asks first")
+        Binding("c", "clients", "clients", id="triage.clients", tooltip="Choose a client to kill; asks first"),
+        Binding("x", "free", "free…", id="triage.free", tooltip="Propose what may go to reach 80%; asks first"),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
@@ -104,11 +105,16 @@ class TriagePane(Pane):
         return None if self.why_not(action) is not None else True
 
     def why_not(self, action: str) -> str | None:
+        if action == "free":
+            return self.host.actions.why_not(Action.DELETE)
         if action != "clients":
             return None
         reading = self.host.reading
         unlisted = None if reading is None else _why_no_clients(reading)
         return self.host.actions.why_not(Action.KILL_CLIENT) or unlisted
+
+    def action_free(self) -> None:
+        self.post_message(ProposeCleanup())
 
     def action_clients(self) -> None:
         self.post_message(PickClient())

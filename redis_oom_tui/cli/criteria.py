@@ -1,0 +1,71 @@
+"""Which keys the options of `cleanup` choose: by name, pattern, type, age and size, or by a row of a saved scan."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from redis_oom_tui.cli.options import KEY_TYPES
+from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
+from redis_oom_tui.formatting.sizes import parse_duration, parse_size
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.key_patterns import read
+from redis_oom_tui.rules.selection import check
+
+
+def criteria_of(given: Mapping[str, Any]) -> Criteria:
+    """What the options choose, by their names. Raises BadInput where they mean nothing."""
+    if given["no_ttl"] and given["with_ttl"]:
+        raise BadInput("--no-ttl and --with-ttl cannot be combined")
+    ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
+    criteria = Criteria(
+        patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
+        types=tuple(kind.lower() if kind.lower() in KEY_TYPES else kind for kind in given["types"]),
+        idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
+        ttl=ttl,
+        larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,
+        keys=tuple(KeyId(given["db"] or 0, unescape_exact(name)) for name in given["names"]),
+        max_keys=given["max_keys"],
+        max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
+        order=Order.OLDEST if given["oldest"] else Order.LARGEST,
+    )
+    if given["saved_scan"] is not None:
+        return _of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
+    delimiters = os.fsencode(given["delimiter"])
+    criteria = replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
+    check(criteria)
+    return criteria
+
+
+def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:
+    """`criteria`, for the keys of the rows called so, of database `db` where it is given. Raises BadInput."""
+    if not typed:
+        raise BadInput("--saved-scan requires --pattern, which names a row of that scan")
+    scan = load_scan(saved)
+    name = safe_text(str(saved), 200)
+    if scan.pattern is not None or scan.match is not None or scan.type is not None:
+        raise BadInput(f"{name} is a scan of some keys only, and its patterns count no others: save one of all keys")
+    rows = [row for pattern in typed for row in _called(scan.view, pattern, db, name)]
+    databases = {row.db for row in rows if row.db is not None}
+    if len(databases) > 1:
+        raise BadInput(f"{name} has {' and '.join(typed)} in several databases: choose one with -n")
+    selects = tuple(row.select for row in rows if row.select is not None)
+    return replace(criteria, key_patterns=selects, databases=tuple(databases) or None)
+
+
+def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[PatternRow]:
+    found = [
+        row
+        for row in view.patterns
+        if row.select is not None and safe_text(row.pattern) == pattern and (db is None or row.db == db)
+    ]
+    if not found:
+        raise BadInput(
+            f"{pattern!r} is not a pattern of {'' if db is None else f'database {db} in '}the scan in {name}"
+        )
+    return found

@@ -1,0 +1,37 @@
+"""What may go to bring the memory down to a target: ranked parts, each of which is a plan of its own."""
+
+from msgspec import Struct
+
+from redis_oom_tui.models.plan import Criteria
+
+
+class ProposedPart(Struct, frozen=True):
+    """Keys that may go. `about_bytes` is by the last scan; `risk` and `undo` are sentences.
+
+    `pressure_after` is the share of maxmemory in use when this part and all before it are gone.
+    """
+
+    what: str
+    criteria: Criteria
+    keys: int
+    about_bytes: int
+    risk: str
+    undo: str
+    pressure_after: float
+
+
+class Proposal(Struct, frozen=True):
+    """The parts in the order in which they should go, and the bytes that must go to reach `target` (a share of
+    maxmemory). `enough` says whether all of them together reach it; `kept` are sentences on what was left out, and why.
+    """
+
+    target: float
+    needed_bytes: int
+    pressure: float
+    parts: tuple[ProposedPart, ...] = ()
+    kept: tuple[str, ...] = ()
+
+    @property
+    def enough(self) -> bool:
+        """Whether all parts together reach the target."""
+        return sum(part.about_bytes for part in self.parts) >= self.needed_bytes

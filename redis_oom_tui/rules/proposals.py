@@ -1,0 +1,196 @@
+"""What may go to reach a target, by the last scan: harmless data of known applications, caches, long idle keys."""
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+
+from msgspec import Struct
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
+from redis_oom_tui.models.application import KeyUse, Loss
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
+from redis_oom_tui.models.proposal import Proposal, ProposedPart
+from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.applications.losses import loss_of
+
+_DAY = 86400
+_IDLE = (30 * _DAY, 7 * _DAY, _DAY)
+# A result that was just written is waited for.
+_RESULT_IDLE = 3600
+_CACHE = re.compile(rb"(?<![a-z])(?:caches?|cached|tmp|thumb(?:nail)?s?)(?![a-z])")
+_NAMED = 3
+_UNDO = "Each key is written to the backup first; restore needs room below maxmemory."
+
+
+class _Candidate(Struct):
+    """Some keys of one pattern."""
+
+    row: PatternRow
+    keys: int
+    size: int
+
+
+def needed_bytes(snapshot: Snapshot, target: float) -> int:
+    """The bytes that must go until `target`, a share of maxmemory, is reached. Raises BadInput without a limit."""
+    memory = snapshot.memory
+    if memory.maxmemory_bytes is None or memory.counted_bytes is None:
+        raise BadInput("No limit is known here, so there is no share of it to free: give a size with --max-bytes")
+    return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+
+
+def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[FamilySample, ...] = ()) -> Proposal:
+    """What may go until `target` is reached, what harms least first; parts beyond that are left out.
+
+    Raises BadInput without a limit, and where the scan did not see all keys.
+    """
+    needed = needed_bytes(snapshot, target)
+    if not scan.complete:
+        raise BadInput("What may go is known after a complete scan only")
+    memory = snapshot.memory
+    counted, limit = memory.counted_bytes or 0, memory.maxmemory_bytes or 1
+    recognition = recognize(scan, samples)
+    parts: list[ProposedPart] = []
+    gone = 0
+    for part in _parts(scan, recognition):
+        if gone >= needed:
+            break
+        gone += part.about_bytes
+        parts.append(replace(part, pressure_after=max(0, counted - gone) / limit))
+    return Proposal(target, needed, counted / limit, tuple(parts), _kept(scan, recognition))
+
+
+def _parts(scan: ScanView, recognition: Recognition) -> Iterator[ProposedPart]:
+    """The parts by their harm, each of patterns that no earlier one took."""
+    rows = _leaves(scan)
+    harmless = [row for row in rows if loss_of(row, recognition) in (None, Loss.HARMLESS)]
+    results = [row for row in harmless if _use(row, recognition) is KeyUse.RESULT]
+    if results:
+        yield from _some(
+            [_idle(row, _RESULT_IDLE) for row in results],
+            f"results of finished tasks of {_applications(results, recognition)}, not used for an hour",
+            "harmless once nobody waits for them",
+            Criteria(idle_over_seconds=_RESULT_IDLE, order=Order.OLDEST),
+        )
+    caches = [row for row in harmless if _use(row, recognition) is KeyUse.CACHE or _is_cache(row, recognition)]
+    yield from _some(
+        [_Candidate(row, row.no_ttl_keys, row.size * row.no_ttl_keys // max(1, row.keys)) for row in caches],
+        "caches without a TTL",
+        "a cache by its name or application: it is filled again, and what stands behind it has more to do meanwhile",
+        Criteria(ttl=TtlFilter.WITHOUT),
+    )
+    others = [row for row in harmless if row not in results and row not in caches and _use(row, recognition) is None]
+    yield from _unused(others, None, _IDLE[0])
+    volatile = [_Candidate(row, row.keys - row.no_ttl_keys, 0) for row in caches]
+    for one in volatile:
+        one.size = one.row.size * one.keys // max(1, one.row.keys)
+    yield from _some(
+        volatile,
+        "caches with a TTL",
+        "a cache by its name or application, which would expire by itself: it is filled again",
+        Criteria(ttl=TtlFilter.WITH),
+    )
+    for longer, seconds in pairwise(_IDLE):
+        yield from _unused(others, longer, seconds)
+
+
+def _unused(rows: Sequence[PatternRow], longer: int | None, seconds: int) -> Iterator[ProposedPart]:
+    """Keys that were not used for `seconds`; those not used for `longer` are in an earlier part."""
+    found = []
+    for row in rows:
+        one = _idle(row, seconds)
+        if longer is not None:
+            before = _idle(row, longer)
+            one = _Candidate(row, one.keys - before.keys, one.size - before.size)
+        found.append(one)
+    yield from _some(
+        found,
+        f"keys that nobody used for {number_of(seconds // _DAY, 'day')}",
+        "nothing tells whether somebody needs them all the same",
+        Criteria(idle_over_seconds=seconds, order=Order.OLDEST),
+    )
+
+
+def _some(candidates: Iterable[_Candidate], what: str, risk: str, criteria: Criteria) -> Iterator[ProposedPart]:
+    """A part of `candidates`, the largest first; none where they hold nothing."""
+    found = sorted((one for one in candidates if one.keys > 0 and one.size > 0), key=lambda one: -one.size)
+    if not found:
+        return
+    names = ", ".join(safe_text(one.row.pattern, 40) for one in found[:_NAMED])
+    more = f" and {number_of(len(found) - _NAMED, 'pattern')} more" if len(found) > _NAMED else ""
+    selects = tuple(one.row.select for one in found if one.row.select is not None)
+    databases = {one.row.db for one in found if one.row.db is not None}
+    keys, freed = sum(one.keys for one in found), sum(one.size for one in found)
+
+    chosen = replace(criteria, key_patterns=selects, databases=tuple(sorted(databases)) or None)
+    yield ProposedPart(f"{what}: {names}{more}", chosen, keys, freed, risk, _UNDO, 0.0)
+
+
+def _leaves(scan: ScanView) -> list[PatternRow]:
+    """The patterns that no other divides, and whose keys can be chosen exactly."""
+    parents = {(row.db, row.parent) for row in scan.patterns}
+    return [row for row in scan.patterns if row.select is not None and (row.db, row.pattern) not in parents]
+
+
+def _use(row: PatternRow, recognition: Recognition) -> KeyUse | None:
+    """What the application uses them for; None where none is recognized, or several differ."""
+    uses = {label.kind.use for label in recognition.of(row)}
+    return uses.pop() if len(uses) == 1 else None
+
+
+def _is_cache(row: PatternRow, recognition: Recognition) -> bool:
+    return not recognition.of(row) and _CACHE.search(row.pattern.lower()) is not None
+
+
+def _idle(row: PatternRow, seconds: int) -> _Candidate:
+    """How much of a pattern was not used for so long, by its curve; nothing where no idle times were read.
+
+    >>> row = PatternRow(b"a:*", b"a:*", 100, 1000, 1.0, 0, idle_curve=(0, 0, 0, 0, 0, 90, 90, 90, 90, 90, 90))
+    >>> _idle(row, 60).keys, _idle(row, 60).size, _idle(row, 90).keys
+    (50, 500, 0)
+    """
+    if not row.idle_curve:
+        return _Candidate(row, 0, 0)
+    place = bisect_right(row.idle_curve, seconds)
+    # At this share of the keys the idle time is longer already: fewer than that many keys are left out.
+    share = 1.0 - (CURVE_SHARES[place] if place < len(CURVE_SHARES) else 1.0)
+    return _Candidate(row, round(row.keys * share), round(row.size * share))
+
+
+def _applications(rows: Sequence[PatternRow], recognition: Recognition) -> str:
+    names = dict.fromkeys(label.application.name for row in rows for label in recognition.of(row))
+    return " or ".join(names)
+
+
+def _kept(scan: ScanView, recognition: Recognition) -> tuple[str, ...]:
+    """What is large and not proposed, with the reason."""
+    rows = [row for row in _leaves(scan) if loss_of(row, recognition) in (Loss.LOSES_WORK, Loss.BREAKS)]
+    if not rows:
+        return ()
+    rows.sort(key=lambda row: -row.size)
+    names = ", ".join(safe_text(row.pattern, 40) for row in rows[:_NAMED])
+    held = sum(row.size for row in rows)
+    keys = number_of_keys(sum(row.keys for row in rows))
+    return (f"Not proposed: {keys} ({size(held)}) whose loss loses work or breaks an application, as {names}.",)
+
+
+def proposal_lines(proposal: Proposal) -> list[str]:
+    """The proposal for people, a few lines a part."""
+    first = f"It is at {percent(proposal.pressure, 1)} of maxmemory; to reach {percent(proposal.target)}"
+    lines = [f"{first}, {size(proposal.needed_bytes)} must go. What may go, the least harmful first:"]
+    for number, part in enumerate(proposal.parts, 1):
+        about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"
+        lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
+        lines.append(f"   Risk: {part.risk}. {part.undo}")
+    if not proposal.parts:
+        lines.append("Nothing: no cache, no result of an application and no long unused key was found.")
+    elif not proposal.enough:
+        lines.append("All of it is not enough.")
+    return [*lines, *proposal.kept]

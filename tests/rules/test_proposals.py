@@ -1,0 +1,87 @@
+"""What may go to reach a target: the least harmful first, and never what loses work."""
+
+import pytest
+
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import KeyPattern
+from redis_oom_tui.models.plan import TtlFilter
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.rules.proposals import needed_bytes, proposal_lines, propose
+from tests.rules.snapshots import look
+
+DAY = 86400
+MB = 1_000_000
+
+
+def row(name: str, size: int, *, idle_days: float = 0, no_ttl: int = 100, kind: str = "string") -> PatternRow:
+    parts = tuple(b"\0" if part.startswith("<") else part.encode() for part in name.split(":"))
+    curve = (int(idle_days * DAY),) * 11
+    return PatternRow(
+        name.encode(),
+        name.encode(),
+        100,
+        size,
+        0.1,
+        no_ttl,
+        db=0,
+        types=((kind, 100),),
+        select=KeyPattern(parts),
+        idle_curve=curve,
+    )
+
+
+def scan(*rows: PatternRow, state: ScanState = ScanState.COMPLETE) -> ScanView:
+    return ScanView(state, scanned_keys=900, total_keys=900, patterns=rows)
+
+
+FULL = look(used=100 * MB, limit=100 * MB)
+QUEUE = row("queue:<id>", 50 * MB, idle_days=90, kind="list")
+OLD = row("report:<id>", 5 * MB, idle_days=40)
+WEEK = row("page:<id>", 4 * MB, idle_days=8)
+CACHE = row("app:cache:<id>", 6 * MB, no_ttl=50)
+RESULT = row("celery-task-meta-<id>", 8 * MB, idle_days=2)
+
+
+def test_the_least_harmful_go_first_and_no_more_than_is_needed() -> None:
+    found = propose(scan(QUEUE, OLD, WEEK, CACHE, RESULT), FULL, 0.8)
+    assert found.needed_bytes == 20 * MB
+    assert [part.what.partition(":")[0] for part in found.parts] == [
+        "results of finished tasks of Celery, not used for an hour",
+        "caches without a TTL",
+        "keys that nobody used for 30 days",
+        "caches with a TTL",
+        "keys that nobody used for 7 days",
+    ]
+    assert [part.about_bytes for part in found.parts] == [8 * MB, 3 * MB, 5 * MB, 3 * MB, 4 * MB]
+    assert [round(part.pressure_after, 2) for part in found.parts] == [0.92, 0.89, 0.84, 0.81, 0.77]
+    assert found.enough
+    assert found.parts[1].criteria.ttl is TtlFilter.WITHOUT
+    assert found.parts[2].criteria.idle_over_seconds == 30 * DAY
+    fewer = propose(scan(QUEUE, OLD, WEEK, CACHE, RESULT), FULL, 0.9)
+    assert len(fewer.parts) == 2
+
+
+def test_what_loses_work_is_never_proposed_and_that_is_said() -> None:
+    found = propose(scan(QUEUE, row("session:<id>", 30 * MB, idle_days=90)), FULL, 0.8)
+    assert found.parts == ()
+    assert not found.enough
+    text = "\n".join(proposal_lines(found))
+    assert "Nothing: no cache" in text
+    assert "whose loss loses work or breaks an application, as queue:<id>, session:<id>." in text
+
+
+def test_without_idle_times_nothing_is_called_unused() -> None:
+    plain = [PatternRow(b"a:<id>", b"a:*", 5, MB, 0.1, 5, db=0, select=KeyPattern((b"a", b"\0")))]
+    assert propose(scan(*plain), FULL, 0.8).parts == ()
+
+
+def test_a_cache_is_a_word_of_its_own() -> None:
+    assert propose(scan(row("cachet:<id>", MB), row("memcacheless:<id>", MB)), FULL, 0.8).parts == ()
+
+
+def test_what_cannot_be_known_is_one_sentence() -> None:
+    with pytest.raises(BadInput, match="No limit is known"):
+        needed_bytes(look(used=MB, limit=None), 0.8)
+    with pytest.raises(BadInput, match="after a complete scan only"):
+        propose(scan(OLD, state=ScanState.STOPPED), FULL, 0.8)
+    assert needed_bytes(look(used=MB, limit=100 * MB), 0.8) == 0
