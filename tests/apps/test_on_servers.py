@@ -1,0 +1,39 @@
+"""On real servers: a scan, and a look at the values that prove whose they are, tell each application by its keys."""
+
+import pytest
+
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.server.live import LiveServer
+from tests.apps import samples
+from tests.support.servers import RunningServer, started
+
+BY_VALUES = {"connect_redis", "flask_session", "spring_cache"}
+"""Samples whose names prove nothing: their values are read where CLIENT NO-TOUCH keeps idle times."""
+
+
+async def recognized(server: RunningServer) -> tuple[dict[int, set[str]], bool]:
+    """The names of the applications in each database, and whether values were read."""
+    live = LiveServer(server.connection)
+    try:
+        await live.open()
+        view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+        found = recognize(view, await live.application_samples(view)).found
+        reads = (await live.capabilities()).has(Feature.NO_TOUCH)
+    finally:
+        await live.close()
+    return {db: {one.application.name for one in found if one.db == db} for db in {one.db for one in found}}, reads
+
+
+@pytest.mark.parametrize("prefix", [b"", b"shop:"])
+async def test_each_application_is_told_in_its_own_database(flavour: str, prefix: bytes) -> None:
+    everything = [samples.load(name) for name in samples.names()]
+    with started(flavour, f"databases {len(everything)}") as server:
+        for db, sample in enumerate(everything):
+            with server.client(db=db) as client:
+                samples.write(client, sample.keys, prefix)
+        found, reads = await recognized(server)
+    told = {everything[db].name: names for db, names in found.items()}
+    expected = {sample.name: {sample.application} for sample in everything if sample.application}
+    assert told == {name: names for name, names in expected.items() if reads or name not in BY_VALUES}
