@@ -13,7 +13,9 @@ import redis
 
 from redis_oom_tui.models.keys import FamilySample
 from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.rules.applications import Recognition, recognize
 from redis_oom_tui.rules.value_fields import fields_of
+from tests.rules.scanned import scanned
 
 FOLDER = Path(__file__).parent / "recorded"
 KEPT = 300
@@ -124,8 +126,25 @@ _COMMANDS: dict[str, Any] = {
 }
 
 
-def families(view: ScanView, keys: Keys) -> tuple[FamilySample, ...]:
-    """What a closer look at each pattern tells: the fields that all its hashes have, or the format of its values."""
+def seen(keys: Keys) -> tuple[ScanView, Recognition]:
+    """A scan of these keys, each of 1,000 bytes, and what is recognized in it with a look at every pattern."""
+    view = scanned([(name, of["type"], 1000) for name, of in keys.items()])
+    return view, recognize(view, _looks(view, keys))
+
+
+def told(keys: Keys) -> dict[bytes, str]:
+    """What each pattern that no other divides is said to be, as `RQ: job`; an empty string for nobody knows."""
+    view, recognition = seen(keys)
+    parents = {(row.db, row.parent) for row in view.patterns}
+    leaves = [row for row in view.patterns if (row.db, row.pattern) not in parents]
+    return {
+        row.pattern: ", ".join(f"{label.application.name}: {label.kind.id}" for label in recognition.of(row))
+        for row in leaves
+    }
+
+
+def _looks(view: ScanView, keys: Keys) -> tuple[FamilySample, ...]:
+    """Of each pattern the fields that all its hashes have, or the format of its values."""
     found = []
     for row in view.patterns:
         glob = re.compile(b".+".join(map(re.escape, row.pattern.replace(b"<id>", b"*").split(b"*"))), re.DOTALL)

@@ -4,12 +4,13 @@ import pytest
 
 from redis_oom_tui.applications import known_applications
 from redis_oom_tui.models.application import Confidence
-from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.rules.applications import recognize
 from tests.apps import samples
 from tests.apps.samples import Sample
 from tests.rules.scanned import scanned
 
+UUID = "33fdd1b6-b496-4b33-9f7d-df96679d%"
+PRINCIPAL = "org.springframework.session.FindByIndexNameSessionRepository.PRINCIPAL_NAME_INDEX_NAME"
 NAMED_BY_USERS = {
     "django": {b"shop:*:article:*"},
     "dramatiq": {b"one-at-a-time", b"per-minute@*"},
@@ -21,45 +22,72 @@ NAMED_BY_USERS = {
 }
 """Patterns of samples that have nothing of their application in their names."""
 
-ONLY_POSSIBLE = {"express_rate_limit"}
-"""Samples of names that many write themselves, as `rl:<ip>`."""
+LEAST_SURE = {
+    # Names that others may give too, and values that tell nothing.
+    "bull": Confidence.LIKELY,
+    "express_rate_limit": Confidence.POSSIBLE,
+    "langchain": Confidence.LIKELY,
+    "rails_cache": Confidence.LIKELY,
+    "spring_cache": Confidence.LIKELY,
+    "taskiq": Confidence.LIKELY,
+}
+
+INCIDENTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
+    "finished jobs kept": (
+        "BullMQ",
+        [("bull:mail:%", "hash"), ("bull:mail:completed", "zset"), ("bull:mail:meta", "hash")],
+    ),
+    "events with return values": ("BullMQ", [("bull:docker-jobs:events", "stream")]),
+    "replies to a dead inspector": (
+        "Celery",
+        [(f"{UUID}.reply.celery.pidbox", "list"), ("_kombu.binding.reply.celery.pidbox", "set")],
+    ),
+    "a monitored tag": ("Laravel Horizon", [("shop_horizon:media-import", "zset")]),
+    "users' indexes of dead sessions": ("Spring Session", [(f"spring:session:index:{PRINCIPAL}:user%", "set")]),
+    "checkpoints for ninety days": ("LangGraph", [(f"checkpoint:{UUID}:__empty__:{UUID}", "string")]),
+    "tags that outlive their entries": ("Magento", [("cache:id_tags:zc_a%", "set"), ("cache:tags:zc_CAT_P_%", "set")]),
+    "a limit that nobody set": (
+        "Bull BullMQ",
+        [("immich_bull:thumbnails:wait", "list"), ("immich_bull:thumbnails:%", "hash")],
+    ),
+    "requests that lost their TTL": ("", [("request/%/1", "hash"), ("request/%/1/html", "string")]),
+    "ports and contents": ("", [("Ports/tcp/%", "list"), ("www/content/%", "set")]),
+}
+"""Public incidents: the applications that could be meant, and names of their keys (% is a number) with their types."""
 
 SAMPLES = [samples.load(name) for name in samples.names()]
 KNOWN = [sample for sample in SAMPLES if sample.application]
 
 
-def seen(several: list[Sample], prefix: bytes = b"") -> tuple[ScanView, Recognition]:
-    """A scan of what these samples hold, each key of 1,000 bytes, and what is recognized in it."""
-    keys = {prefix + name: of for sample in several for name, of in sample.keys.items()}
-    view = scanned([(name, of["type"], 1000) for name, of in keys.items()])
-    return view, recognize(view, samples.families(view, keys))
-
-
-def untold(view: ScanView, recognition: Recognition) -> set[bytes]:
-    """Patterns that no other divides, and of which nobody knows what they are."""
-    parents = {(row.db, row.parent) for row in view.patterns}
-    leaves = [row for row in view.patterns if (row.db, row.pattern) not in parents]
-    return {row.pattern for row in leaves if not recognition.of(row)}
-
-
 @pytest.mark.parametrize("sample", KNOWN, ids=lambda sample: sample.name)
 @pytest.mark.parametrize("prefix", [b"", b"shop:", b"shop_"])
 def test_a_sample_is_of_its_application_and_each_of_its_keys_is_told(sample: Sample, prefix: bytes) -> None:
-    view, recognition = seen([sample], prefix)
+    keys = {prefix + name: of for name, of in sample.keys.items()}
+    recognition = samples.seen(keys)[1]
     assert {one.application.name for one in recognition.found} == {sample.application}
-    sure = {one.confidence for one in recognition.found} <= {Confidence.HIGH, Confidence.LIKELY}
-    assert sure == (sample.name not in ONLY_POSSIBLE)
+    assert {one.confidence for one in recognition.found} <= {Confidence.HIGH, LEAST_SURE.get(sample.name)}
     by_users = NAMED_BY_USERS.get(sample.name, set())
-    assert untold(view, recognition) <= by_users | {prefix + name for name in by_users}
+    assert {pattern for pattern, said in samples.told(keys).items() if not said} <= by_users | {
+        prefix + name for name in by_users
+    }
 
 
 @pytest.mark.parametrize("sample", [one for one in SAMPLES if not one.application], ids=lambda sample: sample.name)
 def test_what_has_no_mark_of_its_own_is_of_no_application(sample: Sample) -> None:
-    assert seen([sample])[1].found == ()
+    assert samples.seen(sample.keys)[1].found == ()
+
+
+@pytest.mark.parametrize("incident", INCIDENTS)
+def test_the_application_of_a_public_incident_is_named(incident: str) -> None:
+    told, keys = INCIDENTS[incident]
+    named = {name.replace("%", f"{at:04}"): kind for name, kind in keys for at in range(50)}
+    recognition = recognize(scanned([(name, kind, 1000) for name, kind in named.items()]))
+    assert " ".join(sorted({one.application.name for one in recognition.found})) == told
 
 
 def test_all_of_them_on_one_server_are_told_apart() -> None:
-    recognition = seen(SAMPLES)[1]
+    everything = {name: of for sample in SAMPLES for name, of in sample.keys.items()}
+    recognition = samples.seen(everything)[1]
     assert {one.application.name for one in recognition.found} == {sample.application for sample in KNOWN}
 
 

@@ -176,6 +176,7 @@ def only_by_fields(known: Application, kind_id: str) -> bool:
 @pytest.mark.parametrize("known", known_applications(), ids=lambda known: known.name)
 def test_an_entry_says_what_it_must(known: Application) -> None:
     assert known.link.startswith("https://")
+    assert known.evidence
     for kind in known.keys:
         for text in kind.names:
             one = shape(text)
