@@ -92,3 +92,18 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting(flavour: str)
         assert replies.advice.endswith("They may go.")
         assert "control_queue_expires" in replies.in_the_application
         assert replies.lever.pane == "cleanup"
+
+
+async def test_what_an_application_needs_is_not_offered_as_passing_data() -> None:
+    with started("valkey") as server, server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        index = "spring:session:index:org.springframework.session.FindByIndexNameSessionRepository"
+        for number in range(400):
+            pipeline.sadd(f"{index}.PRINCIPAL_NAME_INDEX_NAME:user{number}", *(f"{number}-{n}" * 4 for n in range(30)))
+            pipeline.set(f"spring:session:sessions:expires:0f0d00b0-2222-4333-8444-{number:012d}", "", ex=1800)
+        pipeline.execute()
+        found, _ = await told(server)
+        assert "no-ttl-family" not in found, "an index of sessions is not session data"
+        index_told = found["application-data"]
+        assert index_told.title.startswith("Spring Session: indexes hold ")
+        assert "none of them expires" in index_told.evidence

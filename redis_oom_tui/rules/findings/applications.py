@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, size
 from redis_oom_tui.models.application import Application, Confidence, FinishedWork, Loss
 from redis_oom_tui.models.recognition import KeyLabel, Recognized
-from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 
@@ -18,7 +18,7 @@ _INSTANCES_SHOWN = 3
 _HARMLESS_SAVES = 0.7
 _LOSS = {
     Loss.HARMLESS: "They may go.",
-    Loss.LOSES_WORK: "Do not delete them unseen: with them goes work that may not be done yet.",
+    Loss.LOSES_WORK: "Do not delete them unseen: they may hold work that is not done, or sessions in use.",
     Loss.BREAKS: "Do not delete them: the application relies on them.",
 }
 _DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "Probably ", Confidence.POSSIBLE: "Possibly "}
@@ -97,6 +97,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     f"{number_of_keys(sum(row.keys for row in rows))}, most of them {case.named(largest)}"
                     if len(rows) > 1
                     else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
+                    *_lifetime(case, rows),
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, held) if harmless else None,
@@ -104,6 +105,19 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 in_the_application=_setting(one.application, kind_id),
             ),
         )
+
+
+def _lifetime(case: Case, rows: Sequence[PatternRow]) -> tuple[str, ...]:
+    """Whether they expire, and when: a setting that is not in force shows here."""
+    keys, lasting, largest = sum(row.keys for row in rows), sum(row.no_ttl_keys for row in rows), _largest(rows)
+    if not case.ttls_told:
+        return ()
+    if lasting:
+        return ("none of them expires" if lasting == keys else f"{count(lasting)} of {count(keys)} never expire",)
+    if not largest.ttl_curve:
+        return ()
+    middle = largest.ttl_curve[CURVE_SHARES.index(0.5)]
+    return (f"half of them expire in {duration(middle)} or less",)
 
 
 def _told_instances(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> list[bytes | None]:
@@ -128,7 +142,7 @@ def _instances(one: Recognized, several: Sequence[bytes | None]) -> str:
         return ""
     if len(names) == 1:
         return f" of {what} {safe_text(names[0].replace(bytes(1), b'*'), 40)}"
-    shown = safe_text(b", ".join(names[:_INSTANCES_SHOWN]).replace(bytes(1), b"*"), 60)
+    shown = ", ".join(safe_text(name.replace(bytes(1), b"*"), 24) for name in names[:_INSTANCES_SHOWN])
     return f" of {len(names)} {what}s ({shown}{', …' if len(names) > _INSTANCES_SHOWN else ''})"
 
 

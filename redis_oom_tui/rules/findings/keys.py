@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from redis_oom_tui.formatting.keys import size_words
 from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
@@ -135,7 +136,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
 
 # Whole words of a name: `rate:api`, not `corporate`.
 _PASSING = re.compile(
-    rb"(?<![a-z])(?:cached?|sess(?:ions?)?|te?mp|tokens?|otp|rate(?:limit)?s?|throttle|nonces?|task-meta)(?![a-z])"
+    rb"(?<![a-z])(?:cached?|sess(?:ions?)?|te?mp|tokens?|otp|rate(?:limit)?s?|rl|throttle|nonces?|task-meta)(?![a-z])"
 )
 _DAY = 86_400
 _PATTERNS_SHOWN = 3
@@ -173,7 +174,14 @@ def stragglers(case: Case) -> Iterator[Finding]:
 def passing_data(case: Case) -> Iterator[Finding]:
     """Whole families without any TTL whose names say that they are of passing use."""
     leaves = case.leaves if case.ttls_told else ()
-    rows = [row for row in leaves if row.no_ttl_keys == row.keys >= 50 and _PASSING.search(row.pattern.lower())]
+    rows = [
+        row
+        for row in leaves
+        if row.no_ttl_keys == row.keys >= 50
+        and _PASSING.search(row.pattern.lower())
+        # Where an application is known to need them, their name is no reason.
+        and all(label.kind.loss is Loss.HARMLESS for label in case.recognition.of(row))
+    ]
     for row in rows[:_PATTERNS_SHOWN]:
         held = int(row.size * case.scale)
         if case.matters(held, 0.02):
