@@ -1,6 +1,5 @@
 """`check` as a monitoring system calls it: exit codes, the promised JSON, few commands, one sentence on failure."""
 
-import json
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.preflight import Preflight, RawConnection
+from tests.support.json_documents import document_of
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
 
@@ -52,13 +52,13 @@ def test_exit_codes_are_those_of_monitoring_plugins(
     fill(valkey, share)
     assert checked(capsys, "-s", valkey.socket_path, "check")[0] == code
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
-    assert (ended, json.loads(out)["verdict"]) == (code, verdict)
+    assert (ended, document_of("check", out)["verdict"]) == (code, verdict)
 
 
 def test_the_document_is_as_promised(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     fill(server, 1.2)
     _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
-    document = json.loads(out)
+    document = document_of("check", out)
     assert document["server"]["flavour"] == ("valkey" if server.flavour == "valkey" else "redis")
     assert document["server"]["role"] == "master"
     memory = document["memory"]
@@ -75,7 +75,7 @@ def test_the_document_is_as_promised(server: RunningServer, capsys: pytest.Captu
 
 def test_no_limit_is_null_and_not_zero(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
-    document = json.loads(out)
+    document = document_of("check", out)
     assert ended == 0
     assert document["memory"]["maxmemory_bytes"] is None
     assert document["memory"]["pressure"] is None
@@ -120,7 +120,7 @@ def test_writes_refused_during_the_check_are_counted(server: RunningServer, caps
             ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
         finally:
             writer.kill()
-    document = json.loads(out)
+    document = document_of("check", out)
     assert ended == 2
     assert "refused in the last" in document["reason"]
     assert document["refused_writes_total"] > 0
@@ -129,7 +129,7 @@ def test_writes_refused_during_the_check_are_counted(server: RunningServer, caps
 def test_a_server_that_is_not_there_is_unknown(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     nobody = str(tmp_path / "none")
     ended, out = checked(capsys, "-s", nobody, "check", "--json")
-    document = json.loads(out)
+    document = document_of("check", out)
     assert (ended, document["verdict"]) == (3, "unknown")
     assert document["reason"].startswith(f"unix:{nobody} does not exist")
     assert document["server"]["address"] == f"unix:{nobody}"
@@ -148,8 +148,8 @@ def test_behind_the_driver_it_says_the_same(
     ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
     monkeypatch.setattr(Preflight, "suits", lambda connection: False)
     assert checked(capsys, "-s", server.socket_path, "check", "--json")[0] == ended
-    driven = json.loads(checked(capsys, "-s", server.socket_path, "check", "--json")[1])
-    plain = json.loads(out)
+    driven = document_of("check", checked(capsys, "-s", server.socket_path, "check", "--json")[1])
+    plain = document_of("check", out)
     assert plain.keys() == driven.keys()
     for document in (plain, driven):
         document["server"].pop("uptime_seconds", None)
@@ -172,7 +172,7 @@ def test_a_server_that_dies_in_the_middle_is_unknown(
 
     monkeypatch.setattr(RawConnection, "ask", killed_then_asked)
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
-    assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
+    assert (ended, document_of("check", out)["verdict"]) == (3, "unknown")
 
 
 @pytest.mark.parametrize("moment", ["snapshot", "look_closely"])
@@ -188,7 +188,7 @@ def test_one_that_dies_behind_the_driver_is_unknown(
     monkeypatch.setattr(LiveServer, moment, killed_then_asked)
     monkeypatch.setattr(Preflight, "suits", lambda connection: False)
     ended, out = checked(capsys, "-s", valkey.socket_path, "check", "--json")
-    assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
+    assert (ended, document_of("check", out)["verdict"]) == (3, "unknown")
 
 
 def test_silence_is_waited_for_once() -> None:
@@ -211,12 +211,12 @@ def test_a_user_without_info_is_unknown_and_one_with_it_is_judged(
         client.execute_command("ACL", "SETUSER", "blind", "on", ">pw", "+ping")
         client.execute_command("ACL", "SETUSER", "seeing", "on", ">pw", "+info")
     ended, out = checked(capsys, "-s", server.socket_path, "--user", "blind", "-a", "pw", "check", "--json")
-    assert (ended, json.loads(out)["verdict"]) == (3, "unknown")
-    assert "INFO" in json.loads(out)["reason"]
+    assert (ended, document_of("check", out)["verdict"]) == (3, "unknown")
+    assert "INFO" in document_of("check", out)["reason"]
     assert checked(capsys, "-s", server.socket_path, "--user", "seeing", "-a", "pw", "check")[0] == 0
     ended, out = checked(capsys, "-s", server.socket_path, "--user", "seeing", "-a", "no", "check", "--json")
     assert ended == 3
-    assert "password" in json.loads(out)["reason"]
+    assert "password" in document_of("check", out)["reason"]
 
 
 def test_a_hog_among_the_clients_is_named(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -224,7 +224,7 @@ def test_a_hog_among_the_clients_is_named(flavour: str, capsys: pytest.CaptureFi
         monitor = client.monitor()
         with monitor:
             _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
-    assert [finding["id"] for finding in json.loads(out)["findings"]] == ["monitor"]
+    assert [finding["id"] for finding in document_of("check", out)["findings"]] == ["monitor"]
 
 
 def test_it_imports_neither_the_screen_nor_the_driver(valkey: RunningServer) -> None:
@@ -244,7 +244,7 @@ def test_every_write_refused_for_want_of_replicas_is_critical(
     with server.client() as client:
         client.config_set("min-replicas-to-write", 1)
         ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
-        document = json.loads(out)
+        document = document_of("check", out)
         assert (ended, document["verdict"], document["rule"]) == (2, "critical", "noreplicas")
         client.config_set("min-replicas-to-write", 0)
         assert checked(capsys, "-s", server.socket_path, "check")[0] == 0
@@ -261,7 +261,7 @@ def test_a_few_keys_are_looked_at_where_something_is_the_matter(
             client.config_set("maxmemory", int(client.info("memory")["used_memory"] / 0.96))
         with pytest.raises(SystemExit):
             main(["-s", server.socket_path, "check", "--json"])
-        document = json.loads(capsys.readouterr().out)
+        document = document_of("check", capsys.readouterr().out)
     assert (document["verdict"], document["rule"]) == ("warning", "crowded"), document["reason"]
     assert "one key, export:2026, holds" in document["reason"]
     assert document["first_step"].startswith("Look at that key first")

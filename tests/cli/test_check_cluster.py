@@ -1,12 +1,12 @@
 """`check -c`: one verdict for the cluster, each node with its own."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from redis_oom_tui.cli import main as entry
 from tests.support.cluster import RunningCluster, clustered
+from tests.support.json_documents import document_of
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def test_in_words(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -
 
 def test_as_json(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
     _, out = _check(cluster, capsys, "--json")
-    document = json.loads(out)
+    document = document_of("check", out)
     assert document["verdict"] == "oom"
     assert [node["verdict"] for node in document["nodes"]] == ["oom", "ok", "ok"]
     assert document["nodes"][0]["node"] == cluster.primaries[2].name

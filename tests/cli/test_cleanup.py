@@ -1,7 +1,6 @@
 """`cleanup` and `restore` on the command line: shown first, run only when told, and honest in their exit codes."""
 
 import asyncio
-import json
 import os
 import signal
 from pathlib import Path
@@ -14,6 +13,7 @@ from redis_oom_tui.cli import main as entry
 from redis_oom_tui.formatting.sanitize import escape_exact
 from tests.cli.ran import place_among_processes
 from tests.support.acting import calls, fill, fill_to_the_limit, settled
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 HOSTILE = b"cache:\xff\x1b[2J[red]*"
@@ -44,7 +44,7 @@ class Tool:
     def json(self, *words: str) -> tuple[int, Any]:
         """Exit code, and the one JSON document on stdout."""
         code, out, _ = self(*words, "--json")
-        return code, json.loads(out)
+        return code, document_of(words[0], out)
 
 
 @pytest.fixture

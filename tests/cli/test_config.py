@@ -1,6 +1,5 @@
 """`config`: the file, judged without a server."""
 
-import json
 import os
 import subprocess
 import sys
@@ -10,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from redis_oom_tui.cli.main import cli
+from tests.support.json_documents import document_of
 
 
 def call(*arguments: str) -> tuple[int, Result]:
@@ -74,7 +74,7 @@ def test_it_works_where_the_file_given_for_everything_is_broken(tmp_path: Path) 
 
 def test_json_is_one_document(tmp_path: Path) -> None:
     code, result = call("config", "check", written(tmp_path, "[profiles.p]\nport = 0\n"), "--json")
-    document = json.loads(result.stdout)
+    document = document_of("config", result.stdout)
     assert code == 1
     assert document["problems"][0].endswith("profiles.p.port must be a whole number from 1 to 65535")
 

@@ -17,6 +17,7 @@ import pytest
 from redis_oom_tui.cli.hogs import from_glob
 from tests.apps import samples
 from tests.cli.ran import place_among_processes
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 COMMAND = [sys.executable, "-m", "redis_oom_tui"]
@@ -60,7 +61,7 @@ def test_the_promised_json(server: RunningServer) -> None:
     done = run(server, "--json", "--top", "3")
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
-    found = json.loads(done.stdout)
+    found = document_of("hogs", done.stdout)
     assert found["complete"] is True
     assert found["scanned_keys"] == found["total_keys"] == 443
     assert found["vanished_keys"] == found["refused_keys"] == 0
@@ -92,14 +93,14 @@ def test_words_csv_and_patterns(filled: RunningServer) -> None:
 
 
 def test_filters_sorting_and_one_database(filled: RunningServer) -> None:
-    found = json.loads(run(filled, "--json", "--match", "cart:*", "--sort", "key", "--top", "2").stdout)
+    found = document_of("hogs", run(filled, "--json", "--match", "cart:*", "--sort", "key", "--top", "2").stdout)
     assert [row["key"] for row in found["keys"]] == ["cart:0:items", "cart:10:items"]
     assert found["scanned_keys"] == 40
-    assert json.loads(run(filled, "--json", "--match", "\\xff*").stdout)["scanned_keys"] == 1
-    assert json.loads(run(filled, "--json", "--type", "hash").stdout)["scanned_keys"] == 40
+    assert document_of("hogs", run(filled, "--json", "--match", "\\xff*").stdout)["scanned_keys"] == 1
+    assert document_of("hogs", run(filled, "--json", "--type", "hash").stdout)["scanned_keys"] == 40
     arguments = [*COMMAND, "-s", filled.socket_path, "-n", "3", "hogs", "--json"]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
-    assert [row["key"] for row in json.loads(done.stdout)["keys"]] == ["other"]
+    assert [row["key"] for row in document_of("hogs", done.stdout)["keys"]] == ["other"]
 
 
 def test_a_scan_is_kept_and_compared(filled: RunningServer, tmp_path: Path) -> None:
@@ -114,7 +115,7 @@ def test_a_scan_is_kept_and_compared(filled: RunningServer, tmp_path: Path) -> N
             client.set(b"leak:%d" % number, b"x" * 1000)
         try:
             done = run(filled, "--compare", str(kept), "--json")
-            grown = json.loads(done.stdout)["comparison"]["patterns"][0]
+            grown = document_of("hogs", done.stdout)["comparison"]["patterns"][0]
             assert grown["pattern"] == "leak:*"
             assert grown["keys_grown"] == 100
             assert grown["bytes_before"] == 0
@@ -127,7 +128,7 @@ def test_a_scan_is_kept_and_compared(filled: RunningServer, tmp_path: Path) -> N
 def test_keys_that_the_earlier_scan_passed_over_are_no_growth(filled: RunningServer, tmp_path: Path) -> None:
     kept = tmp_path / "scan.json"
     assert run(filled, "--match", "cart:*", "--save", str(kept)).returncode == 0
-    comparison = json.loads(run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
+    comparison = document_of("hogs", run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
     for row in (comparison["all"], *comparison["patterns"]):
         assert (row["keys_grown"], row["bytes_grown"], row["certain"]) == (None, None, False)
         assert row["doubt"] == "the earlier scan read some keys only"
@@ -139,7 +140,7 @@ def test_a_database_that_the_earlier_scan_passed_over_is_no_growth(filled: Runni
     kept = tmp_path / "scan.json"
     command = [*COMMAND, "-s", filled.socket_path, "-n", "1", "hogs", "--save", str(kept)]
     assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
-    comparison = json.loads(run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
+    comparison = document_of("hogs", run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
     assert comparison["patterns"]
     assert {row["keys_grown"] for row in comparison["patterns"] if row["db"] == 0} == {None}
 
@@ -158,7 +159,7 @@ def test_ctrl_c_keeps_what_was_found(valkey: RunningServer) -> None:
     process.send_signal(signal.SIGINT)
     out, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
-    found = json.loads(out)
+    found = document_of("hogs", out)
     assert found["complete"] is False
     assert found["state"] == "stopped"
     assert "Traceback" not in errors
@@ -219,12 +220,12 @@ def test_a_saved_scan_that_broke_off_is_gone_on_with(server: RunningServer, tmp_
     fill(server)
     first, second = str(tmp_path / "first.scan"), str(tmp_path / "second.scan")
     done = run(server, "--sample", "100", "--save", first, "--json")
-    part = json.loads(done.stdout)
+    part = document_of("hogs", done.stdout)
     assert 100 <= part["scanned_keys"] < 443
     done = run(server, "--resume", first, "--save", second, "--json")
     assert done.returncode == 0, done.stderr
-    whole = json.loads(run(server, "--json").stdout)
-    found = json.loads(done.stdout)
+    whole = document_of("hogs", run(server, "--json").stdout)
+    found = document_of("hogs", done.stdout)
     assert found["complete"] is True
     assert found["scanned_keys"] == whole["scanned_keys"] == 443
     assert found["types"] == whole["types"]
@@ -286,7 +287,7 @@ def test_the_application_behind_the_keys_is_named(server: RunningServer) -> None
     assert re.search(r"^ *bytes +share +keys +application +most of it$", done.stdout, re.MULTILINE), done.stdout
     assert re.search(r" BullMQ at myapp:bull +", done.stdout)
     assert re.search(r" BullMQ: events +bull:mail:events$", done.stdout, re.MULTILINE)
-    found = json.loads(run(server, "--json").stdout)
+    found = document_of("hogs", run(server, "--json").stdout)
     assert sorted((one["name"], one["confidence"], one["prefix"]) for one in found["applications"]) == [
         ("BullMQ", "high", "bull"),
         ("BullMQ", "high", "myapp:bull"),

@@ -9,6 +9,7 @@ from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
 from tests.support.cluster import RunningCluster, clustered
+from tests.support.json_documents import document_of
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def test_the_largest_keys_of_all_nodes(cluster: RunningCluster, capsys: pytest.C
             client.set("hog:{" + tag + "}", "v" * 10_000 * number)
     with pytest.raises(SystemExit) as ended:
         entry.main(["-c", "-p", str(cluster.primaries[0].port), "hogs", "--json"])
-    document = json.loads(capsys.readouterr().out)
+    document = document_of("hogs", capsys.readouterr().out)
     assert ended.value.code == 0
     assert document["complete"] is True
     assert [key["node"] for key in document["keys"]] == [node.name for node in reversed(cluster.primaries)]
@@ -55,7 +56,7 @@ def test_a_report_has_every_node(cluster: RunningCluster, capsys: pytest.Capture
     assert all(node.name in text for node in cluster.primaries)
     with pytest.raises(SystemExit):
         entry.main(["-c", "-p", str(cluster.primaries[0].port), "report", "--json"])
-    nodes = json.loads(capsys.readouterr().out)["nodes"]
+    nodes = document_of("report", capsys.readouterr().out)["nodes"]
     assert sorted(node["node"] for node in nodes) == sorted(node.name for node in cluster.primaries)
 
 

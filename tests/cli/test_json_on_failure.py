@@ -1,11 +1,12 @@
 """Every --json prints exactly one JSON document, also where the command fails: a script never reads nothing."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.formatting.documents import DOCUMENTS
+from tests.support.json_documents import document_of
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer
 
@@ -20,7 +21,8 @@ def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str,
     with pytest.raises(SystemExit) as ended:
         main(list(words))
     said = capsys.readouterr()
-    return int(str(ended.value.code)), json.loads(said.out), said.err
+    command = next(word for word in words if word in DOCUMENTS)
+    return int(str(ended.value.code)), document_of(command, said.out), said.err
 
 
 COMMANDS = [

@@ -1,13 +1,13 @@
 """The large data of docs/performance.md, in small: databases, names of 100 KB, a giant collection, many clients."""
 
 import contextlib
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from redis_oom_tui.cli.main import main
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 DATABASES = 16
@@ -40,10 +40,10 @@ def test_sixteen_databases_are_scanned_planned_emptied_and_restored(
         client.mset({f"user:{number}": "v" for number in range(100)})
         client.mset({f"cache:{number}": f"of {db}" for number in range(db + 1)})
     cached = sum(range(1, DATABASES + 1))
-    document = json.loads(say(server, "hogs", "--json", "--top", "5000"))
+    document = document_of("hogs", say(server, "hogs", "--json", "--top", "5000"))
     assert document["scanned_keys"] == len(document["keys"]) == 100 * DATABASES + cached
     assert {key["db"] for key in document["keys"]} == set(range(DATABASES))
-    assert json.loads(say(server, "-n", "7", "hogs", "--json"))["scanned_keys"] == 108
+    assert document_of("hogs", say(server, "-n", "7", "hogs", "--json"))["scanned_keys"] == 108
     say(server, "cleanup", "--match", "cache:*", "--yes", "--backup", backup)
     assert [client.dbsize() for client in clients] == [100] * DATABASES
     say(server, "restore", backup, "--yes")
@@ -57,7 +57,7 @@ def test_names_of_100_kb_are_scanned_and_deleted_exactly_and_fill_no_screen(
     with server.client() as client:
         for name in [*names, b"n:stays"]:
             client.set(name, b"v")
-        document = json.loads(say(server, "hogs", "--json"))
+        document = document_of("hogs", say(server, "hogs", "--json"))
         assert {len(key["key_base64"] or key["key"]) > LONG for key in document["keys"]} == {True, False}
         assert len(say(server, "hogs")) < 5_000
         assert len(say(server, "cleanup", "--match", "n:*:*")) < 10_000
@@ -76,7 +76,7 @@ def test_a_giant_of_each_kind_is_found_marked_and_freed(valkey: RunningServer, s
         client.eval(fill % "'ZADD', KEYS[1], i, 'm' .. i", 1, "giant:zset")
         client.eval(fill % "'SADD', KEYS[1], 'm' .. i", 1, "giant:set")
         client.eval(fill % "'RPUSH', KEYS[1], 'e' .. i", 1, "giant:list")
-        rows = json.loads(say(valkey, "hogs", "--json"))["keys"]
+        rows = document_of("hogs", say(valkey, "hogs", "--json"))["keys"]
         assert {row["elements"] for row in rows} == {many}
         # Counting every element would hold the server up: the sizes are estimates, and say so.
         # A list is counted by its nodes, of which there are few.
@@ -89,6 +89,6 @@ def test_two_hundred_clients_are_no_reason_to_wait(say: Callable[..., str]) -> N
     with started("valkey", "maxclients 300") as server, contextlib.ExitStack() as stack:
         for _ in range(CLIENTS):
             stack.enter_context(server.client()).ping()
-        document = json.loads(say(server, "check", "--json"))
+        document = document_of("check", say(server, "check", "--json"))
         assert document["verdict"] == "ok"
         assert "OK" in say(server, "report")

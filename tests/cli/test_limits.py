@@ -14,6 +14,7 @@ import pytest
 
 from redis_oom_tui.cli import main as entry
 from tests.support.acting import fill, fill_to_the_limit
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
 
@@ -57,7 +58,7 @@ def test_raising_the_limit_cures_oom(server: RunningServer, capsys: pytest.Captu
 def test_several_settings_and_json(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     words = ("--maxmemory", "100mb", "--policy", "allkeys-lru", "--set", "maxmemory-samples=10", "--yes", "--json")
     code, out, _ = run(server, capsys, *words)
-    document = json.loads(out)
+    document = document_of("limits", out)
     assert code == 0
     assert [(change["name"], change["now"]) for change in document["changes"]] == [
         ("maxmemory", "104857600"),
@@ -225,7 +226,7 @@ def policy_is(server: RunningServer, name: str) -> bool:
 
 def test_without_a_terminal_a_setting_on_trial_goes_back_when_the_time_is_over(valkey: RunningServer) -> None:
     out, _ = trying(valkey, "1s").communicate(timeout=60)
-    (change,) = json.loads(out)["changes"]
+    (change,) = document_of("limits", out)["changes"]
     assert (change["took"], change["now"]) == (False, "noeviction")
     assert policy_is(valkey, "noeviction")
 
@@ -260,7 +261,7 @@ def test_a_trial_of_nothing_is_refused(
 
 
 def policies(out: str) -> dict[str, Any]:
-    return {policy["name"]: policy for policy in json.loads(out)["policies"]}
+    return {policy["name"]: policy for policy in document_of("limits", out)["policies"]}
 
 
 def fill_with_ttls(server: RunningServer) -> None:
@@ -276,7 +277,7 @@ def fill_with_ttls(server: RunningServer) -> None:
 def test_without_a_scan_bytes_and_families_are_null(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     fill_with_ttls(server)
     _, out, _ = run(server, capsys, "--json")
-    document = json.loads(out)
+    document = document_of("limits", out)
     assert document["scan"] is None
     found = policies(out)["volatile-ttl"]
     assert (found["evictable_keys_total"], found["evictable_bytes"], found["first_to_go"]) == (3300, None, None)
@@ -291,7 +292,7 @@ def test_a_scan_tells_bytes_and_the_family_with_the_shortest_ttls(
     fill_with_ttls(server)
     code, out, _ = run(server, capsys, "--scan", "--json")
     assert code == 0
-    document, found = json.loads(out), policies(out)
+    document, found = document_of("limits", out), policies(out)
     assert (document["scan"]["complete"], document["scan"]["scanned_keys"]) == (True, 3300)
     assert found["volatile-ttl"]["first_to_go"] == ["short:*"]
     assert found["volatile-ttl"]["first_to_go_by"] == "the shortest TTLs"
@@ -331,7 +332,7 @@ def test_a_saved_scan_is_told_with_its_age(
     saved = json.loads(path.read_text())
     path.write_text(json.dumps(saved | {"taken_at": saved["taken_at"] - 7200}))
     _, out, _ = run(server, capsys, "--saved-scan", str(path), "--json")
-    assert 7200 <= json.loads(out)["scan"]["age_seconds"] < 7500
+    assert 7200 <= document_of("limits", out)["scan"]["age_seconds"] < 7500
     assert policies(out)["volatile-ttl"]["first_to_go"] == ["short:*"]
     assert policies(out)["allkeys-lru"]["first_to_go_unknown"] == "idle times were not read"
     _, out, _ = run(server, capsys, "--saved-scan", str(path))

@@ -1,6 +1,5 @@
 """Every command on services, proxies and users that lack something: what is lost, why, and what to try; never a 0."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ import pytest
 
 from redis_oom_tui.cli.main import main
 from tests.support.imitations import IMITATIONS, Imitation, reached, standing
+from tests.support.json_documents import document_of
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "check": ("check",),
@@ -219,7 +219,7 @@ def test_each_command_says_what_it_lost_and_what_to_try(
             if said.code != code or must not in whole or "Traceback" in whole:
                 wrong.append((command, f"wanted {code} and {must!r}", said))
             elif "--json" in command and said.out:
-                json.loads(said.out)
+                document_of(words[0], said.out)
     assert not wrong, "\n".join(map(str, wrong))
 
 
@@ -234,7 +234,7 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said])
     imitation = IMITATIONS["no TYPE and PTTL"]
     with standing(imitation) as (_, connection):
         connection_args = reached(imitation, connection)
-        document = json.loads(say(*connection_args, "hogs", "--json").out)
+        document = document_of("hogs", say(*connection_args, "hogs", "--json").out)
         words = say(*connection_args, "hogs", "--patterns").out
         told = say(*connection_args, "report").out
     assert document["volatile_keys"] is document["volatile_bytes"] is None

@@ -1,6 +1,5 @@
 """`check`, `limits` and the findings on the state of each public report: the right cause, and no claim beyond it."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,6 +12,7 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import Case as Evidence
 from redis_oom_tui.rules.findings import examine
 from redis_oom_tui.rules.verdict import judge
+from tests.support.json_documents import document_of
 from tests.support.replayed import NAMES, Case, case, replayed
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -166,7 +166,7 @@ def test_check_tells_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
     with replayed(shown) as port:
         code, text = run(port, capsys, "check")
         _, told = run(port, capsys, "check", "--json")
-    document = json.loads(told)
+    document = document_of("check", told)
     assert (document["rule"], document["verdict"]) == (wanted.rule, wanted.verdict), document["reason"]
     assert code == {"ok": 0, "warning": 1, "critical": 2, "oom": 2}[wanted.verdict]
     assert text.startswith(f"{wanted.verdict.upper()}: ")
@@ -187,7 +187,7 @@ def test_limits_tell_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
     with replayed(shown) as port:
         code, text = run(port, capsys, "limits")
         _, told = run(port, capsys, "limits", "--json")
-    document = json.loads(told)
+    document = document_of("limits", told)
     assert code == 0
     assert document["maxmemory_bytes"] == snapshot.memory.maxmemory_bytes
     assert document["limit_source"] == snapshot.memory.limit_source.value
@@ -211,7 +211,7 @@ def test_the_screen_and_the_command_tell_the_same(right: tuple[Case, Right]) -> 
 
 def memory(port: int, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     _, told = run(port, capsys, *words, "check", "--json")
-    document: dict[str, Any] = json.loads(told)
+    document: dict[str, Any] = document_of("check", told)
     return document
 
 

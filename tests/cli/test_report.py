@@ -1,6 +1,5 @@
 """`report` on a live server and on a recording: complete, safe to paste, and silent about names where asked."""
 
-import json
 import re
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.recordings import Moment, Recorder
 from redis_oom_tui.models.address import Address
 from tests.rules.snapshots import MIB, look
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
 
@@ -50,7 +50,7 @@ def test_a_live_server_is_reported_whole(server: RunningServer, capsys: pytest.C
 
 def test_the_document_says_the_same(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     load(valkey)
-    told = json.loads(reported(capsys, "-s", valkey.socket_path, "report", "--json"))
+    told = document_of("report", reported(capsys, "-s", valkey.socket_path, "report", "--json"))
     assert told["verdict"]["level"] == "oom"
     assert told["after"]["memory"]["policy"] == "noeviction"
     assert told["scan"]["complete"]
@@ -87,7 +87,7 @@ def test_a_recording_tells_the_verdicts_over_time(tmp_path: Path, capsys: pytest
     action = audit.intent("set", server="127.0.0.1:6379", who="ann@bastion", what="maxmemory 1000 MiB to 2000 MiB")
     audit.result(action, ok=True, result="maxmemory is 2000 MiB")
     audit.intent("set", server="10.0.0.9:6379", who="ann@bastion", what="elsewhere")
-    told = json.loads(reported(capsys, "--audit", str(audit.path), "report", "--from", str(file), "--json"))
+    told = document_of("report", reported(capsys, "--audit", str(audit.path), "report", "--from", str(file), "--json"))
     levels = [episode["level"] for episode in told["episodes"]]
     assert levels == ["ok", "warning", "critical", "oom", "ok"]
     oom = told["episodes"][3]

@@ -1,7 +1,6 @@
 """Writes that are refused now and then: a look of a tenth of a second sees none, and must not call it healthy."""
 
 import contextlib
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from redis_oom_tui.cli.main import main
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.preflight import Preflight
 from tests.cli.test_check import calls, checked, fill
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
 
@@ -68,7 +68,7 @@ def test_one_refusal_now_and_then_is_seen(
     fill(server, 0.5)
     with refused_every(server, seconds):
         ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
-    document = json.loads(out)
+    document = document_of("check", out)
     assert (ended, document["verdict"]) == (2, "oom"), document["reason"]
     # Caught in the act, the value itself fills the server.
     assert "refused in the last " in document["reason"] or document["memory"]["pressure"] > 1
@@ -91,7 +91,7 @@ def test_a_single_watch_and_a_report_see_it(
     with refused_every(server, 1.0), pytest.raises(SystemExit):
         main(["-s", server.socket_path, *words])
     out = capfd.readouterr().out
-    document = json.loads(out)
+    document = document_of(words[0], out)
     said = str(document["verdict"]) + str(document.get("reason"))
     # Caught in the act, the value itself fills the server.
     assert "refused in the last " in said or "Refusing writes at 1" in said
@@ -102,7 +102,7 @@ def test_what_is_long_over_is_told_as_that(server: RunningServer, capsys: pytest
     with refused_every(server, 60.0):
         time.sleep(0)
     ended, out = checked(capsys, "-s", server.socket_path, "check", "--json")
-    document = json.loads(out)
+    document = document_of("check", out)
     assert (ended, document["verdict"]) == (0, "ok")
     assert "1 write refused since restart or RESETSTAT, none in the last 1." in document["reason"]
 

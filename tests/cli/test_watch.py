@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 COMMAND = [sys.executable, "-m", "redis_oom_tui"]
@@ -54,7 +55,7 @@ class Watching:
 
     def event(self, kind: str) -> dict[str, Any]:
         line = self.until(lambda line: f'"event":"{kind}"' in line)
-        found: dict[str, Any] = json.loads(line)
+        found: dict[str, Any] = document_of("watch", line)
         return found
 
     def end(self, number: signal.Signals) -> tuple[int, list[str], str]:
@@ -104,7 +105,7 @@ def test_an_outage_and_its_end_are_told_once_each(flavour: str) -> None:
         assert event["pressure"] > 0.95
         code, left, errors = running.end(signal.SIGTERM)
         assert (code, errors) == (0, "")
-        objects = [json.loads(line) for line in left]
+        objects = [document_of("watch", line) for line in left]
         assert objects[-1]["type"] == "end"
         assert [item["event"] for item in objects if item["type"] == "event"] in ([], ["eased"])
 
@@ -141,7 +142,7 @@ def test_a_single_look_has_the_exit_codes_of_a_monitoring_plugin() -> None:
         fill(server)
         code, out, _ = once("-s", server.socket_path, "watch", "--once", "--json")
         assert code == 2
-        assert json.loads(out)["verdict"] in ("critical", "oom")
+        assert document_of("watch", out)["verdict"] in ("critical", "oom")
         assert once("-s", server.socket_path, "watch", "--once", "--warn", "99.8", "--crit", "99.9")[0] in (0, 1, 2)
     code, out, errors = once("-s", server.socket_path, "watch", "--once")
     assert (code, errors) == (3, "")

@@ -1,12 +1,12 @@
 """`watch -c` and `--plain -c`: the worst node speaks, tick by tick."""
 
-import json
 from collections.abc import Iterator
 
 import pytest
 
 from redis_oom_tui.cli import main as entry
 from tests.support.cluster import RunningCluster, clustered
+from tests.support.json_documents import document_of
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def cluster() -> Iterator[RunningCluster]:
 def test_one_look(cluster: RunningCluster, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         entry.main(["-c", "-p", str(cluster.primaries[0].port), "watch", "--once", "--json"])
-    told = json.loads(capfd.readouterr().out.splitlines()[-1])
+    told = document_of("watch", capfd.readouterr().out.splitlines()[-1])
     assert ended.value.code == 2
     assert told["verdict"] == "oom"
     assert cluster.primaries[1].name in told["reason"]
