@@ -55,6 +55,20 @@ INCIDENTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
 }
 """Public incidents: the applications that could be meant, and names of their keys (% is a number) with their types."""
 
+PLAIN = """
+user:% hash|users:%:sessions set|session:% string|sess:% string|sessions:% hash|app:sessions:% hash|app:index:% set
+cache:% string|cache:tag:% set|cache:user:% string|jobs list|job:% hash|job:%:state hash|job:%:history list
+queue:mail list|queues set|app:jobs hash|app:id string|app:meta hash|app:completed zset|app:failed zset
+app:wait list|app:events stream|app:delayed zset|app:% hash|mail:% hash|mail:id string|mail:completed zset|lock:% string
+limits:% string|ratelimit:% string|feed:% list|timeline:% zset|stat:x string|events stream|messages stream
+workers set|server:% hash|tags:% set|doc:% hash|doc:products:% hash|checkpoint:% string|checkpoint:a:% string
+posts:% string|post:% hash|options string|wp:% string|views/% string|articles/% string|books::% string
+b:p zset|ts:1:2 hash|tasks list|results:% string|result:% string|celery list|unacked hash|failed_jobs zset
+recent_jobs zset|% hash|% string|% list|config hash|chat:% list|message_store list|message:% hash|arq string|rq string
+horizon string|redisson string|{a}:x string|{a}_x hash|:1:x string|:1:y:% string|api:v1:users:% string|socket.io string
+"""
+"""Names (% is a number) that many programs write themselves, with their types."""
+
 SAMPLES = [samples.load(name) for name in samples.names()]
 KNOWN = [sample for sample in SAMPLES if sample.application]
 
@@ -75,6 +89,12 @@ def test_a_sample_is_of_its_application_and_each_of_its_keys_is_told(sample: Sam
 @pytest.mark.parametrize("sample", [one for one in SAMPLES if not one.application], ids=lambda sample: sample.name)
 def test_what_has_no_mark_of_its_own_is_of_no_application(sample: Sample) -> None:
     assert samples.seen(sample.keys)[1].found == ()
+
+
+def test_names_that_anybody_may_give_are_of_no_application() -> None:
+    named = [entry.rsplit(" ", 1) for line in PLAIN.split("\n") for entry in line.split("|") if entry]
+    keys = {name.replace("%", str(at * 7919 + 13)): kind for name, kind in named for at in range(60)}
+    assert recognize(scanned([(name, kind, 1000) for name, kind in keys.items()])).found == ()
 
 
 @pytest.mark.parametrize("incident", INCIDENTS)
