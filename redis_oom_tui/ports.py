@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     )
     from redis_oom_tui.models.address import Address, ClientBuffer
     from redis_oom_tui.models.capabilities import Capabilities
-    from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
+    from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.proposal import Proposal
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -127,7 +127,7 @@ class PendingServer(Protocol):
         """Where it is, for people."""
 
     @property
-    def troubled(self) -> bool:
+    def failed_early(self) -> bool:
         """Whether it is known already that it did not let us in."""
 
     def first(self, patience: float) -> Snapshot | None:
@@ -161,7 +161,7 @@ class Fleet(Source, Protocol):
 class SamplesValues(Protocol):
     """A source that also reads small samples of the largest families, where that leaves no trace."""
 
-    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """A few keys of each of the largest families of `scan`, boiled down to figures: bounded, traceless."""
 
 
@@ -169,7 +169,7 @@ class SamplesValues(Protocol):
 class SamplesApplications(Protocol):
     """A source that also reads what tells of applications: the lengths of their indexes, and a few values."""
 
-    async def application_samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """Samples of the patterns that say whose the keys are and how many jobs are done: bounded, traceless."""
 
 
@@ -197,7 +197,7 @@ class Replayable(Protocol):
     def scan_so_far(self) -> ScanView | None:
         """The last scan that had ended by then."""
 
-    def samples_so_far(self) -> tuple[FamilySample, ...]:
+    def samples_so_far(self) -> tuple[PatternSample, ...]:
         """The samples last read by then."""
 
 

@@ -82,7 +82,7 @@ async def _walk(server: LiveServer, db: int, throttle: CallThrottle) -> None:
         async with contextlib.aclosing(connection.pages(lambda: throttle.per_call)) as pages:
             async for _ in pages:
                 if throttle.probes.hopeless:
-                    slow = f"{server.address} takes {throttle.probes.waited:.0f} s to answer"
+                    slow = f"{server.address} takes {throttle.probes.waited:.0f}s to answer"
                     raise ServerUnreachable(f"{slow}: stopped, to add no load")
     finally:
         await connection.close()

@@ -1,4 +1,4 @@
-"""The settings of a cluster: asked, set and read back on each node, told node by node."""
+"""The settings of a cluster: asked, set and read back on each node, results node by node."""
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +18,7 @@ from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.server.cluster.source import ClusterSource
 
 _NAMED = 5
-_Told = dict[str, ChangeResult | str]
+_Results = dict[str, ChangeResult | str]
 
 
 class ClusterSettings:
@@ -94,20 +94,20 @@ class ClusterSettings:
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set it on every node that it is for, read it back on each, and say where it did not take."""
-        told: _Told = {}
+        results: _Results = {}
         wanted: dict[str, Change] = {}
         for name in [change.node] if change.node else [node.name for node in self._nodes]:
             try:
                 wanted[name] = await self._on(name, change)
             except TriageError as error:
-                told[name] = str(error)
+                results[name] = str(error)
         for name in in_order(wanted, self._nodes):
             try:
-                told[name] = await self._at(name).apply(wanted[name], persist=persist, revert_after=revert_after)
+                results[name] = await self._at(name).apply(wanted[name], persist=persist, revert_after=revert_after)
             except TriageError as error:
-                told[name] = str(error)
-        self._applied[change] = {name: result for name, result in told.items() if isinstance(result, ChangeResult)}
-        return together(change, told)
+                results[name] = str(error)
+        self._applied[change] = {name: result for name, result in results.items() if isinstance(result, ChangeResult)}
+        return together(change, results)
 
     async def _on(self, name: str, change: Change) -> Change:
         """`change` on the node called `name`, from the value that was shown of it; from its present one else."""
@@ -145,15 +145,15 @@ class ClusterSettings:
 
     async def undo(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
-        told: _Told = {}
+        results: _Results = {}
         own = self._must_be_own(result)
         back = {name: Change(each.change.name, each.now, each.change.old or "") for name, each in own.items()}
         for name in in_order(back, self._nodes):
             try:
-                told[name] = await self._at(name).undo(own[name])
+                results[name] = await self._at(name).undo(own[name])
             except TriageError as error:
-                told[name] = str(error)
-        return together(_back(result.change), told)
+                results[name] = str(error)
+        return together(_back(result.change), results)
 
     async def close(self) -> None:
         """Settle what still waits on any node."""
@@ -189,10 +189,10 @@ def _limit(value: str) -> float:
     return float(value) or float("inf")
 
 
-def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeResult:
+def together(change: Change, outcomes: Mapping[str, ChangeResult | str]) -> ChangeResult:
     """One result for all: it took where it took everywhere; else who took it, and why the others did not."""
-    nodes = tuple(_on_node(name, result) for name, result in told.items())
-    results = [result for result in told.values() if isinstance(result, ChangeResult)]
+    nodes = tuple(_on_node(name, result) for name, result in outcomes.items())
+    results = [result for result in outcomes.values() if isinstance(result, ChangeResult)]
     values = dict.fromkeys(result.now for result in results)
     refused = [node for node in nodes if not node.took]
     detail = nodes[0].detail if len(nodes) == 1 else ""
@@ -206,7 +206,7 @@ def together(change: Change, told: Mapping[str, ChangeResult | str]) -> ChangeRe
         took=not refused,
         now=next(iter(values)) if len(values) == 1 else None,
         detail=detail,
-        persisted=_persisted(told),
+        persisted=_persisted(outcomes),
         reverts_in_seconds=next((result.reverts_in_seconds for result in results if result.took), None),
         nodes=nodes,
     )
@@ -219,10 +219,10 @@ def _on_node(name: str, result: ChangeResult | str) -> NodeResult:
     return NodeResult(name, result.took, result.change.old, result.now, detail)
 
 
-def _persisted(told: Mapping[str, ChangeResult | str]) -> str | None:
+def _persisted(results: Mapping[str, ChangeResult | str]) -> str | None:
     """What CONFIG REWRITE answered, with the nodes where answers differ; None where nobody was asked."""
     answers: dict[str, list[str]] = {}
-    for name, result in told.items():
+    for name, result in results.items():
         if isinstance(result, ChangeResult) and result.persisted is not None:
             answers.setdefault(result.persisted, []).append(name)
     if len(answers) < 2:
@@ -244,7 +244,7 @@ class _Said:
     def sentences(self, of: int) -> tuple[str, ...]:
         """Each with its nodes before it, unless it is said of all `of` them."""
         said = self._by_sentence.items()
-        return tuple(f"{listed(nodes)}: {told}" if len(nodes) < of else told for told, nodes in said)
+        return tuple(f"{listed(nodes)}: {sentence}" if len(nodes) < of else sentence for sentence, nodes in said)
 
 
 async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings]) -> Change:
@@ -281,7 +281,10 @@ async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings
 
 
 async def _going_back(
-    result: ChangeResult, own: Mapping[str, ChangeResult], at: Callable[[str], NodeSettings], scan: ScanView | None
+    result: ChangeResult,
+    own: Mapping[str, ChangeResult],
+    settings_of: Callable[[str], NodeSettings],
+    scan: ScanView | None,
 ) -> Change:
     """What it would mean to give each node its old value again; `own` is what each of them took.
 
@@ -291,7 +294,7 @@ async def _going_back(
     seen: dict[str, Change] = {}
     for name, each in own.items():
         try:
-            seen[name] = await at(name).propose_back(each, None if scan is None else scan.on(name))
+            seen[name] = await settings_of(name).propose_back(each, None if scan is None else scan.on(name))
         except TriageError as error:
             there.say(name, str(error))
         else:
@@ -302,10 +305,10 @@ async def _going_back(
     if len(own) == 1:
         ((node, old),) = olds.items()
         if node in seen:
-            meant, told = seen[node].consequence, seen[node].warnings
+            meant, warnings = seen[node].consequence, seen[node].warnings
         else:
-            meant, told = "", there.sentences(len(own))
-        return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), told, node=node, evicts=evicts)
+            meant, warnings = "", there.sentences(len(own))
+        return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), warnings, node=node, evicts=evicts)
     said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value back"
     one = len(set(olds.values())) == 1
     words = f"{said}." if one else f"{said}: {shown_values(name, olds)}."

@@ -80,7 +80,7 @@ class NodeRestore:
         number = record.next_batch()
         await record.batch(number, [one.id for one in batch])
         replies = await self._batch(connection, batch)
-        details = {at: reply.detail for at, reply in enumerate(replies) if reply.detail}
+        details = {index: reply.detail for index, reply in enumerate(replies) if reply.detail}
         record.done(number, [reply.outcome for reply in replies], details)
         return replies
 
@@ -125,18 +125,18 @@ class NodeRestore:
         replies: dict[int, RestoreReply] = {}
         left = list(range(len(batch)))
         while left:
-            found = await self._safely(connection, [batch[at] for at in left])
+            found = await self._safely(connection, [batch[index] for index in left])
             replies.update(zip(left, found, strict=True))
             busy = next((one.busy for one in found if one.busy is not None), None)
-            left = [at for at in left if replies[at].busy is not None]
+            left = [index for index in left if replies[index].busy is not None]
             if busy is None or self._stopped():
                 break
             try:
                 await connection.hold(self._stopped)
             except TriageError as error:
-                replies.update((at, replies[at]._replace(stop=error)) for at in left)
+                replies.update((index, replies[index]._replace(stop=error)) for index in left)
                 break
-        return [replies[at] for at in range(len(batch))]
+        return [replies[index] for index in range(len(batch))]
 
     async def _safely(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
         losses = Losses()
@@ -155,21 +155,23 @@ class NodeRestore:
         later = {node: self._later_ms(now_ms, node) for node in nodes}
         results = [RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")] * len(batch)
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
-        live = [at for at, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms]
+        live = [
+            index for index, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms
+        ]
         if self._head.operation == Action.SHRINK.value:
-            replies = await self._put_elements(connection, [records[at] for at in live])
+            replies = await self._put_elements(connection, [records[index] for index in live])
         elif self._head.operation == Operation.EXPIRE.value:
-            expiries = [_expiry(records[at]) for at in live]
+            expiries = [_expiry(records[index]) for index in live]
             scripted = (await self._learn()).has(Feature.SCRIPT)
             alone = first is not None and first.mode == "cluster"
             replies = await take_back(connection.channel, expiries, scripted=scripted, alone=alone) if live else []
         else:
-            values = [_value(records[at], now_ms) for at in live]
+            values = [_value(records[index], now_ms) for index in live]
             replies = await put_back(
                 connection.channel, values, old_idle_bug=first is not None and first.version.startswith("6.")
             )
-        for at, reply in zip(live, replies, strict=True):
-            results[at] = reply
+        for index, reply in zip(live, replies, strict=True):
+            results[index] = reply
         return results
 
     @staticmethod

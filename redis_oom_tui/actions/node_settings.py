@@ -158,7 +158,7 @@ class NodeSettings:
         self, change: Change, action: str, *, persist: bool, revert_after: float | None = None
     ) -> ChangeResult:
         old, new = shown_value(change.name, change.old), shown_value(change.name, change.new)
-        back = "" if revert_after is None else f", reverted in {revert_after:.0f} s unless kept"
+        back = "" if revert_after is None else f", reverted in {revert_after:.0f}s unless kept"
         action_id = self._audit.intent(
             action,
             server=str(self._server.address),
@@ -206,7 +206,7 @@ class NodeSettings:
             return ""
         self._returns.arrange(result, revert_after)
         old = shown_value(result.change.name, result.change.old)
-        return f". Where it was set, it reverts to {old} in {revert_after:.0f} s"
+        return f". Where it was set, it reverts to {old} in {revert_after:.0f}s"
 
     async def _take_back(self, result: ChangeResult) -> ChangeResult:
         """Set the old value again, whatever it takes; whoever changed it since knows better than a timer."""

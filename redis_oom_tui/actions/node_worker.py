@@ -181,7 +181,7 @@ class NodeWorker:
             "deleting" if self._shared.plan.operation is Operation.DELETE else "setting expiries"
         )
         if throttle.probes.hopeless:
-            slow = f"{self._server.address} takes {throttle.probes.waited:.0f} s to answer"
+            slow = f"{self._server.address} takes {throttle.probes.waited:.0f}s to answer"
             raise TooSlow(f"{slow}: stopped, to add no load")
 
     async def _keep_looking(self) -> None:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def config() -> None:
-    """Look at the configuration file."""
+    """Check the configuration file, print its path, or print an example."""
 
 
 @config.command()
@@ -53,7 +53,7 @@ def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: boo
 
 @config.command()
 def path() -> None:
-    """Print where the configuration file is looked for."""
+    """Print where the configuration file is read from."""
     click.echo(str(default_path()))
 
 

@@ -23,7 +23,7 @@ from redis_oom_tui.formatting.applications import application_lines
 from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
 from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
 from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
-from redis_oom_tui.models.keys import FamilySample, KeyRow
+from redis_oom_tui.models.keys import KeyRow, PatternSample
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
@@ -218,7 +218,7 @@ async def _scan(
     return saved, recognition
 
 
-async def _samples(server: Source, view: ScanView) -> tuple[FamilySample, ...]:
+async def _samples(server: Source, view: ScanView) -> tuple[PatternSample, ...]:
     """What tells more of the applications in a complete scan."""
     if not view.complete or not isinstance(server, SamplesApplications):
         return ()

@@ -87,7 +87,7 @@ async def when_free(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
             return await ask()
         except ServerBusy as busy:
             if not waits:
-                click.echo(f"redis-oom-tui: {busy} (waiting up to {timeouts.BUSY:.0f} s)", err=True)
+                click.echo(f"redis-oom-tui: {busy} (waiting up to {timeouts.BUSY:.0f}s)", err=True)
             waits = True
             raise
 

@@ -22,7 +22,7 @@ from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -99,7 +99,7 @@ class Gathered:
         self.settings: dict[str, str] = {}
         self.capabilities = Capabilities()
         self.scan: ScanView | None = None
-        self.values: tuple[FamilySample, ...] = ()
+        self.values: tuple[PatternSample, ...] = ()
         self.replicas: tuple[NodeView, ...] = ()
         self.recorded = False
 
@@ -132,7 +132,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
     return gathered
 
 
-async def _sampled(source: object, scan: ScanView) -> tuple[FamilySample, ...]:
+async def _sampled(source: object, scan: ScanView) -> tuple[PatternSample, ...]:
     try:
         return await source.samples(scan) if isinstance(source, SamplesValues) and scan.error is None else ()
     except TriageError as error:

@@ -68,7 +68,7 @@ class ConnectingServer:
         return self._connection.address
 
     @property
-    def troubled(self) -> bool:
+    def failed_early(self) -> bool:
         """Whether the first request has failed already; where there was none, nothing is known."""
         if self._preflight is None:
             return False

@@ -21,7 +21,7 @@ def main() -> int:
     try:
         with DemoServer() as server:
             server.start(keys=options.keys, traffic=not options.quiet_server)
-            print(f"filled in {time.monotonic() - began:.1f} s", file=sys.stderr)  # noqa: T201 - the command's output
+            print(f"filled in {time.monotonic() - began:.1f}s", file=sys.stderr)  # noqa: T201 - the command's output
             print(server.socket_path, flush=True)  # noqa: T201 - the command's output
             sys.stdin.buffer.read()
     except KeyboardInterrupt:

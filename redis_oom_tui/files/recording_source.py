@@ -8,7 +8,7 @@ from redis_oom_tui.files.recordings import Moment, Recorder
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
+from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.ports import Fleet, GoesOn, KeepsItsPlace, SamplesValues, Scan, SeesReplicas, Source, TellsSettings
@@ -84,7 +84,7 @@ class RecordingSource:
             self._note(settings=settings)
         return settings
 
-    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """Kept: figures only; none where the source reads no samples."""
         samples = await self._inner.samples(scan) if isinstance(self._inner, SamplesValues) else ()
         self._note(samples=samples)

@@ -21,7 +21,7 @@ from redis_oom_tui.formatting.typed import Damaged, Number, UnixTime, converted,
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -67,7 +67,7 @@ class Moment(Struct, frozen=True):
     scan: ScanView | None = None
     capabilities: Capabilities | None = None
     settings: Mapping[str, str] | None = None
-    samples: tuple[FamilySample, ...] | None = None
+    samples: tuple[PatternSample, ...] | None = None
     replicas: tuple[NodeView, ...] | None = None
     lost: str | None = None
 

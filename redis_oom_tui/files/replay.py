@@ -8,7 +8,7 @@ from redis_oom_tui.files.recordings import Moment, Recording
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
-from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
+from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 
@@ -159,7 +159,7 @@ class ReplaySource(RecordedTime):
         moment = self.last("replicas")
         return moment.replicas or () if moment is not None else ()
 
-    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:  # noqa: ARG002 - the port asks for it
+    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:  # noqa: ARG002 - the port asks for it
         """The samples last read by then."""
         return self.samples_so_far()
 
@@ -179,7 +179,7 @@ class ReplaySource(RecordedTime):
         moment = self.last("scan")
         return moment.scan if moment is not None else None
 
-    def samples_so_far(self) -> tuple[FamilySample, ...]:
+    def samples_so_far(self) -> tuple[PatternSample, ...]:
         """The samples last read by then."""
         moment = self.last("samples")
         return moment.samples or () if moment is not None else ()

@@ -250,7 +250,7 @@ def memory_fields(memory: Memory | None) -> "MemoryFields":
 def finding_fields(finding: Finding) -> "FindingFields":
     """One finding; `saves_bytes` is the middle of its range, which stands beside it."""
     saves = finding.saves_bytes
-    lever = finding.lever
+    remedy = finding.remedy
     return {
         "id": finding.id,
         "severity": finding.level.value,
@@ -261,13 +261,13 @@ def finding_fields(finding: Finding) -> "FindingFields":
         "saves_bytes": None if saves is None else sum(saves) // 2,
         "saves_low_bytes": None if saves is None else saves[0],
         "saves_high_bytes": None if saves is None else saves[1],
-        "pane": None if lever is None else lever.pane,
-        "select": None if lever is None or lever.pattern is None else pattern_text.text(lever.pattern),
-        "match": None if lever is None or lever.match is None else glob_text(lever.match),
-        "db": None if lever is None else lever.db,
-        "ttl": None if lever is None or lever.ttl is TtlFilter.ANY else lever.ttl.value,
-        "idle_over_seconds": None if lever is None else lever.idle_over_seconds,
-        "setting": None if lever is None else lever.setting,
-        "value": None if lever is None or lever.value is None else safe_text(lever.value),
-        "client_id": None if lever is None else lever.client_id,
+        "pane": None if remedy is None else remedy.pane,
+        "select": None if remedy is None or remedy.pattern is None else pattern_text.text(remedy.pattern),
+        "match": None if remedy is None or remedy.match is None else glob_text(remedy.match),
+        "db": None if remedy is None else remedy.db,
+        "ttl": None if remedy is None or remedy.ttl is TtlFilter.ANY else remedy.ttl.value,
+        "idle_over_seconds": None if remedy is None else remedy.idle_over_seconds,
+        "setting": None if remedy is None else remedy.setting,
+        "value": None if remedy is None or remedy.value is None else safe_text(remedy.value),
+        "client_id": None if remedy is None else remedy.client_id,
     }

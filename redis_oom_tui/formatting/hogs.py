@@ -128,7 +128,7 @@ def _signed(change: PatternChange) -> str:
 
 
 def _reach(view: ScanView) -> str:
-    elapsed = f"scanned in {view.elapsed_seconds:.1f} s"
+    elapsed = f"scanned in {view.elapsed_seconds:.1f}s"
     if view.complete:
         return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {elapsed}"
     # Of a scan that could not be gone on with, only the share is known.

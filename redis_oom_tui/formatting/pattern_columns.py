@@ -257,7 +257,7 @@ _MAIN_TYPE: Column[PatternRow] = Column(
 )
 _WHOLE: Column[PatternRow] = Column(
     "whole",
-    "IN ALL",
+    "EST. TOTAL",
     12,
     _whole,
     lambda row: None if row.estimated_bytes is None else row.estimated_bytes.value,

@@ -177,18 +177,18 @@ def _finding(finding: Finding) -> str:
     if finding.in_the_application:
         lines.append(f"In the application: {_plain(finding.in_the_application)}")
     lines.append("\n".join(f"- {_plain(text)}" for text in finding.evidence))
-    plan = _to_plan(finding.lever)
+    plan = _to_plan(finding.remedy)
     return "\n\n".join([*lines, *([f"To plan it: {_plain(plan)}"] if plan else [])])
 
 
-def _to_plan(lever: Remedy | None) -> str:
+def _to_plan(remedy: Remedy | None) -> str:
     """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
-    chosen = [] if lever is None or lever.pattern is None else pattern_text.cleanup_options(lever.pattern)
-    if lever is None or not chosen or lever.pane != "cleanup":
+    chosen = [] if remedy is None or remedy.pattern is None else pattern_text.cleanup_options(remedy.pattern)
+    if remedy is None or not chosen or remedy.pane != "cleanup":
         return ""
-    words = ["redis-oom-tui", *([] if lever.db is None else ["-n", str(lever.db)]), "cleanup", *chosen]
-    words += ["--no-ttl"] if lever.ttl is TtlFilter.WITHOUT else []
-    words += [] if lever.idle_over_seconds is None else ["--idle-over", f"{lever.idle_over_seconds}s"]
+    words = ["redis-oom-tui", *([] if remedy.db is None else ["-n", str(remedy.db)]), "cleanup", *chosen]
+    words += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
+    words += [] if remedy.idle_over_seconds is None else ["--idle-over", f"{remedy.idle_over_seconds}s"]
     return shlex.join(words)
 
 

@@ -128,4 +128,4 @@ def with_commands(step: str, client_id: int | None = None) -> str:
 
 def advice_with_commands(finding: Finding) -> str:
     """What a finding advises, for a reader who has no screen."""
-    return with_commands(finding.advice, finding.lever.client_id if finding.lever is not None else None)
+    return with_commands(finding.advice, finding.remedy.client_id if finding.remedy is not None else None)

@@ -106,7 +106,7 @@ class SampledKey(Struct, frozen=True):
     head: bytes | None = None
 
 
-class FamilySample(Struct, frozen=True):
+class PatternSample(Struct, frozen=True):
     """A few keys of one pattern. Lengths are means in bytes; None where nothing could be read.
 
     `key_bytes` is the mean MEMORY USAGE. `zlib_ratios` and `zstd_ratios` are the (lowest, mean, highest) share of

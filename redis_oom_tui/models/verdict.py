@@ -85,5 +85,5 @@ class Finding(Struct, frozen=True):
     advice: str
     evidence: tuple[str, ...] = ()
     saves_bytes: tuple[int, int] | None = None
-    lever: Remedy | None = None
+    remedy: Remedy | None = None
     in_the_application: str = ""

@@ -299,7 +299,7 @@ def _policies(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _operation(plan: Plan) -> str:
-    verb = "delete" if plan.operation is Operation.DELETE else f"let expire within {plan.expire_seconds} s"
+    verb = "delete" if plan.operation is Operation.DELETE else f"let expire within {plan.expire_seconds}s"
     held = sum_words(known_bytes(plan.size, len(plan.keys)), *plan.size_range)
     return f"{verb} {count(len(plan.keys))} keys, {held}"
 

@@ -234,7 +234,7 @@ class CommandHook:
                 await _give(process, json_line(event_object(event)).encode("ascii") + b"\n")
                 return await process.wait()
         except TimeoutError:
-            limit = f"{self._settings.timeout_seconds:g} s"
+            limit = f"{self._settings.timeout_seconds:g}s"
             raise DeliveryFailed(f"{self._program} killed after {limit} (timeout)") from None
         finally:
             await _end(process)

@@ -105,7 +105,7 @@ class Webhook:
             async with asyncio.timeout(limit):
                 status = await aside(lambda: self._post(data, limit), name="webhook", expected=_EXPECTED)
         except TimeoutError:
-            return f"did not answer within {limit:g} s", False
+            return f"did not answer within {limit:g}s", False
         except urllib.error.URLError as error:
             return f"cannot be reached: {_reason(error.reason)}", False
         except _EXPECTED as error:

@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
 from redis_oom_tui.models.application import KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
 from redis_oom_tui.models.proposal import Proposal, ProposedPart
 from redis_oom_tui.models.recognition import Recognition
@@ -46,7 +46,7 @@ def needed_bytes(snapshot: Snapshot, target: float) -> int:
     return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
 
 
-def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[FamilySample, ...] = ()) -> Proposal:
+def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[PatternSample, ...] = ()) -> Proposal:
     """What may go until `target` is reached, what harms least first; parts beyond that are left out.
 
     Raises BadInput without a limit, and where the scan did not see all keys.

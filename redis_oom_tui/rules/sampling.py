@@ -21,7 +21,7 @@ from types import MappingProxyType
 
 from msgspec import Struct
 
-from redis_oom_tui.models.keys import FamilySample, SampledKey
+from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval
 from redis_oom_tui.rules.value_fields import fields_of
 
@@ -220,20 +220,20 @@ _NUMBER = re.compile(rb"\s*[\"']?[+-]?\d{1,18}(?:\.0+)?[\"']?\s*")
 Compress = Callable[[bytes], bytes]
 
 
-def were_read(samples: Sequence[FamilySample]) -> bool | None:
+def were_read(samples: Sequence[PatternSample]) -> bool | None:
     """Whether values were looked into, which needs CLIENT NO-TOUCH; None where there were none to look into."""
     texts = [sample for sample in samples if sample.type == "string"]
     return any(sample.value_bytes is not None for sample in texts) if texts else None
 
 
-def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int = 0) -> FamilySample:
+def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int = 0) -> PatternSample:
     """The figures of one family in database `db`; `kind` is its type. At least one key is needed."""
     sizes = [key.size for key in keys if key.size is not None]
     lengths = [key.length for key in keys if key.length is not None]
     is_string = kind == "string"
     heads = [key for key in keys if key.head is not None]
     large = [key for key in heads if is_string and (key.length or 0) >= LARGE_BYTES]
-    return FamilySample(
+    return PatternSample(
         pattern=pattern,
         type=kind,
         sampled_keys=len(keys),

@@ -10,7 +10,7 @@ from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
-from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
+from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -142,13 +142,13 @@ class LiveServer:
             await self.snapshot()
         return await replicas_of(self.connection, self._looks.replica_lines or (), LiveServer)
 
-    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """A few keys of each of the largest families, boiled down to figures."""
         from redis_oom_tui.server.values import sample_families  # noqa: PLC0415 - as for the scan
 
         return await sample_families(self, scan)
 
-    async def application_samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """The lengths of indexes of recognized applications, and values that prove whose they are."""
         from redis_oom_tui.server.values import sample_families  # noqa: PLC0415 - as for the scan
 

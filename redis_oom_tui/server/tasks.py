@@ -228,5 +228,5 @@ async def not_busy(ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], 
             if stopped():
                 raise
             if time.monotonic() >= deadline:
-                raise ServerBusy(f"{str(busy).rstrip('.')}: gave up after {timeouts.BUSY:.0f} s") from None
+                raise ServerBusy(f"{str(busy).rstrip('.')}: gave up after {timeouts.BUSY:.0f}s") from None
         await asyncio.sleep(_WAIT)

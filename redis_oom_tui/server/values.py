@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.keys import FamilySample, SampledKey
+from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules.applications import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
@@ -79,7 +79,7 @@ class _Wanted(Struct):
 
 async def sample_families(
     server: _Server, scan: ScanView, *, applications_only: bool = False
-) -> tuple[FamilySample, ...]:
+) -> tuple[PatternSample, ...]:
     """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, and 30,000 names of
     each database; beside them of at most 40 that tell of applications, or of these alone.
 
@@ -94,7 +94,7 @@ async def sample_families(
         return ()
     capabilities = await not_busy(server.capabilities)
     reads, stated = capabilities.has(Feature.NO_TOUCH), server.connection.stated_limit_bytes
-    found: list[FamilySample] = []
+    found: list[PatternSample] = []
     async with throttled(server, walking=True) as throttle:
         for db in sorted({family.row.db or 0 for family in wanted}):
             here = [family for family in wanted if (family.row.db or 0) == db]
@@ -155,7 +155,7 @@ def _short(families: list[_Wanted]) -> list[_Wanted]:
 
 async def _sample(
     connection: ThrottledConnection, family: _Wanted, stated: int | None, *, reads: bool
-) -> list[FamilySample]:
+) -> list[PatternSample]:
     """One sample, or none where no key of the family is here: it may be on another node of the cluster."""
     room = room_in(await connection.ask(ROOM_QUESTIONS), stated) if reads else None
     # Of each value at most its head comes; the members of a set are of any length.

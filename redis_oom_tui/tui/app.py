@@ -123,9 +123,9 @@ class TriageApp(TerminalApp):
             case messages.ShowPane():
                 self.main.action_show_pane(request.pane)
             case messages.ApplyRemedy():
-                if not dispatch.close_client(self.session.actions, request.lever):
-                    self.main.action_show_pane(request.lever.pane)
-                    self.main.active_pane.pull(request.lever)
+                if not dispatch.close_client(self.session.actions, request.remedy):
+                    self.main.action_show_pane(request.remedy.pane)
+                    self.main.active_pane.pull(request.remedy)
             case messages.MakePlan():
                 self.main.action_show_pane("cleanup")
                 self.main.active_pane.take_criteria(request.criteria, request.origin, hidden=request.hidden)

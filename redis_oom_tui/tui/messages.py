@@ -42,7 +42,7 @@ class ShowPane(Request):
 class ApplyRemedy(Request):
     """Go where a finding is fixed, with the plan or setting filled in."""
 
-    lever: Remedy
+    remedy: Remedy
 
 
 @dataclass(eq=False, repr=False)

@@ -60,7 +60,7 @@ def _splash(
     stack: contextlib.ExitStack, source: Source | PendingServer, profile: Profile, appearance: Appearance
 ) -> "SplashScreen | None":
     """The frame before the screen, for a server that was asked and is still awaited."""
-    if not isinstance(source, PendingServer) or source.troubled:
+    if not isinstance(source, PendingServer) or source.failed_early:
         return None
     from redis_oom_tui.tui.terminal.splash import SplashFrame, SplashScreen  # noqa: PLC0415
 

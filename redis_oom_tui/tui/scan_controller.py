@@ -9,7 +9,7 @@ from textual.timer import Timer
 from textual.worker import Worker, WorkType
 
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock
@@ -39,7 +39,7 @@ class ScanController:
         self._timer: Timer | None = None
         self._sampled: Scan | None = None
         self.before: ScanView | None = None
-        self.values: tuple[FamilySample, ...] = ()
+        self.values: tuple[PatternSample, ...] = ()
         self.options = ScanOptions(idle=True)
         # What the scan at hand walks: one from a file may walk less than the next one will.
         self.walked = self.options

@@ -11,7 +11,7 @@ from typing import Any
 
 import redis
 
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.rules.applications import Recognition, recognize
 from redis_oom_tui.rules.value_fields import fields_of
@@ -143,7 +143,7 @@ def told(keys: Keys) -> dict[bytes, str]:
     }
 
 
-def _looks(view: ScanView, keys: Keys) -> tuple[FamilySample, ...]:
+def _looks(view: ScanView, keys: Keys) -> tuple[PatternSample, ...]:
     """Of each pattern the fields that all its hashes have, or the format of its values."""
     found = []
     for row in view.patterns:
@@ -151,7 +151,7 @@ def _looks(view: ScanView, keys: Keys) -> tuple[FamilySample, ...]:
         held = [_fields(of) for key, of in keys.items() if glob.fullmatch(key) and of["type"] in ("string", "hash")]
         if held:
             fields = frozenset.intersection(*held)
-            found.append(FamilySample(row.pattern, row.types[0][0], len(held), db=0, fields=fields))
+            found.append(PatternSample(row.pattern, row.types[0][0], len(held), db=0, fields=fields))
     return tuple(found)
 
 

@@ -68,7 +68,7 @@ def test_a_command_waits_for_a_server_that_is_busy_when_it_starts(
         assert tool.stderr is not None
         first = tool.stderr.readline()
         assert _WAITING in first
-        assert "waiting up to 30 s" in first
+        assert "waiting up to 30s" in first
         with server.client() as client:
             client.script_kill()
         output, errors = tool.communicate(timeout=60)

@@ -247,7 +247,7 @@ def test_a_killed_trial_has_said_in_the_audit_file_what_it_left_behind(valkey: R
     tool.communicate()
     lines = [json.loads(line) for line in (tmp_path / "redis-oom-tui" / "audit.jsonl").read_text().splitlines()]
     (intent,) = [line for line in lines if line["phase"] == "intent"]
-    assert intent["what"] == "maxmemory-policy: noeviction to allkeys-lru, reverted in 3600 s unless kept"
+    assert intent["what"] == "maxmemory-policy: noeviction to allkeys-lru, reverted in 3600s unless kept"
     assert (intent["before"], intent["reverts_in_seconds"]) == ("noeviction", 3600)
 
 

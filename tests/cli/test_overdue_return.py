@@ -17,7 +17,7 @@ def _killed(server: RunningServer, path: Path, setting: str, old: str, new: str)
     """What a tool leaves behind that set something for three seconds a minute ago, and was killed before they ended."""
     audit = AuditFile(path, wall=lambda: time.time() - 60)
     where = str(server.connection.address)
-    what = f"{setting}: {old} to {new}, reverted in 3 s unless kept"
+    what = f"{setting}: {old} to {new}, reverted in 3s unless kept"
     action = audit.intent("set", server=where, who="sre@host", what=what, before=old, reverts_in_seconds=3.0)
     result = ChangeResult(Change(setting, old, new), took=True, now=new)
     audit.result(action, ok=True, result=f"{setting} is {new} now", after=new, change=change_fields(result))

@@ -190,7 +190,7 @@ async def test_rates_and_verdict_come_from_the_last_seconds():
     last = readings[-1]
     assert last.rates.per_second(last.rates.refused_writes) == 7.0
     assert last.verdict.level is Level.OOM
-    assert "28 refused in the last 4.0 s" in last.verdict.reason
+    assert "28 refused in the last 4.0s" in last.verdict.reason
     assert len(last.samples) == 5
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.keys import FamilySample, KeyId, KeyRow, SampledKey
+from redis_oom_tui.models.keys import KeyId, KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -96,8 +96,8 @@ def test_who_holds_buffers() -> None:
     ]
     memory = {"clients_normal_bytes": 390 * MIB, "overhead_bytes": 400 * MIB}
     found = told(look(used=900 * MIB, memory=memory), None, clients=(monitor, slow, sender))
-    assert found["monitor"].lever is not None
-    assert found["monitor"].lever.client_id == 5
+    assert found["monitor"].remedy is not None
+    assert found["monitor"].remedy.client_id == 5
     hogs = found["client-hogs"]
     assert hogs.title == "2 clients hold 390.0 MiB of buffers"
     assert "a subscriber named feed from 10.0.0.6:9 (lib jedis) holds 300.0 MiB" in hogs.evidence[0]
@@ -136,10 +136,10 @@ def test_limits_that_do_not_fit_the_host() -> None:
     assert told(look(used=40 * GIB, limit=None))["no-limit"].level is Level.WARNING
     assert "limit-over-host" in told(look(limit=64 * GIB))
     raised = told(look(used=960 * MIB))["raise-limit"]
-    assert raised.lever is not None
-    assert raised.lever.value == str(1500 * MIB)
+    assert raised.remedy is not None
+    assert raised.remedy.value == str(1500 * MIB)
     assert "raise-limit" not in told(look(used=960 * MIB, memory={"host_bytes": 2 * GIB}))
-    over = told(look(used=3000 * MIB))["raise-limit"].lever
+    over = told(look(used=3000 * MIB))["raise-limit"].remedy
     assert over is not None
     assert int(over.value or 0) > 3000 * MIB
 
@@ -157,7 +157,7 @@ def test_policies_that_do_not_fit_the_data() -> None:
 
 def test_settings_far_from_the_usual() -> None:
     busy = look(used=960 * MIB, policy="allkeys-lru")
-    assert told(busy, settings={"maxmemory-samples": "1"})["samples"].lever is not None
+    assert told(busy, settings={"maxmemory-samples": "1"})["samples"].remedy is not None
     assert "samples" in told(busy, settings={"maxmemory-samples": "64"})
     scan = scanned(top=(giant(b"g", "hash", 40 * MIB, ttl_ms=1000),))
     lazy = {"lazyfree-lazy-eviction": "no", "lazyfree-lazy-expire": "no"}
@@ -168,7 +168,7 @@ def test_fragmentation_by_bytes() -> None:
     wasteful = look(used=GIB, limit=8 * GIB, memory={"rss_bytes": 2 * GIB, "allocator": "jemalloc-5.3.0"})
     found = told(wasteful, settings={"activedefrag": "no"})["fragmentation"]
     assert found.level is Level.OK
-    assert found.lever is not None
+    assert found.remedy is not None
     assert "does not count towards maxmemory" in found.advice
     full_host = replace(wasteful, memory=replace(wasteful.memory, host_bytes=2 * GIB))
     assert told(full_host)["fragmentation"].level is Level.WARNING
@@ -178,8 +178,8 @@ def test_keys_that_stay_too_long() -> None:
     forgetful = scanned(family(b"session:*", 10_000, 50 * MIB, no_ttl=800))
     straggling = told(look(), forgetful)["no-ttl-stragglers"]
     assert "800 of 10,000 keys in session:* have no TTL" in straggling.title
-    assert straggling.lever is not None
-    assert straggling.lever.match == b"session:*"
+    assert straggling.remedy is not None
+    assert straggling.remedy.match == b"session:*"
     assert straggling.saves_bytes is not None
     assert straggling.saves_bytes[0] < 4 * MIB < straggling.saves_bytes[1]
     passing = told(look(), scanned(family(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
@@ -243,8 +243,8 @@ def test_expired_keys_that_still_hold_memory() -> None:
 def test_giants_by_type(kind: str, id_: str) -> None:
     found = told(look(), scanned(top=(giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY),)))[id_]
     assert "30% of all that is used" in found.title
-    assert found.lever is not None
-    assert found.lever.match == b"x\\[1\\]"
+    assert found.remedy is not None
+    assert found.remedy.match == b"x\\[1\\]"
     # What holds at most so much is no less worth a look.
     assert id_ in told(look(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
 
@@ -260,11 +260,11 @@ def test_children_are_counted_once() -> None:
     whole = family(b"session:*", 10_000, 50 * MIB, no_ttl=800)
     part = family(b"session:web:*", 10_000, 50 * MIB, no_ttl=800, parent=b"session:*")
     found = [f for f in find(look(), scanned(whole, part)) if f.id == "no-ttl-stragglers"]
-    assert [f.lever.match for f in found if f.lever] == [b"session:web:*"]
+    assert [f.remedy.match for f in found if f.remedy] == [b"session:web:*"]
 
 
-def sample(pattern: bytes, **figures: Any) -> FamilySample:
-    return FamilySample(pattern, figures.pop("type", "string"), 40, **figures)
+def sample(pattern: bytes, **figures: Any) -> PatternSample:
+    return PatternSample(pattern, figures.pop("type", "string"), 40, **figures)
 
 
 def test_separate_keys_that_could_be_one_hash() -> None:
@@ -277,8 +277,8 @@ def test_separate_keys_that_could_be_one_hash() -> None:
     assert "user:*:{name,email,plan}" in found.title
     assert found.saves_bytes is not None
     assert found.saves_bytes[0] > 3 * MIB
-    assert found.lever is not None
-    assert found.lever.match == b"user:*:*"
+    assert found.remedy is not None
+    assert found.remedy.match == b"user:*:*"
     long = tuple(replace(value, longest_value=500) for value in values)
     assert "hash-grouping" not in told(look(), scanned(*rows), values=long)
     assert "hash-grouping" not in told(look(), scanned(*rows))
@@ -360,7 +360,7 @@ COUNTS = st.integers(0, 10**7)
 
 
 @st.composite
-def hostile_scans(draw: st.DrawFn) -> tuple[ScanView, tuple[FamilySample, ...]]:
+def hostile_scans(draw: st.DrawFn) -> tuple[ScanView, tuple[PatternSample, ...]]:
     rows, samples = [], []
     for name in draw(st.lists(NAMES, max_size=6)):
         keys, kind = draw(st.integers(1, 10**6)), draw(KINDS)
@@ -382,7 +382,7 @@ def hostile_scans(draw: st.DrawFn) -> tuple[ScanView, tuple[FamilySample, ...]]:
 
 @given(case=hostile_scans(), client=st.binary(max_size=20), used=st.integers(0, 2**40))
 def test_whatever_is_scanned_findings_are_harmless_text(
-    case: tuple[ScanView, tuple[FamilySample, ...]], client: bytes, used: int
+    case: tuple[ScanView, tuple[PatternSample, ...]], client: bytes, used: int
 ) -> None:
     scan, samples = case
     hog = ClientBuffer(1, "10.0.0.1:1", client, client, client, client, "O", total_bytes=used // 2)
@@ -396,8 +396,8 @@ def test_a_family_of_one_database_among_several_is_told_and_mended_as_that() -> 
     both = [family(b"session:*", 10_000, 50 * MIB, no_ttl=gone, db=db) for db, gone in ((0, 0), (3, 800))]
     found = told(look(), scanned(*both))["no-ttl-stragglers"]
     assert "800 of 10,000 keys in session:* (db 3) have no TTL" in found.title
-    assert found.lever is not None
-    assert (found.lever.match, found.lever.db) == (b"session:*", 3)
+    assert found.remedy is not None
+    assert (found.remedy.match, found.remedy.db) == (b"session:*", 3)
 
 
 def test_what_grew_is_told_where_the_scans_divide_it_otherwise() -> None:

@@ -234,7 +234,7 @@ def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
     began = "Healthy: at 10% of 1000 MiB with room to write; 400 writes refused since restart or RESETSTAT"
     assert verdict.reason == f"{began}, whether any now is not known yet."
     once, ago = look(used=100 * MIB, refused=1), look(used=100 * MIB, refused=1, at=998.5)
-    assert judge(once, ago).reason.endswith("; 1 write refused since restart or RESETSTAT, none in the last 1.5 s.")
+    assert judge(once, ago).reason.endswith("; 1 write refused since restart or RESETSTAT, none in the last 1.5s.")
     assert ", and 400 writes refused since restart or RESETSTAT" in judge(look(used=960 * MIB, refused=400)).reason
 
 

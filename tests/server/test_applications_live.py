@@ -91,7 +91,7 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting(flavour: str)
         assert replies.title.startswith("Celery: reply queues hold 2.")
         assert replies.advice.endswith("They may go.")
         assert "control_queue_expires" in replies.in_the_application
-        assert replies.lever.pane == "cleanup"
+        assert replies.remedy.pane == "cleanup"
 
 
 async def test_what_an_application_needs_is_not_offered_as_passing_data() -> None:

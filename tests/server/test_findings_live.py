@@ -97,8 +97,8 @@ async def test_clients_that_hold_buffers(flavour: str) -> None:
                 break
             await asyncio.sleep(0.05)
         assert "a client sending an incomplete command" in found["client-hogs"].evidence[0]
-        assert found["client-hogs"].lever is not None
-        assert found["client-hogs"].lever.client_id
+        assert found["client-hogs"].remedy is not None
+        assert found["client-hogs"].remedy.client_id
         assert ("maxmemory-clients" in found) == (flavour != "redis6")
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 import redis
 
-from redis_oom_tui.models.keys import FamilySample, SampledKey
+from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import find
@@ -48,7 +48,7 @@ def settled(client: redis.Redis) -> int:
     return used
 
 
-async def findings(server: RunningServer, *values: FamilySample) -> tuple[Finding, ...]:
+async def findings(server: RunningServer, *values: PatternSample) -> tuple[Finding, ...]:
     live = LiveServer(server.connection)
     try:
         await live.open()
@@ -148,7 +148,7 @@ async def test_compressed_values(valkey: RunningServer) -> None:
     assert promised[0] <= used - packed <= promised[1]
 
 
-def looked_into(server: RunningServer, pattern: bytes, names: Iterable[bytes]) -> FamilySample:
+def looked_into(server: RunningServer, pattern: bytes, names: Iterable[bytes]) -> PatternSample:
     """A family's sample as a server with NO-TOUCH would give it, taken by the test's own hands."""
     with server.client() as client:
         keys = [

@@ -35,7 +35,7 @@ class Held:
     def __init__(self, gate: Path, look: Snapshot | None, after: float) -> None:
         self.address = Address("cache-1", 6379)
         self._gate, self._look, self._after = gate, look, after
-        self.troubled = False
+        self.failed_early = False
 
     def first(self, patience: float) -> Snapshot | None:
         """The scripted look, for whoever has the patience."""

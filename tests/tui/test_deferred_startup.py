@@ -22,7 +22,7 @@ class Later:
         self.address = Address("cache-1", 6379)
         self.come, self.act = threading.Event(), threading.Event()
         self.made = ScriptedSource()
-        self.troubled = False
+        self.failed_early = False
 
     def first(self, patience: float) -> None:
         return None

@@ -369,7 +369,7 @@ async def test_while_the_scan_is_partial_patterns_say_what_the_whole_may_be():
         await until(pilot, lambda: "20.0M +-15%" in screen_text(app))
         source.scans[0][1].finish()
         await until(pilot, lambda: "COMPLETE" in screen_text(app))
-        assert "IN ALL" not in screen_text(app)
+        assert "EST. TOTAL" not in screen_text(app)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (60, 20), (200, 60)])

@@ -181,11 +181,11 @@ async def test_a_timed_return_counts_down_and_can_be_kept():
     app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
         await change_for_a_minute(pilot)
-        assert "Reverts to noeviction in 60 s" in screen_text(app)
+        assert "Reverts to noeviction in 60s" in screen_text(app)
         await pilot.press("escape")
         await until(pilot, lambda: "s: keep" in screen_text(app))
         clock.move(20)
-        await until(pilot, lambda: "in 40 s" in screen_text(app))
+        await until(pilot, lambda: "in 40s" in screen_text(app))
         await pilot.press("s")
         await until(pilot, lambda: "keep maxmemory-policy" in operator.calls)
         assert "stays allkeys-lru" in screen_text(app)

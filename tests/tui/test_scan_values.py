@@ -1,14 +1,14 @@
 """Once a scan is complete, small samples of its families are read, and the findings tell of them."""
 
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanState, ScanView
 from tests.support.scripted import MIB, ScriptedScan, ScriptedSource
 from tests.tui.support import an_app, screen_text, until
 
 CARTS = PatternRow(b"cart:*", b"cart:*", 4000, 80 * MIB, 0.3, 0, types=(("string", 4000),))
 VIEW = ScanView(ScanState.COMPLETE, scanned_keys=4000, total_keys=4000, bytes_seen=80 * MIB, patterns=(CARTS,))
-PACKS = FamilySample(
+PACKS = PatternSample(
     b"cart:*", "string", 40, 20_000.0, 9.0, 19_900.0, zlib_ratios=(0.1, 0.2, 0.3), large_share=1.0, json_share=1.0
 )
 
@@ -22,7 +22,7 @@ class Sampling(ScriptedSource):
         scan.finish()
         return scan
 
-    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         self.sampled += 1
         if self.fails:
             raise ServerUnreachable("gone")

@@ -5,7 +5,7 @@ import pytest
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
-from redis_oom_tui.models.keys import FamilySample, KeyId, KeyRow
+from redis_oom_tui.models.keys import KeyId, KeyRow, PatternSample
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Counters, LimitSource
 from redis_oom_tui.models.structs import replace
@@ -21,7 +21,7 @@ from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 1024 * 1024
 FINDINGS = tuple(
-    Finding(f"f{n}", Level.WARNING, f"Finding number {n}", f"Do {n}", lever=Remedy("limits", setting="maxmemory"))
+    Finding(f"f{n}", Level.WARNING, f"Finding number {n}", f"Do {n}", remedy=Remedy("limits", setting="maxmemory"))
     for n in range(12)
 )
 
@@ -187,14 +187,14 @@ async def test_clients_that_were_not_listed_yet_are_no_refusal():
 async def test_values_that_were_not_looked_into_are_told(read, told):
     app = an_app()
     async with app.run_test(size=(120, 36)) as pilot:
-        app.session.scanner.values = (FamilySample(b"page:*", "string", 4, value_bytes=read),)
+        app.session.scanner.values = (PatternSample(b"page:*", "string", 4, value_bytes=read),)
         await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
         await until(pilot, lambda: ("Values not sampled" in screen_text(app)) is told)
 
 
 async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
     alike = tuple(
-        Finding("no-ttl-family", Level.WARNING, f"None of db {db}", "Do", lever=Remedy("cleanup", match=b"a:*", db=db))
+        Finding("no-ttl-family", Level.WARNING, f"None of db {db}", "Do", remedy=Remedy("cleanup", match=b"a:*", db=db))
         for db in range(3)
     )
     app = an_app()

@@ -172,7 +172,7 @@ def _from_command(line: str, what: str) -> str:
     except subprocess.CalledProcessError as error:
         raise BadInput(f"{what} could not be fetched: {program} ended with status {error.returncode}") from None
     except subprocess.TimeoutExpired:
-        raise BadInput(f"{what} could not be fetched: {program} took over {_PATIENCE_SECONDS:.0f} s") from None
+        raise BadInput(f"{what} could not be fetched: {program} took over {_PATIENCE_SECONDS:.0f}s") from None
     except (OSError, ValueError, IndexError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its line or its answer is not usable text"
         raise BadInput(f"{what} could not be fetched by {program}: {reason}") from None

@@ -34,7 +34,7 @@ class Document(TypedDict):
 
 
 class FailureDocument(Document):
-    """What stands in place of a document where a command ends before it."""
+    """What stands instead of a document where a command ends before it."""
 
     verdict: Annotated[str, says("there is none"), Meta(extra_json_schema={"const": Level.UNKNOWN.value})]
     reason: Annotated[str, says("why there is no document, in a sentence")]

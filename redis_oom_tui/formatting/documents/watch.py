@@ -83,7 +83,7 @@ class NoteLine(WatchLine):
 
 
 class MissingLine(Document):
-    """Stands where lines fell out because nobody took them."""
+    """Stands for lines that were dropped because nobody read them in time."""
 
     type: Annotated[str, says("lost lines"), Meta(extra_json_schema={"const": "missing"})]
     lines: Annotated[int, says("how many")]

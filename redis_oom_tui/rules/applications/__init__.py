@@ -3,7 +3,7 @@
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
@@ -12,10 +12,10 @@ from redis_oom_tui.rules.applications.finished import elements_of, finished_jobs
 from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
 
 # Screen, findings and policies ask about the same view, which is large to compare and the same object for all of them.
-_LATEST: deque[tuple[ScanView, tuple[FamilySample, ...], Recognition]] = deque(maxlen=4)
+_LATEST: deque[tuple[ScanView, tuple[PatternSample, ...], Recognition]] = deque(maxlen=4)
 
 
-def recognize(scan: ScanView, samples: tuple[FamilySample, ...] = ()) -> Recognition:
+def recognize(scan: ScanView, samples: tuple[PatternSample, ...] = ()) -> Recognition:
     """The applications in `scan`; `samples` of its patterns add the names of fields, where they were read."""
     for view, of, known in tuple(_LATEST):
         if view is scan and of is samples:
@@ -40,7 +40,7 @@ def rows_to_sample(scan: ScanView) -> tuple[PatternRow, ...]:
     return tuple({(row.db, row.pattern): row for row in (*indexes, *telling) if row is not None}.values())
 
 
-def _recognized(scan: ScanView, samples: tuple[FamilySample, ...]) -> Recognition:
+def _recognized(scan: ScanView, samples: tuple[PatternSample, ...]) -> Recognition:
     groups = groups_of(_names(scan, {(sample.db, sample.pattern): sample.fields for sample in samples}))
     labels: dict[tuple[int, bytes], tuple[KeyLabel, ...]] = {}
     for name, several in _labels(groups).items():

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 
 from redis_oom_tui.models.application import FinishedWork
-from redis_oom_tui.models.keys import FamilySample, KeyRow
+from redis_oom_tui.models.keys import KeyRow, PatternSample
 from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules.key_patterns import matcher
@@ -14,7 +14,7 @@ Labels = Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]
 _SPREAD = (0.6, 1.4)
 
 
-def elements_of(scan: ScanView, samples: Iterable[FamilySample]) -> Elements:
+def elements_of(scan: ScanView, samples: Iterable[PatternSample]) -> Elements:
     """How many elements the keys of a pattern have together: by samples, else by the largest keys."""
     sampled = {(sample.db, sample.pattern): sample.elements for sample in samples if sample.elements is not None}
 

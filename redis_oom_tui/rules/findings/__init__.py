@@ -6,7 +6,7 @@ from types import MappingProxyType
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -33,7 +33,7 @@ def find(
     capabilities: Capabilities | None = None,
     *,
     settings: Mapping[str, str] | None = None,
-    values: tuple[FamilySample, ...] = (),
+    values: tuple[PatternSample, ...] = (),
     before: ScanView | None = None,
     thresholds: Thresholds | None = None,
 ) -> tuple[Finding, ...]:
@@ -81,20 +81,20 @@ def _failed(rule: FindingRule, fault: NotJudged) -> Finding:
 
 def _as_allowed(finding: Finding, capabilities: Capabilities, address: Address) -> Finding:
     """Beside advice that cannot be followed from here stands why, in the server's own words, and where it can."""
-    lever = finding.lever
+    remedy = finding.remedy
     needed = None
-    if lever is not None and lever.setting is not None:
+    if remedy is not None and remedy.setting is not None:
         # Where nobody has tried to set anything yet, a refused look tells of both.
         needed = next((feature for feature in _OF_SETTINGS if not capabilities.has(feature)), None)
-    elif lever is not None and lever.client_id is not None:
+    elif remedy is not None and remedy.client_id is not None:
         needed = Feature.CLIENT_KILL
     refusal = None if needed is None else capabilities.why_not(needed)
-    if lever is None or needed is None or refusal is None:
+    if remedy is None or needed is None or refusal is None:
         return finding
     evidence = (*finding.evidence, f"not available here: {needed} ({safe_text(refusal, 120)})")
-    if lever.setting is None:
+    if remedy.setting is None:
         return replace(finding, evidence=evidence)
-    elsewhere = f"{needed} is refused here: {where_to_set(address, lever.setting, lever.value or '')}."
+    elsewhere = f"{needed} is refused here: {where_to_set(address, remedy.setting, remedy.value or '')}."
     return replace(finding, evidence=evidence, advice=f"{finding.advice} {elsewhere}")
 
 

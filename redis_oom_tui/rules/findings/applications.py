@@ -60,7 +60,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
                 ),
                 saves_bytes=(low, high),
-                lever=remedy_for(_largest(one.rows[work.job])),
+                remedy=remedy_for(_largest(one.rows[work.job])),
                 in_the_application=_setting(one.application, work.index),
             ),
         )
@@ -74,7 +74,7 @@ def _index(rows: Sequence[PatternRow]) -> str:
 def _may_go(application: Application, work: FinishedWork, jobs: int) -> str:
     if application.kind(work.index).loss is Loss.HARMLESS:
         return f"These {count(jobs)} may go."
-    return f"These {count(jobs)} may go once nobody wants to try them again."
+    return f"These {count(jobs)} can be deleted once they are not to be retried."
 
 
 def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
@@ -101,7 +101,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, held) if harmless else None,
-                lever=remedy_for(largest, "cleanup" if harmless and len(rows) == 1 else "hogs"),
+                remedy=remedy_for(largest, "cleanup" if harmless and len(rows) == 1 else "hogs"),
                 in_the_application=_setting(one.application, kind_id),
             ),
         )

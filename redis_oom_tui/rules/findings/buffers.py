@@ -34,7 +34,7 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
         advice="Kill it (Triage, c): every command is copied to it, which slows the server and can fill its memory.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in monitors[:3]),
         saves_bytes=(0, held),
-        lever=Remedy("triage", client_id=monitors[0].client.id),
+        remedy=Remedy("triage", client_id=monitors[0].client.id),
         in_the_application="Watch with SLOWLOG, LATENCY or commandstats instead of MONITOR.",
     )
 
@@ -62,7 +62,7 @@ def hogs(case: Case) -> Iterator[Finding]:
         advice="Kill the largest (Triage, c): that frees its buffers at once, and well-behaved clients reconnect.",
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
         saves_bytes=(low, held),
-        lever=Remedy("triage", client_id=found[0].client.id),
+        remedy=Remedy("triage", client_id=found[0].client.id),
         in_the_application=_READ_FASTER.get(found[0].kind, ""),
     )
 
@@ -83,7 +83,7 @@ def no_client_limit(case: Case) -> Iterator[Finding]:
         advice="Set maxmemory-clients to 5%: over it, the largest clients are closed, and writes go on.",
         evidence=(f"clients {size(clients)}, {percent(clients / base)} of {size(base)}", "maxmemory-clients 0"),
         saves_bytes=(0, max(0, clients - base // 20)),
-        lever=Remedy("limits", setting="maxmemory-clients", value="5%"),
+        remedy=Remedy("limits", setting="maxmemory-clients", value="5%"),
     )
 
 
@@ -100,7 +100,7 @@ def backlog(case: Case) -> Iterator[Finding]:
         advice="Lower repl-backlog-size (the server's own setting), or raise maxmemory by as much.",
         evidence=(f"mem_replication_backlog {size(held)}",),
         saves_bytes=(0, held - MIB),
-        lever=Remedy("limits", setting="maxmemory", value=str(limit + held)),
+        remedy=Remedy("limits", setting="maxmemory", value=str(limit + held)),
     )
 
 

@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
@@ -67,7 +67,7 @@ class Case(Struct, frozen=True, dict=True):
     clients: tuple[ClientBuffer, ...] = ()
     capabilities: Capabilities = field(default_factory=Capabilities)
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    values: tuple[FamilySample, ...] = ()
+    values: tuple[PatternSample, ...] = ()
     replicas: tuple[NodeView, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
 
@@ -140,12 +140,12 @@ class Case(Struct, frozen=True, dict=True):
         """Whether it is known of the scanned keys which of them expire."""
         return self.scan is not None and self.scan.ttls_told
 
-    def sample_of(self, row: PatternRow) -> FamilySample | None:
+    def sample_of(self, row: PatternRow) -> PatternSample | None:
         """The sample of a pattern, where one was read in its own database."""
         return self._samples.get((row.db or 0, row.pattern))
 
     @cached_property
-    def _samples(self) -> Mapping[tuple[int, bytes], FamilySample]:
+    def _samples(self) -> Mapping[tuple[int, bytes], PatternSample]:
         return {(sample.db, sample.pattern): sample for sample in self.values}
 
     @property

@@ -101,7 +101,7 @@ def _disagreement(fleet: ClusterView) -> Iterator[Finding]:
             advice="Set the same value on every node, replicas included, or the next failover changes it."
             if difference.name != "version"
             else "Finish the upgrade: until then nodes treat the same command differently.",
-            lever=Remedy("limits", setting=difference.name, value=difference.values[0][0])
+            remedy=Remedy("limits", setting=difference.name, value=difference.values[0][0])
             if grave and difference.values[0][0] != UNKNOWN_LIMIT
             else None,
         )

@@ -69,7 +69,7 @@ def giants(case: Case) -> Iterator[Finding]:
 
 @finding("grew")
 def growth(case: Case) -> Iterator[Finding]:
-    """What grew between two scans, by family: the answer to "what changed?"."""
+    """What grew between two scans, by pattern: the answer to "what changed?"."""
     if case.scan is None or case.before is None or not (case.scan.complete and case.before.complete):
         return
     earlier = ScanCounts(case.before)
@@ -93,7 +93,7 @@ def growth(case: Case) -> Iterator[Finding]:
                     f"{keys_before:,} keys before, {row.keys:,} now",
                 ),
                 saves_bytes=(0, gained),
-                lever=remedy_for(row, "hogs"),
+                remedy=remedy_for(row, "hogs"),
             )
             return
 
@@ -129,7 +129,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         advice=advice,
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=(0, row.size_high if row.size_high is not None else held),
-        lever=Remedy("hogs", match=escape_glob(row.id.key)),
+        remedy=Remedy("hogs", match=escape_glob(row.id.key)),
         in_the_application=application,
     )
 
@@ -148,7 +148,7 @@ _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the sa
 
 @finding("no-ttl-stragglers")
 def stragglers(case: Case) -> Iterator[Finding]:
-    """Keys without a TTL in families that mostly have one: a code path that forgets it."""
+    """Keys without a TTL in patterns that mostly have one: a code path that forgets it."""
     leaves = case.leaves if case.ttls_told else ()
     rows = [row for row in leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
     held = [(row, int(row.size * row.no_ttl_keys / row.keys * case.scale)) for row in rows]
@@ -165,14 +165,14 @@ def stragglers(case: Case) -> Iterator[Finding]:
             ),
             # Which of the family's keys they are is known, their own sizes are not.
             saves_bytes=(amount // 3, amount * 2),
-            lever=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
+            remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
             in_the_application=_SET_TTL,
         )
 
 
 @finding("no-ttl-family")
 def passing_data(case: Case) -> Iterator[Finding]:
-    """Whole families without any TTL whose names say that they are of passing use."""
+    """Whole patterns without any TTL whose names say that they are of passing use."""
     leaves = case.leaves if case.ttls_told else ()
     rows = [
         row
@@ -192,14 +192,14 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 advice="If these are cache or session data, as the name suggests, give them a TTL in Cleanup.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
                 saves_bytes=(0, held),
-                lever=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
+                remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
                 in_the_application=_SET_TTL,
             )
 
 
 @finding("old-data")
 def old_data(case: Case) -> Iterator[Finding]:
-    """Families that mostly lie idle: data that could be archived or deleted, the oldest first."""
+    """Patterns whose keys are mostly idle: data that could be archived or deleted, the oldest first."""
     for row in [row for row in case.leaves if row.idle_quantiles is not None and row.keys >= 50][:_FAMILIES]:
         low, middle, _ = row.idle_quantiles or (0, 0, 0)
         if middle < _OLD_SECONDS or case.now.activity.has_child:
@@ -214,7 +214,7 @@ def old_data(case: Case) -> Iterator[Finding]:
                 advice="Plan a cleanup of keys idle for over 30 days; it lists every key before anything is deleted.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),
-                lever=remedy_for(row, "cleanup", idle_over_seconds=_OLD_SECONDS),
+                remedy=remedy_for(row, "cleanup", idle_over_seconds=_OLD_SECONDS),
                 in_the_application="Give such data a TTL, or move what must be kept to a store on disk.",
             )
 
@@ -243,7 +243,7 @@ def long_ttls(case: Case) -> Iterator[Finding]:
         advice="Shorten their TTL in Cleanup (action: expire), and where they are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
         saves_bytes=(0, held),
-        lever=Remedy("cleanup"),
+        remedy=Remedy("cleanup"),
         in_the_application="Base TTLs on how long values are actually read.",
     )
 
@@ -267,7 +267,7 @@ def unreaped(case: Case) -> Iterator[Finding]:
         evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
         # What is dead is a moving mean of samples, which was seen a third too low, and whose keys need not be average.
         saves_bytes=(int(dead * each / 4), int(dead * each * 3)),
-        lever=Remedy("cleanup"),
+        remedy=Remedy("cleanup"),
     )
 
 

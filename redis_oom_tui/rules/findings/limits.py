@@ -29,7 +29,7 @@ def no_limit(case: Case) -> Iterator[Finding]:
         title=f"No limit is set, and {percent(taken / host)} of the host's memory is in use",
         advice="Set maxmemory below the host's or container's memory, with room for a fork, or the kernel kills it.",
         evidence=(f"{'used' if memory.rss_bytes is None else 'rss'} {size(taken)} of {size(host)} that its host has",),
-        lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
+        remedy=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
 
 
@@ -47,7 +47,7 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
         else f"maxmemory is {size(limit)}, and the host has only {size(host)}",
         advice="Lower it to what the host can spare, less a quarter for forks, buffers and fragmentation.",
         evidence=(f"maxmemory {size(limit)}", f"memory of the host {size(host)}"),
-        lever=Remedy("limits", setting="maxmemory", value=str(int(0.75 * host))),
+        remedy=Remedy("limits", setting="maxmemory", value=str(int(0.75 * host))),
     )
 
 
@@ -77,7 +77,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
             *others,
             f"room for data: {size(data)} then, {size(room_for_data(memory))} now",
         ),
-        lever=Remedy("limits", setting="maxmemory", value=str(wanted)),
+        remedy=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )
 
 
@@ -94,7 +94,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
         title=f"{case.policy} can evict nothing: no key has a TTL",
         advice="Set TTLs on expendable keys, or use allkeys-lru if this is a pure cache.",
         evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
-        lever=Remedy("limits", setting="maxmemory-policy", value="allkeys-lru"),
+        remedy=Remedy("limits", setting="maxmemory-policy", value="allkeys-lru"),
         in_the_application=_TTL_ON_WRITE,
     )
 
@@ -113,7 +113,7 @@ def cache_without_eviction(case: Case) -> Iterator[Finding]:
         advice="If they are a cache, volatile-lru evicts the least recently used of them; the rest stay.",
         evidence=(f"{count(expires)} of {count(keys)} keys have a TTL", f"they hold {size(held) if held else '?'}"),
         saves_bytes=(0, int(held * case.scale)) if held else None,
-        lever=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
+        remedy=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
     )
 
 
@@ -132,7 +132,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
         title=f"{case.policy} may evict data your applications rely on",
         advice="Move such data to a server of its own under noeviction, or choose volatile-lru and TTLs for the rest.",
         evidence=found,
-        lever=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
+        remedy=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
         in_the_application="Keep queues, locks and caches on separate servers: the policy is one per server.",
     )
 
@@ -150,7 +150,7 @@ def samples(case: Case) -> Iterator[Finding]:
         title=f"maxmemory-samples is {value}: eviction {effect}",
         advice="The default is 5; 10 approximates true LRU.",
         evidence=(f"maxmemory-samples {value}",),
-        lever=Remedy("limits", setting="maxmemory-samples", value="5" if int(value) < 5 else "10"),
+        remedy=Remedy("limits", setting="maxmemory-samples", value="5" if int(value) < 5 else "10"),
     )
 
 
@@ -171,7 +171,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
                 title=f'{setting} is "no": freeing a key of {size(huge[0].size)} will block the server',
                 advice="Set it to yes: freeing then happens in the background (seconds of blocking were measured).",
                 evidence=(f"{count(len(huge))} collections of 32 MiB or more",),
-                lever=Remedy("limits", setting=setting, value="yes"),
+                remedy=Remedy("limits", setting=setting, value="yes"),
             )
 
 
@@ -198,5 +198,5 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         evidence=(
             f"rss {size(memory.rss_bytes)}, used {size(memory.used_bytes)}, {memory.allocator or 'allocator ?'}",
         ),
-        lever=Remedy("limits", setting="activedefrag", value="yes") if defrag else None,
+        remedy=Remedy("limits", setting="activedefrag", value="yes") if defrag else None,
     )

@@ -104,7 +104,7 @@ def links(case: Case) -> Iterator[Finding]:
 
 @finding("one-cluster-node")
 def one_node(case: Case) -> Iterator[Finding]:
-    """A node of a cluster that is looked at alone."""
+    """A node of a cluster, checked without the others."""
     if case.now.server.mode != "cluster" or case.now.fleet is not None:
         return
     refused = bool(case.now.counters.refused_writes_total) and case.near is Level.OK
@@ -159,7 +159,7 @@ def clock(case: Case) -> Iterator[Finding]:
         title=sentence,
         advice="Expiries, idle times and backups here are by the server's clock, the log and the audit file by this"
         " computer's. Correct the clock that is wrong (NTP): a jump of the server's ends keys early or late.",
-        evidence=(f"server_time_usec is {case.now.clock_skew_seconds:+.1f} s from this computer's time",),
+        evidence=(f"server_time_usec is {case.now.clock_skew_seconds:+.1f}s from this computer's time",),
     )
 
 
@@ -199,7 +199,7 @@ def refused_reads(case: Case) -> Iterator[Finding]:
 
 @finding("values-unread", on_demand=True)
 def unread_values(case: Case) -> Iterator[Finding]:
-    """Values that could not be looked into without a trace."""
+    """Values that could not be read without a trace."""
     if were_read(case.values) is not False:
         return
     refused = case.capabilities.why_not(Feature.NO_TOUCH)

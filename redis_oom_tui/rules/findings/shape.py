@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
-from redis_oom_tui.models.keys import FamilySample
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
@@ -64,13 +64,13 @@ def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Findin
             f"{size(sum(row.size for row in rows))} now",
         ),
         saves_bytes=(max(0, low), high),
-        lever=Remedy("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
+        remedy=Remedy("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
         in_the_application=f"HSET {safe_text(stem, 24)} {safe_text(fields[0], 16)} ... for SET, HGET for GET;"
         " one TTL then applies to the whole hash.",
     )
 
 
-def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[FamilySample]) -> tuple[float, float]:
+def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[PatternSample]) -> tuple[float, float]:
     """Bytes for all entities together, low and high; the hash is taken to stay in its compact encoding."""
     entities = max(row.keys for row in rows)
     number = sum(row.keys for row in rows) / entities
@@ -95,7 +95,7 @@ def _field(pattern: bytes) -> int:
     return len(pattern.rpartition(b":")[2])
 
 
-def _around(case: Case, samples: list[FamilySample], beyond_name: float) -> tuple[float, float]:
+def _around(case: Case, samples: list[PatternSample], beyond_name: float) -> tuple[float, float]:
     """What surrounds a value in its key: measured here where lengths could be read, else what its flavour is known for.
 
     `room` is what a key takes on average beyond its name.
@@ -124,7 +124,7 @@ def long_names(case: Case) -> Iterator[Finding]:
                 advice=f"Names with four letters for each long part would be {cut} bytes shorter, every time.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
                 saves_bytes=(low, high),
-                lever=remedy_for(row, "hogs"),
+                remedy=remedy_for(row, "hogs"),
                 in_the_application="Shorten the fixed parts where names are built; keep a list of what they mean.",
             )
             return
@@ -149,7 +149,7 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
                 evidence=(f"{share * 100:.0f}% of {sample.sampled_keys} sampled values", _encodings(sample)),
                 saves_bytes=(low, high),
-                lever=remedy_for(row, "hogs"),
+                remedy=remedy_for(row, "hogs"),
                 in_the_application="Use INCR and plain decimal integers; keep formatting for the screen.",
             )
 
@@ -158,7 +158,7 @@ def _is_all(row: PatternRow, kind: str) -> bool:
     return bool(row.types) and all(name == kind for name, _ in row.types)
 
 
-def _encodings(sample: FamilySample) -> str:
+def _encodings(sample: PatternSample) -> str:
     return "encodings " + ", ".join(f"{safe_text(name, 16)} {n}" for name, n in sorted(sample.encodings.items()))
 
 
@@ -183,7 +183,7 @@ _SPREAD = 0.10
 
 @finding("encoding-limit")
 def over_the_limit(case: Case) -> Iterator[Finding]:
-    """Families of collections that a higher limit would keep in the compact encoding."""
+    """Patterns of collections that a higher limit would keep in the compact encoding."""
     for row in case.leaves:
         sample = case.sample_of(row)
         if sample is None or sample.type not in _LIMITS or row.keys < 10:
@@ -193,7 +193,7 @@ def over_the_limit(case: Case) -> Iterator[Finding]:
             yield from _packed(case, row, sample, tables)
 
 
-def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) -> Iterator[Finding]:
+def _packed(case: Case, row: PatternRow, sample: PatternSample, tables: float) -> Iterator[Finding]:
     kind = "intset" if sample.type == "set" and (sample.integer_text_share or 0.0) > 0.9 else sample.type
     names, default, share = _LIMITS[kind]
     configured = next((case.settings[name] for name in names if name in case.settings), None)
@@ -214,12 +214,12 @@ def _packed(case: Case, row: PatternRow, sample: FamilySample, tables: float) ->
             advice=f"Set {name} to {wanted} on the server: each key is re-encoded when it is next written or restored.",
             evidence=(f"{count(row.keys)} keys, {size(row.size)}", f"{percent(tables)} of the sampled ones are tables"),
             saves_bytes=(low, high),
-            lever=remedy_for(row, "hogs"),
+            remedy=remedy_for(row, "hogs"),
             in_the_application=f"Or split each key so that a part holds fewer than {limit} members.",
         )
 
 
-def _guessed(sample: FamilySample, kind: str, limit: int) -> float:
+def _guessed(sample: PatternSample, kind: str, limit: int) -> float:
     """How many members, by the bytes; a table close to the limit is over it, or it would not be one."""
     guess = sample.key_bytes / _EACH.get(kind, 95)
     return max(guess, limit + 1.0) if guess > 0.6 * limit else guess
@@ -229,7 +229,7 @@ class _Packing(Struct, frozen=True):
     """A family whose values pack well: bytes saved, low and high, and the share of their size that stays."""
 
     row: PatternRow
-    sample: FamilySample
+    sample: PatternSample
     low: float
     high: float
     ratio: float
@@ -237,7 +237,7 @@ class _Packing(Struct, frozen=True):
 
 @finding("compressible")
 def compressible(case: Case) -> Iterator[Finding]:
-    """Large values that pack well, by what a small sample of them came to; sister families together."""
+    """Large values that compress well, by a small sample of them; sister patterns together."""
     groups: dict[tuple[int | None, bytes], list[_Packing]] = defaultdict(list)
     for row in case.leaves:
         packing = _packing(case, row)
@@ -282,7 +282,7 @@ def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
             f"{count(keys)} keys, {size(known_bytes(held, keys))}",
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
-        lever=remedy_for(whole, "hogs"),
+        remedy=remedy_for(whole, "hogs"),
         in_the_application="Compress values over 512 bytes (zstd is faster than zlib at a similar size), and mark them:"
         " readers must know both forms while they change.",
     )

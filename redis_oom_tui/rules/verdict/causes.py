@@ -82,7 +82,7 @@ def _freeing_clause(facts: Facts) -> str:
     pending = facts.now.memory.lazyfree_pending_objects or 0
     objects = "1 deleted object is" if pending == 1 else f"{count(pending)} deleted objects are"
     held = holders.pending_bytes(facts)
-    falls = f", {size(facts.falling)} of it in the last {facts.rates.seconds:.1f} s" if facts.falling else ""
+    falls = f", {size(facts.falling)} of it in the last {facts.rates.seconds:.1f}s" if facts.falling else ""
     return f"{objects} still being freed in the background{f' ({size(held)} pending)' if held else ''}{falls}"
 
 

@@ -188,7 +188,7 @@ def _is_broken(facts: Facts) -> bool:
 
 @rule("count-unknown", confirm=("INFO memory (used_memory)",))
 def count_unknown(facts: Facts) -> Verdict | None:
-    """Nobody can say how full it is: what it counts cannot be true, or is not reported."""
+    """How full it is is not known: what it counts cannot be true, or is not reported."""
     if facts.now.memory.used_bytes is not None:
         return None
     earlier, seconds = refused_before(facts), facts.over_limit_seconds

@@ -63,7 +63,7 @@ def refusals(facts: Facts) -> str:
 def lately(facts: Facts) -> str:
     """The span between the two looks."""
     seconds = facts.rates.seconds
-    return f"{seconds:.1f} s" if seconds < 9.5 else duration(round(seconds))
+    return f"{seconds:.1f}s" if seconds < 9.5 else duration(round(seconds))
 
 
 def refused_so_far(facts: Facts) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, TriageError
-from redis_oom_tui.models.keys import FamilySample, KeyDetails, KeyId
+from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -223,22 +223,22 @@ class ClusterSource:
         view = None if self._view is None else next((one for one in self._view.nodes if one.name == self._shown), None)
         return MappingProxyType({}) if view is None else view.settings
 
-    async def samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """A few keys of each of the largest families: on the node that is shown, and on others as well.
 
         Most families are spread over all nodes; one with a hash tag is on one alone.
         """
         return await self._sampled(partial(_samples, scan=scan, applications_only=False), _SAMPLED_NODES)
 
-    async def application_samples(self, scan: ScanView) -> tuple[FamilySample, ...]:
+    async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """The lengths of indexes of recognized applications, each of which is on one node alone, and a few values."""
         return await self._sampled(partial(_samples, scan=scan, applications_only=True), None)
 
     async def _sampled(
-        self, read: Callable[[LiveServer], Coroutine[Any, Any, tuple[FamilySample, ...]]], most: int | None
-    ) -> tuple[FamilySample, ...]:
+        self, read: Callable[[LiveServer], Coroutine[Any, Any, tuple[PatternSample, ...]]], most: int | None
+    ) -> tuple[PatternSample, ...]:
         servers = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
-        best: dict[bytes, FamilySample] = {}
+        best: dict[bytes, PatternSample] = {}
         for samples in await together(map(read, servers[:most])):
             for sample in samples:
                 known = best.get(sample.pattern)
@@ -275,7 +275,7 @@ async def _capabilities(server: LiveServer) -> Capabilities:
         return Capabilities()
 
 
-async def _samples(server: LiveServer, scan: ScanView, *, applications_only: bool) -> tuple[FamilySample, ...]:
+async def _samples(server: LiveServer, scan: ScanView, *, applications_only: bool) -> tuple[PatternSample, ...]:
     try:
         return await sample_families(server, scan, applications_only=applications_only)
     except ServerUnreachable:

@@ -218,7 +218,7 @@ class PinnedConnection:
         with contextlib.suppress(TriageError):
             await self.channel.close()
         raise failure or ServerUnreachable(
-            f"{self._server.address} did not answer for {timeouts.GIVE_UP:.0f} s", silent=True
+            f"{self._server.address} did not answer for {timeouts.GIVE_UP:.0f}s", silent=True
         )
 
     async def hold(self, stopped: Callable[[], bool]) -> None:

@@ -302,6 +302,4 @@ class ScanPreparation:
             async with asyncio.timeout(max(RETRY_SECONDS, deadline - clock())):
                 await self.prepare()
         except TimeoutError:
-            raise ServerUnreachable(
-                f"{self._server.address} did not answer for {patience:.0f} s", silent=True
-            ) from None
+            raise ServerUnreachable(f"{self._server.address} did not answer for {patience:.0f}s", silent=True) from None

@@ -94,7 +94,7 @@ class ChangeDialog(WordDialog[ChangeChoice]):
             yield Toggle(f"on {safe_text(self.alone.node, 60)} alone, not on all nodes", on=False, id="alone")
         if self.why_not_persist is None:
             yield Toggle("persist with CONFIG REWRITE", on=False, id="persist")
-        yield Toggle(f"revert automatically in {REVERT_SECONDS:.0f} s unless I confirm", on=False, id="revert")
+        yield Toggle(f"revert automatically in {REVERT_SECONDS:.0f}s unless I confirm", on=False, id="revert")
 
     @property
     def change(self) -> Change:

@@ -143,7 +143,7 @@ class KeepDialog(Dialog[bool]):
         left = max(0, round(self.until - self.host.clock.monotonic()))
         lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
         old = value_before(self.result)
-        lines += paragraph(f"Reverts to {old} in {left} s unless you keep it.", width)
+        lines += paragraph(f"Reverts to {old} in {left}s unless you keep it.", width)
         for sentence in self.result.change.returns:
             lines += marked("! ", safe_text(sentence), width, "text", "warn")
         return lines

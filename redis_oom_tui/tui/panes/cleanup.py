@@ -39,15 +39,15 @@ class FillingPane(Pane):
         """Where the cleanup is."""
         return self.host.actions.cleanup
 
-    def pull(self, lever: Remedy) -> None:
+    def pull(self, remedy: Remedy) -> None:
         """Fill in what a finding proposes; looking for it is left to the user."""
-        if lever.match is not None or lever.pattern is not None:
+        if remedy.match is not None or remedy.pattern is not None:
             criteria = Criteria(
-                patterns=(lever.match,) if lever.pattern is None and lever.match is not None else (),
-                key_patterns=() if lever.pattern is None else (lever.pattern,),
-                databases=None if lever.db is None else (lever.db,),
-                ttl=lever.ttl,
-                idle_over_seconds=lever.idle_over_seconds,
+                patterns=(remedy.match,) if remedy.pattern is None and remedy.match is not None else (),
+                key_patterns=() if remedy.pattern is None else (remedy.pattern,),
+                databases=None if remedy.db is None else (remedy.db,),
+                ttl=remedy.ttl,
+                idle_over_seconds=remedy.idle_over_seconds,
             )
             self._fill(cleanup_form.from_criteria(criteria, origin="a finding of Triage"))
 

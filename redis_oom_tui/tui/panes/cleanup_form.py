@@ -176,7 +176,7 @@ def summary(found: Criteria) -> str:
     if found.databases is not None:
         words.append("db " + ",".join(map(str, found.databases)))
     if found.idle_over_seconds is not None:
-        words.append(f"idle over {count(found.idle_over_seconds)} s")
+        words.append(f"idle over {count(found.idle_over_seconds)}s")
     if found.ttl is not TtlFilter.ANY:
         words.append(f"{found.ttl.value} TTL")
     if found.larger_than_bytes is not None:

@@ -132,12 +132,12 @@ class LimitsPane(Pane):
         self.view.redraw()
         self.refresh_bindings()
 
-    def pull(self, lever: Remedy) -> None:
+    def pull(self, remedy: Remedy) -> None:
         """Put the cursor on what a finding is about; with a value, propose it."""
-        self._wanted = lever.value if lever.setting == POLICY and lever.value else lever.setting
+        self._wanted = remedy.value if remedy.setting == POLICY and remedy.value else remedy.setting
         self.actions_changed()
-        if lever.setting and lever.value:
-            self.post_message(ChangeSetting(lever.setting, lever.value))
+        if remedy.setting and remedy.value:
+            self.post_message(ChangeSetting(remedy.setting, remedy.value))
 
     def _point_at(self, name: str) -> None:
         names = [row.name for row in self.view.items]

@@ -79,7 +79,7 @@ def notices(state: LimitsState, width: int, now: float) -> list[Line]:
     if state.reverting is not None and state.reverts_at is not None:
         change = state.reverting.change
         left = max(0, round(state.reverts_at - now))
-        words = f"{change.name} reverts to {value_before(state.reverting)} in {left} s; s: keep"
+        words = f"{change.name} reverts to {value_before(state.reverting)} in {left}s; s: keep"
         lines += marked(" ! ", words, width - 1, "warn")
     elif state.notice:
         lines += marked(" ", safe_text(state.notice, 300), width - 1, "crit" if state.went_wrong else "ok")

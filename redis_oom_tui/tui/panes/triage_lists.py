@@ -62,8 +62,8 @@ class Findings(CursorList[Finding]):
 
     def identify(self, item: Finding) -> Hashable:
         """What tells it from the others, and stays while its figures move: some are found of several families."""
-        lever = item.lever
-        return (item.id, *((None, None, None) if lever is None else (lever.match, lever.db, lever.client_id)))
+        remedy = item.remedy
+        return (item.id, *((None, None, None) if remedy is None else (remedy.match, remedy.db, remedy.client_id)))
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """The title, how many there are where not all are in view, and what to do first."""
@@ -85,8 +85,8 @@ class Findings(CursorList[Finding]):
         right: list[Piece] = []
         if finding.saves_bytes is not None:
             right.append((f"{'frees ' if space >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
-        if finding.lever is not None:
-            pane = finding.lever.pane.title()
+        if finding.remedy is not None:
+            pane = finding.remedy.pane.title()
             pane = pad(pane, _PANE) if space >= _ALIGNED else pane
             right.append((f"{glyphs.right} {pane} ", role or "link"))
         elif right and space >= _ALIGNED:
@@ -109,13 +109,13 @@ class Findings(CursorList[Finding]):
     def action_fix(self) -> None:
         """Go where it is mended."""
         finding = self.current
-        if finding is not None and finding.lever is not None:
-            self.post_message(ApplyRemedy(finding.lever))
+        if finding is not None and finding.remedy is not None:
+            self.post_message(ApplyRemedy(finding.remedy))
 
 
 def _offers(finding: Finding | None) -> tuple[bool, bool]:
     """Whether it can be explained, and whether it is mended somewhere."""
-    return finding is not None, finding is not None and finding.lever is not None
+    return finding is not None, finding is not None and finding.remedy is not None
 
 
 class Clients(LineWidget):

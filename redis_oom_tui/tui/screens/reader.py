@@ -88,13 +88,13 @@ class FindingScreen(ReaderScreen):
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what is mended elsewhere leads there."""
         del parameters
-        return action != "fix" or self._finding.lever is not None
+        return action != "fix" or self._finding.remedy is not None
 
     def action_fix(self) -> None:
         """Go where it is mended."""
         self.dismiss()
-        if self._finding.lever is not None:
-            self.app.post_message(ApplyRemedy(self._finding.lever))
+        if self._finding.remedy is not None:
+            self.app.post_message(ApplyRemedy(self._finding.remedy))
 
 
 def saving(finding: Finding) -> str:
