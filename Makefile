@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check lock man install-man docs screenshots bench bundle dist test-release smoke test-lowest canary clean
+.PHONY: demo test quick check lock man install-man docs screenshots bench bundle dist test-release smoke test-lowest canary test-resilience clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
@@ -83,6 +83,17 @@ canary: $(STAMP)
 	@$(BIN)/uv pip install --quiet --python $(CANARY) --upgrade --override $(CANARY).txt --group dev --editable '.[demo,prometheus]'
 	@$(BIN)/uv pip freeze --python $(CANARY)
 	@$(CANARY)/bin/python -m pytest -n 6 --dist worksteal $(TESTS)
+
+# What applications import, with each redis-py that they may have. The old ones leave sockets to the garbage collector.
+RESILIENCE := build/resilience
+test-resilience: $(STAMP)
+	@set -e; for release in 5.0.0 '5.*' '6.*' '7.*' '8.*'; do \
+		UV_PROJECT_ENVIRONMENT=$(RESILIENCE) $(BIN)/uv sync --quiet --locked --extra demo; \
+		$(BIN)/uv pip install --quiet --python $(RESILIENCE) "redis[hiredis]==$$release"; \
+		$(RESILIENCE)/bin/python -c 'import redis; print("redis-py", redis.__version__)'; \
+		$(RESILIENCE)/bin/python -m pytest -q -n 2 -W ignore::ResourceWarning \
+			-W ignore::pytest.PytestUnraisableExceptionWarning redis_oom_tui/resilience.py tests/server/test_resilience.py; \
+	done
 
 # What is handed out, on a host without Python: two minutes to build, seconds to test.
 test-release: dist

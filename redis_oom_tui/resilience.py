@@ -1,12 +1,307 @@
-"""For the applications that receive the error: a bounded retry that knows every form of OOM, and room made in between.
+"""For the applications that receive the error: wait, make room within bounds, try again, give up with the error.
 
     >>> from redis_oom_tui.resilience import OomRetry
     >>> OomRetry(retries=3, base_seconds=0.25, cap_seconds=2.0).longest_wait_seconds
     3.5
 
-It needs redis-py and nothing else of this package's dependencies.
+This file needs redis-py, from 5 on, and nothing else: it may be copied into an application.
 """
 
-from redis_oom_tui.server.resilience import AsyncNamespaceCleanup, AsyncOomRetry, NamespaceCleanup, OomRetry, is_oom
+import asyncio
+import inspect
+import random
+import re
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, ParamSpec, TypeVar
+
+from redis.exceptions import OutOfMemoryError, ResponseError
 
 __all__ = ["AsyncNamespaceCleanup", "AsyncOomRetry", "NamespaceCleanup", "OomRetry", "is_oom"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# One wording since Redis 2: at EXEC and inside old servers' script errors it stands further in.
+_OOM_TEXT = "command not allowed when used memory > 'maxmemory'"
+
+
+def is_oom(error: object) -> bool:
+    """Whether an error says that the server refused a write for want of memory, in whichever form.
+
+    Redis 6.2 wraps it into a script's plain error, a transaction into EXECABORT; pipelines prefix the command.
+
+    >>> is_oom(ResponseError("@user_script: 1: -OOM command not allowed when used memory > 'maxmemory'."))
+    True
+    >>> is_oom(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
+    False
+    """
+    return isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and _OOM_TEXT in str(error))
+
+
+@dataclass(frozen=True, slots=True)
+class OomRetry:
+    """How often and how long to try again. Times are in seconds.
+
+    The wait before try n is drawn from the upper half of `min(cap_seconds, base_seconds * 2**n)`. `before_retry` is
+    called with the error and its number, from 1, before each further try; what it raises ends the trying. Errors that
+    are not OOM are never retried. The last error is raised as redis-py raised it.
+    """
+
+    retries: int = 5
+    base_seconds: float = 0.1
+    cap_seconds: float = 2.0
+    before_retry: Callable[[Exception, int], object] | None = None
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """The longest that all waits together can take; the hook's own time and the server's come on top."""
+        return sum(min(self.cap_seconds, self.base_seconds * float(2**n)) for n in range(1, self.retries + 1))
+
+    def call(self, write: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """`write(*args, **kwargs)`, and again while it is refused for want of memory."""
+        return self._tried(lambda: write(*args, **kwargs), is_oom)
+
+    def execute(self, pipeline: Any) -> list[Any]:
+        """A pipeline's answers in its own order. Only its refused commands are sent again, after those that passed.
+
+        A transaction is sent again as a whole, as it was refused as a whole; one with WATCH is not, because its watch
+        is gone: give `call` the function that watches.
+        """
+        job = _PipelineJob(pipeline)
+        self._tried(lambda: job.take(job.load().execute(raise_on_error=False)), job.may_retry)
+        return job.finished()
+
+    def _tried(self, write: Callable[[], T], may_retry: Callable[[Exception], bool]) -> T:
+        # Not redis-py's own Retry: each of its versions from 5 to 8 takes other arguments.
+        failures = 0
+        while True:
+            try:
+                return write()
+            except ResponseError as error:
+                failures += 1
+                if failures > self.retries or not may_retry(error):
+                    raise
+                if self.before_retry is not None:
+                    self.before_retry(error, failures)
+            time.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
+
+
+@dataclass(frozen=True, slots=True)
+class AsyncOomRetry:
+    """`OomRetry` for redis.asyncio; `before_retry` may be a plain function or a coroutine function."""
+
+    retries: int = 5
+    base_seconds: float = 0.1
+    cap_seconds: float = 2.0
+    before_retry: Callable[[Exception, int], object] | None = None
+
+    @property
+    def longest_wait_seconds(self) -> float:
+        """As `OomRetry.longest_wait_seconds`."""
+        return OomRetry(self.retries, self.base_seconds, self.cap_seconds).longest_wait_seconds
+
+    async def call(self, write: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """As `OomRetry.call`; `write` returns an awaitable, anew for each try."""
+        return await self._tried(lambda: write(*args, **kwargs), is_oom)
+
+    async def execute(self, pipeline: Any) -> list[Any]:
+        """As `OomRetry.execute`, for a pipeline of redis.asyncio."""
+        job = _PipelineJob(pipeline)
+
+        async def send() -> None:
+            job.take(await job.load().execute(raise_on_error=False))
+
+        await self._tried(send, job.may_retry)
+        return job.finished()
+
+    async def _tried(self, write: Callable[[], Awaitable[T]], may_retry: Callable[[Exception], bool]) -> T:
+        failures = 0
+        while True:
+            try:
+                return await write()
+            except ResponseError as error:
+                failures += 1
+                if failures > self.retries or not may_retry(error):
+                    raise
+                if self.before_retry is not None:
+                    answer = self.before_retry(error, failures)
+                    if inspect.isawaitable(answer):
+                        await answer
+            await asyncio.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
+
+
+def _wait(base_seconds: float, cap_seconds: float, failures: int) -> float:
+    """Seconds before the next try: from the upper half of what is allowed, so that many clients spread."""
+    longest = min(cap_seconds, base_seconds * float(2**failures))
+    return longest / 2 + random.uniform(0, longest / 2)  # noqa: S311 - it spreads load, and guards nothing
+
+
+class _PipelineJob:
+    """A pipeline's commands, the answers so far, and which commands are still to be sent.
+
+    A cluster's pipeline keeps its commands in a strategy of its own, and has no flags of a transaction.
+    """
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+        queue = _queue(pipeline)
+        self._commands = [_words(command) for command in queue]
+        self._plain = all(isinstance(command, tuple) for command in queue)
+        self._answers: list[Any] = [None] * len(self._commands)
+        self._pending = list(range(len(self._commands)))
+        self._loaded = False
+        strategy = _strategy(pipeline)
+        self._explicit = bool(getattr(pipeline, "explicit_transaction", False))
+        # redis.asyncio names the same flag otherwise.
+        flags = ("transaction", "is_transaction")
+        always = any(getattr(pipeline, flag, None) is True for flag in flags)
+        self._atomic = self._explicit or always or "Transaction" in type(strategy).__name__
+        self._watching = bool(getattr(pipeline, "watching", False) or getattr(strategy, "_watching", False))
+        self._committed = False
+
+    def load(self) -> Any:
+        """The pipeline with what is pending on its stack; `execute` empties it each time."""
+        if not self._loaded:
+            self._loaded = True
+            return self._pipeline
+        if self._plain:
+            self._pipeline.command_stack = [self._commands[index] for index in self._pending]
+            self._pipeline.explicit_transaction = self._explicit
+            return self._pipeline
+        for index in self._pending:
+            words, options = self._commands[index]
+            self._pipeline.execute_command(*words, **options)
+        return self._pipeline
+
+    def take(self, answers: list[Any]) -> None:
+        """Keep the answers; raise the first refusal for want of memory."""
+        for index, answer in zip(self._pending, answers, strict=True):
+            self._answers[index] = answer
+        self._committed = self._atomic
+        self._pending = [index for index in self._pending if is_oom(self._answers[index])]
+        if self._pending:
+            raise self._answers[self._pending[0]]
+
+    def may_retry(self, error: Exception) -> bool:
+        """Never in part what was committed as one, never without the watch that it depended on."""
+        return is_oom(error) and not self._committed and not self._watching
+
+    def finished(self) -> list[Any]:
+        """All answers; raises the first error among them, as redis-py does."""
+        for answer in self._answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return self._answers
+
+
+def _strategy(pipeline: Any) -> Any:
+    """What holds the commands: of a cluster's pipeline since redis-py 6 not the pipeline itself."""
+    return getattr(pipeline, "_execution_strategy", pipeline)
+
+
+def _queue(pipeline: Any) -> list[Any]:
+    strategy = _strategy(pipeline)
+    queues = (getattr(strategy, name, None) for name in ("_command_queue", "_command_stack", "command_stack"))
+    found = next((queue for queue in queues if queue is not None), None)
+    if found is None:
+        raise TypeError(f"{type(pipeline).__name__} is not a pipeline of redis-py whose commands can be read")
+    return list(found)
+
+
+def _words(command: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """A queued command: its words and its options."""
+    if isinstance(command, tuple):
+        return command
+    options = getattr(command, "options", None)
+    return tuple(command.args), dict(getattr(command, "kwargs", {}) if options is None else options)
+
+
+PAGE = 500
+_GLOB_SPECIAL = re.compile(rb"[*?\[\]\\]")
+
+# The check and the deletion are one step on the server. No shebang: Redis 7 refuses scripts with one at OOM.
+_DELETE_IF = """
+local ttl = redis.call('PTTL', KEYS[1])
+if ttl == -2 or (ARGV[2] == '1' and ttl == -1) then return 0 end
+local wanted = tonumber(ARGV[1])
+if wanted > 0 then
+  local idle = redis.pcall('OBJECT', 'IDLETIME', KEYS[1])
+  if type(idle) ~= 'number' or idle < wanted then return 0 end
+end
+return redis.call('UNLINK', KEYS[1])
+"""
+
+
+@dataclass(slots=True)
+class _Bounds:
+    """What both kinds of cleanup are told, and where they stand."""
+
+    client: Any
+    prefix: bytes
+    max_keys: int = 200
+    idle_over_seconds: int = 60
+    only_expiring: bool = True
+    max_scanned: int = 10_000
+    deleted_total: int = field(default=0, init=False)
+    _cursor: int = field(default=0, init=False)
+    _names: list[Any] = field(default_factory=list, init=False)
+
+    def _next(self, wanted: int) -> list[Any]:
+        """The next names of the page in hand, which the next call goes on with."""
+        names, self._names = self._names[:wanted], self._names[wanted:]
+        return names
+
+    def _pages(self) -> Iterator[dict[str, Any]]:
+        """How each SCAN of one call is to be asked: the next page of the prefix, as far as a call may look."""
+        for _ in range(max(1, self.max_scanned // PAGE)):
+            yield {"cursor": self._cursor, "match": _GLOB_SPECIAL.sub(rb"\\\g<0>", self.prefix) + b"*", "count": PAGE}
+
+    def _deletions(self, names: list[Any]) -> Any:
+        """One call a key: a script with several would not work on a cluster, and would hold the server for longer."""
+        pipeline = self.client.pipeline(transaction=False)
+        for name in names:
+            pipeline.eval(_DELETE_IF, 1, name, self.idle_over_seconds, int(self.only_expiring))
+        return pipeline
+
+
+@dataclass(slots=True)
+class NamespaceCleanup(_Bounds):
+    """Delete at most `max_keys` keys that begin with `prefix` each time it is called.
+
+    A key goes only if, at that moment, it has a TTL (unless `only_expiring` is False) and nobody used it for
+    `idle_over_seconds`. At most `max_scanned` keys are looked at in a call; the next call goes on from there. Under an
+    LFU policy the server keeps no idle times: nothing goes then unless `idle_over_seconds` is 0.
+    """
+
+    def __call__(self, _error: Exception | None = None, _failures: int = 1) -> int:
+        """How many keys were deleted."""
+        deleted = 0
+        for page in self._pages():
+            if not self._names:
+                self._cursor, self._names = self.client.scan(**page)
+            while names := self._next(self.max_keys - deleted):
+                deleted += sum(self._deletions(names).execute())
+            if deleted >= self.max_keys or not self._cursor:
+                break
+        self.deleted_total += deleted
+        return deleted
+
+
+@dataclass(slots=True)
+class AsyncNamespaceCleanup(_Bounds):
+    """`NamespaceCleanup` for a client of redis.asyncio."""
+
+    async def __call__(self, _error: Exception | None = None, _failures: int = 1) -> int:
+        """How many keys were deleted."""
+        deleted = 0
+        for page in self._pages():
+            if not self._names:
+                self._cursor, self._names = await self.client.scan(**page)
+            while names := self._next(self.max_keys - deleted):
+                deleted += sum(await self._deletions(names).execute())
+            if deleted >= self.max_keys or not self._cursor:
+                break
+        self.deleted_total += deleted
+        return deleted

@@ -1,5 +1,6 @@
 """Real servers for the tests: each flavour that this machine has, on a unix socket in a folder of its own."""
 
+import inspect
 import os
 import shutil
 import signal
@@ -17,6 +18,9 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from redis_oom_tui.models.address import Address, Connection
+
+# No CLIENT SETINFO. The older redis-py of `make test-resilience` does not have the option.
+_QUIET = {"driver_info": None} if "driver_info" in inspect.signature(redis.Redis).parameters else {}
 
 
 @cache
@@ -116,7 +120,7 @@ class RunningServer:
         """A plain synchronous client for the test's own hands: bytes in and out."""
         # redis-py would repeat a refused login ten times, which takes four seconds.
         options = {"retry": Retry(NoBackoff(), 0), **options}
-        return redis.Redis(unix_socket_path=self.socket_path, protocol=2, driver_info=None, **options)  # type: ignore[arg-type]
+        return redis.Redis(unix_socket_path=self.socket_path, protocol=2, **_QUIET, **options)  # type: ignore[arg-type]
 
     def kill(self) -> None:
         """SIGKILL: no farewell, as in an incident."""
