@@ -208,5 +208,6 @@ def _report(
         names=names,
         values_read=were_read(gathered.values),
         split=breakdown_of(last),
+        samples=history.samples,
         overdue=frozenset(entry.id for entry in overdue(actions, time.time())),
     )

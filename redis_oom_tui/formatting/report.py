@@ -1,34 +1,23 @@
-"""The incident report: Markdown for people, one JSON document for programs. It holds no secret."""
+"""The incident report as Markdown for people, and as one JSON document for programs."""
 
 import re
-import shlex
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import SCHEMA, pattern_text
-from redis_oom_tui.formatting.applications import application_columns, application_documents
-from redis_oom_tui.formatting.check import (
-    NODE_COLUMNS,
-    finding_fields,
-    memory_fields,
-    node_documents,
-    part_documents,
-    server_fields,
-)
-from redis_oom_tui.formatting.columns import Column, key_columns, row_document
-from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
+from redis_oom_tui.formatting.applications import application_documents
+from redis_oom_tui.formatting.check import finding_fields, memory_fields, node_documents, part_documents, server_fields
+from redis_oom_tui.formatting.columns import key_columns, row_document
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
-from redis_oom_tui.formatting.sanitize import glob_text, safe_text
-from redis_oom_tui.formatting.server import advice_with_commands, limit_text, role_text, server_text, with_commands
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
+from redis_oom_tui.formatting.report_sections import Block, Bullets, Heading, Paragraph, Table, sections
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import with_commands
+from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.recognition import Recognition
-from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import ClusterView, Snapshot
-from redis_oom_tui.models.trend import Episode, Forecast, IncidentReport, Trend
-from redis_oom_tui.models.verdict import Finding, Remedy
+from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Episode, IncidentReport
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.server import (
@@ -39,243 +28,43 @@ if TYPE_CHECKING:
         StateFields,
     )
 
-R = TypeVar("R")
-_ROWS = 15
 _KEY_FIELDS = ("key", "key_base64", "db", "type", "bytes", "size_kind", "bytes_low", "bytes_high")
 _PATTERN_FIELDS = ("pattern", "db", "select", "match", "keys", "bytes", "no_ttl_keys", "application")
-_NODES = 50
-_LONGEST_SELECT = 120
-# Snapshots closer together than this show one state, not a before and an after.
-_ONE_LOOK_SECONDS = 60.0
-_UNREAD = (
-    "Values not sampled: CLIENT NO-TOUCH is not available here (Redis 7.2, 7.4, 8.4 and Valkey have it). Without it,"
-    " reading values would make idle keys look used. So this report says nothing about compression, numbers stored as"
-    " text and the length of values."
-)
 # What is markup anywhere in a line, and what viewers make links of unasked.
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~#&!@]|(?<=:)/(?=/)|(?<=www)\.)")
 
 
 def markdown(report: IncidentReport) -> str:
     """The report as Markdown; names are escaped, so none of them can become markup, a link or an image."""
-    parts = [
-        _heading(report),
-        _figures(report),
-        _where(report),
-        _nodes(report.last.fleet),
-        _timeline(report.episodes),
-        _findings(report),
-        _applications(report),
-        _patterns(report),
-        _keys(report),
-        _actions(report),
-    ]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return "\n\n".join(map(_in_markdown, sections(report))) + "\n"
 
 
-def _heading(report: IncidentReport) -> str:
-    server, verdict = report.last.server, report.verdict
-    kind = f"{_plain(server_text(server))}, {_plain(role_text(server.role))}"
-    # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
-    up = "" if server.uptime_seconds is None else f", up for {spoken(server.uptime_seconds)}"
-    lines = [
-        f"# Memory incident report: {_plain(str(server.address))}",
-        f"Made {_time(report.made_at)} by redis-oom-tui. Server: {kind}{up}.",
-        f"**{verdict.level.value.upper()}: {_plain(verdict.reason)}**",
-    ]
-    if verdict.first_step:
-        lines.append(f"Next: {_plain(with_commands(verdict.first_step))}")
-    lines.append("\n".join(f"- {_plain(text)}" for text in verdict.evidence))
-    lines.append(_outlook(report.forecast))
-    return "\n\n".join(line for line in lines if line)
+def _in_markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {_plain(text)}"
+        case Paragraph(text, strong):
+            return f"**{_plain(text)}**" if strong else _plain(text)
+        case Bullets(items):
+            return "\n".join(f"- {_plain(text)}" for text in items)
+        case Table(header, rows):
+            return "\n".join(_lines(header, rows))
 
 
-def _outlook(forecast: Forecast | None) -> str:
-    if forecast is None or forecast.trend is Trend.UNKNOWN:
-        return ""
-    watched = duration(forecast.watched_seconds)
-    if forecast.seconds_to_limit is None or forecast.slope is None:
-        return f"Trend over {watched}: {forecast.trend.value}."
-    low, high = forecast.seconds_to_limit
-    until = f"to {duration(high)}" if high is not None else "or more"
-    return f"Trend over {watched}: {size(int(forecast.slope * 60))} a minute; full in {duration(low)} {until}."
+def _lines(header: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield f"| {' | '.join(map(_plain, header))} |"
+    yield f"|{'---|' * len(header)}"
+    for row in rows:
+        yield f"| {' | '.join(map(_plain, row))} |"
 
 
-def _figures(report: IncidentReport) -> str:
-    first, last = report.first, report.last
-    rows = [
-        ("used_memory", size(first.memory.used_bytes), size(last.memory.used_bytes)),
-        ("maxmemory", _limit(first), _limit(last)),
-        ("pressure", percent(first.memory.pressure, 1), percent(last.memory.pressure, 1)),
-        ("maxmemory-policy", _plain(first.memory.policy), _plain(last.memory.policy)),
-        ("rss", size(first.memory.rss_bytes), size(last.memory.rss_bytes)),
-        ("keys", count(first.keys), count(last.keys)),
-        ("keys with a TTL", count(first.expires), count(last.expires)),
-        ("refused writes", count(first.counters.refused_writes_total), count(last.counters.refused_writes_total)),
-        ("evicted keys", count(first.counters.evicted_keys_total), count(last.counters.evicted_keys_total)),
-    ]
-    header = ("", _time(first.taken_at), _time(last.taken_at))
-    if last.taken_at - first.taken_at < _ONE_LOOK_SECONDS:
-        return "## Figures\n\n" + _table(("", header[2]), ((name, now) for name, _, now in rows))
-    return "## Before and after\n\n" + _table(header, rows)
+def _plain(text: str) -> str:
+    r"""`text` with everything escaped that Markdown or HTML might take for more.
 
-
-def _where(report: IncidentReport) -> str:
-    """Where the memory is; of a cluster, of its worst primary."""
-    used = sum(part.size for part in report.split.parts)
-    rows = (
-        (part.share.value, f"{'at least ' * part.estimated}{size(part.size)}", percent(part.size / used))
-        for part in sorted(report.split.parts, key=lambda part: -part.size)
-    )
-    room = report.split.data_room_bytes
-    free = "" if room is None else f"\n\nRoom for data, beside start-up, buffers, backlog and scripts: {size(room)}."
-    return "## Where the memory is\n\n" + _table(("part", "bytes", "share"), rows) + free if used else ""
-
-
-def _nodes(cluster: ClusterView | None) -> str:
-    """Every node of a cluster, worst first: the figures around this are those of one of them."""
-    if cluster is None:
-        return ""
-    more = len(cluster.nodes) - _NODES
-    table = _row_table(cluster.nodes[:_NODES], NODE_COLUMNS)
-    return f"## Nodes\n\n{table}" + (f"\n\nAnd {count(more)} more." if more > 0 else "")
-
-
-def _row_table(rows: Sequence[R], columns: Sequence[Column[R]]) -> str:
-    """A table of the columns that have a title."""
-    shown = [column for column in columns if column.title]
-    header = [column.head for column in shown]
-    return _table(header, ([_plain(column.wordy_cell(row)) for column in shown] for row in rows))
-
-
-def _timeline(episodes: Sequence[Episode]) -> str:
-    if len(episodes) < 2:
-        return ""
-    rows = (
-        (
-            _time(episode.began),
-            duration(episode.ended - episode.began),
-            episode.level.value,
-            percent(episode.peak_pressure),
-            count(episode.refused_writes),
-            _plain(episode.reason),
-        )
-        for episode in episodes
-    )
-    return "## Verdicts over time\n\n" + _table(("began", "lasted", "level", "peak", "refused", "verdict"), rows)
-
-
-def _findings(report: IncidentReport) -> str:
-    parts = [*map(_finding, report.findings), *([_UNREAD] if report.values_read is False else [])]
-    return "\n\n".join(("## Findings", *parts)) if parts else ""
-
-
-def _finding(finding: Finding) -> str:
-    saves = finding.saves_bytes
-    worth = f" Frees {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
-    lines = [f"### {_plain(finding.title)}", f"{_plain(advice_with_commands(finding))}{worth}"]
-    if finding.in_the_application:
-        lines.append(f"In the application: {_plain(finding.in_the_application)}")
-    lines.append("\n".join(f"- {_plain(text)}" for text in finding.evidence))
-    plan = _to_plan(finding.remedy)
-    return "\n\n".join([*lines, *([f"To plan it: {_plain(plan)}"] if plan else [])])
-
-
-def _to_plan(remedy: Remedy | None) -> str:
-    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
-    chosen = [] if remedy is None or remedy.pattern is None else pattern_text.cleanup_options(remedy.pattern)
-    if remedy is None or not chosen or remedy.pane != "cleanup":
-        return ""
-    words = ["redis-oom-tui", *([] if remedy.db is None else ["-n", str(remedy.db)]), "cleanup", *chosen]
-    words += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
-    words += [] if remedy.idle_over_seconds is None else ["--idle-over", f"{remedy.idle_over_seconds}s"]
-    return shlex.join(words)
-
-
-def _applications(report: IncidentReport) -> str:
-    if report.scan is None or not report.recognition.found:
-        return ""
-    return "## Applications\n\n" + _row_table(report.recognition.found, application_columns(report.scan))
-
-
-def _patterns(report: IncidentReport) -> str:
-    scan = report.scan
-    if scan is not None and scan.error and not scan.scanned_keys:
-        return f"## What uses the memory\n\nThe keys could not be scanned: {_plain(scan.error)}."
-    if scan is None or not scan.patterns:
-        return ""
-    shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
-    columns = pattern_columns(
-        ttls_told=scan.ttls_told,
-        all_read=bool(scan.bytes_seen) and not scan.refused_keys,
-        exact=all_exact(scan),
-        recognition=report.recognition,
-    )
-    table = _row_table(shown, [*columns, *([_SELECT] if report.names else [])])
-    known = known_bytes(scan.bytes_seen, scan.scanned_keys)
-    held = mark_of_sum(kind_of_sum((row.type for row in scan.types), known, scan)) + size(known)
-    whole = (
-        ("all keys that this user may read" if scan.refused_keys else "all keys")
-        if scan.complete
-        else f"{percent(scan.share_scanned)} of the keys"
-    )
-    more = [f"{count(scan.refused_keys)} more may not be read by this user"] if scan.refused_keys else []
-    notes = "".join(f" {_plain(note[:1].upper() + note[1:])}." for note in (*more, *_contradiction(scan), *scan.notes))
-    title = f"## What uses the memory\n\nBy a scan of {whole} ({count(scan.scanned_keys)}, {held}).{notes}\n\n"
-    return title + table
-
-
-def _select(row: PatternRow) -> str:
-    """What takes exactly these keys, quoted for a shell; where only a glob can, which one, and how wide it is."""
-    select = None if row.select is None else pattern_text.text(row.select)
-    if select is not None and len(select) <= _LONGEST_SELECT:
-        return shlex.quote(select)
-    return f"a glob may take more: --match {shlex.quote(glob_text(row.match))}"
-
-
-_SELECT: Column[PatternRow] = Column("select", "CLEANUP --PATTERN", text=lambda row, _: _select(row))
-
-
-def _contradiction(scan: ScanView) -> tuple[str, ...]:
-    return () if scan.contradiction is None else (scan.contradiction.removesuffix("."),)
-
-
-def _keys(report: IncidentReport) -> str:
-    scan = report.scan
-    if scan is None or not scan.top:
-        return ""
-    nodes = any(row.id.node for row in scan.top)
-    columns = key_columns(lambda: scan.bytes_seen, nodes=nodes, ttls_told=scan.ttls_told)
-    return "## Largest keys\n\n" + _row_table(scan.top[:_ROWS], columns)
-
-
-def _actions(report: IncidentReport) -> str:
-    note = f"{skipped_lines(report.actions_skipped)}.\n" if report.actions_skipped else ""
-    if not report.actions:
-        return f"## What was done\n\n{note}" if note else ""
-    rows = (
-        (
-            _time(entry.at),
-            _plain(entry.who),
-            _plain(entry.action),
-            _plain(entry.server),
-            _plain(entry.what) if report.names else "",
-            _plain(_result(entry, names=report.names, overdue=entry.id in report.overdue)),
-        )
-        for entry in report.actions
-    )
-    table = _table(("when", "who", "action", "on", "what", "result"), rows)
-    return f"## What was done\n\n{table}" + (f"\n{note}" if note else "")
-
-
-def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
-    if entry.ended is None:
-        return "no end recorded"
-    counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
-    change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
-    words = entry.result if names else "done" if entry.ok else "failed"
-    late = "the revert is overdue: there is no record of it" if overdue else ""
-    return "; ".join(part for part in (words, counts, change, late) if part)
+    >>> print(_plain("[x](y) <b>|user:*"))
+    \[x\](y) \<b\>\|user:\*
+    """
+    return _SPECIAL.sub(r"\\\1", safe_text(text))
 
 
 def document(report: IncidentReport) -> "ReportDocument":
@@ -360,31 +149,3 @@ def _action_fields(entry: AuditEntry, *, names: bool, overdue: bool) -> "ActionF
         "counts": dict(entry.counts),
         "overdue": overdue,
     }
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    return "\n".join(_lines(header, rows))
-
-
-def _lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield f"|{'---|' * len(header)}"
-    for row in rows:
-        yield f"| {' | '.join(row)} |"
-
-
-def _limit(snapshot: Snapshot) -> str:
-    return limit_text(snapshot.memory)
-
-
-def _time(moment: float) -> str:
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _plain(text: str) -> str:
-    r"""`text` with everything escaped that Markdown or HTML might take for more.
-
-    >>> print(_plain("[x](y) <b>|user:*"))
-    \[x\](y) \<b\>\|user:\*
-    """
-    return _SPECIAL.sub(r"\\\1", safe_text(text))

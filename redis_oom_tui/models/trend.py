@@ -113,7 +113,8 @@ class IncidentReport(Struct, frozen=True):
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
     into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known;
-    `recognition` are the applications of the scanned keys. `split` is where the memory is at the end.
+    `recognition` are the applications of the scanned keys. `split` is where the memory is at the end, `samples` how it
+    went, oldest first.
     """
 
     made_at: float
@@ -131,3 +132,4 @@ class IncidentReport(Struct, frozen=True):
     overdue: frozenset[str] = frozenset()
     recognition: Recognition = field(default_factory=Recognition)
     split: Breakdown = Breakdown(())
+    samples: tuple[TrendSample, ...] = ()

@@ -74,6 +74,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         names=names,
         values_read=were_read(app.scanner.values),
         split=breakdown_of(reading.snapshot),
+        samples=reading.samples,
         overdue=frozenset(entry.id for entry in overdue(entries, app.clock.wall())),
         actions_skipped=actions.operator.history_skipped() if actions.acts else 0,
     )
