@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 import click
 
@@ -17,7 +18,9 @@ class Commands(click.Group):
     A command's function stands in its module under its own name.
     """
 
-    table: Mapping[str, tuple[str, str]] = {}
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
