@@ -42,6 +42,7 @@ from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.server import CheckDocument
+    from redis_oom_tui.models.keys import PatternSample
     from redis_oom_tui.models.scan import ScanView
     from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource
@@ -103,32 +104,35 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
     late = _unreturned(invocation, now, samples.settings)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
     if case.near is not Level.OK and 0 < now.keys <= _FEW_KEYS and now.fleet is None:
-        scan = _keys_scanned(invocation)
-        case = replace(case, scan=scan)
+        scan, values = _keys_scanned(invocation)
+        case = replace(case, scan=scan, values=values)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=scan)
     return Answer(verdict, now, examine(case), late)
 
 
-def _keys_scanned(invocation: Invocation) -> "ScanView | None":
-    """What so few keys hold: one of them may be the cause, or none. None where they cannot be read in time."""
+def _keys_scanned(invocation: Invocation) -> "tuple[ScanView | None, tuple[PatternSample, ...]]":
+    """What so few keys hold, and of which applications they are: one of them may be the cause, or none. None where they
+    cannot be read in time.
+    """
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
     from redis_oom_tui.server.live import LiveServer
 
-    async def scanned() -> "ScanView":
+    async def scanned() -> "tuple[ScanView, tuple[PatternSample, ...]]":
         server = LiveServer(invocation.connection)
         try:
             await server.open()
             async with asyncio.timeout(_SCAN_SECONDS):
-                return await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+                view = await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+                return view, await server.application_samples(view)
         finally:
             await server.close()
 
     try:
         return asyncio.run(scanned())
     except (TriageError, TimeoutError):
-        return None
+        return None, ()
 
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:
