@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from redis_oom_tui.files.durable import make_folder, sync_folder
+from redis_oom_tui.files.durable import make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.formatting.typed import (
@@ -290,7 +290,7 @@ class BackupWriter:
         """Bring all that was added to the disk."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            sync_file(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from None
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import fcntl
 import os
 import tempfile
 import time
@@ -14,9 +15,24 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.guarded import NotJudged
 
 # What file systems say that have nothing to sync for a folder.
-_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EACCES})
+_NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EBADF, errno.EACCES})
 # What file systems say that have no hard links.
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
+# macOS leaves what fsync wrote in the drive's own memory; this brings it to the disk.
+_FULL_SYNC: int | None = getattr(fcntl, "F_FULLFSYNC", None)
+
+
+def sync_file(handle: int) -> None:
+    """Bring the bytes of an open file to the disk. Raises OSError where that failed."""
+    if _FULL_SYNC is not None:
+        try:
+            fcntl.fcntl(handle, _FULL_SYNC)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+        else:
+            return
+    os.fsync(handle)
 
 
 def sync_folder(folder: Path) -> None:
@@ -59,7 +75,7 @@ def write_whole(path: Path, parts: Iterable[bytes]) -> None:
         with os.fdopen(handle, "wb") as file:
             file.writelines(parts)
             file.flush()
-            os.fsync(file.fileno())
+            sync_file(file.fileno())
         _put_in_place(name, path)
     finally:
         with contextlib.suppress(OSError):
