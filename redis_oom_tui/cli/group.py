@@ -52,14 +52,18 @@ class Commands(click.Group):
         """Commands first, then the options by topic."""
         with formatter.section("Commands (none: the screen)"):
             formatter.write_dl([(name, words) for name, (_, words) in self.table.items()])
+        for topic, records in self.by_topic(ctx).items():
+            with formatter.section(topic):
+                formatter.write_dl(records)
+
+    def by_topic(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Our options as the help shows them, under their headings."""
         topics: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 topics.setdefault(TOPICS.get(str(parameter.name), "Other"), []).append(record)
-        for topic, records in topics.items():
-            with formatter.section(topic):
-                formatter.write_dl(records)
+        return topics
 
     def _in_order(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
         """The words with our own options before the command, and `help` and a last `-h` as what they mean."""

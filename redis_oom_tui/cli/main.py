@@ -51,6 +51,7 @@ _WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay", "schema"}
     cls=Commands,
     table=COMMANDS,
     invoke_without_command=True,
+    epilog="redis-oom-tui help COMMAND, or COMMAND -h, shows the options of a command.",
     subcommand_metavar="[COMMAND] [ARGS]...",
     context_settings={"help_option_names": ["--help"], "max_content_width": 80},
 )
