@@ -26,7 +26,7 @@ def jobs(number: int, fields: int, large: int = 10_000) -> Fill:
 
     def fill(client: redis.Redis) -> list[bytes]:
         names = [b"bull:mail:%d" % at for at in range(number)]
-        value = {b"field%d" % at: b"x" * 20 for at in range(fields - 1)} | {b"data": b"d" * large}
+        value: dict[Any, Any] = {b"field%d" % at: b"x" * 20 for at in range(fields - 1)} | {b"data": b"d" * large}
         pipeline = client.pipeline(transaction=False)
         for name in names:
             pipeline.hset(name, mapping=value)
