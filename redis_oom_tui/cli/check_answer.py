@@ -297,7 +297,12 @@ def markdown(answer: Answer) -> str:
     from redis_oom_tui.formatting.chat import chat_text_of
 
     notes = (*answer.snapshot.notes, *((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned))
-    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes)
+    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes, _held(answer))
+
+
+def _held(answer: Answer) -> str:
+    """What holds the memory, where something is wrong."""
+    return "" if answer.verdict.level is Level.OK else parts_text(breakdown_of(answer.snapshot))
 
 
 def _keys(snapshot: Snapshot) -> str:
@@ -318,7 +323,7 @@ def lines(answer: Answer) -> list[str]:
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {_keys(snapshot)}",
     ]
-    if verdict.level is not Level.OK and (held := parts_text(breakdown_of(snapshot))):
+    if held := _held(answer):
         found.append(f"  {held}")
     if verdict.since is not None:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")
