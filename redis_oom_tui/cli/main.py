@@ -99,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _written_down(fault: NotJudged) -> None:
     from redis_oom_tui.files.audit import state_folder
-    from redis_oom_tui.files.durable import append_defect
+    from redis_oom_tui.files.disk import append_defect
 
     append_defect(state_folder() / "defects.log", fault)
 

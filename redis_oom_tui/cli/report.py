@@ -13,8 +13,7 @@ from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
 from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.files.audit import AuditFile, state_folder
-from redis_oom_tui.files.durable import write_new
-from redis_oom_tui.files.reading import shown
+from redis_oom_tui.files.disk import shown, write_new
 from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page

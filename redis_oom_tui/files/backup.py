@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from redis_oom_tui.files.durable import make_folder, sync_file, sync_folder
+from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.formatting.typed import (

@@ -6,7 +6,7 @@ import re
 import time
 from pathlib import Path
 
-from redis_oom_tui.files.durable import write_new
+from redis_oom_tui.files.disk import write_new
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
 from redis_oom_tui.models.action import AuditEntry

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files import durable
+from redis_oom_tui.files import disk
 
 FULL_SYNC = 51
 
@@ -18,7 +18,7 @@ class Calls:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, fails: int | None) -> None:
         self.made: list[str] = []
         self._fails = fails
-        monkeypatch.setattr(durable, "_FULL_SYNC", FULL_SYNC)
+        monkeypatch.setattr(disk, "_FULL_SYNC", FULL_SYNC)
         monkeypatch.setattr(fcntl, "fcntl", self._full)
         monkeypatch.setattr(os, "fsync", lambda handle: self.made.append("fsync"))
 
@@ -35,12 +35,12 @@ def test_a_drive_is_asked_to_write_out_what_it_holds(
 ) -> None:
     calls = Calls(monkeypatch, fails)
     with (tmp_path / "file").open("wb") as file:
-        durable.sync_file(file.fileno())
+        disk.sync_file(file.fileno())
     assert calls.made == made
 
 
 def test_a_disk_that_fails_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     calls = Calls(monkeypatch, errno.EIO)
     with (tmp_path / "file").open("wb") as file, pytest.raises(OSError, match="Input/output"):
-        durable.sync_file(file.fileno())
+        disk.sync_file(file.fileno())
     assert calls.made == ["full"]
