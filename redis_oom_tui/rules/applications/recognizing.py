@@ -3,13 +3,14 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from redis_oom_tui.models.keys import PatternSample
+from redis_oom_tui.models.keys import KeyId, PatternSample
 from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import patterns
 from redis_oom_tui.rules.applications.finished import elements_of, finished_jobs, index_rows
 from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
+from redis_oom_tui.rules.key_patterns import matcher
 
 
 def rows_to_sample(scan: ScanView, recognition: Recognition) -> tuple[PatternRow, ...]:
@@ -52,6 +53,16 @@ def labels_of_keys(keys: Sequence[tuple[int, bytes, str]]) -> Iterator[tuple[Key
     names = {place: Name(*place) for place in dict.fromkeys(places)}
     labels = _labels(groups_of(tuple(names.values())))
     return (labels.get(names[place], ()) for place in places)
+
+
+def labels_of_key(key: KeyId, scan: ScanView, recognition: Recognition) -> tuple[KeyLabel, ...]:
+    """What one key is, by the pattern that counted it; empty where that is not known."""
+    for row in scan.patterns:
+        labels = recognition.of(row)
+        select = row.select if labels and row.db in (None, key.db) else None
+        if select is not None and not select.below and matcher(select).held([key.key])[0]:
+            return labels
+    return ()
 
 
 def _names(scan: ScanView, fields: Mapping[tuple[int, bytes], frozenset[str]]) -> tuple[Name, ...]:
