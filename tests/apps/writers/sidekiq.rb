@@ -20,5 +20,5 @@ require "sidekiq/launcher"
 launcher = Sidekiq::Launcher.new({ queues: ["mailers"], concurrency: 1, tag: "shop", labels: [], strict: true, timeout: 1, poll_interval_average: 60 })
 launcher.run
 sleep 0.1 until Sidekiq::Stats.new.processed >= 2 || Sidekiq::Queue.new("mailers").size.zero?
-sleep 0.5 # The heartbeat writes the figures of the process once it runs.
+sleep 0.05 until Sidekiq::ProcessSet.new(false).size.positive?
 exit! 0

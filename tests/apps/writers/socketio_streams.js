@@ -11,7 +11,7 @@ async function main() {
   io.to("room").emit("news", { text: "hello" });
   await io.of("/").adapter.persistSession({ sid: "s1", pid: "private1", rooms: ["room"], data: {} });
   await client.ping();
-  setTimeout(() => process.exit(0), 300);
+  process.exit(0);
 }
 
 main();
