@@ -4,24 +4,28 @@ from collections.abc import Callable, Sequence
 
 from redis_oom_tui.actions.context import ActionRecord, Losses, asked_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
-from redis_oom_tui.files.backup import Record
+from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError
+from redis_oom_tui.models.finished import FinishedJob
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
+from redis_oom_tui.server.mutations.finished import JobKey
 from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.restoring import (
     Elements,
     Expiry,
+    JobToRestore,
     RestoreReply,
     Value,
     put_back,
     put_elements,
+    put_jobs,
     take_back,
 )
 from redis_oom_tui.server.tasks import not_busy
@@ -160,6 +164,8 @@ class NodeRestore:
         ]
         if self._head.operation == Action.SHRINK.value:
             replies = await self._put_elements(connection, [records[index] for index in live])
+        elif self._head.operation == Action.FINISH.value:
+            replies = await put_jobs(connection.channel, [_job(records[at]) for at in live], now_ms)
         elif self._head.operation == Operation.EXPIRE.value:
             expiries = [_expiry(records[index]) for index in live]
             scripted = (await self._learn()).has(Feature.SCRIPT)
@@ -208,6 +214,7 @@ class NodeRestore:
 def _needed(snapshot: Snapshot, batch: Sequence[Record]) -> int:
     """What the keys of a batch take, with their places in the server's tables; nothing where none has a value."""
     elements = sum(sum(map(len, record.element)) + _ELEMENT_MORE for record in batch if record.element)
+    elements += sum(_SWELLS * len(key[2]) + _ELEMENT_MORE for record in batch if record.job for key in record.job.keys)
     held = [record for record in batch if record.payload]
     if not held:
         return elements
@@ -221,6 +228,13 @@ def _needed(snapshot: Snapshot, batch: Sequence[Record]) -> int:
         for record in held
     )
     return sizes + table_growth(snapshot.keys, len(held)) + table_growth(snapshot.expires, expiring)
+
+
+def _job(record: Record) -> JobToRestore:
+    job = record.job or JobRecord(b"", "zset", b"", b"", ())
+    return JobToRestore(
+        FinishedJob(job.listed_in, job.index_type, job.member, job.score, ()), tuple(JobKey(*key) for key in job.keys)
+    )
 
 
 def _value(record: Record, now_ms: int) -> Value:

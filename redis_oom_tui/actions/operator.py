@@ -11,6 +11,7 @@ from pathlib import Path
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
+from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
 from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
@@ -26,6 +27,7 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
@@ -169,6 +171,15 @@ class LiveOperator:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
         _node(self._deployment, self._deployment.shown).rights.must(Action.SHRINK)
         return ShrinkRun(self._context, self._deployment, plan, backup)
+
+    def plan_finished(self, request: FinishedRequest) -> FinishedPlanner:
+        """A plan of finished jobs that were not looked for yet; raises BadInput where nothing is known of such work."""
+        return FinishedPlanner(self._context, self._deployment, request)
+
+    def run_finished(self, plan: FinishedPlan, *, backup: BackupChoice) -> FinishedRun:
+        """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
+        _node(self._deployment, self._deployment.shown).rights.must(Action.FINISH)
+        return FinishedRun(self._context, self._deployment, plan, backup)
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""

@@ -13,7 +13,7 @@ from redis_oom_tui.actions.deployment import Deployment, Place, said_by
 from redis_oom_tui.actions.node_restore import NodeRestore
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.audit import AuditFailed
-from redis_oom_tui.files.backup import Record
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records, records_backward
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of_keys
@@ -146,6 +146,7 @@ class Restore:
             if record is None or place is None:
                 continue
             bytes_ = len(record.payload or b"") + sum(map(len, record.element or ()))
+            bytes_ += sum(len(key[2]) for key in record.job.keys) if record.job is not None else 0
             batch = held.get(place, RestoreBatch(place, [], 0))
             full = len(batch.records) >= _KEYS_AT_ONCE or batch.size + bytes_ > _BYTES_AT_ONCE
             if batch.records and (full or record.id.db != batch.records[0].id.db):

@@ -16,13 +16,14 @@ _NEEDS = {
     Action.DELETE: (Feature.UNLINK,),
     Action.EXPIRE: (Feature.EXPIRE,),
     Action.SHRINK: (Feature.SCRIPT,),
+    Action.FINISH: (Feature.SCRIPT, Feature.UNLINK),
     Action.RESTORE: (Feature.RESTORE,),
     Action.REWRITE: (Feature.CONFIG_REWRITE,),
     Action.KILL_CLIENT: (Feature.CLIENT_KILL,),
     Action.PURGE: (Feature.MEMORY_PURGE,),
     Action.REAP: (Feature.SCAN,),
 }
-_WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.SHRINK, Action.RESTORE, Action.REAP})
+_WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.SHRINK, Action.FINISH, Action.RESTORE, Action.REAP})
 _READ_ONLY = "The tool runs with --read-only: nothing on the server is changed"
 _WEAKER = (
     "Scripts are refused here, so each key is read again and deleted in two steps: a change within that moment would go"

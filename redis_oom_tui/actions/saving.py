@@ -11,7 +11,8 @@ from typing import NamedTuple
 from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, gone
 from redis_oom_tui.files.audit import AuditFile
-from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.errors import BadInput, ErrorClass, KeyMoved, ServerBusy, TriageError

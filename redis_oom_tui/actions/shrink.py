@@ -1,35 +1,32 @@
 """A key made smaller: its elements written to the backup, removed in steps that check them, and what came of it."""
 
-import asyncio
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from types import MappingProxyType
 
-from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, asked_again
+from redis_oom_tui.actions.context import ActionContext, asked_again
 from redis_oom_tui.actions.deployment import Deployment
-from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import marked, node_of, paced
-from redis_oom_tui.files.backup import BackupMark, BackupWriter, Record, new_path
+from redis_oom_tui.actions.step_run import StepRun
+from redis_oom_tui.files.backup import BackupMark, BackupWriter, new_path
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerBusy, TriageError
-from redis_oom_tui.models.plan import Outcome, RunView
+from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.shrink import Element, ShrinkPlan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
-from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import shrinking as removing
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection, OtherServer, PinnedConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
 from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 from redis_oom_tui.server.mutations.shrinking import KeyState, Removal
-from redis_oom_tui.server.tasks import ActiveClock
 
 _BYTES_AT_ONCE = 1024 * 1024
 # So often a stream, hash or set, whose elements have names, may differ from what was just read.
@@ -43,77 +40,29 @@ class KeyChanged(TriageError):
     """The key is not as the plan and the last look have it: nothing more is removed."""
 
 
-class ShrinkRun:
+class ShrinkRun(StepRun):
     """A run of one shrink plan. Its view counts elements in place of keys."""
 
     def __init__(self, context: ActionContext, deployment: Deployment, plan: ShrinkPlan, backup: BackupChoice) -> None:
-        self._context = context
-        self._deployment = deployment
+        super().__init__(context, deployment, plan, backup)
+        self.things = WORDS[plan.type]
         self._plan = plan
-        self._choice = backup
-        self._record = ActionRecord(context)
-        self._counts: Counter[Outcome] = Counter()
-        self._clock = ActiveClock()
-        self._throttle: CallThrottle | None = None
-        self._writer: BackupWriter | None = None
         self._state: KeyState | None = None
-        self._used: tuple[int | None, int | None] = (None, None)
         self._at_once = _BYTES_AT_ONCE
-        self._settled = 0
         self._names = deque(plan.marked)
-        self._stop = False
-        self._ended: str | None = None
-        self._failed = False
 
-    def stop(self) -> None:
-        """End after the step in flight."""
-        self._stop = True
-        if self._throttle is not None:
-            self._throttle.stop()
+    def _freed(self) -> int:
+        if self._plan.size is None or self._state is None:
+            return 0
+        return max(0, self._plan.size - (self._state.size or 0))
 
-    def view(self) -> RunView:
-        """How far it is."""
-        plan, elapsed = self._plan, self._clock.elapsed
-        counts = {outcome: number for outcome, number in self._counts.items() if number}
-        done = sum(counts.values())
-        if done < plan.going:
-            counts[Outcome.NOT_ATTEMPTED] = plan.going - done
-        freed = 0
-        if self._ended is not None and plan.size is not None and self._state is not None:
-            freed = max(0, plan.size - (self._state.size or 0))
-        return RunView(
-            total_keys=plan.going,
-            counts=MappingProxyType(counts),
-            planned_bytes=plan.about_bytes or 0,
-            freed_bytes=freed,
-            used_before_bytes=self._used[0],
-            used_now_bytes=self._used[1],
-            elapsed_seconds=elapsed,
-            keys_per_second=done / elapsed if elapsed > 0 else 0.0,
-            backup_path=str(self._writer.path) if self._writer is not None and self._writer.keys else None,
-            phase="ended" if self._ended else self._phase(),
-            ended=self._ended,
-            failed=self._failed,
-        )
-
-    def _phase(self) -> str:
-        return "starting" if self._throttle is None else self._throttle.words("removing")
-
-    async def run(self) -> RunView:
-        """Remove step by step, read the key again, and report. Never raises but for a defect or where cancelled."""
-        self._clock.start()
-        failure: str | None = DEFECT
-        try:
-            await self._carry_out()
-            failure = None
-        except TriageError as error:
-            failure = str(error)
-        except asyncio.CancelledError:
-            failure = "The tool ended while this ran"
-            raise
-        finally:
-            self._end(failure)
-        return self.view()
+    def _left_words(self) -> str:
+        plan, state = self._plan, self._state
+        if state is None or not self._record.begun:
+            return ""
+        was = f" (it took {size(plan.size)})" if plan.size is not None else ""
+        takes = f" and takes about {size(state.size)}{was}" if state.size is not None else ""
+        return f" The key has {count(state.elements)} {self.things} now{takes}."
 
     async def _carry_out(self) -> None:
         await self._deployment.refresh()
@@ -140,11 +89,6 @@ class ShrinkRun:
                     self._used = (self._used[0], (await server.snapshot()).memory.used_bytes)
         finally:
             await connection.close()
-
-    def _must_be_the_same(self, server: LiveServer, snapshot: Snapshot) -> None:
-        then, now = self._plan.run_id, snapshot.server.run_id
-        if then is not None and now is not None and then != now:
-            raise OtherServer.at(server.address)
 
     async def _look(self, connection: PinnedConnection) -> KeyState | None:
         key = self._plan.key.key
@@ -218,10 +162,6 @@ class ShrinkRun:
         self._names.extendleft(reversed([marked(element) for element in going]))
         return going
 
-    def _put(self, outcome: Outcome, number: int = 1) -> None:
-        self._counts[outcome] += number
-        self._settled += number
-
     async def _batch(self, connection: PinnedConnection, throttle: CallThrottle, chunk: Sequence[Element]) -> None:
         """Write `chunk` down, and remove it call by call."""
         number, mark = self._record.next_batch(), None
@@ -286,47 +226,3 @@ class ShrinkRun:
             self._names.popleft()
         if came_to.removed != len(part):
             self._put(Outcome.GONE, len(part) - came_to.removed)
-
-    def _end(self, failure: str | None) -> None:
-        self._clock.stop()
-        writer, backup = self._writer, None
-        if writer is not None:
-            writer.close()
-            if writer.keys:
-                backup = str(writer.path)
-            else:
-                writer.discard()
-        self._failed = failure is not None
-        counts = self.view().counts
-        interrupted = self._stop and Outcome.NOT_ATTEMPTED in counts
-        self._ended = self._record.end(
-            ok=not (self._failed or interrupted),
-            result=self._sentence(failure, interrupted=interrupted),
-            counts={outcome.value: number for outcome, number in counts.items()},
-            freed_bytes=None,
-            used_memory=self._used[1],
-            backup=backup,
-            stopped=self._stop,
-        )
-
-    def _sentence(self, failure: str | None, *, interrupted: bool) -> str:
-        plan, state, words = self._plan, self._state, WORDS[self._plan.type]
-        parts = [f"Removed {count(self._counts[Outcome.DELETED])} of {count(plan.going)} {words}"]
-        for outcome, what in _LEFT:
-            if self._counts[outcome]:
-                parts.append(f"{count(self._counts[outcome])} {what}")
-        sentence = f"{'; '.join(parts)}."
-        if state is not None and self._record.begun:
-            was = f" (it took {size(plan.size)})" if plan.size is not None else ""
-            takes = f" and takes about {size(state.size)}{was}" if state.size is not None else ""
-            sentence += f" The key has {count(state.elements)} {words} now{takes}."
-        if failure is not None:
-            return after(failure, sentence)
-        return f"Interrupted. {sentence}" if interrupted else sentence
-
-
-_LEFT = (
-    (Outcome.GONE, "were gone already"),
-    (Outcome.CHANGED, "changed since the preview and were kept"),
-    (Outcome.IN_DOUBT, "in doubt, as the reply was lost"),
-)

@@ -15,6 +15,7 @@ from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.criteria import criteria_of
 from redis_oom_tui.cli.documents import print_document
+from redis_oom_tui.cli.finished import finished
 from redis_oom_tui.cli.free_to import proposed, share_of
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
@@ -129,6 +130,10 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted
     refuse_alone()
     if given["shrink"] is not None:
         return shrink(invocation, given, _backup(given), yes=yes, json_wanted=json_wanted)
+    if given["finished"] is not None:
+        code = finished(invocation, given, _backup(given), yes=yes, json_wanted=json_wanted)
+        if code is not None:
+            return code
     _refuse_what_has_no_effect(given)
     backup = _backup(given)
     result = asyncio.run(_clean(invocation, given, backup, yes=yes))

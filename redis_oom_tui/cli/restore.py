@@ -78,7 +78,7 @@ def _progress(report: RestoreReport) -> str:
 
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
-    what = {"expire": "expiries", "shrink": "elements"}.get(head.operation, "keys")
+    what = {"expire": "expiries", "shrink": "elements", "finish": "jobs"}.get(head.operation, "keys")
     lines = [f"Restore the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
     if inspection.note:
         lines.append(f"! {inspection.note}")

@@ -1,10 +1,4 @@
-"""The backup file: what a plan is about to delete, a JSON line per key, on disk before the key goes.
-
-First line: where it comes from. Then a line per key: its name and its DUMP in base64, type, absolute expiry, idle time
-or frequency, and a checksum over them; or, for a key deleted without a copy, its name and why. A plan that sets
-expiries writes each key's old and new one instead; of a shrunk key there is a line per element, in readable form. A
-last line tells that the file is whole; without it the tool was cut off, and all whole lines still count.
-"""
+"""Writing a backup: a new file, each key on disk before it goes, and a last line that tells that it is whole."""
 
 import contextlib
 import hashlib
@@ -16,184 +10,17 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import msgspec
-from msgspec import UNSET, Struct, UnsetType, field
-
-from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
-from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed, record_line
+from redis_oom_tui.files.durable import make_folder, sync_folder
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
-from redis_oom_tui.formatting.typed import (
-    Count,
-    Damaged,
-    Database,
-    Number,
-    UnixTime,
-    Whole,
-    decoded,
-    encoded,
-    exact_bytes,
-    printable,
-)
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import Plan
-from redis_oom_tui.models.shrink import Element, ShrinkPlan
+from redis_oom_tui.models.shrink import ShrinkPlan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules.restoring import restored_size
-
-FORMAT = "redis-oom-tui backup 1"
-SUM = b',"sum":"'
-SUM_DIGITS = 16
-_END_START = b'{"end":'
-
-
-class Head(Struct, kw_only=True):
-    """The first line: where and when the backup was made, and of which plan.
-
-    Backups without `clock` have the times of the computer that made them.
-    """
-
-    format: str
-    made_at: UnixTime
-    server: str
-    flavour: str
-    version: str
-    run_id: str | None = None
-    plan: str = ""
-    operation: Action = field(default=Action.DELETE, name="deed")
-    keys: Count
-    bytes: Count | None
-    clock: str | None = None
-    clock_skew_seconds: Number | None = None
-    node_skew_seconds: dict[str, Number | None] = {}
-
-
-class End(Struct, omit_defaults=True):
-    """The last line, which tells that the backup is whole. Those of earlier versions have only the first two."""
-
-    end: bool
-    keys: Count
-    left_out: Count = 0
-    bytes: Count | UnsetType | None = UNSET
-    expiring: Count | None = None
-    restored_bytes: Count | None = None
-    sha256: str | None = None
-
-
-class _Key(Struct, omit_defaults=True):
-    """A key's line, names and values in base64; a checksum over all that stands before it follows.
-
-    `s` is missing where the key was left out.
-    """
-
-    db: Database
-    k: bytes
-    t: str
-    node: str = ""
-    s: Whole | UnsetType = UNSET
-    x: Whole | None = None
-    i: Whole | None = None
-    f: Whole | None = None
-    due: Whole | None = None
-    m: Whole | None = None
-    p: bytes | None = None
-    e: tuple[str, ...] | None = None
-    end: str | None = None
-    left_out: str | None = None
-
-
-class Record(NamedTuple):
-    """A key in a backup. Times are the server's, in Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan set.
-
-    `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
-    `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
-    `element` is what was taken out of a key that stays, from the `end` of a list; `payload` is None there, too.
-    `outside` is how many stand before it in the file, where the file is read backward.
-    """
-
-    id: KeyId
-    type: str
-    payload: bytes | None
-    expires_ms: int | None = None
-    idle_seconds: int | None = None
-    frequency: int | None = None
-    saved_ms: int = 0
-    due_ms: int | None = None
-    size: int | None = None
-    left_out: str = ""
-    element: Element | None = None
-    end: str | None = None
-    outside: int = 0
-
-
-END = Record(KeyId(-1, b""), "", None)
-"""What the last line reads as."""
-
-_end_decoder = msgspec.json.Decoder(End)
-_key_decoder = msgspec.json.Decoder(_Key)
-
-
-def packed(line: Struct) -> bytes:
-    """`line` as it stands in the file."""
-    return encoded(line) + b"\n"
-
-
-def record_line(record: Record) -> bytes:
-    """A key's line.
-
-    >>> line = record_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
-    >>> line[: line.index(b',"sum"')]
-    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
-    """
-    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out, element, end, _ = record
-    if left_out:
-        return packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))
-    readable = None if element is None else tuple(map(escape_exact, element))
-    line = _Key(
-        *(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload),
-        e=readable,
-        end=end,
-    )
-    body = encoded(line)[:-1]
-    return b'%b%b%b"}\n' % (body, SUM, _sum(body))
-
-
-def parse_end(line: bytes) -> End:
-    """The last line. Raises Damaged for anything else."""
-    end = decoded(_end_decoder, line)
-    if not end.end or not line.endswith(b"\n"):
-        raise Damaged("it is not the last line")
-    return end
-
-
-def parse_record(line: bytes) -> Record:
-    """The key in a line; END for the last line. Raises Damaged for anything else."""
-    if line.startswith(_END_START):
-        decoded(_end_decoder, line)
-        return END
-    found = decoded(_key_decoder, line)
-    key = KeyId(found.db, found.k, found.node)
-    printable(found.node, found.t, found.left_out or "")
-    if found.left_out is not None:
-        return Record(key, found.t, None, left_out=found.left_out or "?")
-    body, mark, end = line.rpartition(SUM)
-    if not mark or end != _sum(body) + b'"}\n':
-        raise Damaged("its checksum differs")
-    if found.s is UNSET:
-        raise Damaged("`s` is missing")
-    element = None if found.e is None else tuple(exact_bytes(part) for part in found.e)
-    return Record(
-        *(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m), element=element, end=found.end
-    )
-
-
-def _sum(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest()[:SUM_DIGITS].encode("ascii")
-
-
-# Backups without this in their head have the times of the computer that made them.
-SERVER_CLOCK = "server"
 
 
 class BackupFailed(TriageError):
@@ -208,14 +35,14 @@ class BackupMark(NamedTuple):
     digest: Any
 
 
-def _contents(plan: Plan | ShrinkPlan) -> tuple[Action, int, int | None]:
+def _contents(plan: Plan | ShrinkPlan | FinishedPlan) -> tuple[Action, int, int | None]:
     """What is done, to how many keys or elements, and the bytes that they hold."""
-    if isinstance(plan, ShrinkPlan):
-        return Action.SHRINK, plan.going, plan.about_bytes
+    if isinstance(plan, ShrinkPlan | FinishedPlan):
+        return Action.SHRINK if isinstance(plan, ShrinkPlan) else Action.FINISH, plan.going, plan.about_bytes
     return Action(plan.operation.value), len(plan.keys), known_bytes(plan.size, len(plan.keys))
 
 
-def new_path(folder: Path, plan: Plan | ShrinkPlan, wall: float) -> Path:
+def new_path(folder: Path, plan: Plan | ShrinkPlan | FinishedPlan, wall: float) -> Path:
     """A path for the backup of `plan` that says when and where, and that nothing stands at."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     place = re.sub(r"[^A-Za-z0-9.-]+", "_", plan.server)[-60:]
@@ -229,7 +56,7 @@ class BackupWriter:
     def __init__(
         self,
         path: Path,
-        plan: Plan | ShrinkPlan,
+        plan: Plan | ShrinkPlan | FinishedPlan,
         server: Server,
         wall: float,
         clock_skew_seconds: float | None = None,
@@ -290,7 +117,7 @@ class BackupWriter:
         """Bring all that was added to the disk."""
         try:
             self._file.flush()
-            sync_file(self._file.fileno())
+            os.fsync(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from None
 

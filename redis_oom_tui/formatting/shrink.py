@@ -1,15 +1,16 @@
-"""What `cleanup --shrink` prints: the plan for people, and the JSON document, in which the unknown is null."""
+"""The JSON documents of `cleanup --shrink` and `cleanup --finished`, in which the unknown is null."""
 
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.plan import run_fields
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields
+from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import RunView
 from redis_oom_tui.models.shrink import ShrinkPlan
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import ShrinkDocument
+    from redis_oom_tui.formatting.documents.keys import FinishedDocument, ShrinkDocument
 
 
 def shrink_document(plan: ShrinkPlan, consent: tuple[str, ...], run: RunView | None) -> "ShrinkDocument":
@@ -39,6 +40,33 @@ def shrink_document(plan: ShrinkPlan, consent: tuple[str, ...], run: RunView | N
             "removed_bytes_estimate": plan.about_bytes,
             "oldest": [escape_exact(part) for part in plan.oldest],
             "newest": [escape_exact(part) for part in plan.newest],
+            "flags": list(plan.flags),
+            "consent": list(consent),
+        },
+        "report": None if run is None else run_fields(run),
+    }
+
+
+def finished_document(plan: FinishedPlan, consent: tuple[str, ...], run: RunView | None) -> "FinishedDocument":
+    """The plan of finished jobs, and the report where it ran."""
+    request = plan.request
+    return {
+        "schema": SCHEMA,
+        "finished": {
+            "hash": plan.hash,
+            "server": plan.server,
+            "role": plan.role or None,
+            "run_id": plan.run_id,
+            "made_at_unix_seconds": plan.made_at,
+            "application": request.application,
+            "state": plan.state,
+            "queue": None if request.queue is None else escape_exact(request.queue),
+            "db": request.db,
+            "older_than_seconds": request.older_than_seconds,
+            "listed_jobs_total": plan.total,
+            "jobs_total": plan.going,
+            "bytes_estimate": plan.about_bytes,
+            "jobs": [{"list": escape_exact(job.index), "job": escape_exact(job.member)} for job in plan.jobs],
             "flags": list(plan.flags),
             "consent": list(consent),
         },

@@ -20,6 +20,7 @@ class Action(StrEnum):
     DELETE = "delete"
     EXPIRE = "expire"
     SHRINK = "shrink"
+    FINISH = "finish"
     RESTORE = "restore"
     SET = "set"
     REWRITE = "rewrite"

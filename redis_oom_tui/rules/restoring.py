@@ -88,7 +88,7 @@ def number_restored(operation: str, number: int) -> str:
     >>> number_restored("shrink", 2), number_restored("delete", 1)
     ('2 elements', '1 key')
     """
-    return number_of(number, "element" if operation == Action.SHRINK.value else "key")
+    return number_of(number, {Action.SHRINK.value: "element", Action.FINISH.value: "job"}.get(operation, "key"))
 
 
 def left_unchanged(operation: str) -> str:

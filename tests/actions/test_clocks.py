@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.files.backup import record_line
+from redis_oom_tui.files.backup_lines import record_line
 from redis_oom_tui.files.backup_reading import read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome

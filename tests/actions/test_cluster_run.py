@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.actions.outcomes import READ_BY_BACKUP
-from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId

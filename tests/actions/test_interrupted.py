@@ -18,7 +18,8 @@ import pytest
 
 from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.files.audit import AuditFile
-from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import unescape_exact

@@ -8,10 +8,12 @@ import redis
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import ClientBuffer, Secret
+from redis_oom_tui.models.finished import FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.shrink import ListEnd, ShrinkRequest
 from redis_oom_tui.models.structs import replace
+from tests.apps import samples
 from tests.support.acting import fill, operating, planned
 from tests.support.documents import page
 from tests.support.servers import RunningServer
@@ -50,15 +52,27 @@ async def shrunk_and_restored(operator: LiveOperator, client: redis.Redis) -> No
         client.delete(key)
 
 
+async def finished_and_restored(operator: LiveOperator, client: redis.Redis) -> None:
+    """Finished jobs, and all of them back."""
+    keys = samples.load("bullmq").keys
+    samples.write(client, keys)
+    plan = await operator.plan_finished(FinishedRequest("bullmq", 0)).run()
+    view = await operator.run_finished(plan, backup=BackupChoice()).run()
+    assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
+    report = await operator.restore(Path(str(view.backup_path))).run()
+    assert not report.failed, report.ended
+    client.delete(*keys)
+
+
 async def test_the_least_rights_are_enough_for_every_action(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         fill(client, [b"cache:1", b"cache:2", b"other"])
-        for words in lines("acl", "acl-act", "acl-look", "acl-shrink"):
+        for words in lines("acl", "acl-act", "acl-look", "acl-shrink", "acl-jobs"):
             client.execute_command(*words)
         connection = replace(server.connection, username="sre", password=Secret("PASSWORD"))
         async with operating(connection, tmp_path) as operator:
             await operator.learn()
-            assert [operator.why_not(action) for action in Action if action is not Action.EMERGENCY] == [None] * 9
+            assert [operator.why_not(action) for action in Action if action is not Action.EMERGENCY] == [None] * 10
             plan = await planned(operator, CACHE)
             assert plan.flags == ()
             view = await operator.run(plan, backup=BackupChoice()).run()
@@ -73,6 +87,7 @@ async def test_the_least_rights_are_enough_for_every_action(server: RunningServe
                 await operator.settings.apply(await operator.settings.propose("maxmemory", "1gb"), persist=True)
             ).persisted == "OK"
             await shrunk_and_restored(operator, client)
+            await finished_and_restored(operator, client)
             assert (await operator.purge()).ok
             assert (await operator.reap()).ok
             with server.client() as victim:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address

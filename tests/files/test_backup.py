@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.files.backup import BackupFailed, BackupWriter, Record, new_path
+from redis_oom_tui.files.backup import BackupFailed, BackupWriter, new_path
+from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.files.backup_reading import (
     backups,
     inspect,
@@ -57,6 +58,15 @@ RECORDS = st.builds(
     element=st.none() | st.lists(st.binary(max_size=20), max_size=3).map(tuple),
     end=st.none() | st.sampled_from(["left", "right"]),
     outside=st.just(0),
+    job=st.none()
+    | st.builds(
+        JobRecord,
+        st.binary(max_size=9),
+        st.sampled_from(["zset", "set", "list"]),
+        st.binary(max_size=9),
+        st.sampled_from([b"", b"1.5"]),
+        st.just(((b"k", "hash", b"p", None), (b"l\xff", "list", b"", 5))),
+    ),
 )
 
 

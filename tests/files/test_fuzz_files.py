@@ -15,7 +15,8 @@ import pytest
 from redis_oom_tui.files import config
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.audit_lines import change_fields
-from redis_oom_tui.files.backup import BackupWriter, Record
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import backups, inspect, read_head, read_records
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.files.plans import load_plan, save_plan
@@ -27,7 +28,6 @@ from redis_oom_tui.formatting.hogs import hogs_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import SavedScan
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.rules.compare import compare
@@ -87,7 +87,7 @@ def read_scan(path: Path) -> None:
         saved = load_scan(path)
         hogs.summary(saved.view)
         hogs.keys(list(saved.view.top), saved.view)
-        hogs.patterns(list(saved.view.patterns), saved.view, Recognition())
+        hogs.patterns(list(saved.view.patterns), saved.view)
         json.dumps(hogs_document(saved.view, list(saved.view.top), compare(saved, saved)))
         checkpoint_from(saved.progress or {})
 

@@ -8,7 +8,13 @@ from typing import Any
 import msgspec
 
 from redis_oom_tui.formatting.documents import keys, server, terms, watch
-from redis_oom_tui.formatting.documents.keys import CleanupDocument, HogsDocument, RestoreDocument, ShrinkDocument
+from redis_oom_tui.formatting.documents.keys import (
+    CleanupDocument,
+    FinishedDocument,
+    HogsDocument,
+    RestoreDocument,
+    ShrinkDocument,
+)
 from redis_oom_tui.formatting.documents.server import CheckDocument, ConfigDocument, LimitsDocument, ReportDocument
 from redis_oom_tui.formatting.documents.terms import FailureDocument
 from redis_oom_tui.formatting.documents.watch import EventLine, MissingLine, NoteLine, TickLine
@@ -17,7 +23,7 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "check": (CheckDocument, FailureDocument),
     "hogs": (HogsDocument,),
     "limits": (LimitsDocument, FailureDocument),
-    "cleanup": (CleanupDocument, ShrinkDocument, FailureDocument),
+    "cleanup": (CleanupDocument, ShrinkDocument, FinishedDocument, FailureDocument),
     "restore": (RestoreDocument, FailureDocument),
     "watch": (TickLine, EventLine, NoteLine, MissingLine, FailureDocument),
     "report": (ReportDocument, FailureDocument),

@@ -345,6 +345,41 @@ class ShrinkDocument(Document):
     report: Annotated[RunFields | None, says("what came of it, elements instead of keys; null unless it ran")]
 
 
+class FinishedJobFields(TypedDict):
+    """A finished job."""
+
+    list: Annotated[str, says("the key that lists it as finished")]
+    job: Annotated[str, says("what it is called there")]
+
+
+class FinishedPlanFields(TypedDict):
+    """Jobs that are done."""
+
+    hash: Annotated[str, says("what --hash compares")]
+    server: Annotated[str, says("the server that it is for")]
+    role: Annotated[str | None, says("that server's role")]
+    run_id: Annotated[str | None, says("that server's process")]
+    made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
+    application: Annotated[str, says("whose jobs they are")]
+    state: Annotated[str, says("what the application calls them")]
+    queue: Annotated[str | None, says("the queue that was asked for; null for all")]
+    db: Annotated[int, says("the database")]
+    older_than_seconds: Annotated[int, says("the age from which jobs go")]
+    listed_jobs_total: Annotated[int, says("how many jobs are listed as finished")]
+    jobs_total: Annotated[int, says("how many of them go")]
+    bytes_estimate: Annotated[int | None, says("about what these hold")]
+    jobs: Annotated[list[FinishedJobFields], says("each of them")]
+    flags: Annotated[list[str], says("sentences to read before it runs")]
+    consent: Annotated[list[str], says("what --yes agrees to, these among it")]
+
+
+class FinishedDocument(Document):
+    """With --finished: which jobs go, and the report where it ran."""
+
+    finished: Annotated[FinishedPlanFields, says("the frozen choice")]
+    report: Annotated[RunFields | None, says("what came of it, jobs instead of keys; null unless it ran")]
+
+
 class RestoreDocument(Document):
     """What came of a restore."""
 

@@ -10,10 +10,12 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.models.action import RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, TriageError
+from redis_oom_tui.models.finished import FinishedJob
 from redis_oom_tui.models.shrink import Element
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
+from redis_oom_tui.server.mutations.finished import JobKey, restoring
 from redis_oom_tui.server.mutations.replies import ASKED, all_said, integer, said, string, told_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
@@ -213,6 +215,19 @@ async def take_back(
     for part, reply in zip(parts, replies, strict=True):
         told += [_taken(one) for one in all_said(reply, len(part))]
     return told
+
+
+class JobToRestore(NamedTuple):
+    """A job and its keys as they were saved."""
+
+    job: FinishedJob
+    keys: tuple[JobKey, ...]
+
+
+async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], now_ms: int) -> list[RestoreReply]:
+    """Bring each job back as a whole where nothing of it is there. Raises ServerUnreachable where replies were lost."""
+    replies = await ScriptCaller(channel).call(*[restoring(one.job, one.keys, now_ms) for one in jobs])
+    return [_element_told(reply) for reply in replies]
 
 
 async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[RestoreReply]:

@@ -109,7 +109,7 @@ def restore_question(
     A damaged one is restored as far as it can be read, and the button says so.
     """
     operation = "" if backup is None else backup.operation
-    what = {"expire": "expiries", "shrink": "elements"}.get(operation, "keys")
+    what = {"expire": "expiries", "shrink": "elements", "finish": "jobs"}.get(operation, "keys")
     lines = [f"On {where}: restores {what} from {path}."]
     warnings = [inspection.note] if inspection is not None and inspection.note else []
     damaged = inspection is not None and inspection.damaged

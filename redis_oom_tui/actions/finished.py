@@ -1,0 +1,309 @@
+"""Finished jobs of an application: found by its own lists, saved, and deleted with all that belongs to them."""
+
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import TypeVar
+
+from redis_oom_tui.actions.context import ActionContext, asked_again
+from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
+from redis_oom_tui.actions.saving import CapReached, on_disk
+from redis_oom_tui.actions.shrink_planning import paced
+from redis_oom_tui.actions.step_run import StepRun
+from redis_oom_tui.files.backup import BackupWriter, new_path
+from redis_oom_tui.files.backup_lines import JobRecord, Record
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sizes import count, number_of, size
+from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.models.application import Confidence, FinishedWork, TimeUnit
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import BadInput, ServerBusy
+from redis_oom_tui.models.finished import FinishedJob, FinishedPlan, FinishedRequest
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules import finished
+from redis_oom_tui.rules.applications import labels_of_keys
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.mutations import finished as jobs_on
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
+from redis_oom_tui.server.mutations.finished import WORDS, SavedJob
+from redis_oom_tui.server.mutations.replies import server_time
+from redis_oom_tui.server.mutations.script_calls import ScriptCaller
+
+_Page = TypeVar("_Page")
+_SIZED = 50
+_JOBS_AT_ONCE = 100
+_PROVING_JOBS = 3
+
+
+def only_node(deployment: Deployment) -> ActionNode:
+    """The server. Raises BadInput in a cluster, where a job's keys may be on several nodes."""
+    if deployment.clustered:
+        raise BadInput("Finished jobs are cleaned up on one server: in a cluster, connect to one node without -c")
+    return deployment.node(Place(deployment.shown))
+
+
+class FinishedPlanner:
+    """A plan of finished jobs in the making; its view is how many were found. Raises BadInput from the start where
+    nothing is known of such work.
+    """
+
+    def __init__(self, context: ActionContext, deployment: Deployment, request: FinishedRequest) -> None:
+        self._application = finished.application_called(request.application)
+        self._work = finished.work_of(self._application, request.state)
+        if not self._work.index or not self._work.job:
+            raise BadInput(f"Finished work of {self._application.name} is no list of jobs")
+        self._wall = context.wall
+        self._deployment = deployment
+        self._request = replace(request, application=self._application.name)
+        self._found: list[FinishedJob] = []
+        self._total = 0
+        self._stop = False
+
+    def stop(self) -> None:
+        """End without a plan."""
+        self._stop = True
+
+    def view(self) -> int:
+        """How many jobs were found."""
+        return len(self._found)
+
+    async def run(self) -> FinishedPlan:
+        """Look through the application's lists of finished jobs. Raises one of `models.errors`."""
+        server, rights = only_node(self._deployment)
+        known, snapshot = await rights.learn(), await server.snapshot()
+        changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
+        channel = ExclusiveConnection(server, self._request.db, changing=changing)
+        try:
+            async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as throttle:
+                await self._look(channel, throttle)
+                about = await self._about(channel)
+        finally:
+            await channel.close()
+        flags = finished.told_loss(self._application, self._work)
+        if len(self._found) >= finished.MOST_JOBS:
+            flags += (f"A plan holds {count(finished.MOST_JOBS)} jobs: plan again for the rest.",)
+        plan = FinishedPlan(
+            self._request,
+            tuple(self._found),
+            self._wall(),
+            str(server.address),
+            state=self._work.state,
+            total=self._total,
+            about_bytes=about,
+            flags=(*flags, *rights.weaknesses(Action.FINISH)),
+            run_id=snapshot.server.run_id,
+            role=snapshot.server.role,
+        )
+        return finished.frozen(plan)
+
+    async def _look(self, channel: ExclusiveConnection, throttle: CallThrottle) -> None:
+        before = (await server_time(channel)).ms / 1000 - self._request.older_than_seconds
+        kind = self._application.kind(self._work.index)
+        seen: set[bytes] = set()
+        for glob in finished.globs(kind):
+            for type_ in kind.types or (None,):
+                async for page in self._each(throttle, jobs_on.keys_like(channel, glob, type_)):
+                    for name in page:
+                        if name not in seen and finished.placed(kind, name) is not None:
+                            seen.add(name)
+                            await self._take(channel, throttle, name, before)
+        if not seen:
+            raise BadInput(f"No list of {self._work.state} jobs of {self._application.name} is here")
+
+    async def _take(self, channel: ExclusiveConnection, throttle: CallThrottle, index: bytes, before: float) -> None:
+        """The jobs of one index that ended before that time (Unix seconds)."""
+        if self._request.queue not in (None, finished.queue_of(self._application, self._work, index)):
+            return
+        (kind,) = await jobs_on.types_of(channel, [index])
+        if kind not in {"zset", "set", "list"} or not await self._is_proven(channel, index, kind):
+            return
+        async for page in self._each(throttle, jobs_on.members(channel, index, kind)):
+            self._total += len(page)
+            jobs = [finished.job_of(self._application, self._work, index, kind, *one) for one in page]
+            ends = await _ends(channel, self._work, jobs)
+            old = [job for job, end in zip(jobs, ends, strict=True) if end is not None and end < before]
+            self._found += old[: finished.MOST_JOBS - len(self._found)]
+
+    async def _is_proven(self, channel: ExclusiveConnection, index: bytes, kind: str) -> bool:
+        """Whether what stands beside it shows that the index is of the application."""
+        application, work = self._application, self._work
+        place = finished.placed(application.kind(work.index), index) or {}
+        names = [name for _, name in finished.names(application.keys, place)]
+        async for page in jobs_on.members(channel, index, kind):
+            for member, score in page[:_PROVING_JOBS]:
+                names += finished.job_of(application, work, index, kind, member, score).keys
+            break
+        names = list(dict.fromkeys([index, *names]))
+        types = await jobs_on.types_of(channel, names)
+        here = [(self._request.db, name, type_) for name, type_ in zip(names, types, strict=True) if type_ != "none"]
+        labels = next(iter(labels_of_keys(here)), ())
+        return any(label.application is application and label.confidence is not Confidence.POSSIBLE for label in labels)
+
+    async def _about(self, channel: ExclusiveConnection) -> int | None:
+        """About what all of the jobs hold, by some of them."""
+        some = finished.samples(self._found, _SIZED)
+        names = [name for job in some for name in job.keys]
+        replies = await channel.call([("MEMORY", "USAGE", name) for name in names])
+        known = [reply for reply in replies if isinstance(reply, int)]
+        return len(self._found) * sum(known) // len(some) if known else None
+
+    async def _each(self, throttle: CallThrottle, pages: AsyncIterator[_Page]) -> AsyncGenerator[_Page, None]:
+        while True:
+            if self._stop:
+                raise BadInput("Stopped while the jobs were listed: nothing was done")
+            try:
+                page = await paced(throttle, anext(pages), 1)
+            except StopAsyncIteration:
+                return
+            yield page
+
+
+async def _ends(channel: ExclusiveConnection, work: FinishedWork, jobs: Sequence[FinishedJob]) -> list[float | None]:
+    """When each job ended (Unix seconds), by its score or a field of its hash; None where nobody tells."""
+    if work.score is not None and work.score_is == "finished":
+        return [finished.seconds_of(job.score, work.score) for job in jobs]
+    if not work.time_field or not jobs:
+        return [None] * len(jobs)
+    replies = await channel.call([("HMGET", job.keys[0], work.time_field) for job in jobs])
+    unit = work.time_unit or TimeUnit.SECONDS
+    return [finished.seconds_of(reply[0], unit) if isinstance(reply, list) else None for reply in replies]
+
+
+class FinishedRun(StepRun):
+    """A run of one plan of finished jobs. Its view counts jobs in place of keys."""
+
+    things, verb = "jobs", "Deleted"
+
+    def __init__(
+        self, context: ActionContext, deployment: Deployment, plan: FinishedPlan, backup: BackupChoice
+    ) -> None:
+        super().__init__(context, deployment, plan, backup)
+        self._plan = plan
+        self._reasons: dict[str, None] = {}
+
+    def _freed(self) -> int:
+        done = self._counts[Outcome.DELETED]
+        return (self._plan.about_bytes or 0) * done // max(1, self._plan.going)
+
+    def _left_words(self) -> str:
+        return f" Kept, as {' or '.join(self._reasons)}." if self._reasons else ""
+
+    async def _carry_out(self) -> None:
+        server, _ = only_node(self._deployment)
+        snapshot = await server.snapshot()
+        self._must_be_the_same(server, snapshot)
+        self._used = (snapshot.memory.used_bytes, snapshot.memory.used_bytes)
+        connection = PinnedConnection(server, self._plan.request.db, self._plan.run_id)
+        try:
+            await connection.open()
+            self._begin(snapshot)
+            async with throttled(server, probe=ExclusiveConnection(server)) as self._throttle:
+                if self._stop:
+                    self._throttle.stop()
+                await self._batches(connection, self._throttle)
+            self._used = (self._used[0], (await server.snapshot()).memory.used_bytes)
+        finally:
+            await connection.close()
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        plan, context = self._plan, self._context
+        path = (self._choice.path or new_path(context.backups, plan, context.wall())) if self._choice.wanted else None
+        self._record.begin(
+            Action.FINISH.value,
+            server=plan.server,
+            what=f"delete {number_of(plan.going, 'job')} of {plan.request.application} ({plan.state})",
+            run_id=snapshot.server.run_id,
+            plan=plan.hash,
+            indexes=[escape_exact(index) for index in dict.fromkeys(job.index for job in plan.jobs)],
+            jobs=plan.going,
+            bytes=plan.about_bytes,
+            backup=None if path is None else str(path),
+            used_memory=self._used[0],
+        )
+        if path is not None:
+            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
+
+    async def _batches(self, connection: PinnedConnection, throttle: CallThrottle) -> None:
+        jobs = self._plan.jobs
+        while self._settled < len(jobs) and not throttle.stopping:
+            began = time.monotonic()
+            batch = jobs[self._settled : self._settled + min(_JOBS_AT_ONCE, throttle.keys)]
+            number = self._record.next_batch()
+            await self._record.batch(number, [KeyId(self._plan.request.db, job.keys[0]) for job in batch])
+            outcomes = [Outcome.NOT_ATTEMPTED] * len(batch)
+            try:
+                await self._batch(connection, throttle, batch, outcomes)
+            finally:
+                self._record.done(number, outcomes, {})
+                for outcome in outcomes:
+                    if outcome is not Outcome.NOT_ATTEMPTED:
+                        self._put(outcome)
+            throttle.batched(len(batch), time.monotonic() - began)
+
+    async def _batch(
+        self,
+        connection: PinnedConnection,
+        throttle: CallThrottle,
+        batch: Sequence[FinishedJob],
+        outcomes: list[Outcome],
+    ) -> None:
+        """Save each job of `batch`, and delete those that could be saved; `outcomes` says what became of each."""
+        saved: list[SavedJob | None] = [None] * len(batch)
+        if self._writer is not None:
+            saved = await self._saved(connection, throttle, self._writer, batch)
+        for place, (job, copy) in enumerate(zip(batch, saved, strict=True)):
+            if throttle.stopping:
+                return
+            if copy is not None and copy.why_not:
+                outcomes[place] = self._kept(copy.why_not)
+                continue
+            outcomes[place] = Outcome.IN_DOUBT
+            outcomes[place] = await self._deleted(connection, throttle, job, copy)
+
+    async def _saved(
+        self, connection: PinnedConnection, throttle: CallThrottle, writer: BackupWriter, batch: Sequence[FinishedJob]
+    ) -> list[SavedJob | None]:
+        if writer.size > self._choice.max_total_bytes:
+            cap = size(self._choice.max_total_bytes)
+            raise CapReached(f"The backup has reached its cap of {cap}, so the rest was left as it is")
+        found: list[SavedJob | None] = []
+        for job in batch:
+
+            async def ask(job: FinishedJob = job) -> SavedJob:
+                call = jobs_on.saving(job, self._choice.max_key_bytes)
+                (reply,) = await paced(throttle, ScriptCaller(connection.channel).call(call), 1)
+                return jobs_on.saved(reply, job)
+
+            copy = await asked_again(connection, ask, lambda: throttle.stopping)
+            found.append(copy)
+            if not copy.why_not:
+                writer.add(self._line(job, copy))
+        await on_disk(writer)
+        return found
+
+    def _line(self, job: FinishedJob, copy: SavedJob) -> Record:
+        keys = tuple((key.key, key.type, key.payload, key.expires_ms) for key in copy.keys)
+        record = JobRecord(job.index, job.index_type, job.member, job.score, keys)
+        kind = copy.keys[0].type if copy.keys else "none"
+        return Record(KeyId(self._plan.request.db, job.keys[0]), kind, None, saved_ms=copy.now_ms, job=record)
+
+    async def _deleted(
+        self, connection: PinnedConnection, throttle: CallThrottle, job: FinishedJob, copy: SavedJob | None
+    ) -> Outcome:
+        while True:
+            try:
+                (reply,) = await paced(
+                    throttle, ScriptCaller(connection.channel).call(jobs_on.deleting(job, copy)), 1 + len(job.keys)
+                )
+                code = jobs_on.deleted(reply)
+            except ServerBusy:
+                await connection.hold(lambda: throttle.stopping)
+                continue
+            return Outcome.DELETED if code == 1 else self._kept(WORDS[code])
+
+    def _kept(self, why: str) -> Outcome:
+        self._reasons[why] = None
+        return Outcome.GONE if why == WORDS[0] else Outcome.CHANGED

@@ -1,0 +1,166 @@
+"""What runs share that take parts out of keys or whole jobs: one record, one backup, steps, a report by outcome."""
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections import Counter
+from types import MappingProxyType
+from typing import Protocol
+
+from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord
+from redis_oom_tui.actions.deployment import Deployment
+from redis_oom_tui.actions.outcomes import after
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.plan import Outcome, RunView
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.connections import OtherServer
+from redis_oom_tui.server.tasks import ActiveClock
+
+
+class SteppedPlan(Protocol):
+    """What such a run needs of its plan."""
+
+    @property
+    def going(self) -> int:
+        """How many go."""
+
+    @property
+    def about_bytes(self) -> int | None:
+        """About what they hold."""
+
+    @property
+    def run_id(self) -> str | None:
+        """Of the server when the plan was made."""
+
+
+class StepRun(ABC):
+    """A run in steps. Its views count what `things` names in place of keys; `verb` is what was done to them."""
+
+    things = "elements"
+    verb = "Removed"
+
+    def __init__(self, context: ActionContext, deployment: Deployment, plan: SteppedPlan, backup: BackupChoice) -> None:
+        self._context = context
+        self._deployment = deployment
+        self._choice = backup
+        self._goal = plan
+        self._record = ActionRecord(context)
+        self._counts: Counter[Outcome] = Counter()
+        self._clock = ActiveClock()
+        self._throttle: CallThrottle | None = None
+        self._writer: BackupWriter | None = None
+        self._used: tuple[int | None, int | None] = (None, None)
+        self._settled = 0
+        self._stop = False
+        self._ended: str | None = None
+        self._failed = False
+
+    def stop(self) -> None:
+        """End after the step in flight."""
+        self._stop = True
+        if self._throttle is not None:
+            self._throttle.stop()
+
+    def view(self) -> RunView:
+        """How far it is."""
+        going, elapsed = self._goal.going, self._clock.elapsed
+        counts = {outcome: number for outcome, number in self._counts.items() if number}
+        done = sum(counts.values())
+        if done < going:
+            counts[Outcome.NOT_ATTEMPTED] = going - done
+        doing = "starting" if self._throttle is None else self._throttle.words("removing")
+        return RunView(
+            total_keys=going,
+            counts=MappingProxyType(counts),
+            planned_bytes=self._goal.about_bytes or 0,
+            freed_bytes=self._freed() if self._ended is not None else 0,
+            used_before_bytes=self._used[0],
+            used_now_bytes=self._used[1],
+            elapsed_seconds=elapsed,
+            keys_per_second=done / elapsed if elapsed > 0 else 0.0,
+            backup_path=str(self._writer.path) if self._writer is not None and self._writer.keys else None,
+            phase="ended" if self._ended else doing,
+            ended=self._ended,
+            failed=self._failed,
+        )
+
+    async def run(self) -> RunView:
+        """Step by step, read what is there again, and report. Never raises but for a defect or where cancelled."""
+        self._clock.start()
+        failure: str | None = DEFECT
+        try:
+            await self._carry_out()
+            failure = None
+        except TriageError as error:
+            failure = str(error)
+        except asyncio.CancelledError:
+            failure = "The tool ended while this ran"
+            raise
+        finally:
+            self._end(failure)
+        return self.view()
+
+    @abstractmethod
+    async def _carry_out(self) -> None: ...
+
+    @abstractmethod
+    def _freed(self) -> int:
+        """Bytes that are free now, as far as sizes tell."""
+
+    def _left_words(self) -> str:
+        """What there is now, in a sentence behind the counts."""
+        return ""
+
+    def _must_be_the_same(self, server: LiveServer, snapshot: Snapshot) -> None:
+        then, now = self._goal.run_id, snapshot.server.run_id
+        if then is not None and now is not None and then != now:
+            raise OtherServer.at(server.address)
+
+    def _put(self, outcome: Outcome, number: int = 1) -> None:
+        self._counts[outcome] += number
+        self._settled += number
+
+    def _end(self, failure: str | None) -> None:
+        self._clock.stop()
+        writer, backup = self._writer, None
+        if writer is not None:
+            writer.close()
+            if writer.keys:
+                backup = str(writer.path)
+            else:
+                writer.discard()
+        self._failed = failure is not None
+        counts = self.view().counts
+        interrupted = self._stop and Outcome.NOT_ATTEMPTED in counts
+        self._ended = self._record.end(
+            ok=not (self._failed or interrupted),
+            result=self._sentence(failure, interrupted=interrupted),
+            counts={outcome.value: number for outcome, number in counts.items()},
+            freed_bytes=None,
+            used_memory=self._used[1],
+            backup=backup,
+            stopped=self._stop,
+        )
+
+    def _sentence(self, failure: str | None, *, interrupted: bool) -> str:
+        done, going = count(self._counts[Outcome.DELETED]), count(self._goal.going)
+        parts = [f"{self.verb} {done} of {going} {self.things}"]
+        for outcome, what in _LEFT:
+            if self._counts[outcome]:
+                parts.append(f"{count(self._counts[outcome])} {what}")
+        sentence = f"{'; '.join(parts)}.{self._left_words()}"
+        if failure is not None:
+            return after(failure, sentence)
+        return f"Interrupted. {sentence}" if interrupted else sentence
+
+
+_LEFT = (
+    (Outcome.GONE, "were gone already"),
+    (Outcome.CHANGED, "changed since the preview and were kept"),
+    (Outcome.FAILED, "failed"),
+    (Outcome.IN_DOUBT, "in doubt, as the reply was lost"),
+)

@@ -1,0 +1,106 @@
+"""What `cleanup --shrink` and `cleanup --finished` share: a plan printed, and run in steps only when told --yes."""
+
+import signal
+from collections.abc import Callable
+from typing import Generic, Protocol, TypeVar
+
+from msgspec import Struct
+
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.cli import undo_command
+from redis_oom_tui.cli.actions import acting, require
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.plan import RunView
+from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.ports import Job
+
+EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 130
+
+
+class HashedPlan(Protocol):
+    """A frozen plan."""
+
+    @property
+    def hash(self) -> str:
+        """What --hash compares."""
+
+    @property
+    def going(self) -> int:
+        """How many go."""
+
+
+_Plan = TypeVar("_Plan", bound=HashedPlan)
+
+
+class Stepped(Struct, Generic[_Plan], frozen=True):
+    """How a plan is made, told and carried out; `things` are what it counts."""
+
+    action: Action
+    things: str
+    planner: Callable[[LiveOperator], Job[_Plan, int]]
+    consent: Callable[[_Plan], tuple[str, ...]]
+    runner: Callable[[LiveOperator, _Plan], Job[RunView, RunView]]
+
+
+class SteppedResult(Struct, Generic[_Plan], frozen=True):
+    """What was planned, and what came of it where it ran."""
+
+    plan: _Plan
+    consent: tuple[str, ...]
+    run: RunView | None = None
+    stopped: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 where all that was wanted was done."""
+        if self.run is None or self.run.complete:
+            return 0
+        return EXIT_INTERRUPTED if self.stopped else EXIT_INCOMPLETE
+
+
+async def carry_out(
+    invocation: Invocation, stepped: Stepped[_Plan], wanted_hash: str | None, *, yes: bool
+) -> SteppedResult[_Plan]:
+    """Plan, and run where `yes`. Raises BadInput where the hash is another than `wanted_hash`."""
+    async with acting(invocation) as (_, operator):
+        if yes:
+            await require(operator, stepped.action, read_only=invocation.connection.read_only)
+        give_way(Pace.NORMAL)
+        planner = stepped.planner(operator)
+        with stopping(planner.stop):
+            async with Ticker(lambda: f"reading: {count(planner.view())} {stepped.things}"):
+                plan = await planner.run()
+        if wanted_hash and not plan.hash.startswith(wanted_hash.lower()):
+            raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {wanted_hash}: nothing was done")
+        consent = stepped.consent(plan)
+        if not yes or not plan.going:
+            return SteppedResult(plan, consent)
+        await when_free(operator.learn)
+        run = stepped.runner(operator, plan)
+        with stopping(run.stop) as came:
+            async with Ticker(lambda: _progress(run.view(), stepped.things)):
+                view = await run.run()
+        return SteppedResult(plan, consent, view, signal.SIGINT in came)
+
+
+def _progress(view: RunView, things: str) -> str:
+    done = f"{count(view.done_keys)} of {count(view.total_keys)} {things}"
+    return f"{view.phase}: {done}, {view.keys_per_second:,.0f}/s"
+
+
+def result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...]) -> list[str]:
+    """The plan that takes something, and its report where it ran, for people."""
+    plan, run = result.plan, result.run
+    lines = [safe_text(sentence) for sentence in result.consent]
+    lines.append(f"Plan {plan.hash}")
+    if run is None:
+        return [*lines, f"Dry run. Add --yes to execute, with --hash {plan.hash[:12]} to remove nothing else."]
+    lines += ["", str(run.ended)]
+    for path in run.backup_files:
+        lines += [f"Backup: {safe_text(path)}", f"Undo with: {undo_command.line(connection_args, 'restore', path)}"]
+    return lines

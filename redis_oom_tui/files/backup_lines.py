@@ -1,0 +1,231 @@
+"""The lines of a backup file: what a plan is about to delete, a JSON line per key, on disk before the key goes.
+
+First line: where it comes from. Then a line per key: its name and its DUMP in base64, type, absolute expiry, idle time
+or frequency, and a checksum over them; or, for a key deleted without a copy, its name and why. A plan that sets
+expiries writes each key's old and new one instead; of a shrunk key there is a line per element, in readable form. A
+last line tells that the file is whole; without it the tool was cut off, and all whole lines still count.
+"""
+
+import hashlib
+from typing import NamedTuple
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType, field
+
+from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.typed import (
+    Count,
+    Damaged,
+    Database,
+    Number,
+    UnixTime,
+    Whole,
+    decoded,
+    encoded,
+    exact_bytes,
+    printable,
+)
+from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.shrink import Element
+
+FORMAT = "redis-oom-tui backup 1"
+SUM = b',"sum":"'
+SUM_DIGITS = 16
+_END_START = b'{"end":'
+
+
+class Head(Struct, kw_only=True):
+    """The first line: where and when the backup was made, and of which plan.
+
+    Backups without `clock` have the times of the computer that made them.
+    """
+
+    format: str
+    made_at: UnixTime
+    server: str
+    flavour: str
+    version: str
+    run_id: str | None = None
+    plan: str = ""
+    operation: Action = field(default=Action.DELETE, name="deed")
+    keys: Count
+    bytes: Count | None
+    clock: str | None = None
+    clock_skew_seconds: Number | None = None
+    node_skew_seconds: dict[str, Number | None] = {}
+
+
+class End(Struct, omit_defaults=True):
+    """The last line, which tells that the backup is whole. Those of earlier versions have only the first two."""
+
+    end: bool
+    keys: Count
+    left_out: Count = 0
+    bytes: Count | UnsetType | None = UNSET
+    expiring: Count | None = None
+    restored_bytes: Count | None = None
+    sha256: str | None = None
+
+
+class _Key(Struct, omit_defaults=True):
+    """A key's line, names and values in base64; a checksum over all that stands before it follows.
+
+    `s` is missing where the key was left out.
+    """
+
+    db: Database
+    k: bytes
+    t: str
+    node: str = ""
+    s: Whole | UnsetType = UNSET
+    x: Whole | None = None
+    i: Whole | None = None
+    f: Whole | None = None
+    due: Whole | None = None
+    m: Whole | None = None
+    p: bytes | None = None
+    e: tuple[str, ...] | None = None
+    end: str | None = None
+    job: "_Job | None" = None
+    left_out: str | None = None
+
+
+class _JobKey(Struct, omit_defaults=True):
+    """A key of a job: name and DUMP in base64, when it expires."""
+
+    k: bytes
+    t: str
+    p: bytes
+    x: Whole | None = None
+
+
+class _Job(Struct, omit_defaults=True):
+    """A job: the sorted set, set or list that names it as finished, as what, and its keys."""
+
+    index: str
+    t: str
+    member: str
+    score: str = ""
+    keys: tuple[_JobKey, ...] = ()
+
+
+class JobRecord(NamedTuple):
+    """A finished job with all of its keys, each as (name, type, DUMP, expiry in Unix milliseconds or None)."""
+
+    listed_in: bytes
+    index_type: str
+    member: bytes
+    score: bytes
+    keys: tuple[tuple[bytes, str, bytes, int | None], ...]
+
+
+class Record(NamedTuple):
+    """A key in a backup. Times are the server's, in Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan set.
+
+    `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
+    `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
+    `element` is what was taken out of a key that stays, from the `end` of a list; `payload` is None there, too.
+    `job` is a finished job with all that belongs to it.
+    `outside` is how many stand before it in the file, where the file is read backward.
+    """
+
+    id: KeyId
+    type: str
+    payload: bytes | None
+    expires_ms: int | None = None
+    idle_seconds: int | None = None
+    frequency: int | None = None
+    saved_ms: int = 0
+    due_ms: int | None = None
+    size: int | None = None
+    left_out: str = ""
+    element: Element | None = None
+    end: str | None = None
+    outside: int = 0
+    job: JobRecord | None = None
+
+
+END = Record(KeyId(-1, b""), "", None)
+"""What the last line reads as."""
+
+_end_decoder = msgspec.json.Decoder(End)
+_key_decoder = msgspec.json.Decoder(_Key)
+
+
+def packed(line: Struct) -> bytes:
+    """`line` as it stands in the file."""
+    return encoded(line) + b"\n"
+
+
+def record_line(record: Record) -> bytes:
+    """A key's line.
+
+    >>> line = record_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
+    >>> line[: line.index(b',"sum"')]
+    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
+    """
+    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out, element, end, _, job = (
+        record
+    )
+    if left_out:
+        return packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))
+    readable = None if element is None else tuple(map(escape_exact, element))
+    line = _Key(
+        *(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload),
+        e=readable,
+        end=end,
+        job=None if job is None else _written(job),
+    )
+    body = encoded(line)[:-1]
+    return b'%b%b%b"}\n' % (body, SUM, _sum(body))
+
+
+def parse_end(line: bytes) -> End:
+    """The last line. Raises Damaged for anything else."""
+    end = decoded(_end_decoder, line)
+    if not end.end or not line.endswith(b"\n"):
+        raise Damaged("it is not the last line")
+    return end
+
+
+def parse_record(line: bytes) -> Record:
+    """The key in a line; END for the last line. Raises Damaged for anything else."""
+    if line.startswith(_END_START):
+        decoded(_end_decoder, line)
+        return END
+    found = decoded(_key_decoder, line)
+    key = KeyId(found.db, found.k, found.node)
+    printable(found.node, found.t, found.left_out or "")
+    if found.left_out is not None:
+        return Record(key, found.t, None, left_out=found.left_out or "?")
+    body, mark, end = line.rpartition(SUM)
+    if not mark or end != _sum(body) + b'"}\n':
+        raise Damaged("its checksum differs")
+    if found.s is UNSET:
+        raise Damaged("`s` is missing")
+    element = None if found.e is None else tuple(exact_bytes(part) for part in found.e)
+    return Record(
+        *(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m),
+        element=element,
+        end=found.end,
+        job=None if found.job is None else _read(found.job),
+    )
+
+
+def _written(job: JobRecord) -> _Job:
+    keys = tuple(_JobKey(*key) for key in job.keys)
+    return _Job(escape_exact(job.listed_in), job.index_type, escape_exact(job.member), escape_exact(job.score), keys)
+
+
+def _read(job: _Job) -> JobRecord:
+    keys = tuple((key.k, key.t, key.p, key.x) for key in job.keys)
+    return JobRecord(exact_bytes(job.index), job.t, exact_bytes(job.member), exact_bytes(job.score), keys)
+
+
+def _sum(body: bytes) -> bytes:
+    return hashlib.sha256(body).hexdigest()[:SUM_DIGITS].encode("ascii")
+
+
+# Backups without this in their head have the times of the computer that made them.
+SERVER_CLOCK = "server"

@@ -1,0 +1,230 @@
+"""Finished jobs go with all that belongs to them; waiting and active ones never, nor what only looks alike."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from redis_oom_tui.actions.finished import FinishedRun
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
+from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.rules import finished
+from tests.actions.test_undo import photograph
+from tests.apps import samples
+from tests.support.acting import NO_BACKUP, operating
+from tests.support.servers import RunningServer
+
+PREFIXES = [b"", b"myapp:"]
+
+
+async def frozen(operator: LiveOperator, application: str = "bullmq", **more: Any) -> FinishedPlan:
+    return await operator.plan_finished(
+        FinishedRequest(application, **{"older_than_seconds": 0, "queue": b"mail", **more})
+    ).run()
+
+
+def states(client: redis.Redis, prefix: bytes = b"") -> dict[str, set[bytes]]:
+    """The jobs of the queue by what BullMQ's lists say of them."""
+    found = {}
+    for name in ("completed", "failed", "wait", "active", "delayed", "prioritized", "paused"):
+        key = prefix + b"bull:mail:" + name.encode()
+        kind = client.type(key)
+        found[name] = (
+            set(client.zrange(key, 0, -1) if kind == b"zset" else client.lrange(key, 0, -1))
+            if kind != b"none"
+            else set()
+        )
+    return found
+
+
+@pytest.mark.parametrize("prefix", PREFIXES, ids=["bare", "prefixed"])
+async def test_completed_jobs_go_whole_and_come_back_whole(
+    server: RunningServer, tmp_path: Path, prefix: bytes
+) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys, prefix)
+        before, lists = photograph(client), states(client, prefix)
+        done = lists["completed"]
+        assert done
+        others = set().union(*(jobs for state, jobs in lists.items() if state != "completed"))
+        assert others
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            assert {job.member for job in plan.jobs} == done
+            assert photograph(client) == before
+            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: len(done)}, view.ended
+            left = photograph(client)
+            for job in done:
+                assert not [name for name in left if name.startswith(prefix + b"bull:mail:" + job + b":")]
+                assert prefix + b"bull:mail:" + job not in left
+            assert states(client, prefix) == {**lists, "completed": set()}
+            belonging = {name for name in before if name not in left}
+            assert {name: of for name, of in before.items() if name not in belonging} == left
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: len(done)}, report.ended
+            assert photograph(client) == before
+            again = await operator.restore(Path(str(view.backup_path))).run()
+            assert dict(again.counts) == {RestoreOutcome.EXISTS: len(done)}
+
+
+async def test_failed_jobs_go_only_when_asked_for(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        failed = states(client)["failed"]
+        assert failed
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator, state="failed")
+            assert {job.member for job in plan.jobs} == failed
+            assert "cannot be retried" in " ".join(finished.consent(plan, BackupChoice()))
+            with pytest.raises(BadInput, match="--state completed or failed"):
+                await frozen(operator, state="waiting")
+
+
+async def test_a_job_that_is_retried_or_worked_at_meanwhile_is_kept(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        first, second, *rest = sorted(states(client)["completed"])
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            client.zrem("bull:mail:completed", first)
+            client.rpush("bull:mail:wait", first)
+            client.set(b"bull:mail:" + second + b":lock", "worker")
+            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+        counts = {Outcome.GONE: 1, Outcome.CHANGED: 1, Outcome.DELETED: len(rest)}
+        assert dict(view.counts) == {outcome: number for outcome, number in counts.items() if number}, view.ended
+        assert "somebody works at it" in str(view.ended)
+        assert client.exists(b"bull:mail:" + first) == client.exists(b"bull:mail:" + second) == 1
+
+
+async def test_a_job_that_changes_after_it_was_saved_is_kept(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        done = states(client)["completed"]
+
+        class Meddled(FinishedRun):
+            async def _deleted(self, *args: Any) -> Outcome:
+                client.hset(b"bull:mail:" + args[2].member, "returnvalue", "newer")
+                return await super()._deleted(*args)
+
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await Meddled(operator._context, operator._deployment, plan, BackupChoice()).run()
+        assert dict(view.counts) == {Outcome.CHANGED: len(done)}
+        assert states(client)["completed"] == done
+        assert all(client.hget(b"bull:mail:" + job, "returnvalue") == b"newer" for job in done)
+
+
+async def test_it_is_allowed_at_oom(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        client.set("ballast", b"x" * 3_000_000)
+        client.config_set("maxmemory", 1_500_000)
+        with pytest.raises(redis.OutOfMemoryError):
+            client.set("more", "x" * 1000)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+        assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
+
+
+async def test_a_job_too_large_to_save_is_kept_without_a_trace(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(valkey.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await operator.run_finished(plan, backup=BackupChoice(max_key_bytes=10)).run()
+            assert dict(view.counts) == {Outcome.CHANGED: plan.going}
+            assert "too large to save" in str(view.ended)
+            assert view.backup_path is None
+            view = await operator.run_finished(plan, backup=NO_BACKUP).run()
+            assert dict(view.counts) == {Outcome.DELETED: plan.going}
+
+
+async def test_a_restore_without_room_brings_no_part_of_a_job(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(valkey.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            client.config_set("maxmemory", 1)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert report.failed
+            assert report.resumable
+            assert not any(client.exists(job.keys[0]) for job in plan.jobs)
+            client.config_set("maxmemory", 0)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}
+
+
+async def test_age_and_queue_choose(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        seconds, _ = client.time()
+        for job in client.zrange("bull:mail:completed", 0, -1):
+            client.zadd("bull:mail:completed", {job: (seconds - 100) * 1000})
+        async with operating(valkey.connection, tmp_path) as operator:
+            assert (await frozen(operator, older_than_seconds=3600)).going == 0
+            assert (await frozen(operator, older_than_seconds=50)).going > 0
+            assert (await frozen(operator, queue=b"other")).going == 0
+            assert (await frozen(operator, queue=b"mail")).going > 0
+
+
+async def test_what_only_looks_alike_is_left_alone(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        client.zadd("game:chess:completed", {"7": 1_700_000_000_000})
+        client.hset("game:chess:7", "winner", "white")
+        async with operating(valkey.connection, tmp_path) as operator:
+            assert (await frozen(operator)).going == 0
+            with pytest.raises(BadInput, match="is no application that is known"):
+                await frozen(operator, application="nonsense")
+        client.delete("game:chess:completed")
+        async with operating(valkey.connection, tmp_path) as operator:
+            with pytest.raises(BadInput, match="No list of completed jobs of BullMQ is here"):
+                await frozen(operator)
+
+
+async def test_jobs_of_rq_go_by_the_time_in_their_hash(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        samples.write(client, samples.load("rq").keys)
+        before = photograph(client)
+        async with operating(valkey.connection, tmp_path) as operator:
+            plan = await operator.plan_finished(FinishedRequest("RQ", 0)).run()
+            assert plan.going > 0
+            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
+            gone = before.keys() - photograph(client).keys()
+            assert {job.keys[0] for job in plan.jobs} <= gone
+            assert not [name for name in gone if b":queue:" in name or b":workers" in name]
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}
+            assert {name: of[0] for name, of in photograph(client).items()} == {
+                name: of[0] for name, of in before.items()
+            }
+
+
+@pytest.mark.parametrize("name", ["bull", "bullmq", "bullmq_python"])
+async def test_waiting_and_active_jobs_of_each_sample_stay(valkey: RunningServer, tmp_path: Path, name: str) -> None:
+    with valkey.client() as client:
+        samples.write(client, samples.load(name).keys)
+        before = photograph(client)
+        async with operating(valkey.connection, tmp_path) as operator:
+            application = samples.load(name).application
+            for state in ("completed", "failed"):
+                plan = await frozen(operator, application, state=state, queue=None)
+                await operator.run_finished(plan, backup=NO_BACKUP).run()
+        after = photograph(client)
+        waiting = {
+            key.rpartition(b":")[0] + b":" + job
+            for key in before
+            if key.endswith((b":wait", b":active", b":delayed", b":prioritized"))
+            for job in (client.lrange(key, 0, -1) if client.type(key) == b"list" else client.zrange(key, 0, -1))
+        }
+        lists = {key for key in before if key.endswith((b":wait", b":active", b":delayed", b":meta", b":id"))}
+        assert waiting & before.keys()
+        for key in (waiting & before.keys()) | lists:
+            assert after[key] == before[key], key
