@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check lock man install-man docs screenshots bench bundle dist test-release smoke test-lowest canary test-resilience clean
+.PHONY: demo test quick check lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
@@ -49,6 +49,9 @@ screenshots: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks
+
+bench-savings: $(STAMP)
+	@$(BIN)/python -m tests.benchmarks.savings
 
 # What a release consists of, each built from the one before: sources, wheel, bundle. With the Python of BUNDLE_PYTHON,
 # which uv may fetch (3.13), the bundle runs on older systems than with this one's.

@@ -27,12 +27,15 @@ _SPANS = 10
 # Student's t for nine degrees of freedom, 95% two-sided; Mann and Kendall's z for 99% two-sided.
 _T = 2.26
 _Z = 2.58
-# A stretch tells enough when it tells of no more than this many times itself; an end is told for less than that.
+# A stretch tells enough when it tells of no more than this many times itself; an end so much later is none.
 _REACH = 3.0
-_VOUCHED = 1.4
+_VOUCHED = 20.0
 # What came back time and again is followed further; its end is never told closer than this share of what was watched.
 _VOUCHED_WAVE = 3.0
 _LEAST_SHARE = 0.01
+# A difference between gains is chance up to so many standard deviations; at the late end a walk strays by so many.
+_UNEVEN = 1.6
+_T_LATE = 1.3
 # Times ahead that are tried, in units of what was watched: 3% apart, up to a thousandfold.
 _STEPS = (0.0, *(0.01 * 1.03**power for power in range(390)))
 _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
@@ -193,11 +196,13 @@ def _course(points: list[Point]) -> _Course:
         (statistics.fmean(rates[half:]) - statistics.fmean(rates[:half])) / (half * width),
         (recent - before) / (third * width),
     )
-    # A bend that noise alone could draw is none.
+    # A bend that noise alone could draw is none; nor is one down that gains as uneven as these draw by chance.
     doubt = 2 * stray / (third * width) ** 2 / math.sqrt(max(1, len(points) / (_SPANS + 1)))
-    bends_kept = [bend if abs(bend) > doubt else 0.0 for bend in bends]
     mean, spread = statistics.fmean(gains), statistics.stdev(gains)
-    return _Course(width, tuple(gains), mean, spread, recent, (min(bends_kept), max(bends_kept)), stray)
+    chances = (_UNEVEN * spread * math.sqrt(2 / part) / (part * width * width) for part in (half, third))
+    down = min(bend if -bend > max(doubt, chance) else 0.0 for bend, chance in zip(bends, chances, strict=True))
+    up = max(bend if bend > doubt else 0.0 for bend in bends)
+    return _Course(width, tuple(gains), mean, spread, recent, (down, up), stray)
 
 
 def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> tuple[float, float | None]:
@@ -209,7 +214,7 @@ def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> 
     least = max(0.0, limit - max(latest_levels) - course.noise - max(0.0, course.recent) * lag)
     most = max(0.0, limit - min(latest_levels) + course.noise)
     steps = [watched * step for step in _STEPS]
-    fast, slow = max(slope, course.recent), min(slope, course.recent)
+    fast, slow = max(slope, course.recent), min(slope, course.recent) if _slowed(course) else slope
     soonest = next((t for t in steps if _fastest(t, course, fast) >= least), steps[-1])
     latest = next((t for t in steps if _slowest(t, course, slow) >= most), None)
     # A stretch that also fell may fall again; and no end is told beyond what so short a past can vouch for.
@@ -218,6 +223,13 @@ def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> 
         latest = None
     slack = _slack(soonest, watched)
     return soonest / slack, None if latest is None else latest * slack
+
+
+def _slowed(course: _Course) -> bool:
+    """Whether the last third grew less than the whole by more than gains as uneven as these do by chance."""
+    number = len(course.gains)
+    chance = _UNEVEN * course.spread / course.width * math.sqrt(1 / max(1, number // 3) + 1 / number)
+    return course.mean / course.width - course.recent > chance
 
 
 def _fastest(t: float, course: _Course, slope: float) -> float:
@@ -229,7 +241,7 @@ def _slowest(t: float, course: _Course, slope: float) -> float:
     # What slows down tends to slow down faster: the way to a daily peak bends twice as hard as it did so far.
     bend = 2 * min(0.0, course.bends[0])
     turn = min(t, max(0.0, -slope / bend)) if bend < 0 else t
-    return min(_walk(t, course, -_T), slope * turn + bend * turn * turn / 2)
+    return min(_walk(t, course, -_T_LATE), slope * turn + bend * turn * turn / 2)
 
 
 def _walk(t: float, course: _Course, deviations: float) -> float:

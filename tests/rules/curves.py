@@ -26,6 +26,9 @@ def simulate(kind: str, seed: int) -> tuple[list[TrendSample], int, float | None
     ahead = watched * rng.uniform(0.2, 2.0)
     limit = int(level(watched + ahead)) if kind != "none" else int(level(watched) + 200 * MIB)
     limit = max(limit, int(level(watched)) + 12 * MIB)
+    if kind == "slowing" and seed % 2:
+        # Never met: it ends below.
+        limit = int(level(1e9)) + 12 * MIB
     return samples, limit, _meets(level, watched, limit)
 
 
@@ -79,6 +82,22 @@ def _days(rng: random.Random, watched: float) -> Curve:
     return level
 
 
+def _saw(rng: random.Random, watched: float) -> Curve:
+    """Fills up and is cleared in part, again and again, each time a little higher."""
+    period = watched / rng.uniform(2.5, 12.0)
+    rate = rng.uniform(20, 300) * MIB / watched
+    height = rng.uniform(20, 200) * MIB
+    phase = rng.random()
+    return lambda t: 500 * MIB + rate * t + height * ((t / period + phase) % 1.0)
+
+
+def _slowing(rng: random.Random, watched: float) -> Curve:
+    """Growth that wears off."""
+    lasts = watched * rng.uniform(0.7, 3.0)
+    height = rng.uniform(200, 1500) * MIB
+    return lambda t: 300 * MIB + height * (1 - math.exp(-t / lasts))
+
+
 def _none(rng: random.Random, watched: float) -> Curve:
     return lambda t: 500 * MIB
 
@@ -89,6 +108,8 @@ _CURVES: dict[str, Callable[[random.Random, float], Curve]] = {
     "stepped": _stepped,
     "wave": _wave,
     "days": _days,
+    "saw": _saw,
+    "slowing": _slowing,
     "none": _none,
 }
 KINDS = tuple(_CURVES)

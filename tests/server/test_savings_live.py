@@ -85,7 +85,7 @@ def users(length: int) -> list[list[bytes]]:
     return [[word(rng, min(64, max(1, int(rng.gauss(length, length / 6))))) for _ in FIELDS] for _ in range(USERS)]
 
 
-@pytest.mark.parametrize(("length", "fields", "ttl"), [(6, 2, 0), (20, 3, 0), (40, 4, 0), (20, 3, 50_000)])
+@pytest.mark.parametrize(("length", "fields", "ttl"), [(20, 3, 0), (40, 4, 0), (20, 3, 50_000)])
 async def test_one_hash_in_place_of_separate_keys(flavour: str, length: int, fields: int, ttl: int) -> None:
     expiry = (b"EX", ttl) if ttl else ()
     separate = [
@@ -115,14 +115,6 @@ def long_named(prefix: bytes) -> Iterator[Command]:
 async def test_shorter_names(flavour: str) -> None:
     before = long_named(b"application:production:customers:preferences")
     (low, high), saved = await promised_and_kept(flavour, "long-names", before, long_named(b"appl:prod:cust:pref"))
-    assert low <= saved <= high
-
-
-async def test_plain_integers() -> None:
-    """Told only where values can be read without a trace: on Valkey here."""
-    padded = ((b"SET", b"counter:%06d" % n, b"%014d" % (n * 7)) for n in range(10_000))
-    plain = ((b"SET", b"counter:%06d" % n, b"%d" % (n * 7)) for n in range(10_000))
-    (low, high), saved = await promised_and_kept("valkey", "numbers-as-text", padded, plain)
     assert low <= saved <= high
 
 
@@ -178,6 +170,9 @@ async def test_what_values_would_save_holds_where_they_cannot_be_read(flavour: s
         used = taken(server, before)
         names = [name for _, name, _ in random.Random(6).sample(before, 32)]
         found = {one.id: one for one in await findings(server, looked_into(server, pattern, names))}
+    if flavour == "valkey" and id_ == "numbers-as-text":
+        assert found[id_].saves_bytes is None  # Its rounding decides: 0 to 22 bytes a number were measured.
+        return
     low, high = found[id_].saves_bytes or (0, 0)
     with started(flavour) as server:
         saved = used - taken(server, after)
@@ -235,5 +230,4 @@ async def test_expiring_the_keys_that_were_forgotten(flavour: str) -> None:
 async def test_expiring_a_family_of_passing_use(flavour: str) -> None:
     commands: list[Command] = [(b"SET", b"cache:page:%d" % n, b"x" * 300) for n in range(3000)]
     (low, high), saved = await promised_and_kept(flavour, "no-ttl-family", commands, [])
-    # What the tables took besides comes on top, and is not promised.
-    assert low <= saved <= 1.25 * high
+    assert low <= saved <= high

@@ -60,11 +60,21 @@ def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
     return ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
 
 
+# A range wider than this, high over low, helps nobody to decide: then there is no number.
+_WIDEST = 2.51
+
+
+def _told(finding: Finding) -> Finding:
+    """`finding` without a range that says too little."""
+    saves = finding.saves_bytes
+    return replace(finding, saves_bytes=None) if saves is not None and saves[1] > _WIDEST * saves[0] else finding
+
+
 def _found(rule: FindingRule, case: Case) -> list[Finding]:
     address = case.now.server.address
     return attempt(
         f"the rule '{rule.name}' is",
-        lambda: [_as_allowed(finding, case.capabilities, address) for finding in rule.judge(case)],
+        lambda: [_as_allowed(_told(finding), case.capabilities, address) for finding in rule.judge(case)],
         lambda fault: [_failed(rule, fault)],
     )
 

@@ -7,12 +7,13 @@ from redis_oom_tui.formatting.keys import size_words
 from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Loss
-from redis_oom_tui.models.keys import KeyPattern, KeyRow
+from redis_oom_tui.models.keys import KeyPattern, KeyRow, SizeKind
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.compare import Counted, ScanCounts
-from redis_oom_tui.rules.findings.case import MIB, Case, finding, remedy_for
+from redis_oom_tui.rules.findings.case import MIB, Case, finding, freed, remedy_for
+from redis_oom_tui.rules.key_patterns import matcher
 
 _GIANT_SHARE = 0.05
 _GIANTS_SHOWN = 5
@@ -92,7 +93,6 @@ def growth(case: Case) -> Iterator[Finding]:
                     f"{size(bytes_before)} before, {size(row.size)} now",
                     f"{keys_before:,} keys before, {row.keys:,} now",
                 ),
-                saves_bytes=(0, gained),
                 remedy=remedy_for(row, "hogs"),
             )
             return
@@ -114,6 +114,15 @@ def _counted_before(
     return leaf, None
 
 
+def _freed_with(*rows: KeyRow) -> tuple[int, int]:
+    """What deleting these keys frees."""
+    lows = (row.size if row.size_low is None else row.size_low for row in rows)
+    highs = (row.size if row.size_high is None else row.size_high for row in rows)
+    exact = all(row.size_kind is SizeKind.EXACT for row in rows)
+    told = all(row.size_low is not None for row in rows)
+    return freed(sum(low or 0 for low in lows), sum(high or 0 for high in highs), len(rows), exact=exact or told)
+
+
 def _giant(case: Case, row: KeyRow) -> Finding:
     id_, what, advice, application = BY_TYPE.get(row.type, _PLAIN)
     held = row.size or 0
@@ -128,7 +137,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
         advice=advice,
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
-        saves_bytes=(0, row.size_high if row.size_high is not None else held),
+        saves_bytes=_freed_with(row),
         remedy=Remedy("hogs", match=escape_glob(row.id.key)),
         in_the_application=application,
     )
@@ -151,9 +160,9 @@ def stragglers(case: Case) -> Iterator[Finding]:
     """Keys without a TTL in patterns that mostly have one: a code path that forgets it."""
     leaves = case.leaves if case.ttls_told else ()
     rows = [row for row in leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
-    held = [(row, int(row.size * row.no_ttl_keys / row.keys * case.scale)) for row in rows]
-    held = [(row, amount) for row, amount in held if case.matters(amount, 0.005)]
-    for row, amount in held[:_PATTERNS_SHOWN]:
+    held = [(row, *_without_ttl(case, row)) for row in rows]
+    held = [(row, amount, known) for row, amount, known in held if case.matters(amount, 0.005)]
+    for row, amount, known in held[:_PATTERNS_SHOWN]:
         yield Finding(
             id="no-ttl-stragglers",
             level=Level.WARNING,
@@ -163,11 +172,38 @@ def stragglers(case: Case) -> Iterator[Finding]:
                 f"{percent(1 - row.no_ttl_keys / row.keys)} of the pattern's keys have a TTL",
                 f"about {size(amount)}",
             ),
-            # Which of the family's keys they are is known, their own sizes are not.
-            saves_bytes=(amount // 3, amount * 2),
+            saves_bytes=None
+            if known is None
+            else freed(amount, amount, round(row.no_ttl_keys * case.scale), exact=known),
             remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
             in_the_application=_SET_TTL,
         )
+
+
+def _without_ttl(case: Case, row: PatternRow) -> tuple[int, bool | None]:
+    """About what the keys of a family that never expire hold, and whether that is known of each of them; None where
+    they seem to be smaller than the others.
+
+    Of the largest keys of a scan it is known which expire; the others of the family are taken to be alike.
+    """
+    names = () if case.scan is None else tuple(key for key in case.scan.top if row.db in (None, key.id.db))
+    if row.select is not None:
+        of_row = matcher(row.select).held([key.id.key for key in names])
+        names = tuple(key for key, held in zip(names, of_row, strict=True) if held)
+    else:
+        names = ()
+    lasting = [key for key in names if key.ttl_ms is None]
+    others = row.size - sum(key.size or 0 for key in names)
+    each = max(0, others) / max(1, row.keys - len(names))
+    left = max(0, row.no_ttl_keys - len(lasting))
+    held = sum(key.size or 0 for key in lasting) + each * left
+    if not left:
+        return int(held * case.scale), row.sizes_exact
+    # Where the largest of the family are no larger than the rest, all are alike; else those without a TTL should be
+    # among them as often as among all.
+    largest = (row.size - max(0, others)) / max(1, len(names))
+    alike = each >= 0.8 * largest or 2 * len(lasting) * row.keys >= len(names) * row.no_ttl_keys
+    return int(held * case.scale), False if alike or not names else None
 
 
 @finding("no-ttl-family")
@@ -191,7 +227,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 title=f"{count(row.keys)} keys in {case.named(row)} have no TTL",
                 advice="If these are cache or session data, as the name suggests, give them a TTL in Cleanup.",
                 evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
-                saves_bytes=(0, held),
+                saves_bytes=freed(held, held, round(row.keys * case.scale), exact=row.sizes_exact),
                 remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
                 in_the_application=_SET_TTL,
             )
@@ -242,7 +278,7 @@ def long_ttls(case: Case) -> Iterator[Finding]:
         title=f"{count(len(late))} large idle keys still have a TTL above {duration(7 * _DAY)}",
         advice="Shorten their TTL in Cleanup (action: expire), and where they are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
-        saves_bytes=(0, held),
+        saves_bytes=_freed_with(*late),
         remedy=Remedy("cleanup"),
         in_the_application="Base TTLs on how long values are actually read.",
     )
@@ -265,8 +301,8 @@ def unreaped(case: Case) -> Iterator[Finding]:
         title=f"About {count(dead)} keys have expired and still hold memory",
         advice="Scan all keys once (Hogs): the server frees expired keys as it meets them.",
         evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
-        # What is dead is a moving mean of samples, which was seen a third too low, and whose keys need not be average.
-        saves_bytes=(int(dead * each / 4), int(dead * each * 3)),
+        # What is dead is a moving mean of samples, which was seen a third too low.
+        saves_bytes=(int(dead * each * 0.75), int(dead * each * 1.8)),
         remedy=Remedy("cleanup"),
     )
 

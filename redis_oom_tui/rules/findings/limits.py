@@ -112,7 +112,6 @@ def cache_without_eviction(case: Case) -> Iterator[Finding]:
         title=f"{percent(expires / keys)} of the keys have a TTL, but noeviction refuses writes and evicts none",
         advice="If they are a cache, volatile-lru evicts the least recently used of them; the rest stay.",
         evidence=(f"{count(expires)} of {count(keys)} keys have a TTL", f"they hold {size(held) if held else '?'}"),
-        saves_bytes=(0, int(held * case.scale)) if held else None,
         remedy=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
     )
 

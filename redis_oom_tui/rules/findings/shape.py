@@ -3,6 +3,7 @@
 The figures rest on measurements: Redis 6.2.14 and 7.0.15, Valkey 9.1.2, used_memory before and after, 10,000 keys.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -19,6 +20,8 @@ from redis_oom_tui.rules.flavours import ANY_INTEGER_SAVING, ANY_KEY_OVERHEAD, F
 # What a key takes in the tables beyond its MEMORY USAGE: without a TTL, and with one (measured 15 to 27, 48 to 59).
 _HIDDEN = (8, 27)
 _HIDDEN_TTL = (30, 60)
+# Where what an expiry takes is in MEMORY USAGE already: from 7.4 on, and on Valkey from 8.0.
+_HIDDEN_TOLD = (8, 40)
 _FIELD_BYTES = 4
 _HASH_SLACK = 40
 # The default hash-max-listpack-value: a longer value makes the hash a table, which saves nothing.
@@ -26,7 +29,9 @@ _SMALL_VALUE = 64
 # A key of this size on average may hold such values; whether it does, the sampled ones tell.
 _SMALL_KEY = 160
 # Bytes freed for each byte less in a name: allocators round.
-_NAME_SAVES = (0.5, 1.6)
+_NAME_SAVES = (0.55, 1.375)
+# No range is told that is wider than this, high over low: what is in it was measured to lie in its upper part.
+_WIDEST = 2.5
 
 
 @finding("hash-grouping")
@@ -63,7 +68,8 @@ def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Findin
             f"{len(rows)} strings for each of about {count(max(row.keys for row in rows))} {safe_text(stem, 32)}",
             f"{size(sum(row.size for row in rows))} now",
         ),
-        saves_bytes=(max(0, low), high),
+        # Where the low end is near nothing, allocators' rounding decides, and that cannot be told.
+        saves_bytes=(max(low, int(high / _WIDEST)), high) if 10 * low >= high else None,
         remedy=Remedy("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
         in_the_application=f"HSET {safe_text(stem, 24)} {safe_text(fields[0], 16)} ... for SET, HGET for GET;"
         " one TTL then applies to the whole hash.",
@@ -76,7 +82,7 @@ def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[PatternSam
     number = sum(row.keys for row in rows) / entities
     separate = sum(row.size for row in rows) / entities
     expiring = sum(row.keys - row.no_ttl_keys for row in rows) > 0.5 * sum(row.keys for row in rows)
-    hidden = _HIDDEN_TTL if expiring else _HIDDEN
+    hidden = (_HIDDEN_TOLD if _tells_expiry(case) else _HIDDEN_TTL) if expiring else _HIDDEN
     field_bytes = sum(_field(row.pattern) * row.keys for row in rows) / entities
     # The stem is as long for every field: any sample tells it.
     stem = sum(sample.name_bytes - _field(sample.pattern) - 1 for sample in samples) / len(samples)
@@ -89,6 +95,14 @@ def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[PatternSam
     low = separate + (number - 1) * hidden[0] - around_low - fixed - values_high - _HASH_SLACK
     high = separate + (number - 1) * hidden[1] - around_high - fixed - max(number, values_low)
     return min(low, high) * entities, max(low, high) * entities
+
+
+def _tells_expiry(case: Case) -> bool:
+    """Whether MEMORY USAGE counts what an expiry takes."""
+    server = case.now.server
+    least = {"redis": (7, 4), "valkey": (8, 0)}.get(server.flavour)
+    release = tuple(int(part) for part in server.version.split(".")[:2] if part.isdigit())
+    return least is not None and release >= least
 
 
 def _field(pattern: bytes) -> int:
@@ -139,8 +153,8 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
         if sample is None or sample.type != "string" or share is None or share < 0.5:
             continue
         flavour = FLAVOURS.get(case.now.server.flavour)
-        each = ANY_INTEGER_SAVING if flavour is None else flavour.integer_saving
-        low, high = (int(row.keys * share * saved * case.scale) for saved in each)
+        _, most = ANY_INTEGER_SAVING if flavour is None else flavour.integer_saving
+        high = int(row.keys * share * most * case.scale)
         if case.matters(high):
             yield Finding(
                 id="numbers-as-text",
@@ -148,10 +162,22 @@ def numbers_as_text(case: Case) -> Iterator[Finding]:
                 title=f"{case.named(row)} stores numbers as text",
                 advice='Write plain integers (42, not 0042, 42.0 or "42"): they then live inside the key\'s own entry.',
                 evidence=(f"{share * 100:.0f}% of {sample.sampled_keys} sampled values", _encodings(sample)),
-                saves_bytes=(low, high),
+                saves_bytes=_integers_save(case, row.keys * share * case.scale, sample),
                 remedy=remedy_for(row, "hogs"),
                 in_the_application="Use INCR and plain decimal integers; keep formatting for the screen.",
             )
+
+
+# An object of 16 bytes holds a number; a short text is allocated with it, behind a header of 4, in steps of 16 bytes.
+_OBJECT, _HEADER, _STEP = 16, 4, 16
+
+
+def _integers_save(case: Case, values: float, sample: PatternSample) -> tuple[int, int] | None:
+    """What so many texts free as numbers; None on Valkey, where rounding around name and value decides it."""
+    if case.now.server.flavour != "redis" or not sample.value_bytes:
+        return None
+    text = math.ceil((_OBJECT + _HEADER + sample.value_bytes) / _STEP) * _STEP
+    return int(0.45 * values * (text - _OBJECT)), int(1.12 * values * (text - _OBJECT))
 
 
 def _is_all(row: PatternRow, kind: str) -> bool:
@@ -165,7 +191,7 @@ def _encodings(sample: PatternSample) -> str:
 # The setting (new name, old name), its default, and the share of the bytes that the compact form saved when measured
 # on Redis 6.2 and 7.0 and on Valkey 9.1 with members of 8 to 40 bytes. Lists are packed in any case: nothing to gain.
 _LIMITS = {
-    "hash": (("hash-max-listpack-entries", "hash-max-ziplist-entries"), 512, (0.30, 0.85)),
+    "hash": (("hash-max-listpack-entries", "hash-max-ziplist-entries"), 512, (0.34, 0.85)),
     "zset": (("zset-max-listpack-entries", "zset-max-ziplist-entries"), 128, (0.50, 0.95)),
     "intset": (("set-max-intset-entries",), 512, (0.80, 0.95)),
     "set": (("set-max-listpack-entries",), 128, (0.45, 0.80)),
@@ -178,7 +204,7 @@ _LONG_MEMBER = 250
 # More members than this many times the limit are not "just over" it: packed, they would cost too much CPU.
 _JUST_OVER = 3.0
 # Client libraries add a header and often base64; and what was read of a value may pack better than its rest.
-_SPREAD = 0.10
+_SPREAD = 0.12
 
 
 @finding("encoding-limit")

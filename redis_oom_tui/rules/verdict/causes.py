@@ -215,8 +215,8 @@ CAUSES = (
         _part(Share.BACKLOG),
         lambda facts: f"the replication backlog holds {_held(facts, Share.BACKLOG)} of it, not data and not a client",
         lambda _: (
-            "Lower repl-backlog-size: that frees it at once. No client holds it, and deleting or evicting keys will not"
-            " help."
+            "Lower repl-backlog-size: that frees at once what no replica still has to read. No client holds it, and"
+            " deleting or evicting keys will not help."
         ),
         ("INFO memory (mem_replication_backlog)", "CONFIG GET repl-backlog-size"),
         in_keys=False,
