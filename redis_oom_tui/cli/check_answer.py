@@ -41,7 +41,7 @@ from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, call
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import CheckDocument
+    from redis_oom_tui.formatting.documents.check import CheckDocument
     from redis_oom_tui.models.scan import ScanView
     from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource

@@ -18,7 +18,7 @@ from redis_oom_tui.models.config import Profile, SecretKind, SecretSource, Setti
 from redis_oom_tui.models.errors import TriageError
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import ConfigDocument
+    from redis_oom_tui.formatting.documents.settings import ConfigDocument
 
 
 @click.group()

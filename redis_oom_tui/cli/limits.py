@@ -32,7 +32,7 @@ from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import ScanUsed
+    from redis_oom_tui.formatting.documents.settings import ScanUsed
 
 EXIT_NOT_TAKEN = 1
 # A line to copy ends in shells' histories: it never holds what such a setting was.

@@ -13,7 +13,7 @@ from redis_oom_tui.models.recognition import Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import ApplicationFields, KindFields
+    from redis_oom_tui.formatting.documents.hogs import ApplicationFields, KindFields
 
 
 def application_lines(recognition: Recognition, view: ScanView) -> list[str]:

@@ -14,7 +14,7 @@ from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView, Snapsho
 from redis_oom_tui.models.verdict import Finding, Verdict
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import (
+    from redis_oom_tui.formatting.documents.check import (
         CheckDocument,
         FindingFields,
         MemoryFields,

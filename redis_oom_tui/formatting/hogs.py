@@ -20,7 +20,7 @@ from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import ComparisonFields, HogsDocument, HogsPattern, PatternChangeFields
+    from redis_oom_tui.formatting.documents.hogs import ComparisonFields, HogsDocument, HogsPattern, PatternChangeFields
 
 _NAME = 200
 _KEYS = key_columns()

@@ -12,10 +12,10 @@ from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, PatternRow
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import KeyLabelFields
+    from redis_oom_tui.formatting.documents.hogs import KeyLabelFields
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import IntervalFields
+    from redis_oom_tui.formatting.documents.hogs import IntervalFields
 
 
 def pattern_columns(

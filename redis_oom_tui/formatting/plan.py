@@ -12,7 +12,7 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Run
 from redis_oom_tui.models.proposal import Proposal
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import (
+    from redis_oom_tui.formatting.documents.cleanup import (
         BudgetFields,
         CleanupDocument,
         PlannedKeyFields,

@@ -20,7 +20,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Episode, IncidentReport
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import (
+    from redis_oom_tui.formatting.documents.report import (
         ActionFields,
         EpisodeFields,
         ReportDocument,

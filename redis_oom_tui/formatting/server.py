@@ -7,7 +7,7 @@ from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.verdict import Finding
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import DoubtFields
+    from redis_oom_tui.formatting.documents.check import DoubtFields
 
 # What does not count towards the limit is worth a word from this share of used_memory on.
 _NOTICEABLE = 0.01

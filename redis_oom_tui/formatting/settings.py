@@ -11,7 +11,7 @@ from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.server import LimitsDocument, PolicyFields, ScanUsed, SettingChangeFields
+    from redis_oom_tui.formatting.documents.settings import LimitsDocument, PolicyFields, ScanUsed, SettingChangeFields
 
 _NAMED = 5
 _TO_SCAN = "Bytes, and what is evicted first, are not known: limits --scan samples keys for them."

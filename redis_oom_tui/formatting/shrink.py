@@ -10,7 +10,7 @@ from redis_oom_tui.models.plan import RunView
 from redis_oom_tui.models.shrink import ShrinkPlan
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.keys import FinishedDocument, ShrinkDocument
+    from redis_oom_tui.formatting.documents.cleanup import FinishedDocument, ShrinkDocument
 
 
 def shrink_document(plan: ShrinkPlan, consent: tuple[str, ...], run: RunView | None) -> "ShrinkDocument":

@@ -7,15 +7,17 @@ from typing import Any
 
 import msgspec
 
-from redis_oom_tui.formatting.documents import keys, server, terms, watch
-from redis_oom_tui.formatting.documents.keys import (
+from redis_oom_tui.formatting.documents import check, cleanup, hogs, report, settings, terms, watch
+from redis_oom_tui.formatting.documents.check import CheckDocument
+from redis_oom_tui.formatting.documents.cleanup import (
     CleanupDocument,
     FinishedDocument,
-    HogsDocument,
     RestoreDocument,
     ShrinkDocument,
 )
-from redis_oom_tui.formatting.documents.server import CheckDocument, ConfigDocument, LimitsDocument, ReportDocument
+from redis_oom_tui.formatting.documents.hogs import HogsDocument
+from redis_oom_tui.formatting.documents.report import ReportDocument
+from redis_oom_tui.formatting.documents.settings import ConfigDocument, LimitsDocument
 from redis_oom_tui.formatting.documents.terms import FailureDocument
 from redis_oom_tui.formatting.documents.watch import EventLine, MissingLine, NoteLine, TickLine
 
@@ -36,7 +38,8 @@ def json_schema(command: str) -> dict[str, Any]:
     """The JSON Schema of what the command prints with --json; of `watch`, of each line."""
     references, definitions = msgspec.json.schema_components(DOCUMENTS[command], ref_template="#/$defs/{name}")
     # msgspec sorts names; here they stand as they are declared, and so as they are printed.
-    kinds = {**vars(terms), **vars(server), **vars(keys), **vars(watch)}
+    modules = (terms, check, hogs, settings, cleanup, watch, report)
+    kinds = {name: kind for module in modules for name, kind in vars(module).items()}
     for name, definition in definitions.items():
         order = list(kinds[name].__annotations__)
         definition["properties"] = {field: definition["properties"][field] for field in order}

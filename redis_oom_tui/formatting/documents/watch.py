@@ -4,7 +4,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from redis_oom_tui.formatting.documents.server import MemoryFields, ServerFields
+from redis_oom_tui.formatting.documents.check import MemoryFields, ServerFields
 from redis_oom_tui.formatting.documents.terms import Document, LevelName, PolicyName, Share, SourceName, says
 from redis_oom_tui.models.alert import EventKind
 
