@@ -8,13 +8,18 @@ BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test quick check lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
+.PHONY: demo test flaky quick check lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
 
 test: check
-	@$(BIN)/python -m pytest -n 6 --dist worksteal
+	@$(BIN)/python -m pytest -n 6 --dist worksteal --durations=15 $(TESTS)
+
+# The suite, or TESTS of it, several times: what did not end the same each time.
+RUNS ?= 10
+flaky: $(STAMP)
+	@$(BIN)/python scripts/flaky.py $(RUNS) $(TESTS)
 
 # What needs no server, in under half a minute: after every small change.
 quick: check
@@ -25,6 +30,7 @@ check: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin redis_oom_tui
 	@$(BIN)/lint-imports --no-cache
 
 # After a change of the dependencies in pyproject.toml; `make lock UPGRADE=--upgrade` takes the newest that they allow.

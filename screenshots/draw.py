@@ -1,4 +1,4 @@
-"""Draw each scene from the real app on the demo server: SVG and PNG, at two sizes. Run by `make screenshots`."""
+"""Draw each scene from the real app on the demo server: SVG and PNG, one also large. Run by `make screenshots`."""
 
 import asyncio
 import os
@@ -16,6 +16,8 @@ from redis_oom_tui.tui.app import TriageApp
 
 HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
+# A large terminal, drawn up to this scene, which alone is saved.
+LARGE, LARGE_SCENE = (200, 60), "triage"
 # The walk in README goes through them in this order but for Triage, which stands on top of it.
 # Each scene is what is done for it, after the one before it: keys to press, seconds to wait, or `~word` to wait for.
 SCENES: dict[str, tuple[str | float, ...]] = {
@@ -72,8 +74,11 @@ async def press_through(app: TriageApp, size: tuple[int, int], only: set[str]) -
                     await pilot.press(step)
             picture = app.export_screenshot(title="redis-oom-tui")
             frames[scene] = picture
-            if scene not in UNSAVED and (not only or scene in only):
+            wanted = scene == LARGE_SCENE if size == LARGE else scene not in UNSAVED
+            if wanted and (not only or scene in only):
                 save(picture, f"{scene}-{size[0]}x{size[1]}")
+            if size == LARGE and wanted:
+                return
     if size == FRAMES_SIZE and (not only or "demo" in only):
         (HERE / "demo.svg").write_text(animated([(frames[scene], seconds) for scene, seconds in FRAMES.items()]))
         sys.stdout.write("demo.svg\n")
@@ -115,7 +120,7 @@ def save(svg: str, name: str) -> None:
 
 async def main() -> None:
     """All scenes, or those named on the command line."""
-    for size in SIZES:
+    for size in (*SIZES, LARGE):
         with DemoServer() as server:
             server.start(keys=KEYS)
             await draw(server, size, set(sys.argv[1:]))

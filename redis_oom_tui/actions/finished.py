@@ -23,7 +23,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import finished
-from redis_oom_tui.rules.applications import labels_of_keys
+from redis_oom_tui.rules.applications.recognizing import labels_of_keys
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import finished as jobs_on

@@ -42,6 +42,7 @@ from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.check import CheckDocument
+    from redis_oom_tui.models.keys import PatternSample
     from redis_oom_tui.models.scan import ScanView
     from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource
@@ -103,32 +104,35 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
     late = _unreturned(invocation, now, samples.settings)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
     if case.near is not Level.OK and 0 < now.keys <= _FEW_KEYS and now.fleet is None:
-        scan = _keys_scanned(invocation)
-        case = replace(case, scan=scan)
+        scan, values = _keys_scanned(invocation)
+        case = replace(case, scan=scan, values=values)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=scan)
     return Answer(verdict, now, examine(case), late)
 
 
-def _keys_scanned(invocation: Invocation) -> "ScanView | None":
-    """What so few keys hold: one of them may be the cause, or none. None where they cannot be read in time."""
+def _keys_scanned(invocation: Invocation) -> "tuple[ScanView | None, tuple[PatternSample, ...]]":
+    """What so few keys hold, and of which applications they are: one of them may be the cause, or none. None where they
+    cannot be read in time.
+    """
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
     from redis_oom_tui.server.live import LiveServer
 
-    async def scanned() -> "ScanView":
+    async def scanned() -> "tuple[ScanView, tuple[PatternSample, ...]]":
         server = LiveServer(invocation.connection)
         try:
             await server.open()
             async with asyncio.timeout(_SCAN_SECONDS):
-                return await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+                view = await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+                return view, await server.application_samples(view)
         finally:
             await server.close()
 
     try:
         return asyncio.run(scanned())
     except (TriageError, TimeoutError):
-        return None
+        return None, ()
 
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:
@@ -293,7 +297,12 @@ def markdown(answer: Answer) -> str:
     from redis_oom_tui.formatting.chat import chat_text_of
 
     notes = (*answer.snapshot.notes, *((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned))
-    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes)
+    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes, _held(answer))
+
+
+def _held(answer: Answer) -> str:
+    """What holds the memory, where something is wrong."""
+    return "" if answer.verdict.level is Level.OK else parts_text(breakdown_of(answer.snapshot))
 
 
 def _keys(snapshot: Snapshot) -> str:
@@ -314,7 +323,7 @@ def lines(answer: Answer) -> list[str]:
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {_keys(snapshot)}",
     ]
-    if verdict.level is not Level.OK and (held := parts_text(breakdown_of(snapshot))):
+    if held := _held(answer):
         found.append(f"  {held}")
     if verdict.since is not None:
         began = datetime.fromtimestamp(verdict.since).astimezone().strftime("%Y-%m-%d %H:%M:%S %z")

@@ -3,6 +3,7 @@
 import importlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
+from typing import Any
 
 import click
 
@@ -17,7 +18,9 @@ class Commands(click.Group):
     A command's function stands in its module under its own name.
     """
 
-    table: Mapping[str, tuple[str, str]] = {}
+    def __init__(self, *args: Any, table: Mapping[str, tuple[str, str]], **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.table = table
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The names, in the order of the table."""
@@ -49,14 +52,18 @@ class Commands(click.Group):
         """Commands first, then the options by topic."""
         with formatter.section("Commands (none: the screen)"):
             formatter.write_dl([(name, words) for name, (_, words) in self.table.items()])
+        for topic, records in self.by_topic(ctx).items():
+            with formatter.section(topic):
+                formatter.write_dl(records)
+
+    def by_topic(self, ctx: click.Context) -> dict[str, list[tuple[str, str]]]:
+        """Our options as the help shows them, under their headings."""
         topics: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 topics.setdefault(TOPICS.get(str(parameter.name), "Other"), []).append(record)
-        for topic, records in topics.items():
-            with formatter.section(topic):
-                formatter.write_dl(records)
+        return topics
 
     def _in_order(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
         """The words with our own options before the command, and `help` and a last `-h` as what they mean."""

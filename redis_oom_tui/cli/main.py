@@ -4,7 +4,9 @@ Commands are imported when they are called: `--help` and `check` never pay for t
 """
 
 import io
+import re
 import sys
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -35,8 +37,6 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "completion": ("redis_oom_tui.cli.completion", "Complete commands and options in bash, zsh or fish."),
 }
 
-Commands.table = COMMANDS
-
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNKNOWN = 3
@@ -49,7 +49,9 @@ _WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay", "schema"}
 
 @click.group(
     cls=Commands,
+    table=COMMANDS,
     invoke_without_command=True,
+    epilog="redis-oom-tui help COMMAND, or COMMAND -h, shows the options of a command.",
     subcommand_metavar="[COMMAND] [ARGS]...",
     context_settings={"help_option_names": ["--help"], "max_content_width": 80},
 )
@@ -97,7 +99,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _written_down(fault: NotJudged) -> None:
     from redis_oom_tui.files.audit import state_folder
-    from redis_oom_tui.files.durable import append_defect
+    from redis_oom_tui.files.disk import append_defect
 
     append_defect(state_folder() / "defects.log", fault)
 
@@ -156,13 +158,10 @@ def _complain(error: TriageError | str, code: int) -> int:
     return code
 
 
-def _hide_secrets(given: list[str]) -> None:
+def _hide_secrets(given: Sequence[str]) -> None:
     """Take a password off the process list, where redis-cli's users would otherwise leave it."""
-    if not any(
-        word in ("--pass", "--url", "--sentinel-pass", "--webhook")
-        or word.startswith(("-a", "-u", "--pass=", "--url=", "--sentinel-pass=", "--webhook="))
-        for word in given
-    ):
+    # Short options may stand together: -ca PASSWORD.
+    if not any(re.match(r"--(pass|url|sentinel-pass|webhook)(=|$)|-\w*[au]", word) for word in given):
         return
     import setproctitle
 

@@ -1,11 +1,12 @@
 """The manual page, drawn from the same declarations as --help: `python -m redis_oom_tui.cli.manual` prints it."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import click
 
 from redis_oom_tui import __version__
+from redis_oom_tui.cli.group import Commands
 
 # Title, then pairs of a term and what it means.
 _SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -75,16 +76,25 @@ def page() -> str:
         ".SH DESCRIPTION",
         *_paragraphs(cli.help or ""),
         ".SH OPTIONS",
-        *_options(cli, context),
+        *_topics(cli, context),
         ".SH COMMANDS",
         *_commands(cli, context),
     ]
     for title, terms in _SECTIONS:
-        lines.append(f".SH {title}")
-        for term, meaning in terms:
-            lines += [".TP", f"\\fB{_text(term)}\\fR", _text(meaning)]
+        lines += [f".SH {title}", *_terms(terms)]
     lines += [".SH SEE ALSO", _text("redis-cli(1), valkey-cli(1)")]
     return "\n".join(lines) + "\n"
+
+
+def _topics(group: Commands, context: click.Context) -> Iterator[str]:
+    for topic, records in group.by_topic(context).items():
+        yield f".SS {topic}"
+        yield from _terms(records)
+
+
+def _terms(records: Iterable[tuple[str, str]]) -> Iterator[str]:
+    for names, words in records:
+        yield from (".TP", f"\\fB{_text(names)}\\fR", _text(words) or "\\&")
 
 
 def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
@@ -96,17 +106,10 @@ def _commands(group: click.Group, context: click.Context) -> Iterator[str]:
         pieces = " ".join(command.collect_usage_pieces(inner))
         yield f".SS {_text(f'{inner.command_path} {pieces}')}"
         yield from _paragraphs(command.help or "")
-        yield from _options(command, inner)
+        records = (parameter.get_help_record(inner) for parameter in command.get_params(inner))
+        yield from _terms(record for record in records if record is not None)
         if isinstance(command, click.Group):
             yield from _commands(command, inner)
-
-
-def _options(command: click.Command, context: click.Context) -> Iterator[str]:
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record is not None:
-            names, words = record
-            yield from (".TP", f"\\fB{_text(names)}\\fR", _text(words) or "\\&")
 
 
 def _paragraphs(text: str) -> Iterator[str]:

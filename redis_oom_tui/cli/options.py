@@ -10,7 +10,7 @@ import click
 from click.core import ParameterSource
 
 from redis_oom_tui.files.config import load
-from redis_oom_tui.files.reading import shown
+from redis_oom_tui.files.disk import shown
 from redis_oom_tui.models.config import Settings
 from redis_oom_tui.models.errors import BadInput
 

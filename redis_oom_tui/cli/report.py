@@ -1,4 +1,4 @@
-"""`report`: the incident as Markdown or JSON, from the live server or from a recording of it."""
+"""`report`: the incident as Markdown, HTML or JSON, from the live server or from a recording of it."""
 
 import asyncio
 import json
@@ -13,10 +13,10 @@ from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
 from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.files.audit import AuditFile, state_folder
-from redis_oom_tui.files.durable import write_new
-from redis_oom_tui.files.reading import shown
+from redis_oom_tui.files.disk import shown, write_new
 from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.formatting.report import document, markdown
+from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import ClientBuffer
@@ -47,7 +47,8 @@ _NOT_ASKED = "a recording is read, and no server contacted"
 
 @click.command()
 @click.option("--from", "recording", type=READ_FILE, metavar="FILE", help="Report on a recording.")
-@click.option("--output", type=NEW_FILE, metavar="FILE", help="Write to a new file.")
+@click.option("--output", type=NEW_FILE, metavar="FILE", help="Write to a new file; HTML for a name in .html.")
+@click.option("--html", "as_html", is_flag=True, help="Print one HTML page instead of Markdown.")
 @click.option("--no-names", is_flag=True, help="Leave out names of keys and clients.")
 @click.option("--no-scan", is_flag=True, help="Skip the key scan.")
 @click.option(
@@ -67,6 +68,7 @@ def report(
     no_names: bool,
     no_scan: bool,
     hours: float,
+    as_html: bool,
     as_json: bool,
 ) -> int:
     """An incident report: verdicts, figures before and after, findings, what uses the memory, what was done.
@@ -74,6 +76,7 @@ def report(
     Live: samples briefly and scans the keys. From a recording: covers all of it. Without
     secrets, and with --no-names without names of keys.
     """
+    refuse_beside("as_json", given_options(), {"as_html"}, "a report has one form")
     if recording is not None:
         server = connection_options_given()
         refuse_beside("recording", given_options() | server, {"no_scan", *server}, _NOT_ASKED)
@@ -81,7 +84,8 @@ def report(
     since = gathered.snapshots[0].taken_at - 3600 * hours
     actions, skipped = _actions(invocation, gathered, since)
     made = replace(_report(gathered, invocation, names=not no_names, actions=actions), actions_skipped=skipped)
-    text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
+    as_html = as_html or (output is not None and output.suffix.lower() in HTML_SUFFIXES)
+    text = json.dumps(document(made), indent=2) + "\n" if as_json else page(made) if as_html else markdown(made)
     if output is None:
         PRINTED.document = True
         click.echo(text, nl=False)

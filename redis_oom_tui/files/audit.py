@@ -19,8 +19,7 @@ from typing import Any
 import platformdirs
 
 from redis_oom_tui.files.audit_lines import LETTERS, AuditLine, EarlierRuns, UnfinishedRuns, read_line, take
-from redis_oom_tui.files.durable import make_folder, sync_folder
-from redis_oom_tui.files.reading import MIB, Line, lines, open_plain
+from redis_oom_tui.files.disk import MIB, Line, lines, make_folder, open_plain, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.typed import Damaged, encoded
 from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
@@ -109,7 +108,7 @@ class AuditFile:
                 fcntl.flock(handle, fcntl.LOCK_EX)
                 _append(handle, data)
                 if sync:
-                    os.fsync(handle)
+                    sync_file(handle)
             finally:
                 os.close(handle)
             if is_new:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed, record_line
-from redis_oom_tui.files.durable import make_folder, sync_folder
+from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.action import Action
@@ -117,7 +117,7 @@ class BackupWriter:
         """Bring all that was added to the disk."""
         try:
             self._file.flush()
-            os.fsync(self._file.fileno())
+            sync_file(self._file.fileno())
         except OSError as error:
             raise self._failed(error) from None
 

@@ -23,7 +23,7 @@ from redis_oom_tui.files.backup_lines import (
     parse_end,
     parse_record,
 )
-from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, iter_chunks, lines, open_plain, shown
+from redis_oom_tui.files.disk import LONGEST_LINE, MIB, Line, cannot_be_read, iter_chunks, lines, open_plain, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.formatting.typed import Damaged, converted, decoded

@@ -13,8 +13,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from redis_oom_tui.files.durable import make_folder, sync_folder
-from redis_oom_tui.files.reading import MIB, read_small
+from redis_oom_tui.files.disk import MIB, make_folder, read_small, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.typed import Count, Damaged, UnixTime, decoded, encoded
 from redis_oom_tui.models.errors import BadInput
@@ -78,7 +77,7 @@ class Ledger:
             with os.fdopen(handle, "wb") as file:
                 file.write(encoded(entries))
                 file.flush()
-                os.fsync(file.fileno())
+                sync_file(file.fileno())
             new.replace(self._path)
             sync_folder(self._path.parent)
 

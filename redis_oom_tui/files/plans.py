@@ -7,8 +7,7 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
-from redis_oom_tui.files.durable import write_whole
-from redis_oom_tui.files.reading import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown
+from redis_oom_tui.files.disk import LONGEST_LINE, MIB, Line, cannot_be_read, lines, open_plain, shown, write_whole
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import known_bytes, size

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar, get_args, get_origin, ove
 import msgspec
 from msgspec import Struct, structs
 
-from redis_oom_tui.files.reading import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
+from redis_oom_tui.files.disk import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.typed import Damaged, Number, UnixTime, converted, decoded, encoded, exact_bytes
 from redis_oom_tui.models.address import Address, ClientBuffer

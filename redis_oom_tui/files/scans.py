@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from redis_oom_tui.files.durable import write_whole
-from redis_oom_tui.files.reading import MIB, cannot_be_read, open_plain, read_small, shown
+from redis_oom_tui.files.disk import MIB, cannot_be_read, open_plain, read_small, shown, write_whole
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.typed import (
     Count,

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from redis_oom_tui.files.reading import MIB, read_small
+from redis_oom_tui.files.disk import MIB, read_small
 from redis_oom_tui.formatting.sizes import number_of, size
 from redis_oom_tui.models.action import Room
 from redis_oom_tui.models.address import Address

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import server_text, share_of_limit, with_commands
+from redis_oom_tui.formatting.server import advice_with_commands, role_text, server_text, share_of_limit, with_commands
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
@@ -52,9 +52,14 @@ def chat_text_of(
     snapshot: Snapshot | None = None,
     findings: Sequence[Finding] = (),
     notes: Sequence[str] = (),
+    held: str = "",
 ) -> str:
-    """The verdict, then a list: the figures, what to do, `notes`, the worst nodes and the first findings."""
+    """The verdict, then a list: the figures, what to do, `notes`, the worst nodes and the first findings.
+
+    `held` says what holds the memory, '' where that is not told.
+    """
     items: list[str] = [] if snapshot is None else [_figures(snapshot)]
+    items += [chat_text(held)] if held else []
     if verdict.first_step:
         items.append(f"*Next*: {chat_text(with_commands(verdict.first_step))}")
     if verdict.confirm:
@@ -77,7 +82,7 @@ def _first(items: Iterable[str], what: str) -> list[str]:
 def _figures(snapshot: Snapshot) -> str:
     server, memory, counters = snapshot.server, snapshot.memory, snapshot.counters
     parts = (
-        f"{code(safe_text(str(server.address)))} {chat_text(server_text(server))}, {server.role}",
+        f"{code(safe_text(str(server.address)))} {chat_text(server_text(server))}, {role_text(server.role)}",
         f"used {size(memory.used_bytes)} ({share_of_limit(memory)})",
         chat_text(memory.policy),
         f"refused writes {count(counters.refused_writes_total)}",
@@ -95,5 +100,6 @@ def _node(view: NodeView) -> str:
 
 def _finding(finding: Finding) -> str:
     saves = finding.saves_bytes
-    worth = f" Saves {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
-    return f"*{finding.level.value}*: {chat_text(finding.title)}. {chat_text(finding.advice)}{worth}"
+    low = f"{size(saves[0])} to" if saves and saves[0] else "up to"
+    worth = f" Saves {low} {size(saves[1])}." if saves and saves[1] else ""
+    return f"*{finding.level.value}*: {chat_text(finding.title)}. {chat_text(advice_with_commands(finding))}{worth}"

@@ -1,6 +1,6 @@
 """The columns of patterns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import pattern_text, sizes
@@ -143,16 +143,17 @@ def _application_column(recognition: Recognition) -> Column[PatternRow]:
 
 
 def application_of(row: PatternRow, recognition: Recognition) -> str:
-    """`BullMQ: job`, a question mark behind the name where it is not sure; the name alone for a pattern of several
-    kinds; '' where nothing is recognized.
-    """
-    labels = recognition.of(row)
+    """`BullMQ: job`; the name alone for a pattern of several kinds; '' where nothing is recognized."""
+    text = label_text(recognition.of(row))
+    return text.partition(": ")[0] if row.select is not None and row.select.below else text
+
+
+def label_text(labels: Sequence[KeyLabel]) -> str:
+    """`BullMQ: job`, a question mark behind the name where it is not sure; '' for no label."""
     if not labels:
         return ""
     names = " or ".join(label.application.name for label in labels)
-    sure = "" if labels[0].confidence is Confidence.HIGH else "?"
-    divided = row.select is not None and row.select.below
-    return f"{names}{sure}" if divided else f"{names}{sure}: {labels[0].kind.id}"
+    return f"{names}{'' if labels[0].confidence is Confidence.HIGH else '?'}: {labels[0].kind.id}"
 
 
 def label_fields(label: KeyLabel) -> "KeyLabelFields":

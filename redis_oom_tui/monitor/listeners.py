@@ -152,8 +152,6 @@ class Service(Listener):
 
     def _tell(self, state: str) -> None:
         """Send, and never wait: a notification that cannot be delivered is systemd's loss."""
-        with (
-            contextlib.suppress(OSError),
-            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as out,
-        ):
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as out:
+            out.setblocking(False)
             out.sendto(state.encode("utf-8", "backslashreplace"), self._address)

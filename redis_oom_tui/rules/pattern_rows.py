@@ -2,7 +2,8 @@
 
 import heapq
 import itertools
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from operator import add
 
 from redis_oom_tui.formatting import pattern_text
@@ -32,7 +33,8 @@ def rows(
     A level at which nothing branches is left out: `user:*:cart` stands for itself where all of `user:` are carts.
     `sample` is given while the scan is partial and its order is fair: the rows then carry estimates. `measured` is how
     many keys beside strings, in a node or below it, were measured exactly, by the node's id. `exact` says that every
-    key was counted.
+    key was counted: then some hundred single keys beside larger families have rows as well, as their names and types
+    tell of which application the others are.
     """
     found: list[PatternRow] = []
     for root in tree.roots.values():
@@ -52,7 +54,24 @@ def rows(
         found.append(row)
         for child in inner.children.values():
             heapq.heappush(waiting, (-child.whole.size, next(order), db, child, row))
+    for db, node, parent in itertools.islice(_single_keys(waiting), _BESIDE if exact else 0):
+        found.append(maker.row(node, db, parent))
     return tuple(found)
+
+
+_BESIDE, _BESIDE_ONE = 500, 24
+
+
+def _single_keys(
+    waiting: list[tuple[int, int, int, Node, PatternRow | None]],
+) -> Iterator[tuple[int, Node, PatternRow]]:
+    """Of what has no row the names that stand for one key each, the largest first, a few beside each family."""
+    seen: Counter[tuple[int, bytes]] = Counter()
+    for _, _, db, node, parent in sorted(waiting, key=lambda item: item[:2]):
+        alone = not node.children and patterns.VARIABLE not in node.name
+        if alone and parent is not None and seen[db, parent.pattern] < _BESIDE_ONE:
+            seen[db, parent.pattern] += 1
+            yield db, node, parent
 
 
 def _branching(node: Node) -> Node:

@@ -11,7 +11,8 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.rules.applications import rows_to_sample
+from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
 from redis_oom_tui.rules.patterns import VARIABLE
@@ -86,7 +87,7 @@ async def sample_families(
     Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. It gives way to others as a plan in
     the making does, and waits for a busy server. Raises one of `models.errors`.
     """
-    telling = _of_one_type(rows_to_sample(scan))
+    telling = _of_one_type(rows_to_sample(scan, recognize(scan)))
     known = {(family.row.db, family.row.pattern) for family in telling}
     largest = [] if applications_only else _largest(scan.patterns)
     wanted = telling + [family for family in largest if (family.row.db, family.row.pattern) not in known]

@@ -20,10 +20,7 @@ STREAMS = Criteria(types=("stream",))
 
 def trimmed_stream(client: redis.Redis) -> None:
     """A stream of no entries, whose second group still waits for all that there were."""
-    pipeline = client.pipeline(transaction=False)
-    for n in range(PENDING):
-        pipeline.xadd("jobs", {"n": n})
-    pipeline.execute()
+    client.eval("for n = 1, tonumber(ARGV[1]) do redis.call('XADD', 'jobs', '*', 'n', n) end", 0, PENDING)
     client.xgroup_create("jobs", "idle", "$")
     client.xgroup_create("jobs", "stuck", "0")
     client.xreadgroup("stuck", "me", {"jobs": ">"}, count=PENDING)
@@ -33,10 +30,12 @@ def trimmed_stream(client: redis.Redis) -> None:
 def crowded_stream(client: redis.Redis) -> None:
     """A stream of no entries that has been read under a name of its own each time."""
     client.xgroup_create("jobs", "readers", "$", mkstream=True)
-    pipeline = client.pipeline(transaction=False)
-    for n in range(PENDING):
-        pipeline.xreadgroup("readers", f"reader-{n}", {"jobs": "0"}, count=1)
-    pipeline.execute()
+    client.eval(
+        "for n = 1, tonumber(ARGV[1]) do"
+        " redis.call('XREADGROUP', 'GROUP', 'readers', 'reader-' .. n, 'COUNT', 1, 'STREAMS', 'jobs', '0') end",
+        0,
+        PENDING,
+    )
 
 
 @pytest.mark.parametrize("make", [trimmed_stream, crowded_stream])

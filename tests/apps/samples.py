@@ -133,8 +133,12 @@ def seen(keys: Keys) -> tuple[ScanView, Recognition]:
 
 
 def told(keys: Keys) -> dict[bytes, str]:
+    """What each pattern of these keys is said to be."""
+    return said(*seen(keys))
+
+
+def said(view: ScanView, recognition: Recognition) -> dict[bytes, str]:
     """What each pattern that no other divides is said to be, as `RQ: job`; an empty string for nobody knows."""
-    view, recognition = seen(keys)
     parents = {(row.db, row.parent) for row in view.patterns}
     leaves = [row for row in view.patterns if (row.db, row.pattern) not in parents]
     return {

@@ -1,5 +1,9 @@
 """What the libraries leave is recognized as theirs and as no other's, key by key."""
 
+import tomllib
+from pathlib import Path
+from typing import Any
+
 import pytest
 
 from redis_oom_tui.applications import known_applications
@@ -10,7 +14,6 @@ from tests.apps.samples import Sample
 from tests.rules.scanned import scanned
 
 UUID = "33fdd1b6-b496-4b33-9f7d-df96679d%"
-PRINCIPAL = "org.springframework.session.FindByIndexNameSessionRepository.PRINCIPAL_NAME_INDEX_NAME"
 NAMED_BY_USERS = {
     "django": {b"shop:*:article:*"},
     "dramatiq": {b"one-at-a-time", b"per-minute@*"},
@@ -32,43 +35,7 @@ LEAST_SURE = {
     "taskiq": Confidence.LIKELY,
 }
 
-INCIDENTS: dict[str, tuple[str, list[tuple[str, str]]]] = {
-    "finished jobs kept": (
-        "BullMQ",
-        [("bull:mail:%", "hash"), ("bull:mail:completed", "zset"), ("bull:mail:meta", "hash")],
-    ),
-    "events with return values": ("BullMQ", [("bull:docker-jobs:events", "stream")]),
-    "replies to a dead inspector": (
-        "Celery",
-        [(f"{UUID}.reply.celery.pidbox", "list"), ("_kombu.binding.reply.celery.pidbox", "set")],
-    ),
-    "a monitored tag": ("Laravel Horizon", [("shop_horizon:media-import", "zset")]),
-    "users' indexes of dead sessions": ("Spring Session", [(f"spring:session:index:{PRINCIPAL}:user%", "set")]),
-    "checkpoints for ninety days": ("LangGraph", [(f"checkpoint:{UUID}:__empty__:{UUID}", "string")]),
-    "tags that outlive their entries": ("Magento", [("cache:id_tags:zc_a%", "set"), ("cache:tags:zc_CAT_P_%", "set")]),
-    "a limit that nobody set": (
-        "Bull BullMQ",
-        [("immich_bull:thumbnails:wait", "list"), ("immich_bull:thumbnails:%", "hash")],
-    ),
-    "requests that lost their TTL": ("", [("request/%/1", "hash"), ("request/%/1/html", "string")]),
-    "ports and contents": ("", [("Ports/tcp/%", "list"), ("www/content/%", "set")]),
-}
-"""Public incidents: the applications that could be meant, and names of their keys (% is a number) with their types."""
-
-PLAIN = """
-user:% hash|users:%:sessions set|session:% string|sess:% string|sessions:% hash|app:sessions:% hash|app:index:% set
-cache:% string|cache:tag:% set|cache:user:% string|jobs list|job:% hash|job:%:state hash|job:%:history list
-queue:mail list|queues set|app:jobs hash|app:id string|app:meta hash|app:completed zset|app:failed zset
-app:wait list|app:events stream|app:delayed zset|app:% hash|mail:% hash|mail:id string|mail:completed zset|lock:% string
-limits:% string|ratelimit:% string|feed:% list|timeline:% zset|stat:x string|events stream|messages stream
-workers set|server:% hash|tags:% set|doc:% hash|doc:products:% hash|checkpoint:% string|checkpoint:a:% string
-posts:% string|post:% hash|options string|wp:% string|views/% string|articles/% string|books::% string
-b:p zset|ts:1:2 hash|tasks list|results:% string|result:% string|celery list|unacked hash|failed_jobs zset
-recent_jobs zset|% hash|% string|% list|config hash|chat:% list|message_store list|message:% hash|arq string|rq string
-horizon string|redisson string|{a}:x string|{a}_x hash|:1:x string|:1:y:% string|api:v1:users:% string|socket.io string
-"""
-"""Names (% is a number) that many programs write themselves, with their types."""
-
+CASES = tomllib.loads((Path(__file__).parent / "names.toml").read_text())["cases"]
 SAMPLES = [samples.load(name) for name in samples.names()]
 KNOWN = [sample for sample in SAMPLES if sample.application]
 
@@ -91,18 +58,17 @@ def test_what_has_no_mark_of_its_own_is_of_no_application(sample: Sample) -> Non
     assert samples.seen(sample.keys)[1].found == ()
 
 
-def test_names_that_anybody_may_give_are_of_no_application() -> None:
-    named = [entry.rsplit(" ", 1) for line in PLAIN.split("\n") for entry in line.split("|") if entry]
-    keys = {name.replace("%", str(at * 7919 + 13)): kind for name, kind in named for at in range(60)}
-    assert recognize(scanned([(name, kind, 1000) for name, kind in keys.items()])).found == ()
-
-
-@pytest.mark.parametrize("incident", INCIDENTS)
-def test_the_application_of_a_public_incident_is_named(incident: str) -> None:
-    told, keys = INCIDENTS[incident]
-    named = {name.replace("%", f"{at:04}"): kind for name, kind in keys for at in range(50)}
-    recognition = recognize(scanned([(name, kind, 1000) for name, kind in named.items()]))
-    assert " ".join(sorted({one.application.name for one in recognition.found})) == told
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["what"])
+def test_names_are_told_for_what_they_are(case: dict[str, Any]) -> None:
+    named = dict(entry.rsplit(" ", 1) for entry in case["keys"])
+    keys = {
+        name.replace("UUID", UUID).replace("%", f"{at:04}"): kind for name, kind in named.items() for at in range(40)
+    }
+    view = scanned([(name, kind, 1000) for name, kind in keys.items()])
+    recognition = recognize(view)
+    assert sorted({one.application.name for one in recognition.found}) == case.get("told", [])
+    unknown = [pattern for pattern, said in samples.said(view, recognition).items() if not said]
+    assert not (recognition.found and unknown)
 
 
 def test_all_of_them_on_one_server_are_told_apart() -> None:

@@ -32,8 +32,11 @@ def main() -> None:
         client.config_resetstat()
         _run(commands["check"])
         sent = sum(figures["calls"] for figures in client.info("commandstats").values()) - 1
+    driver = median(cpu["import redis.asyncio"])
+    print(f"{'':22} {'ms wall':>9} {'ms CPU':>8} {'x import':>9}")
     for name in commands:
-        print(f"{name:22} {median(wall[name]) * 1000:6.0f} ms wall {median(cpu[name]) * 1000:6.0f} ms CPU")
+        used = median(cpu[name])
+        print(f"{name:22} {median(wall[name]) * 1000:9.0f} {used * 1000:8.0f} {used / driver:9.2f}")
     print(f"check sends {sent} commands; 100 ms lie between its two looks")
 
 

@@ -1,5 +1,6 @@
 """`check` as a monitoring system calls it: exit codes, the promised JSON, few commands, one sentence on failure."""
 
+import re
 import socket
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.preflight import Preflight, RawConnection
+from tests.server.test_applications_live import queue
 from tests.support.json_documents import document_of
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
@@ -250,6 +252,16 @@ def test_every_write_refused_for_want_of_replicas_is_critical(
         assert checked(capsys, "-s", server.socket_path, "check")[0] == 0
 
 
+def test_the_application_that_holds_the_memory_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with started("valkey") as server, server.client() as client:
+        queue(client, "mail", completed=300, failed=0, waiting=20, data=b"x" * 20_000)
+        client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 0.97))
+        ended, out = checked(capsys, "-s", server.socket_path, "check")
+    assert ended == 2
+    assert re.search(r"- BullMQ: 300 completed jobs of queue mail hold about 5\.[0-9] MiB, ", out), out
+    assert out.index("BullMQ: ") < out.index("maxmemory can be raised")
+
+
 def test_a_few_keys_are_looked_at_where_something_is_the_matter(
     flavour: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -264,7 +276,7 @@ def test_a_few_keys_are_looked_at_where_something_is_the_matter(
         document = document_of("check", capsys.readouterr().out)
     assert (document["verdict"], document["rule"]) == ("warning", "crowded"), document["reason"]
     assert "one key, export:2026, holds" in document["reason"]
-    assert document["first_step"].startswith("Look at that key first")
+    assert document["first_step"].startswith("See that key first")
     used = document["memory"]["used_bytes"]
     assert sum(part["bytes"] for part in document["memory_parts"]) == used
     assert 0 < document["room_for_data_bytes"] < document["memory"]["maxmemory_bytes"]

@@ -1,5 +1,6 @@
 """`check -c`: one verdict for the cluster, each node with its own."""
 
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -39,3 +40,14 @@ def test_as_json(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) ->
     assert [node["verdict"] for node in document["nodes"]] == ["oom", "ok", "ok"]
     assert document["nodes"][0]["node"] == cluster.primaries[2].name
     assert document["nodes"][1]["maxmemory_bytes"] is None
+
+
+def test_in_a_chat_and_as_a_plugin(cluster: RunningCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    code, out = _check(cluster, capsys, "--markdown")
+    nodes = [line for line in out.splitlines() if re.match(r"- `[\d.]+:\d+`: ", line)]
+    assert code == 2
+    assert [node.partition("`: ")[2][:3] for node in nodes] == ["OOM", "OK,", "OK,"]
+    code, out = _check(cluster, capsys, "--perfdata")
+    assert code == 2
+    assert out.startswith("CRITICAL: ")
+    assert " | used=" in out.splitlines()[0]

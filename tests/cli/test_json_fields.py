@@ -6,9 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import pytest
 
-from redis_oom_tui.cli.main import main
+from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
 from redis_oom_tui.formatting.report import document as report_document
@@ -187,6 +188,15 @@ def test_every_field_of_a_schema_is_promised(command: str) -> None:
     )
     promised = {field for name in names for field in PROMISED.get(name, ())}
     assert sorted(set(described(schema, schema["$defs"])) - promised) == []
+
+
+def test_every_command_that_prints_json_has_a_schema() -> None:
+    context = click.Context(cli)
+    commands = {name: cli.get_command(context, name) for name in COMMANDS}
+    for command in [each for each in commands.values() if isinstance(each, click.Group)]:
+        commands |= {f"{command.name} {name}": inner for name, inner in command.commands.items()}
+    printing = [name for name, each in commands.items() if any("--json" in option.opts for option in each.params)]
+    assert sorted(printing) == sorted(map(spelled, DOCUMENTS))
 
 
 def test_every_field_of_a_schema_says_what_it_means() -> None:

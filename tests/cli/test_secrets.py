@@ -7,6 +7,7 @@ import pytest
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation, read_invocation
+from redis_oom_tui.cli.main import _hide_secrets
 from redis_oom_tui.cli.options import root_options
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.errors import BadInput
@@ -82,3 +83,24 @@ def test_a_profile_may_hold_all_of_it(tmp_path: Path) -> None:
     sentinel = _read("--config", str(file), "--profile", "ha").connection.sentinel
     assert sentinel is not None
     assert (sentinel.username, sentinel.password) == ("watch", Secret("theirs"))
+
+
+@pytest.mark.parametrize(
+    ("words", "hidden"),
+    [
+        (("-a", "x", "check"), True),
+        (("check", "-ca", "x"), True),
+        (("-ax",), True),
+        (("--pass=x",), True),
+        (("--url", "redis://a:x@h"), True),
+        (("-c", "-p", "6380", "check", "--askpass"), False),
+        (("--user", "a", "--audit", "f", "--pass-file", "g"), False),
+    ],
+)
+def test_a_password_among_the_words_is_taken_off_the_process_list(
+    words: tuple[str, ...], hidden: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    titles: list[str] = []
+    monkeypatch.setattr("setproctitle.setproctitle", titles.append)
+    _hide_secrets(words)
+    assert bool(titles) is hidden

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.files.durable import append_defect
+from redis_oom_tui.files.disk import append_defect
 from redis_oom_tui.rules.guarded import DEFECTS, attempt, sentence
 
 

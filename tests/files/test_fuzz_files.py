@@ -28,6 +28,7 @@ from redis_oom_tui.formatting.hogs import hogs_document
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import SavedScan
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.rules.compare import compare
@@ -87,7 +88,7 @@ def read_scan(path: Path) -> None:
         saved = load_scan(path)
         hogs.summary(saved.view)
         hogs.keys(list(saved.view.top), saved.view)
-        hogs.patterns(list(saved.view.patterns), saved.view)
+        hogs.patterns(list(saved.view.patterns), saved.view, Recognition())
         json.dumps(hogs_document(saved.view, list(saved.view.top), compare(saved, saved)))
         checkpoint_from(saved.progress or {})
 

@@ -53,5 +53,5 @@ def test_the_metrics_named_are_exposed() -> None:
 def test_the_options_named_are_there() -> None:
     parameters = [each for each in (*watch.params, *check.params) if isinstance(each, click.Option)]
     known = {option for parameter in parameters for option in parameter.opts}
-    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", SECTION)) - {"--profile", "--team"}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", SECTION)) - {"--profile", "--read-only", "--team"}
     assert named <= known

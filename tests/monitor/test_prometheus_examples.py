@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, generate_latest
 
 from redis_oom_tui.models.alert import Event, EventKind
 from redis_oom_tui.models.config import WatchSettings
@@ -29,18 +29,23 @@ RULES = (EXAMPLES / "prometheus-rules.yml").read_text(encoding="utf-8")
 DASHBOARD: dict[str, Any] = json.loads((EXAMPLES / "grafana-dashboard.json").read_text(encoding="utf-8"))
 
 
-def exported() -> dict[str, dict[str, set[str]]]:
-    """Of each metric its labels, with the values that they have here."""
+def registry() -> CollectorRegistry:
+    """Every metric that there is, with some value."""
     metrics = Metrics(AlertBook("s", WatchSettings()))
     counters = replace(snapshot().counters, refused_by_command={"set": 1})
     metrics.on_event(Event(1, EventKind.OOM, 0.0, "s", Level.OOM, Level.OK, "reason"))
     growing = Forecast(Trend.GROWING, seconds_to_limit=(60.0, 90.0))
     metrics.on_state(replace(look(replace(snapshot(85), counters=counters)), forecast=growing))
     metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),)))
-    registry = CollectorRegistry(auto_describe=False)
-    registry.register(metrics)
+    collected = CollectorRegistry(auto_describe=False)
+    collected.register(metrics)
+    return collected
+
+
+def exported() -> dict[str, dict[str, set[str]]]:
+    """Of each metric its labels, with the values that they have here."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    for sample in (sample for family in registry.collect() for sample in family.samples):
+    for sample in (sample for family in registry().collect() for sample in family.samples):
         for label, value in sample.labels.items():
             found[sample.name][label].add(value)
     return found
@@ -95,12 +100,17 @@ def test_no_panel_lies_over_another() -> None:
         assert beside or above
 
 
-def promtool(*words: str) -> None:
+def promtool(*words: str, text: bytes = b"") -> None:
     binary = shutil.which("promtool")
     if binary is None:
         pytest.skip("promtool is not installed (Debian: apt install prometheus)")
-    done = subprocess.run([binary, *words], capture_output=True, text=True, timeout=60, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+    done = subprocess.run([binary, *words], input=text, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, (done.stdout + done.stderr).decode()
+    assert b"warn" not in done.stderr.lower()
+
+
+def test_promtool_takes_the_metrics() -> None:
+    promtool("check", "metrics", text=generate_latest(registry()))
 
 
 def test_promtool_takes_the_rules() -> None:

@@ -1,5 +1,7 @@
 """Applications are recognized by evidence, with any prefix, and what is of none is left unchanged."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -220,6 +222,13 @@ def test_a_fault_in_an_entry_names_file_and_field(tmp_path: Path, before: str, a
     with pytest.raises(BadEntry) as caught:
         read_entry(file)
     assert str(caught.value) == told
+
+
+def test_what_is_known_of_applications_is_no_part_of_a_start() -> None:
+    told = "import sys, redis_oom_tui.cli.check_answer as _; print([name for name in sys.modules if name == '{}'])"
+    for module in ("tomllib", "redis_oom_tui.applications"):
+        done = subprocess.run([sys.executable, "-c", told.format(module)], capture_output=True, text=True, check=True)
+        assert done.stdout == "[]\n"
 
 
 def test_a_shape_gives_back_the_name_that_it_took() -> None:

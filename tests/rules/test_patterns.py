@@ -254,3 +254,15 @@ def test_a_name_of_100_kb_is_looked_at_no_further_than_its_family_is_shown(char:
     tree.add(0, [name, name[:-1]], [100_100, 100_099], [-1, -1], [b"string", b"string"], 0)
     row = rows(tree, limit=10)[0]
     assert (row.pattern, row.keys, row.size) == (b"upload:*", 2, 200_199)
+
+
+def test_single_keys_beside_a_large_family_have_rows_of_their_own() -> None:
+    names = [b"bull:mail:%d" % number for number in range(500)] + [b"bull:mail:completed", b"bull:mail:meta"]
+    names += [b"%s:%d" % (_word(number), number) for number in range(300) for _ in range(9)]
+    tree = filled(names)
+    few = rows(tree, limit=50)
+    assert b"bull:mail:completed" not in by_name(few)
+    more = rows(tree, limit=50, exact=True)
+    assert [row.pattern for row in more[: len(few)]] == [row.pattern for row in few]
+    assert [row.pattern for row in more[len(few) :]] == [b"bull:mail:completed", b"bull:mail:meta"]
+    assert {row.parent for row in more[len(few) :]} == {b"bull:mail:*"}

@@ -56,6 +56,7 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
             data = found["application-data"]
             assert data.title.startswith("BullMQ: jobs of 2 queues (mail, sms) hold ")
             assert "removeOnComplete" in data.in_the_application
+            assert "ZCARD bull:mail:completed tells how many are completed" in data.evidence
             return
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 305 completed jobs of 2 queues (mail, sms) hold about ")

@@ -19,12 +19,12 @@ KEYS = 400
 
 @pytest.fixture
 def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
-    """A server of some sessions, and a script of 0.7 s that is still to be sent."""
+    """A server of some sessions, and a script of 0.4 s that is still to be sent."""
     with started(flavour, SOON) as server:
         with server.client() as client:
             client.mset({b"session:%d" % n: b"v" * 50 for n in range(KEYS)})
             client.hset("profile", mapping={f"f{n}": "v" * 100 for n in range(50)})
-        with script(server, 0.7) as made:
+        with script(server, 0.4) as made:
             yield server, made
 
 

@@ -91,7 +91,7 @@ class _Proxy(ABC):
             server = await self._reach()
             behind = server[1]
             await self.serve((reader, writer), server)
-        except (OSError, EOFError):
+        except (OSError, EOFError, ValueError):  # the last of what speaks another protocol
             pass
         finally:
             for end in (writer, behind):

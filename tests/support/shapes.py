@@ -9,13 +9,16 @@ import redis
 Fill = Callable[[redis.Redis], list[bytes]]
 
 
-def _piped(client: redis.Redis, items: Iterable[Any], send: Callable[[Any, Any], Any], step: int = 2000) -> None:
+def _in_parts(items: Iterable[Any], send: Callable[[list[Any]], Any], step: int = 1000) -> None:
+    """Send the items, so many in one command."""
     waiting = list(items)
     for start in range(0, len(waiting), step):
-        pipeline = client.pipeline(transaction=False)
-        for item in waiting[start : start + step]:
-            send(pipeline, item)
-        pipeline.execute()
+        send(waiting[start : start + step])
+
+
+def _scripted(client: redis.Redis, command: str, times: int, *keys: bytes) -> None:
+    """Have the server carry out `command`, Lua with the number `n` in it, so many times."""
+    client.eval(f"for n = 1, {times} do redis.call({command}) end", len(keys), *keys)
 
 
 def jobs(number: int, fields: int, large: int = 10_000) -> Fill:
@@ -23,8 +26,11 @@ def jobs(number: int, fields: int, large: int = 10_000) -> Fill:
 
     def fill(client: redis.Redis) -> list[bytes]:
         names = [b"bull:mail:%d" % at for at in range(number)]
-        value = {b"field%d" % at: b"x" * 20 for at in range(fields - 1)} | {b"data": b"d" * large}
-        _piped(client, names, lambda pipeline, name: pipeline.hset(name, mapping=value), 100)
+        value: dict[Any, Any] = {b"field%d" % at: b"x" * 20 for at in range(fields - 1)} | {b"data": b"d" * large}
+        pipeline = client.pipeline(transaction=False)
+        for name in names:
+            pipeline.hset(name, mapping=value)
+        pipeline.execute()
         return names
 
     return fill
@@ -46,36 +52,33 @@ def streams_with_consumers(client: redis.Redis, number: int) -> None:
     for name in [b"s%d" % at for at in range(number)]:
         client.xadd(name, {b"a": b"1"})
         client.xgroup_create(name, b"g", b"$")
-        pipeline = client.pipeline(transaction=False)
-        for at in range(1500):
-            pipeline.execute_command("XGROUP", "CREATECONSUMER", name, b"g", b"c%d" % at)
-        pipeline.execute()
+        _scripted(client, "'XGROUP', 'CREATECONSUMER', KEYS[1], 'g', 'c' .. n", 1500, name)
 
 
 def _hash(client: redis.Redis) -> list[bytes]:
-    _piped(client, range(8000), lambda pipeline, at: pipeline.hset(b"big:hash", b"f%d" % at, b"v" * 80))
+    _in_parts(range(8000), lambda part: client.hset(b"big:hash", mapping={b"f%d" % at: b"v" * 80 for at in part}))
     client.hset(b"big:hash", b"giant", b"x" * 4_000_000)
     return [b"big:hash"]
 
 
 def _even_hash(client: redis.Redis) -> list[bytes]:
-    _piped(client, range(30_000), lambda pipeline, at: pipeline.hset(b"big:even", b"f%d" % at, b"v" * 80))
+    _in_parts(range(30_000), lambda part: client.hset(b"big:even", mapping={b"f%d" % at: b"v" * 80 for at in part}))
     return [b"big:even"]
 
 
 def _set(client: redis.Redis) -> list[bytes]:
-    _piped(client, range(20_000), lambda pipeline, at: pipeline.sadd(b"big:set", b"member:%d:" % at + b"m" * 40))
+    _in_parts(range(20_000), lambda part: client.sadd(b"big:set", *[b"member:%d:" % at + b"m" * 40 for at in part]))
     return [b"big:set"]
 
 
 def _zset(client: redis.Redis) -> list[bytes]:
-    _piped(client, range(8000), lambda pipeline, at: pipeline.zadd(b"big:zset", {b"member:%d" % at: at}))
+    _in_parts(range(8000), lambda part: client.zadd(b"big:zset", {b"member:%d" % at: at for at in part}))
     client.zadd(b"big:zset", {b"x" * 4_000_000: -1})
     return [b"big:zset"]
 
 
 def _list(client: redis.Redis) -> list[bytes]:
-    _piped(client, range(20_000), lambda pipeline, at: pipeline.rpush(b"big:list", b"y" * 200))
+    _in_parts(range(20_000), lambda part: client.rpush(b"big:list", *[b"y" * 200 for _ in part]))
     client.lpush(b"big:list", b"x" * 4_000_000)
     return [b"big:list"]
 
@@ -83,18 +86,12 @@ def _list(client: redis.Redis) -> list[bytes]:
 def _consumers(client: redis.Redis) -> list[bytes]:
     client.xadd(b"big:stream", {b"a": b"1"})
     client.xgroup_create(b"big:stream", b"group", b"$")
-    _piped(
-        client,
-        range(20_000),
-        lambda pipeline, at: pipeline.execute_command(
-            "XGROUP", "CREATECONSUMER", b"big:stream", b"group", b"consumer-%d" % at
-        ),
-    )
+    _scripted(client, "'XGROUP', 'CREATECONSUMER', 'big:stream', 'group', 'consumer-' .. n", 20_000)
     return [b"big:stream"]
 
 
 def _pending(client: redis.Redis) -> list[bytes]:
-    _piped(client, range(20_000), lambda pipeline, at: pipeline.xadd(b"big:pending", {b"a": b"x" * 20}))
+    _scripted(client, "'XADD', 'big:pending', '*', 'a', string.rep('x', 20)", 20_000)
     client.xgroup_create(b"big:pending", b"group", b"0")
     for at in range(4):
         client.execute_command(
@@ -105,7 +102,7 @@ def _pending(client: redis.Redis) -> list[bytes]:
 
 def _one_in_many(client: redis.Redis) -> list[bytes]:
     names = [b"many:%d" % at for at in range(3000)]
-    _piped(client, names, lambda pipeline, name: pipeline.set(name, b"x" * 300))
+    client.mset(dict.fromkeys(names, b"x" * 300))
     client.set(b"many:giant", b"x" * 4_000_000)
     return [*names, b"many:giant"]
 

@@ -452,4 +452,4 @@ async def test_a_finding_about_one_database_fills_in_that_one():
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(ApplyRemedy(Remedy("cleanup", match=b"session:*", db=3)))
         await until(pilot, lambda: re.search(r"Database +3", screen_text(app)) is not None)
-        assert "Key pattern     session:*" in screen_text(app)
+        assert "Key pattern      session:*" in screen_text(app)

@@ -358,6 +358,15 @@ async def test_details_show_the_exact_bytes_and_say_when_a_key_is_gone():
         assert "database 3" in screen_text(app)
 
 
+async def test_details_say_what_a_key_is_to_its_application():
+    names = ("meta", "hash", 50), ("events", "stream", 50), ("completed", "zset", 90_000), ("1", "hash", 500)
+    view = scanned([(f"bull:mail:{name}", kind, size) for name, kind, size in names])
+    app = an_app(ScriptedSource(views=[view], details=lambda key: KeyDetails(view.top[0])))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "enter")
+        await until(pilot, lambda: "BullMQ: completed; its loss is harmless." in screen_text(app))
+
+
 async def test_while_the_scan_is_partial_patterns_say_what_the_whole_may_be():
     row = PatternRow(
         b"user:*", b"user:*", 100, 9 * 2**20, 0.9, 0, estimated_bytes=Interval(20 * 2**20, 18 * 2**20, 23 * 2**20)

@@ -109,10 +109,8 @@ async def test_a_running_scan_is_ended_before_it_is_saved():
 
 
 async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(server):
-    with server.client() as client, client.pipeline(transaction=False) as pipeline:
-        for number in range(KEYS):
-            pipeline.set(b"user:%d" % number, b"v" * 40)
-        pipeline.execute()
+    with server.client() as client:
+        client.mset({b"user:%d" % number: b"v" * 40 for number in range(KEYS)})
     options = ScreenOptions(interval_seconds=0.1)
     first = TriageApp(LiveServer(server.connection), options=options)
     async with first.run_test(size=(80, 24)) as pilot:

@@ -5,7 +5,7 @@ from pathlib import Path
 import platformdirs
 from msgspec import Struct
 
-from redis_oom_tui.files.reading import shown
+from redis_oom_tui.files.disk import shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection, Secret, Sentinel
 from redis_oom_tui.models.config import Profile, SecretSource, Settings

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from redis_oom_tui.files.config.reader import KeyPath, Problem, Problems, Section, key_lines
 from redis_oom_tui.files.config.sections import read_settings
-from redis_oom_tui.files.reading import read_small, shown
+from redis_oom_tui.files.disk import read_small, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.config import SecretKind, SecretSource, Settings

@@ -1,15 +1,10 @@
-"""Which applications the keys of a scan are of, by evidence, and what each pattern of keys is to its application."""
+"""Which applications the keys of a scan are of; what is known of them is read when first asked."""
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import deque
 
 from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
-from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.applications.finished import elements_of, finished_jobs, index_rows
-from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
+from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.scan import ScanView
 
 # Screen, findings and policies ask about the same view, which is large to compare and the same object for all of them.
 _LATEST: deque[tuple[ScanView, tuple[PatternSample, ...], Recognition]] = deque(maxlen=4)
@@ -20,120 +15,8 @@ def recognize(scan: ScanView, samples: tuple[PatternSample, ...] = ()) -> Recogn
     for view, of, known in tuple(_LATEST):
         if view is scan and of is samples:
             return known
-    found = _recognized(scan, samples)
+    from redis_oom_tui.rules.applications.recognizing import recognized  # noqa: PLC0415 - a start must not pay for it
+
+    found = recognized(scan, samples)
     _LATEST.append((scan, samples, found))
-    return found
-
-
-def rows_to_sample(scan: ScanView) -> tuple[PatternRow, ...]:
-    """The patterns of which a sample would tell more: the indexes of finished jobs, and values that prove whose they
-    are.
-    """
-    groups = groups_of(_names(scan, {}))
-    telling = [
-        match.name.row
-        for group in groups
-        for match in group.matches
-        if any(match.kind.id in evidence.fields for evidence in group.application.evidence)
-    ]
-    indexes = index_rows(recognize(scan).found)
-    return tuple({(row.db, row.pattern): row for row in (*indexes, *telling) if row is not None}.values())
-
-
-def _recognized(scan: ScanView, samples: tuple[PatternSample, ...]) -> Recognition:
-    groups = groups_of(_names(scan, {(sample.db, sample.pattern): sample.fields for sample in samples}))
-    labels: dict[tuple[int, bytes], tuple[KeyLabel, ...]] = {}
-    for name, several in _labels(groups).items():
-        if name.row is not None:
-            labels[name.db, name.row.pattern] = several
-    elements = elements_of(scan, samples)
-    found = [
-        replace(one, finished=finished_jobs(one, labels, elements))
-        for group in groups
-        if (one := _application(group, labels)) is not None
-    ]
-    labels.update(_whole_branches(scan.patterns, labels))
-    return Recognition(tuple(sorted(found, key=lambda one: -one.size)), labels)
-
-
-def labels_of_keys(keys: Sequence[tuple[int, bytes, str]]) -> Iterator[tuple[KeyLabel, ...]]:
-    """Of each key (database, name, type) what it is, by what the names of all of them tell together."""
-    known: patterns.PatternCache[bytes] = patterns.PatternCache(patterns.Normaliser(), bytes)
-    normal = known.families([name for _, name, _ in keys])
-    places = [(db, text, type_) for (db, _, type_), text in zip(keys, normal, strict=True)]
-    names = {place: Name(*place) for place in dict.fromkeys(places)}
-    labels = _labels(groups_of(tuple(names.values())))
-    return (labels.get(names[place], ()) for place in places)
-
-
-def _names(scan: ScanView, fields: Mapping[tuple[int, bytes], frozenset[str]]) -> tuple[Name, ...]:
-    """Every pattern that no other divides, and the largest keys, each as its name normalises."""
-    parents = {(row.db, row.parent) for row in scan.patterns}
-    found: dict[tuple[int, bytes, str], Name] = {}
-    delimiters = b":"
-    for row in scan.patterns:
-        if row.select is not None:
-            delimiters = row.select.delimiters
-        if (row.db, row.pattern) in parents or (row.select is not None and row.select.below):
-            continue
-        text = row.pattern.replace(b"*", patterns.VARIABLE) if row.select is None else b"".join(row.select.parts)
-        db, kind = row.db or 0, row.types[0][0] if row.types else ""
-        found[db, text, kind] = Name(db, text, kind, row, fields.get((db, row.pattern), frozenset()))
-    normaliser = patterns.Normaliser(delimiters)
-    for key in scan.top:
-        text = normaliser.name(key.id.key)
-        found.setdefault((key.id.db, text, key.type), Name(key.id.db, text, key.type))
-    return tuple(found.values())
-
-
-def _labels(groups: Iterable[Group]) -> dict[Name, tuple[KeyLabel, ...]]:
-    """The surest labels of each name, one for each application."""
-    told: dict[Name, list[KeyLabel]] = defaultdict(list)
-    for group in groups:
-        for match, confidence in group.proven():
-            label = KeyLabel(group.application, match.kind, confidence, match.prefix, match.instance)
-            told[match.name].append(label)
-    return {name: _surest(several) for name, several in told.items()}
-
-
-def _surest(labels: list[KeyLabel]) -> tuple[KeyLabel, ...]:
-    highest = max(rank(label.confidence) for label in labels)
-    kept: dict[str, KeyLabel] = {}
-    for label in labels:
-        if rank(label.confidence) == highest:
-            kept.setdefault(label.application.name, label)
-    return tuple(kept.values())
-
-
-def _application(group: Group, labels: Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]) -> Recognized | None:
-    """The application with its rows; None where other applications explain every one of them better."""
-    rows: dict[str, list[PatternRow]] = defaultdict(list)
-    told = []
-    for match, confidence in group.proven():
-        row = match.name.row
-        if row is not None and any(label.application is group.application for label in labels[group.db, row.pattern]):
-            told.append(confidence)
-            rows[match.kind.id].append(row)
-    if not rows:
-        return None
-    by_kind = {kind: tuple(several) for kind, several in rows.items()}
-    return Recognized(group.application, surer(*told), group.db, group.prefix, by_kind)
-
-
-def _whole_branches(
-    rows: tuple[PatternRow, ...], labels: Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]
-) -> dict[tuple[int, bytes], tuple[KeyLabel, ...]]:
-    """Labels of patterns that are divided, where all that is below is of the same application."""
-    below: dict[tuple[int, bytes], list[PatternRow]] = defaultdict(list)
-    for row in rows:
-        if row.parent is not None:
-            below[row.db or 0, row.parent].append(row)
-    found = dict(labels)
-    for row in sorted(rows, key=lambda row: -row.level):
-        children = below.get((row.db or 0, row.pattern), [])
-        inside = [found.get((row.db or 0, child.pattern), ()) for child in children]
-        named = [{label.application.name for label in several} for several in inside]
-        if named and named[0] and all(one == named[0] for one in named):
-            largest = max(range(len(children)), key=lambda place: children[place].size)
-            found[row.db or 0, row.pattern] = inside[largest]
     return found

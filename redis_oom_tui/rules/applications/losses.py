@@ -6,14 +6,12 @@ from functools import cache, lru_cache
 
 from msgspec import Struct
 
-from redis_oom_tui.applications import guessed_uses
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.application import Application, Confidence, GuessedUse, KeyUse, Loss
 from redis_oom_tui.models.plan import Operation, PlannedKey
 from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.rules.applications import labels_of_keys
 
 _SHOWN_WIDTH = 40
 _DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "what is probably ", Confidence.POSSIBLE: "what may be "}
@@ -32,18 +30,20 @@ def loss_of(row: PatternRow, recognition: Recognition) -> Loss | None:
 
 def guessed_use(name: bytes, types: Sequence[str]) -> GuessedUse | None:
     """What keys of no known application are likely for, by their name or type."""
-    by_name = _by_words(name.lower())
-    return by_name or next((use for use in guessed_uses() if use.type in types and use.type is not None), None)
+    by_type = (use for use, _ in _uses() if use.type is not None and use.type in types)
+    return _by_words(name.lower()) or next(by_type, None)
 
 
 @lru_cache(maxsize=4096)
 def _by_words(name: bytes) -> GuessedUse | None:
-    return next((use for use, words in _words() if words.search(name)), None)
+    return next((use for use, words in _uses() if use.words and words.search(name)), None)
 
 
 @cache
-def _words() -> tuple[tuple[GuessedUse, re.Pattern[bytes]], ...]:
-    return tuple((use, re.compile(use.words.encode())) for use in guessed_uses() if use.words)
+def _uses() -> tuple[tuple[GuessedUse, re.Pattern[bytes]], ...]:
+    from redis_oom_tui.applications import guessed_uses  # noqa: PLC0415 - a start must not pay for it
+
+    return tuple((use, re.compile(use.words.encode())) for use in guessed_uses())
 
 
 def application_names(labels: Sequence[KeyLabel]) -> str:
@@ -132,6 +132,8 @@ def lost_with_plan(keys: Iterable[PlannedKey], operation: Operation) -> tuple[st
     >>> lost_with_plan([PlannedKey(KeyId(0, b"queue:mail"), "list", 9)], Operation.DELETE)
     ('1 key looks like a queue (queue:mail): deleting it may break the application that uses it.',)
     """
+    from redis_oom_tui.rules.applications.recognizing import labels_of_keys  # noqa: PLC0415 - as above
+
     listed = tuple(keys)
     told = labels_of_keys([(key.id.db, key.id.key, key.type) for key in listed])
     found: dict[tuple[str, KeyUse], _Lost] = {}

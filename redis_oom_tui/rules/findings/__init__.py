@@ -17,7 +17,7 @@ from redis_oom_tui.rules.providers import where_to_set
 
 # isort: off
 # A rule registers itself when its module is imported. Of findings that weigh alike, the first module's come first.
-from redis_oom_tui.rules.findings import buffers, odd, limits, applications, keys, shape, cluster  # noqa: F401
+from redis_oom_tui.rules.findings import buffers, odd, applications, limits, keys, shape, cluster  # noqa: F401
 # isort: on
 
 __all__ = ["ON_DEMAND", "RULES", "Case", "FindingRule", "examine", "find", "ranked"]

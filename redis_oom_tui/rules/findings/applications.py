@@ -98,6 +98,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     if len(rows) > 1
                     else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
                     *_lifetime(case, rows),
+                    *_ask(one, kind_id),
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, held) if harmless else None,
@@ -105,6 +106,17 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 in_the_application=_setting(one.application, kind_id),
             ),
         )
+
+
+_LENGTHS = {"zset": "ZCARD", "set": "SCARD", "list": "LLEN", "hash": "HLEN"}
+
+
+def _ask(one: Recognized, kind_id: str) -> Iterator[str]:
+    """Where it was not read how many jobs are done (CLIENT NO-TOUCH is missing), what tells it."""
+    for work in one.application.finished:
+        rows = one.rows.get(work.index, ()) if work.job == kind_id else ()
+        if rows and (length := _LENGTHS.get(rows[0].types[0][0] if rows[0].types else "")):
+            yield f"{length} {safe_text(_largest(rows).pattern, 60)} tells how many are {work.state}"
 
 
 def _lifetime(case: Case, rows: Sequence[PatternRow]) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ T = TypeVar("T")
 _LABEL = "Full path  "
 _REPORT = (
     "Verdicts since this screen was opened, figures before and after, findings, the last scan, and actions."
-    " Markdown, or JSON for a name that ends in .json. It holds no secret."
+    " Markdown, HTML for a name that ends in .html, JSON for .json. It holds no secret."
 )
 
 

@@ -6,8 +6,9 @@ import re
 import time
 from pathlib import Path
 
-from redis_oom_tui.files.durable import write_new
+from redis_oom_tui.files.disk import write_new
 from redis_oom_tui.formatting.report import document, markdown
+from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.trend import IncidentReport
@@ -35,10 +36,16 @@ async def export(actions: ActionController) -> None:
     servers = servers_in(seen, str(actions.host.source.address))
     entries = tuple(entry for entry in reversed(history) if entry.server in servers)
     made = gathered(actions, names=choice.names, entries=entries)
-    as_json = choice.path.suffix.lower() == ".json"
-    text = json.dumps(document(made), indent=2) + "\n" if as_json else markdown(made)
+    text = _in_form(made, choice.path.suffix.lower())
     await asyncio.to_thread(write_new, choice.path, text)
     actions.host.tell(f"Report saved to {choice.path}")
+
+
+def _in_form(made: IncidentReport, suffix: str) -> str:
+    """The report as the name of its file asks for."""
+    if suffix == ".json":
+        return json.dumps(document(made), indent=2) + "\n"
+    return page(made) if suffix in HTML_SUFFIXES else markdown(made)
 
 
 def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntry, ...]) -> IncidentReport:

@@ -8,10 +8,14 @@ from textual.worker import Worker, WorkerState, WorkType
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import slot_of, worth_words
+from redis_oom_tui.formatting.pattern_columns import label_text
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.recognition import KeyLabel
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.tui.drawing import Line, clip, pad, wrap
 from redis_oom_tui.tui.messages import MakePlan, ShrinkKey
@@ -57,6 +61,16 @@ def facts(details: KeyDetails) -> list[tuple[str, str]]:
     return found
 
 
+def application_facts(labels: Sequence[KeyLabel]) -> list[tuple[str, str]]:
+    """Of which application a key is, and what its loss would mean to it."""
+    if not labels:
+        return []
+    kind = labels[0].kind
+    loss = "its loss is harmless" if kind.loss is Loss.HARMLESS else f"its loss {kind.loss}"
+    note = f" {kind.note}" if kind.note else ""
+    return [("application", f"{label_text(labels)}; {loss}.{note}")]
+
+
 class DetailsScreen(ReaderScreen):
     """What is known of a key so far. What it reads leaves no trace on the key."""
 
@@ -92,11 +106,17 @@ class DetailsScreen(ReaderScreen):
         out.append(())
         if self._details is None:
             return [*out, *(((f"  {line}", "dim"),) for line in wrap(safe_text(self._absent, 600), space))]
-        for word, value in facts(self._details):
+        for word, value in (*facts(self._details), *application_facts(self._labels())):
             first, *more = wrap(value, max(8, space - 13))
             out.append(((f"  {pad(word, 12)} ", "dim"), (first, "text")))
             out += [((" " * 15, "dim"), (line, "text")) for line in more]
         return [*out, (), *self._value(self._details, width)]
+
+    def _labels(self) -> tuple[KeyLabel, ...]:
+        from redis_oom_tui.rules.applications.recognizing import labels_of_key  # noqa: PLC0415 - as `recognize` does
+
+        scan = self.host.scan
+        return () if scan is None else labels_of_key(self._key, scan, recognize(scan))
 
     def _where(self) -> str:
         node = self._key.node if self._details is None else self._details.row.id.node

@@ -1,0 +1,194 @@
+"""Pictures of an incident as SVG: memory over time, the verdicts, the keyspace. Colors are the page's classes.
+
+Each has its content in words as its label, for those who do not see it.
+"""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from html import escape
+from itertools import pairwise
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.formatting.treemap import Tile, tiles
+from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.trend import Episode, TrendSample
+
+_WIDTH = 960
+_LEFT, _PLOT = 84, 860
+# Shorter than this, a line of memory over time shows nothing.
+_SHORTEST_SECONDS = 60.0
+_MOST_POINTS = 480
+# A tile smaller than this holds no name that could be read, and patterns below this share get no tile of their own.
+_NAME_CELL, _NAME_LINE = 7.2, 30
+_LEAST_SHARE = 0.002
+_MOST_TILES = 120
+
+
+def memory_chart(samples: Sequence[TrendSample]) -> str:
+    """used_memory and its limit over time, and under it refused writes and evicted keys; '' where it is too short."""
+    if len(samples) < 3 or samples[-1].at - samples[0].at < _SHORTEST_SECONDS:
+        return ""
+    shown = [*samples[:: max(1, len(samples) // _MOST_POINTS)], samples[-1]]
+    top = 1.05 * max(max(point.used_bytes, point.maxmemory_bytes or 0) for point in shown) or 1.0
+    used = _line(shown, 20, 200, top, lambda point: point.used_bytes)
+    limits = [point for point in shown if point.maxmemory_bytes]
+    limit = _line(limits, 20, 200, top, lambda point: point.maxmemory_bytes or 0, span=shown) if limits else ""
+    parts = [
+        *_axis(20, 200, ((top / 1.05, size(int(top / 1.05))), (0.0, "0"))),
+        f'<path class="area" d="{used} V220 H{_LEFT} Z"/><path class="used" d="{used}"/>',
+        f'<path class="limit" d="{limit}"/>' if limit else "",
+        _word(_LEFT + 6, 36, "used_memory, and maxmemory dashed" if limit else "used_memory"),
+        *_gains(shown, 240, "refused writes", lambda point: point.refused_writes),
+        *_gains(shown, 320, "evicted keys", lambda point: point.evicted_keys),
+        _word(_LEFT, 404, _clock(shown[0].at)),
+        _word(_LEFT + _PLOT, 404, _clock(shown[-1].at), "end"),
+    ]
+    first, last = shown[0], shown[-1]
+    told = (
+        f"Used memory went from {size(first.used_bytes)} to {size(last.used_bytes)} in"
+        f" {duration(last.at - first.at)}, at most {size(max(point.used_bytes for point in samples))};"
+        f" {count(last.refused_writes - first.refused_writes)} writes were refused and"
+        f" {count(last.evicted_keys - first.evicted_keys)} keys evicted."
+    )
+    return _picture(412, told, parts)
+
+
+def _line(
+    points: Sequence[TrendSample],
+    y: float,
+    height: float,
+    top: float,
+    value: Callable[[TrendSample], float],
+    *,
+    span: Sequence[TrendSample] | None = None,
+) -> str:
+    whole = points if span is None else span
+    begin, seconds = whole[0].at, (whole[-1].at - whole[0].at) or 1.0
+    places = (
+        f"{_LEFT + _PLOT * (point.at - begin) / seconds:.1f} {y + height * (1 - value(point) / top):.1f}"
+        for point in points
+    )
+    return "M" + " L".join(places)
+
+
+def _gains(points: Sequence[TrendSample], y: float, title: str, total: Callable[[TrendSample], int]) -> list[str]:
+    """Bars of what a counter gained from point to point."""
+    gains = [max(0, total(after) - total(before)) for before, after in pairwise(points)]
+    most = max(gains)
+    begin, seconds = points[0].at, (points[-1].at - points[0].at) or 1.0
+    bars = []
+    for (before, after), gain in zip(pairwise(points), gains, strict=True):
+        if gain:
+            x = _LEFT + _PLOT * (before.at - begin) / seconds
+            wide = max(1.0, _PLOT * (after.at - before.at) / seconds)
+            tall = max(1.0, 48 * gain / most)
+            bars.append(
+                f'<rect class="bar" x="{x:.1f}" y="{y + 60 - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}"/>'
+            )
+    whole = total(points[-1]) - total(points[0])
+    marks = ((1.0, count(most)),) if most else ()
+    return [*_axis(y + 12, 48, (*marks, (0.0, "0"))), *bars, _word(_LEFT + 6, y + 8, f"{title}: {count(whole)}")]
+
+
+def _axis(y: float, height: float, marks: Sequence[tuple[float, str]]) -> list[str]:
+    top = max(value for value, _ in marks) or 1.0
+    found = []
+    for value, label in marks:
+        at = y + height * (1 - value / top)
+        found.append(f'<line class="rule" x1="{_LEFT}" y1="{at:.1f}" x2="{_LEFT + _PLOT}" y2="{at:.1f}"/>')
+        found.append(_word(_LEFT - 8, at + 4, label, "end"))
+    return found
+
+
+def verdict_chart(episodes: Sequence[Episode]) -> str:
+    """A band of the verdicts over time; '' where there was but one."""
+    if len(episodes) < 2 or episodes[-1].ended <= episodes[0].began:
+        return ""
+    begin, seconds = episodes[0].began, episodes[-1].ended - episodes[0].began
+    parts = []
+    for episode in episodes:
+        x = _LEFT + _PLOT * (episode.began - begin) / seconds
+        wide = max(2.0, _PLOT * (episode.ended - episode.began) / seconds)
+        level = episode.level.value
+        parts.append(f'<rect class="{level}" x="{x:.1f}" y="4" width="{wide:.1f}" height="26"/>')
+        if wide > 10 + 8 * len(level):
+            parts.append(_word(x + 6, 22, level, style="on"))
+    parts += [_word(_LEFT, 48, _clock(begin)), _word(_LEFT + _PLOT, 48, _clock(episodes[-1].ended), "end")]
+    told = ", then ".join(f"{e.level.value} for {duration(e.ended - e.began)}" for e in episodes)
+    return _picture(56, f"Verdicts: {told}.", parts)
+
+
+def keyspace_chart(rows: Sequence[PatternRow], label: Callable[[PatternRow], str]) -> str:
+    """Patterns as tiles as large as their bytes, and within each what it is made of; '' without any."""
+    known = [row for row in rows if row.size > 0]
+    total = sum(row.size for row in known if row.level == 1)
+    top = sorted(
+        (row for row in known if row.level == 1 and row.size >= _LEAST_SHARE * total), key=lambda row: -row.size
+    )
+    top = top[:_MOST_TILES]
+    if not top:
+        return ""
+    parts = []
+    for row, tile in zip(top, tiles([row.size for row in top], Tile(0, 0, _WIDTH, 420)), strict=True):
+        parts += _tile(row, tile, label, share=row.size / total, outer=True)
+        parts += _inside(row, tile, known, label, total)
+    told = "The keyspace by bytes: " + ", ".join(
+        f"{safe_text(label(row), 60)} {percent(row.size / total)}" for row in top[:8]
+    )
+    return _picture(424, told + ".", parts)
+
+
+def _inside(
+    row: PatternRow, tile: Tile, known: Sequence[PatternRow], label: Callable[[PatternRow], str], total: int
+) -> list[str]:
+    """The patterns that a pattern is made of, under its name."""
+    room = Tile(tile.x + 3, tile.y + 20, tile.width - 6, tile.height - 23)
+    children = [child for child in known if child.parent == row.pattern and child.db == row.db]
+    children = sorted((child for child in children if child.size >= 0.01 * row.size), key=lambda child: -child.size)
+    if room.width < 60 or room.height < 40 or len(children) < 2:
+        return []
+    # What is no pattern of its own keeps its part of the room empty.
+    rest = max(0, row.size - sum(child.size for child in children))
+    laid = tiles(sorted([*(child.size for child in children), *([rest] if rest else [])], reverse=True), room)
+    by_size = sorted([*children, *([None] if rest else [])], key=lambda child: -(rest if child is None else child.size))
+    parts: list[str] = []
+    for child, place in zip(by_size, laid, strict=True):
+        if child is not None:
+            parts += _tile(child, place, label, share=child.size / total, outer=False)
+    return parts
+
+
+def _tile(row: PatternRow, tile: Tile, label: Callable[[PatternRow], str], *, share: float, outer: bool) -> list[str]:
+    lasting = row.no_ttl_keys / row.keys if row.keys else 0.0
+    kind = "lasting" if lasting > 0.9 else "mixed" if lasting > 0.1 else "expiring"
+    x, y, wide, tall = tile.x + 0.5, tile.y + 0.5, max(0.0, tile.width - 1), max(0.0, tile.height - 1)
+    name = safe_text(label(row), 80)
+    hint = escape(f"{name}: {size(row.size)}, {percent(share)}, {count(row.keys)} keys, {kind_words(kind)}")
+    place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
+    parts = [f'<rect class="{kind}{" outer" if outer else ""}" {place}><title>{hint}</title></rect>']
+    cells = int((wide - 8) / _NAME_CELL)
+    if tall >= 16 and cells >= 3:
+        worth = f" {percent(share)}"
+        text = safe_text(label(row), cells - len(worth)) + worth if cells > len(worth) + 3 else safe_text(name, cells)
+        parts.append(_word(x + 4, y + 13, text, style="tile"))
+    return parts
+
+
+def kind_words(kind: str) -> str:
+    """What a tile's class says of its keys."""
+    return {"lasting": "without TTL", "mixed": "partly with TTL", "expiring": "with TTL"}[kind]
+
+
+def _picture(height: int, told: str, parts: Sequence[str]) -> str:
+    label = escape(told, quote=True)
+    return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+
+
+def _word(x: float, y: float, text: str, anchor: str = "start", style: str = "") -> str:
+    kind = f' class="{style}"' if style else ""
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{kind}>{escape(text)}</text>'
+
+
+def _clock(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
