@@ -15,8 +15,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.cluster import cluster_behind
 from redis_oom_tui.rules.plan_hash import frozen
-from redis_oom_tui.server.cluster.migrating_slots import newcomers
 from redis_oom_tui.server.cluster.source import ClusterSource
+from redis_oom_tui.server.cluster.topology import newcomers
 from redis_oom_tui.server.tasks import ActiveClock, run_all
 
 Sent = Mapping[str, Sequence[KeyId]]

@@ -62,7 +62,6 @@ class TrendSample(Struct, frozen=True):
     maxmemory_bytes: int | None = None
     rss_bytes: int | None = None
     keys: int = 0
-    clients_bytes: int | None = None
     refused_writes: int = 0
     evicted_keys: int = 0
     restarted: bool = False

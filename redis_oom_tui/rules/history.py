@@ -185,7 +185,6 @@ def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None) -> Tren
         maxmemory_bytes=memory.maxmemory_bytes,
         rss_bytes=memory.rss_bytes,
         keys=snapshot.keys,
-        clients_bytes=memory.clients_normal_bytes,
         refused_writes=(last.refused_writes if last else 0) + (gained.refused_writes or 0),
         evicted_keys=(last.evicted_keys if last else 0) + (gained.evicted_keys or 0),
         restarted=gained.restarted,

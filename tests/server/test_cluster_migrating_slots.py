@@ -6,7 +6,7 @@ import pytest
 from redis.crc import key_slot
 
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
-from redis_oom_tui.server.cluster.migrating_slots import SlotMigration, still
+from redis_oom_tui.server.cluster.topology import SlotMigration, still
 from tests.server.test_cluster_asking import target
 from tests.server.test_cluster_scan import fill
 from tests.support.cluster import RunningCluster, clustered, half_moved, slot_range

@@ -15,8 +15,6 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
-from redis_oom_tui.server.cluster import migrating_slots
-from redis_oom_tui.server.cluster.migrating_slots import PartialSlots, SlotMigration, slot_migrations, still
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.scan_view import (
     BY_SLOT,
@@ -26,7 +24,7 @@ from redis_oom_tui.server.cluster.scan_view import (
     fair_sample,
     quotas,
 )
-from redis_oom_tui.server.cluster.topology import Owners
+from redis_oom_tui.server.cluster.topology import Owners, PartialSlots, SlotMigration, SlotNodes, slot_migrations, still
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.tasks import together
@@ -37,7 +35,7 @@ _AT_ONCE = 32
 _ROUNDS = 4
 
 
-class ScanNodes(migrating_slots.SlotNodes, Protocol):
+class ScanNodes(SlotNodes, Protocol):
     """What the scan needs of a cluster."""
 
     async def refresh(self) -> bool:
