@@ -1,0 +1,49 @@
+"""`cleanup --finished` on what the libraries themselves left: finished jobs go whole, and nothing else goes."""
+
+import json
+import re
+
+import pytest
+
+from redis_oom_tui.cli import main as entry
+from tests.apps import samples
+from tests.apps.samples import Keys
+from tests.support.servers import started
+
+GOING = [
+    # What goes; <ids> stands for the members of the keys that list the finished jobs.
+    ("bullmq", "BullMQ", "completed", rb"(myapp:)?bull:(mail|orders):(completed|(<ids>)(:logs)?)"),
+    ("bullmq_python", "BullMQ", "failed", rb"bull:mail:(failed|<ids>)"),
+    ("bull", "Bull", "completed", rb"bull:mail:(completed|(<ids>)(:logs)?)"),
+    ("rq", "RQ", "finished", rb"rq:finished:mail|rq:(job|results):(<ids>)"),
+    ("rq", "RQ", "failed", rb"rq:failed:mail|rq:(job|results):(<ids>)"),
+    ("horizon", "Laravel Horizon", "completed", rb"shop_horizon:(completed_jobs|<ids>)"),
+    ("asynq", "Asynq", "archived", rb"asynq:{mail}:(archived|t:(<ids>))"),
+]
+
+
+def long_ago(keys: Keys) -> Keys:
+    """The sample as if it were some years older, whatever the clock says."""
+    text = json.dumps({key.decode("latin-1"): of for key, of in keys.items()})
+    older = re.sub(r"\b1796(?=\d)", "1496", text).replace("2026-11-", "2017-11-")
+    return {key.encode("latin-1"): of for key, of in json.loads(older).items()}
+
+
+@pytest.mark.parametrize(
+    ("name", "application", "state", "going"), GOING, ids=[f"{name}-{state}" for name, _, state, _ in GOING]
+)
+def test_finished_jobs_go_with_all_that_is_theirs(
+    name: str, application: str, state: str, going: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    keys = long_ago(samples.load(name).keys)
+    lists = [of["value"] for key, of in keys.items() if re.search(rb"[:{](%b)(_jobs|:mail)?$" % state.encode(), key)]
+    ids = b"|".join(re.escape(member.encode()) for members in lists for member in members)
+    expected = {key for key in keys if re.fullmatch(going.replace(b"<ids>", ids), key)}
+    with started("valkey") as server, server.client() as client:
+        samples.write(client, keys)
+        words = ["-s", server.socket_path, "cleanup", "--finished", application, "--state", state, "--older-than", "1d"]
+        with pytest.raises(SystemExit) as ended:
+            entry.main([*words, "--no-backup", "--yes", "--json"])
+        assert ended.value.code == 0, capsys.readouterr().err
+        assert expected
+        assert set(keys) - set(client.keys()) == expected
