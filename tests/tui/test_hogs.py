@@ -8,6 +8,7 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
 from redis_oom_tui.tui.messages import MakePlan
+from redis_oom_tui.tui.widgets.table_model import fitting
 from tests.rules.scanned import scanned
 from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
 from tests.support.scripted_operator import ScriptedOperator
@@ -449,3 +450,35 @@ async def test_one_database_needs_no_column():
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot, "tab")
         assert "db" not in {column.id for column in hogs(app).patterns.model.columns}
+
+
+async def test_with_more_room_each_table_has_at_least_the_columns_of_80():
+    def columns(table):
+        return {column.title for column, _ in fitting(table.model.columns, table.size.width - 2)}
+
+    seen = {}
+    for size in ((80, 24), (120, 36), (200, 60)):
+        app = an_app()
+        async with app.run_test(size=size) as pilot:
+            await scanning(pilot)
+            keys = columns(hogs(app).keys)
+            await pilot.press("tab")
+            await pilot.pause()
+            seen[size] = keys, columns(hogs(app).patterns)
+            assert hogs(app).keys.display == (size[0] > 80), "where there is room, both are shown"
+    for size in ((120, 36), (200, 60)):
+        for small, large in zip(seen[80, 24], seen[size], strict=True):
+            assert small <= large, size
+
+
+async def test_in_a_pattern_that_was_entered_only_its_keys_are_listed():
+    family = PatternRow(b"session:*", b"session:*", 100, 9000, 0.9, 0, db=0)
+    inner = PatternRow(b"session:1*", b"session:10000", 60, 6000, 0.6, 0, db=0, level=2, parent=b"session:*")
+    app = an_app(ScriptedSource(views=[a_view(patterns=(family, inner))]))
+    async with app.run_test(size=(120, 36)) as pilot:
+        await scanning(pilot, "tab", "l")
+        await pilot.pause()
+        assert {row.id.key[:8] for row in hogs(app).keys.model.rows} == {b"session:"}
+        await pilot.press("h")
+        await pilot.pause()
+        assert len(hogs(app).keys.model.rows) == 200

@@ -68,13 +68,15 @@ class ScanKeys(Pane):
         self.post_message(SetPace(_PACES[max(0, min(index, len(_PACES) - 1))]))
 
 
-_WIDE = 116
+# From here on each of two tables side by side has the columns that it has alone on 80, and so has each of two on top of
+# each other in so many lines.
+_WIDE, _TALL = 160, 28
 # A little less than a second, so that every second look at the scan is drawn.
 _TABLE_SECONDS = 0.9
 
 
 class HogsPane(ScanKeys):
-    """Keys, and beside them (or in their place, in a narrow terminal) the patterns that they fall into."""
+    """Keys, and beside or below them (or in their place, in a small terminal) the patterns that they fall into."""
 
     pane = "hogs"
     title = "Hogs"
@@ -145,7 +147,7 @@ class HogsPane(ScanKeys):
     @on(LiveTable.Changed)
     def _show_progress(self) -> None:
         note = self.tables.note(self._view)
-        hidden = not (self.has_class("-patterns") or self.has_class("-wide"))
+        hidden = not any(map(self.has_class, ("-patterns", "-wide", "-stacked")))
         self.progress.show(self._view, self.tables.used_bytes(), note, hidden=hidden)
 
     def _select(self, selection: Selection) -> None:
@@ -223,5 +225,7 @@ class HogsPane(ScanKeys):
             self.put_focus(self.main_widget)
 
     def on_resize(self, event: events.Resize) -> None:
-        self.set_class(event.size.width >= _WIDE, "-wide")
+        wide = event.size.width >= _WIDE
+        self.set_class(wide, "-wide")
+        self.set_class(not wide and event.size.height >= _TALL, "-stacked")
         self._show_progress()

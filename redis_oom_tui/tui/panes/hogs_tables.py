@@ -31,7 +31,7 @@ class Selection(Struct, frozen=True):
     def keys(self, view: ScanView) -> list[KeyRow]:
         """The keys to show."""
         rows = [row for row in view.top if self._lets_through(row.id.key)]
-        family = self.family
+        family = self.within
         if family is None:
             return rows
         rows = [row for row in rows if family.db in (None, row.id.db)]
@@ -73,7 +73,7 @@ class Selection(Struct, frozen=True):
             return "No match. Esc clears the filter."
         if view.state is ScanState.FAILED:
             return safe_text(view.error or "The scan failed.", 300)
-        if self.family is not None:
+        if self.within is not None:
             return f"None of the {len(view.top):,} largest keys is in this pattern. x: plan a cleanup of all of it."
         return "Scanning." if view.state is ScanState.RUNNING else "The scan found no key."
 
