@@ -113,7 +113,8 @@ class PatternSample(Struct, frozen=True):
     their size that values keep when compressed; only values worth it count, and they hold `large_share` of the bytes.
     `integer_text_share` is of the sampled strings, or sets by one member: numbers but not stored as such. `elements`
     is the mean number of a collection's parts, `db` the database that they were read in. `fields` are the names that
-    all sampled hashes have, or the objects in JSON strings; a format, as `<json>`, stands among them.
+    all sampled hashes have, or the objects in JSON strings; a format, as `<json>`, stands among them. `job_bytes` are
+    the sizes of some jobs that an index of an application lists.
     """
 
     pattern: bytes
@@ -132,3 +133,4 @@ class PatternSample(Struct, frozen=True):
     encodings: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     db: int = 0
     fields: frozenset[str] = frozenset()
+    job_bytes: tuple[int, ...] = ()

@@ -11,7 +11,9 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.applications.finished import job_namer
 from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
@@ -29,6 +31,9 @@ _KEYS_EACH = 32
 _PAGE = 500
 _MOST_NAMES = 30_000
 _HEAD_BYTES = 8192
+# A job has a handful of fields, and one of them holds nearly all: each is looked at.
+_FIELDS = 64
+_LONGEST_ID = 1024
 # Sets whose members are read: of few members, and together no larger than so many bytes.
 _FEW_MEMBERS, _SMALL_SETS = 10_000, 16 * 1024 * 1024
 # What stands before and behind the key's name: first what never leaves a mark, then what is for NO-TOUCH only.
@@ -57,13 +62,14 @@ class _Server(Protocol):
 
 
 class _Wanted(Struct):
-    """A family, and the names found of it."""
+    """A family, and the names found of it. Of an index of jobs, `job_of` names a job by the index and its member."""
 
     row: PatternRow
     kind: str
     start: bytes
     matcher: re.Pattern[bytes]
     names: list[bytes] = field(default_factory=list)
+    job_of: Callable[[bytes, bytes], bytes | None] | None = None
 
     @property
     def names_itself(self) -> bool:
@@ -87,7 +93,10 @@ async def sample_families(
     Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. It gives way to others as a plan in
     the making does, and waits for a busy server. Raises one of `models.errors`.
     """
-    telling = _of_one_type(rows_to_sample(scan, recognize(scan)))
+    recognition = recognize(scan)
+    telling = _of_one_type(rows_to_sample(scan, recognition))
+    for family in telling:
+        family.job_of = job_namer(family.row, recognition)
     known = {(family.row.db, family.row.pattern) for family in telling}
     largest = [] if applications_only else _largest(scan.patterns)
     wanted = telling + [family for family in largest if (family.row.db, family.row.pattern) not in known]
@@ -173,7 +182,32 @@ async def _sample(
         keys += [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(names)]
     if family.names_itself:
         keys = [key for key in keys if key.encoding is not None or key.size is not None]
-    return [summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)] if keys else []
+    if not keys:
+        return []
+    jobs = await _job_sizes(connection, family, keys[0]) if reads else ()
+    return [replace(summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0), job_bytes=jobs)]
+
+
+_MEMBERS: dict[str, tuple[bytes, Words]] = {
+    "zset": (b"ZSCAN", (b"0", b"COUNT", b"%d" % _KEYS_EACH)),
+    "list": (b"LRANGE", (b"0", b"%d" % (_KEYS_EACH - 1))),
+}
+
+
+async def _job_sizes(connection: ThrottledConnection, family: _Wanted, index: SampledKey) -> tuple[int, ...]:
+    """What some of the jobs hold that an index lists. Ids are short; an index of anything longer is left alone."""
+    long = (index.size or 0) > _LONGEST_ID * max(1, index.length or 0)
+    if family.job_of is None or family.kind not in _MEMBERS or long:
+        return ()
+    command, rest = _MEMBERS[family.kind]
+    (reply,) = await connection.ask([(command, index.name, *rest)])
+    members = reply[1][::2] if command == b"ZSCAN" and isinstance(reply, list) and len(reply) == 2 else reply
+    if not isinstance(members, list) or not members:
+        return ()
+    some = members[:: max(1, len(members) // _KEYS_EACH)][:_KEYS_EACH]
+    names = [name for member in some if isinstance(member, bytes) and (name := family.job_of(index.name, member))]
+    sizes = await connection.ask([(b"MEMORY", b"USAGE", name, b"SAMPLES", b"%d" % _FIELDS) for name in names])
+    return tuple(size for size in sizes if isinstance(size, int))
 
 
 async def _small(connection: ThrottledConnection, names: Sequence[bytes], room: int | None) -> bool:

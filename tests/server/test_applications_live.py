@@ -1,6 +1,5 @@
 """What is told of applications on live servers, and whether it is true: by deleting what may go."""
 
-import pytest
 import redis
 
 from redis_oom_tui.models.capabilities import Feature
@@ -78,9 +77,21 @@ async def test_jobs_that_are_all_finished_are_measured_not_guessed() -> None:
         assert low * 0.95 <= delete_finished(client, "mail", "completed") <= high * 1.05
 
 
-@pytest.mark.parametrize("flavour", ["valkey"])
-async def test_what_a_setting_would_bound_is_told_with_the_setting(flavour: str) -> None:
-    with started(flavour) as server, server.client() as client:
+async def test_jobs_that_are_done_are_measured_where_others_are_smaller() -> None:
+    with started("valkey") as server, server.client() as client:
+        queue(client, "mail", completed=400, failed=0, waiting=900, data=b"x" * 20)
+        pipeline = client.pipeline(transaction=False)
+        for number in range(1, 401):
+            pipeline.hset(f"bull:mail:{number}", "returnvalue", b"r" * (2000 + number % 7 * 4000))
+        pipeline.execute()
+        jobs = (await told(server))[0]["finished-work"]
+        low, high = jobs.saves_bytes
+        assert high < 2 * low
+        assert low <= delete_finished(client, "mail", "completed") <= high
+
+
+async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
+    with started("valkey") as server, server.client() as client:
         pipeline = client.pipeline(transaction=False)
         for number in range(22):
             name = f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox"

@@ -1,20 +1,56 @@
 """How many jobs of an application are done, and how much they hold: by the lengths of its indexes."""
 
-from collections.abc import Callable, Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from statistics import fmean, stdev
 
+from msgspec import Struct
+
+from redis_oom_tui.applications.name_shapes import Shape, shape
 from redis_oom_tui.models.application import FinishedWork
 from redis_oom_tui.models.keys import KeyRow, PatternSample
-from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognized
+from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules.key_patterns import matcher
 
 Elements = Callable[[PatternRow], float | None]
 Labels = Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]
-# Jobs of one queue differ: those that are done hold their results, those that wait do not.
-_SPREAD = (0.6, 1.4)
+# By how much a mean of sampled sizes may be off at the least: MEMORY USAGE rounds, and the sample is one of a moment.
+_LEAST_SPREAD = 0.05
 
 
-def elements_of(scan: ScanView, samples: Iterable[PatternSample]) -> Elements:
+def job_namer(row: PatternRow, recognition: Recognition) -> Callable[[bytes, bytes], bytes | None] | None:
+    """What names the key of a job by the name of an index of `row` and one of its members; None for other patterns."""
+    for label in recognition.of(row):
+        for work in label.application.finished:
+            if work.index == label.kind.id and work.job:
+                indexes = tuple(map(shape, label.kind.names))
+                job = shape(label.application.kind(work.job).names[0])
+                return partial(_job_name, indexes, job)
+    return None
+
+
+def _job_name(indexes: Sequence[Shape], job: Shape, index: bytes, member: bytes) -> bytes | None:
+    values = next(filter(None, (one.match(index) for one in indexes)), None)
+    return None if values is None else job.name({**values, "id": member})
+
+
+class IndexSizes(Struct, frozen=True):
+    """What was read of the indexes of jobs, by pattern: how many elements they have, and what some of the jobs hold."""
+
+    elements: Elements
+    job_bytes: Mapping[tuple[int, bytes], tuple[int, ...]]
+
+
+def index_sizes(scan: ScanView, samples: Iterable[PatternSample]) -> IndexSizes:
+    """What samples tell of the indexes of jobs; their lengths may be known of the largest keys as well."""
+    listed = tuple(samples)
+    jobs = {(sample.db, sample.pattern): sample.job_bytes for sample in listed}
+    return IndexSizes(_elements_of(scan, listed), jobs)
+
+
+def _elements_of(scan: ScanView, samples: Iterable[PatternSample]) -> Elements:
     """How many elements the keys of a pattern have together: by samples, else by the largest keys."""
     sampled = {(sample.db, sample.pattern): sample.elements for sample in samples if sample.elements is not None}
 
@@ -44,45 +80,61 @@ def index_rows(found: Iterable[Recognized]) -> Iterable[PatternRow]:
                 yield from one.rows.get(work.index, ())
 
 
-def finished_jobs(one: Recognized, labels: Labels, elements: Elements) -> tuple[FinishedJobs, ...]:
+def finished_jobs(one: Recognized, labels: Labels, read: IndexSizes) -> tuple[FinishedJobs, ...]:
     """What is done in each instance of one application, the largest first."""
     found = []
     for work in one.application.finished:
         for index in one.rows.get(work.index, ()) if work.job else ():
-            jobs = _jobs(one, work, index, labels, elements)
+            jobs = _jobs(one, work, index, labels, read)
             if jobs is not None:
                 found.append(jobs)
     return tuple(sorted(found, key=lambda jobs: -jobs.size))
 
 
 def _jobs(
-    one: Recognized, work: FinishedWork, index: PatternRow, labels: Labels, elements: Elements
+    one: Recognized, work: FinishedWork, index: PatternRow, labels: Labels, read: IndexSizes
 ) -> FinishedJobs | None:
-    number = elements(index)
-    instance = _instance(one, index, labels)
+    number, instance = read.elements(index), _instance(one, index, labels)
     held = [row for row in one.rows.get(work.job, ()) if _instance(one, row, labels) == instance]
     every = sum(row.keys for row in held)
     if number is None or not every or number < 1:
         return None
-    beside = [row for kind in work.belongs for row in one.rows.get(kind, ()) if _instance(one, row, labels) == instance]
     done = min(round(number), every)
-    size, rest = sum(row.size for row in (*held, *beside)), every - done
-    share = done / every
-    low, high = (size * share * spread for spread in _SPREAD)
-    if not rest:
-        low = high = size
+    low, size, high = _bytes(done, every, sum(row.size for row in held), read.job_bytes.get(_place(index), ()))
+    rows = [row for kind in work.belongs for row in one.rows.get(kind, ()) if _instance(one, row, labels) == instance]
+    more = sum(row.size for row in rows) * done / every
     return FinishedJobs(
         state=work.state,
         kind=work.index,
         instance=instance,
         jobs=done,
         of_jobs=every,
-        low=round(low) + index.size,
-        size=round(size * share) + index.size,
-        high=round(min(high, size)) + index.size,
+        low=round(low + (more if done == every else 0)) + index.size,
+        size=round(size + more) + index.size,
+        high=round(high + (more if done == every else sum(row.size for row in rows))) + index.size,
     )
 
 
+def _bytes(done: int, every: int, held: int, sampled: Sequence[int]) -> tuple[float, float, float]:
+    """What `done` of `every` jobs, which hold `held` bytes together, hold: at least, about, at most.
+
+    Those that are done hold results that others do not: without a sample of them nothing but the whole bounds them.
+    """
+    if done == every:
+        return held, held, held
+    if not sampled:
+        return 0.0, held * done / every, held
+    mean = fmean(sampled)
+    error = 2 * stdev(sampled) / math.sqrt(len(sampled)) if 1 < len(sampled) < done else 0.0
+    off = max(_LEAST_SPREAD * mean, error)
+    low, about, high = (min(float(held), max(0.0, each) * done) for each in (mean - off, mean, mean + off))
+    return low, about, high
+
+
+def _place(row: PatternRow) -> tuple[int, bytes]:
+    return row.db or 0, row.pattern
+
+
 def _instance(one: Recognized, row: PatternRow, labels: Labels) -> bytes | None:
-    told = labels.get((row.db or 0, row.pattern), ())
+    told = labels.get(_place(row), ())
     return next((label.instance for label in told if label.application is one.application), None)

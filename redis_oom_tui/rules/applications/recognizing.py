@@ -8,7 +8,7 @@ from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import patterns
-from redis_oom_tui.rules.applications.finished import elements_of, finished_jobs, index_rows
+from redis_oom_tui.rules.applications.finished import finished_jobs, index_rows, index_sizes
 from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
 from redis_oom_tui.rules.key_patterns import matcher
 
@@ -35,9 +35,9 @@ def recognized(scan: ScanView, samples: tuple[PatternSample, ...]) -> Recognitio
     for name, several in _labels(groups).items():
         if name.row is not None:
             labels[name.db, name.row.pattern] = several
-    elements = elements_of(scan, samples)
+    read = index_sizes(scan, samples)
     found = [
-        replace(one, finished=finished_jobs(one, labels, elements))
+        replace(one, finished=finished_jobs(one, labels, read))
         for group in groups
         if (one := _application(group, labels)) is not None
     ]

@@ -13,6 +13,8 @@ from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 _SHARE = 0.05
 _LARGE_SHARE = 0.25
 _SHOWN = 5
+# A wider range says nothing: it is left out.
+_WIDEST = 2.5
 _INSTANCES_SHOWN = 3
 # Of what is harmless to lose, a part may still be asked for, and is written again.
 _HARMLESS_SAVES = 0.7
@@ -59,7 +61,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
                 ),
-                saves_bytes=(low, high),
+                saves_bytes=(low, high) if high <= _WIDEST * low else None,
                 remedy=remedy_for(_largest(one.rows[work.job])),
                 in_the_application=_setting(one.application, work.index),
             ),
