@@ -18,11 +18,13 @@ from redis_oom_tui.formatting.watch_lines import json_line, missing_object, sile
 from redis_oom_tui.models.action import Limits
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
+from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport, Rates
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
+from redis_oom_tui.monitor.listeners import _figures
 from redis_oom_tui.monitor.output import JsonLines, Note
 from tests.apps import samples
 from tests.support.documents import ROOT
@@ -116,14 +118,20 @@ def pure_documents() -> dict[str, set[str]]:
     cluster = ClusterView((NodeView(node, snapshot, verdict), NodeView(node)))
     change = Change("hz", "10", "20")
     by_node = ChangeResult(change, took=True, now="20", nodes=(NodeResult("a:1", took=True, old="10", now="20"),))
+    scanned = ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),))
     lines: list[str] = []
     writer = JsonLines(SimpleNamespace(write=lines.append), address=address)
     writer.event(Event(1, EventKind.OOM, 0.0, "a:1", Level.OOM, Level.OK, "full"))
-    for kind in ("hook", "cleanup", "scan", "server", "metrics", "failed", "end"):
-        writer.note(Note(kind, "text", 0.0, figures={"more": 1}))
+    for kind in ("scan", "server", "metrics", "failed"):
+        writer.note(Note(kind, "text", 0.0))
+    writer.note(Note("scan", "text", 0.0, figures=_figures(scanned)))
+    writer.note(Note("hook", "text", 0.0, figures={"hook": "exec", "number": 1, "event": "oom", "ok": True}))
+    figures = {"plan": "cache", "dry_run": False, "keys": 1, "bytes": 100, "hash": "aa"}
+    writer.note(Note("cleanup", "text", 0.0, figures=figures))
+    writer.note(Note("end", "text", 0.0, figures={"looks": 1, "events": 0, "alert": "ok"}))
     lines += [missing_object(3), json_line(silence_object(Silence(0, 0, "x"), 1.0, address=address, alert=Level.OK))]
     lines.append(json_line(tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
-    told = [set(fields(document_of("watch", line))) - {"more"} for line in lines]
+    told = [set(fields(document_of("watch", line))) for line in lines]
     report = IncidentReport(0.0, snapshot, replace(snapshot, fleet=cluster), verdict, (), findings)
     return {
         "check -c": described_fields(

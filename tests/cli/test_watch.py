@@ -172,7 +172,7 @@ def test_hooks_and_metrics_are_told_of_an_outage(tmp_path: Path) -> None:
         running.until(lambda line: '"verdict":"ok"' in line)
         fill(server)
         running.event("oom")
-        delivery = json.loads(running.until(lambda line: '"type":"hook"' in line))
+        delivery = document_of("watch", running.until(lambda line: '"type":"hook"' in line))
         assert (delivery["hook"], delivery["number"], delivery["ok"]) == ("exec", 1, True)
         code, _, errors = running.end(signal.SIGTERM)
         assert (code, errors) == (0, "")

@@ -11,6 +11,7 @@ from redis.crc import key_slot
 
 from tests.cli.test_watch import COMMAND, fill, watching
 from tests.support.cluster import Node, clustered
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 ARMED = """
@@ -114,7 +115,7 @@ def test_a_single_look_with_a_dry_run_says_it_in_advance(config: Path, tmp_path:
         with server.client() as client:
             assert client.dbsize() == before
     assert (done.returncode, done.stderr) == (2, "")
-    said = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [document_of("watch", line) for line in done.stdout.splitlines()]
     assert [item["type"] for item in said] == ["tick", "cleanup"]
     assert said[1]["text"].startswith("cache (dry run) would delete ")
     assert 0 < said[1]["keys"] <= 50

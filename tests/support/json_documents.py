@@ -12,9 +12,8 @@ from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema
 def _closed(command: str) -> Draft202012Validator:
     """The schema, which here allows no member that it does not describe."""
     schema = json_schema(command)
-    for name, definition in schema["$defs"].items():
-        # Each note of a watch has figures of its own.
-        definition.setdefault("additionalProperties", name == "NoteLine")
+    for definition in schema["$defs"].values():
+        definition.setdefault("additionalProperties", False)
     Draft202012Validator.check_schema(schema)
     return Draft202012Validator(schema)
 

@@ -19,7 +19,16 @@ from redis_oom_tui.formatting.documents.hogs import HogsDocument
 from redis_oom_tui.formatting.documents.report import ReportDocument
 from redis_oom_tui.formatting.documents.settings import ConfigDocument, LimitsDocument
 from redis_oom_tui.formatting.documents.terms import FailureDocument
-from redis_oom_tui.formatting.documents.watch import EventLine, MissingLine, NoteLine, TickLine
+from redis_oom_tui.formatting.documents.watch import (
+    EmergencyLine,
+    EndLine,
+    EventLine,
+    HookLine,
+    MissingLine,
+    NoteLine,
+    ScanLine,
+    TickLine,
+)
 
 DOCUMENTS: dict[str, tuple[type, ...]] = {
     "check": (CheckDocument, FailureDocument),
@@ -27,7 +36,10 @@ DOCUMENTS: dict[str, tuple[type, ...]] = {
     "limits": (LimitsDocument, FailureDocument),
     "cleanup": (CleanupDocument, ShrinkDocument, FinishedDocument, FailureDocument),
     "restore": (RestoreDocument, FailureDocument),
-    "watch": (TickLine, EventLine, NoteLine, MissingLine, FailureDocument),
+    "watch": (
+        *(TickLine, EventLine, HookLine, EmergencyLine, ScanLine, NoteLine, MissingLine, EndLine),
+        FailureDocument,
+    ),
     "report": (ReportDocument, FailureDocument),
     "config": (ConfigDocument, FailureDocument),
 }

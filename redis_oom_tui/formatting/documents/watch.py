@@ -70,16 +70,67 @@ class EventLine(WatchLine):
     evicted_keys_total: Annotated[int | None, says("keys evicted since then")]
 
 
-class NoteLine(WatchLine):
-    """Anything else: a delivery, a cleanup, a scan, a node, a failure, the end; with figures of its own."""
+class Said(WatchLine):
+    """What the lines below have, too."""
 
-    type: Annotated[
-        str,
-        says("what it is about"),
-        Meta(extra_json_schema={"enum": ["hook", "cleanup", "scan", "server", "metrics", "failed", "end"]}),
-    ]
     level: Annotated[LevelName, says("how bad it is")]
     text: Annotated[str, says("what happened, in a sentence")]
+
+
+class HookLine(Said):
+    """A delivery of an event to a hook."""
+
+    type: Annotated[str, says("a delivery"), Meta(extra_json_schema={"const": "hook"})]
+    hook: Annotated[str, says("the hook")]
+    number: Annotated[int, says("the number of the event")]
+    event: Annotated[_EventName, says("its kind")]
+    ok: Annotated[bool, says("whether it was delivered")]
+
+
+class EmergencyLine(Said):
+    """What an armed cleanup does."""
+
+    type: Annotated[str, says("a cleanup"), Meta(extra_json_schema={"const": "cleanup"})]
+    plan: Annotated[str, says("the plan's name")]
+    dry_run: Annotated[bool, says("whether it only says what it would do")]
+    keys: NotRequired[Annotated[int, says("how many keys the plan has, once it is made")]]
+    bytes: NotRequired[Annotated[int | None, says("what they hold")]]
+    hash: NotRequired[Annotated[str, says("the hash of the plan")]]
+
+
+class LargestPattern(TypedDict):
+    """A pattern that uses most."""
+
+    pattern: Annotated[str, says("the pattern, printable")]
+    keys: Annotated[int, says("how many keys it has")]
+    bytes: Annotated[int | None, says("what they hold")]
+    share: Annotated[Share, says("of all bytes scanned")]
+
+
+class ScanLine(Said):
+    """A scan beside the watch; one that failed has no figures."""
+
+    type: Annotated[str, says("a scan"), Meta(extra_json_schema={"const": "scan"})]
+    scanned_keys: NotRequired[Annotated[int, says("how many keys were seen")]]
+    bytes: NotRequired[Annotated[int | None, says("what they hold")]]
+    with_ttl_bytes: NotRequired[Annotated[int | None, says("what those hold that expire")]]
+    elapsed_seconds: NotRequired[Annotated[float, says("how long it took")]]
+    patterns: NotRequired[Annotated[list[LargestPattern], says("the patterns that use most")]]
+
+
+class NoteLine(Said):
+    """Anything else: a change of the cluster, a Prometheus file that cannot be written, a part that failed."""
+
+    type: Annotated[str, says("what it is about"), Meta(extra_json_schema={"enum": ["server", "metrics", "failed"]})]
+
+
+class EndLine(Said):
+    """The last line."""
+
+    type: Annotated[str, says("the end"), Meta(extra_json_schema={"const": "end"})]
+    looks: Annotated[int, says("how often the server was polled")]
+    events: Annotated[int, says("how many events were reported")]
+    alert: Annotated[LevelName, says("the level that stands at the end")]
 
 
 class MissingLine(Document):
