@@ -89,13 +89,10 @@ class BackupWriter:
         try:
             make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise self._failed(error) from None
-        self._file = os.fdopen(handle, "wb")
-        self._digest = hashlib.sha256()
-        self._write(packed(head))
-        self.flush()
-        try:
+            self._file = os.fdopen(handle, "wb")
+            self._digest = hashlib.sha256()
+            self._write(packed(head))
+            self.flush()
             sync_folder(path.parent)
         except OSError as error:
             raise self._failed(error) from None

@@ -344,10 +344,6 @@ class ClusterView(Struct, frozen=True):
         return self._sum(lambda snapshot: snapshot.memory.maxmemory_bytes)
 
     def _sum(self, part: Callable[[Snapshot], int | None]) -> int | None:
-        total = 0
-        for view in self.primaries:
-            value = None if view.snapshot is None else part(view.snapshot)
-            if value is None:
-                return None
-            total += value
-        return total
+        parts = [None if view.snapshot is None else part(view.snapshot) for view in self.primaries]
+        told = [value for value in parts if value is not None]
+        return sum(told) if len(told) == len(parts) else None
