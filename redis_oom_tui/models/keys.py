@@ -96,7 +96,8 @@ class SampledKey(Struct, frozen=True):
     """One key of a sample. `length` is STRLEN, or the number of a collection's parts; `head` its first bytes, or one
     member of a set.
 
-    Both are None where they could not be read without resetting the key's idle time.
+    Both are None where they could not be read without resetting the key's idle time. `fields` are those of a hash, of
+    the ones that were asked about.
     """
 
     name: bytes
@@ -104,6 +105,7 @@ class SampledKey(Struct, frozen=True):
     encoding: str | None = None
     length: int | None = None
     head: bytes | None = None
+    fields: frozenset[str] = frozenset()
 
 
 class PatternSample(Struct, frozen=True):

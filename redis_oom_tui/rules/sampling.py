@@ -249,10 +249,13 @@ def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int 
         elements=statistics.fmean(lengths) if lengths and not is_string else None,
         encodings=MappingProxyType(dict(Counter(key.encoding for key in keys if key.encoding))),
         db=db,
-        fields=frozenset.intersection(*(fields_of(key.head or b"") for key in heads))
-        if heads and is_string
-        else frozenset(),
+        fields=_fields_of_all(heads if is_string else keys),
     )
+
+
+def _fields_of_all(keys: Sequence[SampledKey]) -> frozenset[str]:
+    told = [key.fields | fields_of(key.head or b"") for key in keys]
+    return frozenset.intersection(*told) if told else frozenset()
 
 
 def _share(keys: Sequence[SampledKey], holds: Callable[[SampledKey], bool]) -> float | None:

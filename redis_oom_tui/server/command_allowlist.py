@@ -72,6 +72,7 @@ LOOKS = frozenset(
     {
         "DUMP",
         "GETRANGE",
+        "HEXISTS",
         "HLEN",
         "HMGET",
         "HSCAN",

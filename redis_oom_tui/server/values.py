@@ -68,6 +68,7 @@ class _Wanted(Struct):
     kind: str
     start: bytes
     matcher: re.Pattern[bytes]
+    fields: tuple[str, ...] = ()
     names: list[bytes] = field(default_factory=list)
     job_of: Callable[[bytes, bytes], bytes | None] | None = None
 
@@ -124,17 +125,17 @@ def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
     """The largest families that no smaller row divides, and that are of one type."""
     parents = {(row.db, row.parent) for row in rows if row.parent is not None}
     leaves = [row for row in rows if (row.db, row.pattern) not in parents]
-    return _of_one_type(sorted(leaves, key=lambda row: -row.size))
+    return _of_one_type([(row, frozenset()) for row in sorted(leaves, key=lambda row: -row.size)])
 
 
-def _of_one_type(rows: Sequence[PatternRow]) -> list[_Wanted]:
-    """The first of `rows` that are of one type."""
+def _of_one_type(rows: Sequence[tuple[PatternRow, frozenset[str]]]) -> list[_Wanted]:
+    """The first of `rows` that are of one type; beside each the fields to ask its hashes about."""
     wanted: list[_Wanted] = []
-    for row in rows:
+    for row, fields in rows:
         kind, count = max(row.types, key=lambda item: item[1], default=("", 0))
         if kind in _LOOKS and count >= 0.9 * row.keys and len(wanted) < _FAMILIES:
             start = re.split(rb"[*?\[\\]", row.match, maxsplit=1)[0]
-            family = _Wanted(row, kind, start, compiled_glob(row.match))
+            family = _Wanted(row, kind, start, compiled_glob(row.match), tuple(fields) if kind == "hash" else ())
             if family.names_itself and row.select is not None:
                 family.names.append(b"".join(row.select.parts))
             wanted.append(family)
@@ -176,10 +177,12 @@ async def _sample(
         looks = _LOOKS[family.kind] if reads else ()
         if reads and family.kind == "set" and not await _small(connection, names, room):
             looks = looks[:1]
+        fields = family.fields if reads else ()
+        looks += tuple(((b"HEXISTS",), (name.encode(),)) for name in fields)
         asked = (*_SAFE, *looks)
         replies = await connection.ask([(*before, name, *after) for name in names for before, after in asked])
         width = len(asked)
-        keys += [_key(name, replies[n * width : (n + 1) * width]) for n, name in enumerate(names)]
+        keys += [_key(name, replies[n * width : (n + 1) * width], fields) for n, name in enumerate(names)]
     if family.names_itself:
         keys = [key for key in keys if key.encoding is not None or key.size is not None]
     if not keys:
@@ -220,7 +223,7 @@ async def _small(connection: ThrottledConnection, names: Sequence[bytes], room: 
     return len(known) == len(sizes) and sum(known) <= at_once_of(room, _SMALL_SETS)
 
 
-def _key(name: bytes, replies: list[Any]) -> SampledKey:
+def _key(name: bytes, replies: list[Any], fields: tuple[str, ...]) -> SampledKey:
     size, encoding, length, head = (*replies, None, None)[:4]
     if isinstance(head, list):
         # SSCAN's cursor and members.
@@ -232,4 +235,8 @@ def _key(name: bytes, replies: list[Any]) -> SampledKey:
         encoding=encoding.decode("ascii", "replace") if isinstance(encoding, bytes) else None,
         length=length if isinstance(length, int) else None,
         head=head if isinstance(head, bytes) else None,
+        # The answers about fields come last; a refusal is no 1.
+        fields=frozenset(
+            name for name, there in zip(fields, replies[len(replies) - len(fields) :], strict=True) if there == 1
+        ),
     )

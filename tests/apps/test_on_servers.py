@@ -7,7 +7,7 @@ from redis_oom_tui.server.live import LiveServer
 from tests.apps import samples
 from tests.support.servers import RunningServer, started
 
-BY_VALUES = {"connect_redis", "flask_session", "spring_cache"}
+BY_VALUES = {"connect_redis", "flask_session", "langchain_vectors", "spring_cache"}
 """Samples whose names prove nothing: their values are read where CLIENT NO-TOUCH keeps idle times."""
 
 

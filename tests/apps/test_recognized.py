@@ -30,6 +30,7 @@ LEAST_SURE = {
     "bull": Confidence.LIKELY,
     "express_rate_limit": Confidence.POSSIBLE,
     "langchain": Confidence.LIKELY,
+    "langchain_vectors": Confidence.LIKELY,
     "rails_cache": Confidence.LIKELY,
     "spring_cache": Confidence.LIKELY,
     "taskiq": Confidence.LIKELY,

@@ -54,6 +54,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "XRANGE": ("x", "-", "+"),
     "XREVRANGE": ("x", "+", "-"),
     "XPENDING": ("x", "g"),
+    "HEXISTS": ("h", "f"),
     "HMGET": ("h", "f"),
     "SMISMEMBER": ("s", "m"),
     "ZCOUNT": ("z", 0, 1),

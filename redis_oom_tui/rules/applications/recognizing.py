@@ -13,19 +13,20 @@ from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, ra
 from redis_oom_tui.rules.key_patterns import matcher
 
 
-def rows_to_sample(scan: ScanView, recognition: Recognition) -> tuple[PatternRow, ...]:
+def rows_to_sample(scan: ScanView, recognition: Recognition) -> tuple[tuple[PatternRow, frozenset[str]], ...]:
     """The patterns of which a sample would tell more: the indexes of finished jobs, and values that prove whose they
-    are.
+    are, each with the fields to ask its hashes about.
     """
-    groups = groups_of(_names(scan, {}))
-    telling = [
-        match.name.row
-        for group in groups
-        for match in group.matches
-        if any(match.kind.id in evidence.fields for evidence in group.application.evidence)
-    ]
-    indexes = index_rows(recognition.found)
-    return tuple({(row.db, row.pattern): row for row in (*indexes, *telling) if row is not None}.values())
+    rows = {(row.db, row.pattern): row for row in index_rows(recognition.found)}
+    fields: dict[tuple[int | None, bytes], set[str]] = defaultdict(set)
+    for group in groups_of(_names(scan, {})):
+        for match in group.matches:
+            wanted = [one.fields[match.kind.id] for one in group.application.evidence if match.kind.id in one.fields]
+            if wanted and match.name.row is not None:
+                row = match.name.row
+                rows[row.db, row.pattern] = row
+                fields[row.db, row.pattern].update(name for names in wanted for name in names if name[0] != "<")
+    return tuple((row, frozenset(fields[place])) for place, row in rows.items())
 
 
 def recognized(scan: ScanView, samples: tuple[PatternSample, ...]) -> Recognition:
