@@ -1,5 +1,6 @@
 """What `check` finds: two samples of the server, what they amount to, and how that is printed."""
 
+import contextlib
 import re
 import time
 from collections.abc import Awaitable, Mapping
@@ -22,7 +23,7 @@ from redis_oom_tui.formatting.server import (
     with_commands,
 )
 from redis_oom_tui.formatting.sizes import ago, count, size
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.settings import Setting
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 
 # So few keys are looked at where something is the matter: it takes a fraction of a second.
-_FEW_KEYS, _SCAN_SECONDS = 5000, 3.0
+_FEW_KEYS, _FURTHER_SECONDS = 5000, 3.0
 _SHOWN = 5
 _DOUBTS = 5
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
@@ -103,36 +104,48 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
     )
     late = _unreturned(invocation, now, samples.settings)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
-    if case.near is not Level.OK and 0 < now.keys <= _FEW_KEYS and now.fleet is None:
-        scan, values = _keys_scanned(invocation)
-        case = replace(case, scan=scan, values=values)
-        verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=scan)
+    worth_it = case.near is not Level.OK or bool(now.counters.refused_writes_total)
+    if worth_it and now.fleet is None:
+        found = _looked_further(invocation, now)
+        case = replace(case, scan=found.scan, values=found.values, large=found.large)
+        verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
     return Answer(verdict, now, examine(case), late)
 
 
-def _keys_scanned(invocation: Invocation) -> "tuple[ScanView | None, tuple[PatternSample, ...]]":
-    """What so few keys hold, and of which applications they are: one of them may be the cause, or none. None where they
-    cannot be read in time.
+class Further(Struct):
+    """Who sends large values, what so few keys hold, and of which applications they are; what was not to be had is
+    absent.
     """
+
+    large: tuple[LargeCommand, ...] = ()
+    scan: "ScanView | None" = None
+    values: "tuple[PatternSample, ...]" = ()
+
+
+def _looked_further(invocation: Invocation, now: Snapshot) -> Further:
+    """What the server's logs tell, and its keys where these are few: one of them may be the cause, or none."""
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
     from redis_oom_tui.server.live import LiveServer
 
-    async def scanned() -> "tuple[ScanView, tuple[PatternSample, ...]]":
+    found = Further()
+
+    async def look() -> None:
         server = LiveServer(invocation.connection)
         try:
-            await server.open()
-            async with asyncio.timeout(_SCAN_SECONDS):
-                view = await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-                return view, await server.application_samples(view)
+            async with asyncio.timeout(_FURTHER_SECONDS):
+                await server.open()
+                found.large = await server.large_commands()
+                if 0 < now.keys <= _FEW_KEYS:
+                    found.scan = await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+                    found.values = await server.application_samples(found.scan)
         finally:
             await server.close()
 
-    try:
-        return asyncio.run(scanned())
-    except (TriageError, TimeoutError):
-        return None, ()
+    with contextlib.suppress(TriageError, TimeoutError):
+        asyncio.run(look())
+    return found
 
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:

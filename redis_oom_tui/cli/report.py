@@ -19,7 +19,7 @@ from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.keys import PatternSample
@@ -100,6 +100,7 @@ class Gathered:
     def __init__(self, snapshots: Sequence[Snapshot]) -> None:
         self.snapshots = snapshots
         self.clients: tuple[ClientBuffer, ...] = ()
+        self.large: tuple[LargeCommand, ...] = ()
         self.settings: dict[str, str] = {}
         self.capabilities = Capabilities()
         self.scan: ScanView | None = None
@@ -109,6 +110,7 @@ class Gathered:
 
 
 async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
+    from redis_oom_tui.server.live import LiveServer
     from redis_oom_tui.server.open_source import source_for
 
     source = source_for(invocation.connection)
@@ -126,6 +128,8 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
             gathered.clients = await source.clients()
         except CommandRefused as error:
             click.echo(f"redis-oom-tui: {error}", err=True)
+        if isinstance(source, LiveServer):
+            gathered.large = await source.large_commands()
         if scan:
             click.echo("redis-oom-tui: scanning the keys ...", err=True)
             gathered.scan = await source.scan(ScanOptions(databases=_databases(invocation), idle=True)).run()
@@ -197,6 +201,7 @@ def _report(
         values=gathered.values if names else (),
         replicas=gathered.replicas,
         thresholds=thresholds,
+        large=gathered.large if names else (),
     )
     return IncidentReport(
         made_at=time.time(),

@@ -160,3 +160,17 @@ class ClientBuffer(Struct, frozen=True):
     idle_seconds: int = 0
     subscriptions: int = 0
     node: str = ""
+
+
+class LargeCommand(Struct, frozen=True):
+    """A command that brought much to a server, as its logs tell: `size` in bytes, `at` in Unix seconds.
+
+    Of its arguments only the key is kept: the others may be values.
+    """
+
+    command: bytes
+    key: bytes
+    size: int
+    at: float
+    address: str = ""
+    name: bytes = b""

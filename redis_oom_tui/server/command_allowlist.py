@@ -9,7 +9,20 @@ from redis_oom_tui.models.errors import NotAllowed, ReadOnlyMode
 
 # Commands whose second word decides what they do.
 _CONTAINERS = frozenset(
-    {"ACL", "CLIENT", "CLUSTER", "CONFIG", "LATENCY", "MEMORY", "OBJECT", "SCRIPT", "SENTINEL", "SLOWLOG", "XINFO"}
+    [
+        "ACL",
+        "CLIENT",
+        "CLUSTER",
+        "COMMANDLOG",
+        "CONFIG",
+        "LATENCY",
+        "MEMORY",
+        "OBJECT",
+        "SCRIPT",
+        "SENTINEL",
+        "SLOWLOG",
+        "XINFO",
+    ]
 )
 
 READS = frozenset(
@@ -40,6 +53,7 @@ READS = frozenset(
         "CONFIG GET",
         "MEMORY STATS",
         "LATENCY LATEST",
+        "COMMANDLOG GET",
         "SLOWLOG GET",
         "SLOWLOG LEN",
         "CLUSTER INFO",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from redis_oom_tui.models import address as addresses
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
@@ -125,6 +125,13 @@ class LiveServer:
         if too_long is not None:
             raise CommandRefused(too_long, command="CLIENT LIST")
         return await self._looks.clients("CLIENT", "LIST")
+
+    async def large_commands(self) -> tuple[LargeCommand, ...]:
+        """The commands that brought most of late, by the server's own logs; none where these may not be read."""
+        from redis_oom_tui.server.large_commands import large_commands  # noqa: PLC0415 - not for each look
+
+        with translated(self.address, "SLOWLOG GET"):
+            return await large_commands(self.client())
 
     async def client_by_id(self, client_id: int) -> ClientBuffer | None:
         """What CLIENT LIST says of one client; None where it is gone."""

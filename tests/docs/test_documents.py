@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "ZSCAN": ("z", 0),
     "LRANGE": ("l", 0, 1),
     "XRANGE": ("x", "-", "+"),
+    "COMMANDLOG GET": (1, "LARGE-REQUEST"),
     "XREVRANGE": ("x", "+", "-"),
     "XPENDING": ("x", "g"),
     "HEXISTS": ("h", "f"),

@@ -101,6 +101,7 @@ FINDINGS: Shown = {
     "cluster-links": (reported.test_check_tells_it,),
     "held-by-no-key": (states.test_channels_that_fill_the_limit_leave_nothing_to_evict,),
     "refused-at-peak": (judged.test_refusals_of_values_too_large_and_of_a_burst_are_told_apart,),
+    "large-writers": (found.test_who_sends_large_values,),
     "refused-large": (judged.test_refusals_of_values_too_large_and_of_a_burst_are_told_apart,),
     "one-cluster-node": (reported.test_check_tells_it,),
     "not-redis": (reported.test_check_tells_it,),

@@ -256,3 +256,20 @@ async def test_what_may_not_be_read_here(flavour: str) -> None:
         found = {finding.id: finding for finding in examine(case, refused_reads, unread_values)}
     assert found["not-readable"].title == "No permission: sizes of keys and settings"
     assert ("values-unread" in found) == (not capabilities.has(Feature.NO_TOUCH))
+
+
+async def test_who_sends_large_values(flavour: str) -> None:
+    """Valkey keeps them in its COMMANDLOG; of others only what was slow is in their SLOWLOG. Values are not kept."""
+    with started(flavour, "maxmemory 24mb", "slowlog-log-slower-than 0") as server:
+        with server.client() as client:
+            client.client_setname("importer")
+            client.set("export:2026", b"secret" * 1_500_000)
+            with contextlib.suppress(redis.OutOfMemoryError):
+                client.set("blob", b"x" * 20_000_000)
+        async with opened(server.connection) as live:
+            large = await live.large_commands()
+            now = await live.snapshot()
+    assert now.counters.refused_writes_total == 1
+    (found,) = [one for one in examine(Case(now, large=large)) if one.id == "large-writers"]
+    assert found.title == "Commands of up to 8.6 MiB are sent: SET of export:2026 by importer"
+    assert b"secret" not in repr(large).encode()

@@ -8,7 +8,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.recognition import Recognition
@@ -80,6 +80,7 @@ class Case(Struct, frozen=True, dict=True):
     values: tuple[PatternSample, ...] = ()
     replicas: tuple[NodeView, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
+    large: tuple[LargeCommand, ...] = ()
 
     @property
     def memory(self) -> Memory:

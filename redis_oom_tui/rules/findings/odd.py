@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.models.address import LargeCommand
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.snapshot import LimitSource
@@ -13,7 +14,7 @@ from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict.causes import keyless_step
-from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals
+from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals, takes_memory
 from redis_oom_tui.rules.verdict.holders import BOOKED, suspects
 
 # What is booked to no key is worth a line from this share of used_memory on.
@@ -53,6 +54,37 @@ def refused_before(case: Case) -> Iterator[Finding]:
 
 def _peak_share(case: Case) -> float:
     return (case.memory.peak_bytes or 0) / (case.memory.maxmemory_bytes or 1)
+
+
+@finding("large-writers")
+def large_writers(case: Case) -> Iterator[Finding]:
+    """Who sends large values, where they matter: near the limit, or after writes were refused."""
+    if case.near is Level.OK and not case.now.counters.refused_writes_total:
+        return
+    least = max(MIB, _LARGE_SHARE * (case.memory.maxmemory_bytes or case.memory.used_bytes or 0))
+    found = [one for one in case.large if one.size >= least and takes_memory(one.command.decode("ascii", "replace"))]
+    if not found:
+        return
+    first = found[0]
+    yield Finding(
+        id="large-writers",
+        level=case.at_least_warning,
+        title=f"Commands of up to {size(first.size)} are sent: {_large_words(first)}",
+        advice="Find the application by its client name or address, and have it write in parts or compressed.",
+        evidence=tuple(f"{_large_words(one)}: {size(one.size)}" for one in found[:5]),
+        in_the_application="A command is held while it arrives, beside what it stores: large values count twice.",
+    )
+
+
+# Of the limit, what one command must bring to be worth naming its client.
+_LARGE_SHARE = 0.02
+
+
+def _large_words(one: LargeCommand) -> str:
+    key = f" of {safe_text(one.key, 40)}" if one.key else ""
+    name = f" by {safe_text(one.name, 32)}" if one.name else ""
+    origin = "" if "/" in one.address else f" from {safe_text(one.address, 40)}"
+    return f"{safe_text(one.command.upper(), 24)}{key}{name}{origin}"
 
 
 @finding("held-by-no-key")
