@@ -13,12 +13,13 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import shrinking
+from redis_oom_tui.rules import shrinking, streams
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import shrinking as reading
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.shrinking import KeyState
+from redis_oom_tui.server.stream_groups import group_health
 
 _Answer = TypeVar("_Answer")
 _Page = TypeVar("_Page")
@@ -159,7 +160,7 @@ class ShrinkPlanner:
         flags: tuple[str, ...] = ()
         for group in await reading.groups_up_to(channel, key, newest[0]):
             flags += shrinking.group_flags(group.name, group.pending, group.unread)
-        return replace(plan, flags=flags)
+        return replace(plan, flags=(*flags, *streams.health(await group_health(channel.call, key))))
 
     async def _newest(self, channel: ExclusiveConnection, key: bytes) -> list[Element]:
         async with contextlib.aclosing(_generator(reading.entry_pages(channel, key, newest_first=True))) as pages:

@@ -79,17 +79,39 @@ def kind_of(kind: str, size: int | None, low: int | None, high: int | None) -> S
     return SizeKind.EXACT if low == high else SizeKind.ESTIMATED
 
 
+class ConsumerHealth(Struct, frozen=True):
+    """A consumer of a group: what was delivered to it and not acknowledged, and when it last asked for anything."""
+
+    name: bytes
+    pending: int
+    idle_seconds: int
+
+
+class GroupHealth(Struct, frozen=True):
+    """A consumer group of a stream. `lag` is how many entries it has not read, None where nobody tells.
+
+    `known` are its consumers, empty where they are too many to be asked for.
+    """
+
+    name: bytes
+    consumers: int
+    pending: int
+    lag: int | None = None
+    known: tuple[ConsumerHealth, ...] = ()
+
+
 class KeyDetails(Struct, frozen=True):
     """A closer look at one key: its row, read again, and a small first look at its value.
 
     `preview` holds a few elements or the first bytes, as bytes; `preview_withheld` says in a sentence why it is empty.
-    Where `ttl_told` is False, the row's TTL means nothing.
+    Where `ttl_told` is False, the row's TTL means nothing. `groups` are those of a stream.
     """
 
     row: KeyRow
     preview: tuple[bytes, ...] = ()
     preview_withheld: str | None = None
     ttl_told: bool = True
+    groups: tuple[GroupHealth, ...] = ()
 
 
 class SampledKey(Struct, frozen=True):

@@ -136,6 +136,7 @@ def group_flags(name: bytes, pending: int, unread: int) -> tuple[str, ...]:
         goes, them = ("goes", "it") if pending == 1 else ("go", "them")
         words = f"{entries} (delivered, not acknowledged) {goes}; no consumer can read or claim {them} then."
         found.append(f"{group}: {words}")
+        found.append(f"{group}: what stays pending of entries that are gone holds memory until XACK removes it.")
     if unread:
         sees = "sees it" if unread == 1 else "see them"
         consumers = "no consumer" if unread == 1 else "its consumers never"

@@ -97,6 +97,7 @@ LOOKS = frozenset(
         "SMISMEMBER",
         "SSCAN",
         "STRLEN",
+        "XINFO CONSUMERS",
         "XINFO GROUPS",
         "XINFO STREAM",
         "XLEN",

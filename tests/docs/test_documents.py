@@ -56,6 +56,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "XREVRANGE": ("x", "+", "-"),
     "XPENDING": ("x", "g"),
     "HEXISTS": ("h", "f"),
+    "XINFO CONSUMERS": ("x", "g"),
     "HMGET": ("h", "f"),
     "SMISMEMBER": ("s", "m"),
     "ZCOUNT": ("z", 0, 1),

@@ -9,6 +9,7 @@ import pytest
 from redis_oom_tui.models.address import Address, Connection, Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import CommandMissing, LoginRefused, NotRedis, PermissionRefused, ServerUnreachable
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import policies
 from redis_oom_tui.server import probing
@@ -170,3 +171,18 @@ async def test_a_host_that_does_not_exist() -> None:
     with pytest.raises(ServerUnreachable):
         async with opened(Connection(Address("no-such-host.invalid"), connect_timeout_seconds=2)):
             pass
+
+
+async def test_the_details_of_a_stream_tell_its_groups(valkey: RunningServer) -> None:
+    with valkey.client() as client:
+        for n in range(30):
+            client.xadd("s", {"f": n})
+        client.xgroup_create("s", "mail", id="0")
+        client.xreadgroup("mail", "c1", {"s": ">"}, count=10)
+        source = LiveServer(valkey.connection)
+        details = await source.details(KeyId(0, b"s"))
+        await source.close()
+    assert details is not None
+    (group,) = details.groups
+    assert (group.name, group.consumers, group.pending, group.lag) == (b"mail", 1, 10, 20)
+    assert (group.known[0].name, group.known[0].pending) == (b"c1", 10)

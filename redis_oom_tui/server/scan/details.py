@@ -1,5 +1,6 @@
 """A closer look at one key that leaves no trace: its row read again and, where that is safe, the start of its value."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,7 @@ from redis_oom_tui.server.errors import translated, waits
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, array, data, room_in, strings
 from redis_oom_tui.server.scan.aggregates import with_size
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, worth_asking
+from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
 
 _ELEMENTS = 5
@@ -67,6 +69,9 @@ async def _details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
         row = await _measured(client, row, await _limit(server), untouched=why_not is None)
         if why_not is None:
             found = await _with_value(client, row, server.connection.stated_limit_bytes)
+            if row.type == "stream":
+                groups = await group_health(functools.partial(_answers, client), key.key)
+                found = replace(found, groups=groups)
         else:
             withheld = (
                 f"reading the value would reset its idle time, as CLIENT NO-TOUCH is not available here: {why_not}"

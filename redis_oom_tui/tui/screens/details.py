@@ -17,6 +17,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.recognition import KeyLabel
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.shrinking import WORDS
+from redis_oom_tui.rules.streams import group_words, health
 from redis_oom_tui.tui.drawing import Line, clip, pad, wrap
 from redis_oom_tui.tui.messages import MakePlan, ShrinkKey
 from redis_oom_tui.tui.screens.reader import ReaderScreen
@@ -56,6 +57,9 @@ def facts(details: KeyDetails) -> list[tuple[str, str]]:
         found.append(("encoding", safe_text(row.encoding, 30)))
     if row.elements is not None:
         found.append(("elements", sizes.count(row.elements)))
+    if details.groups:
+        found.append(("groups", group_words(details.groups)))
+        found += [("beware", sentence) for sentence in health(details.groups)]
     if row.suspect:
         found.append(("beware", "the server answered more than it uses in all: this is the most that the key can hold"))
     return found

@@ -1,0 +1,37 @@
+"""What is wrong with the readers of a stream."""
+
+from redis_oom_tui.models.keys import ConsumerHealth, GroupHealth
+from redis_oom_tui.rules.streams import health
+
+DAY = 86400
+
+
+def test_a_group_that_is_read_and_acknowledged_has_nothing_to_tell() -> None:
+    assert health([GroupHealth(b"mail", 1, 30, 5, (ConsumerHealth(b"c", 30, 2),))]) == ()
+    assert health([GroupHealth(b"many", 5000, 30, 5)]) == ()
+
+
+def test_gone_consumers_are_named_with_the_way_out_and_the_trap() -> None:
+    dead = ConsumerHealth(b"c[1]", 20, 5 * DAY)
+    (told,) = health([GroupHealth(b"mail", 2, 20, 0, (dead, ConsumerHealth(b"live", 0, 1)))])
+    assert told == (
+        "Group 'mail': consumer 'c[1]' was last seen 5d00h ago, holding 20 pending entries. XAUTOCLAIM gives them to"
+        " another consumer; XGROUP DELCONSUMER would lose them."
+    )
+
+
+def test_many_gone_consumers_are_counted() -> None:
+    dead = tuple(ConsumerHealth(b"c%d" % n, n, DAY) for n in range(7))
+    told = health([GroupHealth(b"mail", 7, 21, 0, dead)])
+    assert len(told) == 5
+    assert told[3] == "Group 'mail': 3 consumers more were not seen for an hour and hold 6 pending entries."
+    assert told[4] == (
+        "Group 'mail': 1 consumer was not seen for a day and holds nothing: XGROUP DELCONSUMER removes such."
+    )
+
+
+def test_entries_that_nobody_will_take_are_told() -> None:
+    assert health([GroupHealth(b"a", 0, 3)]) == (
+        "Group 'a' has 3 pending entries and no consumer: nobody acknowledges them.",
+    )
+    assert health([GroupHealth(b"a", 0, 0, 9)]) == ("Group 'a' is 9 behind, and no consumer read it within an hour.",)
