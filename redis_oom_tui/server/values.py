@@ -13,7 +13,7 @@ from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
-from redis_oom_tui.rules.applications.finished import job_namer
+from redis_oom_tui.rules.applications.finished import JobNames, job_namer
 from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
@@ -62,7 +62,7 @@ class _Server(Protocol):
 
 
 class _Wanted(Struct):
-    """A family, and the names found of it. Of an index of jobs, `job_of` names a job by the index and its member."""
+    """A family, and the names found of it. Of an index of jobs, `job_names` names the keys of each."""
 
     row: PatternRow
     kind: str
@@ -70,7 +70,7 @@ class _Wanted(Struct):
     matcher: re.Pattern[bytes]
     fields: tuple[str, ...] = ()
     names: list[bytes] = field(default_factory=list)
-    job_of: Callable[[bytes, bytes], bytes | None] | None = None
+    job_names: JobNames | None = None
 
     @property
     def names_itself(self) -> bool:
@@ -97,7 +97,7 @@ async def sample_families(
     recognition = recognize(scan)
     telling = _of_one_type(rows_to_sample(scan, recognition))
     for family in telling:
-        family.job_of = job_namer(family.row, recognition)
+        family.job_names = job_namer(family.row, recognition)
     known = {(family.row.db, family.row.pattern) for family in telling}
     largest = [] if applications_only else _largest(scan.patterns)
     wanted = telling + [family for family in largest if (family.row.db, family.row.pattern) not in known]
@@ -200,7 +200,7 @@ _MEMBERS: dict[str, tuple[bytes, Words]] = {
 async def _job_sizes(connection: ThrottledConnection, family: _Wanted, index: SampledKey) -> tuple[int, ...]:
     """What some of the jobs hold that an index lists. Ids are short; an index of anything longer is left alone."""
     long = (index.size or 0) > _LONGEST_ID * max(1, index.length or 0)
-    if family.job_of is None or family.kind not in _MEMBERS or long:
+    if family.job_names is None or family.kind not in _MEMBERS or long:
         return ()
     command, rest = _MEMBERS[family.kind]
     (reply,) = await connection.ask([(command, index.name, *rest)])
@@ -208,9 +208,12 @@ async def _job_sizes(connection: ThrottledConnection, family: _Wanted, index: Sa
     if not isinstance(members, list) or not members:
         return ()
     some = members[:: max(1, len(members) // _KEYS_EACH)][:_KEYS_EACH]
-    names = [name for member in some if isinstance(member, bytes) and (name := family.job_of(index.name, member))]
-    sizes = await connection.ask([(b"MEMORY", b"USAGE", name, b"SAMPLES", b"%d" % _FIELDS) for name in names])
-    return tuple(size for size in sizes if isinstance(size, int))
+    jobs = [family.job_names(index.name, member) for member in some if isinstance(member, bytes)]
+    names = [name for job in jobs for name in job]
+    replies = await connection.ask([(b"MEMORY", b"USAGE", name, b"SAMPLES", b"%d" % _FIELDS) for name in names])
+    sizes = iter([size if isinstance(size, int) else 0 for size in replies])
+    found = [sum(next(sizes) for _ in job) for job in jobs]
+    return tuple(size for size in found if size)
 
 
 async def _small(connection: ThrottledConnection, names: Sequence[bytes], room: int | None) -> bool:

@@ -3,7 +3,10 @@
 import redis
 
 from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.server.live import LiveServer
+from tests.apps import samples
 from tests.server.test_findings_live import told
 from tests.support.servers import RunningServer, started
 
@@ -119,3 +122,25 @@ async def test_what_an_application_needs_is_not_offered_as_passing_data() -> Non
         index_told = found["application-data"]
         assert index_told.title.startswith("Spring Session: indexes hold ")
         assert "none of them expires" in index_told.evidence
+
+
+async def test_jobs_whose_names_tell_no_queue_are_counted_by_the_index_of_each() -> None:
+    with started("valkey") as server, server.client() as client:
+        samples.write(client, samples.load("rq").keys)
+        live = LiveServer(server.connection)
+        await live.open()
+        try:
+            view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+            (rq,) = recognize(view, await live.application_samples(view)).found
+        finally:
+            await live.close()
+        told_jobs = {jobs.state: jobs for jobs in rq.finished}
+        assert {state: (jobs.jobs, jobs.of_jobs, jobs.instance) for state, jobs in told_jobs.items()} == {
+            "finished": (2, 7, b"mail"),
+            "failed": (1, 7, b"mail"),
+        }
+        before = client.info("memory")["used_memory"]
+        for job in client.zrange("rq:finished:mail", 0, -1):
+            client.delete(b"rq:job:" + job, b"rq:results:" + job)
+        freed = before - client.info("memory")["used_memory"]
+        assert told_jobs["finished"].low * 0.8 <= freed <= told_jobs["finished"].high * 1.2

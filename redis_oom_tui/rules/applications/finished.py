@@ -20,20 +20,25 @@ Labels = Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]
 _LEAST_SPREAD = 0.05
 
 
-def job_namer(row: PatternRow, recognition: Recognition) -> Callable[[bytes, bytes], bytes | None] | None:
-    """What names the key of a job by the name of an index of `row` and one of its members; None for other patterns."""
+JobNames = Callable[[bytes, bytes], tuple[bytes, ...]]
+"""The keys of one job, and of all that belongs to it, by the name of an index and one of its members."""
+
+
+def job_namer(row: PatternRow, recognition: Recognition) -> JobNames | None:
+    """What names the keys of the jobs that an index of `row` lists; None for other patterns."""
     for label in recognition.of(row):
         for work in label.application.finished:
             if work.index == label.kind.id and work.job:
-                indexes = tuple(map(shape, label.kind.names))
-                job = shape(label.application.kind(work.job).names[0])
-                return partial(_job_name, indexes, job)
+                kinds = [label.application.kind(kind) for kind in (work.job, *work.belongs)]
+                of_job = tuple(shape(text) for kind in kinds for text in kind.names)
+                return partial(_job_names, tuple(map(shape, label.kind.names)), of_job)
     return None
 
 
-def _job_name(indexes: Sequence[Shape], job: Shape, index: bytes, member: bytes) -> bytes | None:
+def _job_names(indexes: Sequence[Shape], of_job: Sequence[Shape], index: bytes, member: bytes) -> tuple[bytes, ...]:
     values = next(filter(None, (one.match(index) for one in indexes)), None)
-    return None if values is None else job.name({**values, "id": member})
+    known = None if values is None else {**values, "id": member}
+    return () if known is None else tuple(one.name(known) for one in of_job if one.placeholders <= known.keys())
 
 
 class IndexSizes(Struct, frozen=True):
@@ -95,28 +100,29 @@ def _jobs(
     one: Recognized, work: FinishedWork, index: PatternRow, labels: Labels, read: IndexSizes
 ) -> FinishedJobs | None:
     number, instance = read.elements(index), _instance(one, index, labels)
-    held = [row for row in one.rows.get(work.job, ()) if _instance(one, row, labels) == instance]
+    # Where names of jobs do not tell their queue, they are of any.
+    owners = (instance, None)
+    held = [row for row in one.rows.get(work.job, ()) if _instance(one, row, labels) in owners]
     every = sum(row.keys for row in held)
     if number is None or not every or number < 1:
         return None
     done = min(round(number), every)
+    held += [row for kind in work.belongs for row in one.rows.get(kind, ()) if _instance(one, row, labels) in owners]
     low, size, high = _bytes(done, every, sum(row.size for row in held), read.job_bytes.get(_place(index), ()))
-    rows = [row for kind in work.belongs for row in one.rows.get(kind, ()) if _instance(one, row, labels) == instance]
-    more = sum(row.size for row in rows) * done / every
     return FinishedJobs(
         state=work.state,
         kind=work.index,
         instance=instance,
         jobs=done,
         of_jobs=every,
-        low=round(low + (more if done == every else 0)) + index.size,
-        size=round(size + more) + index.size,
-        high=round(high + (more if done == every else sum(row.size for row in rows))) + index.size,
+        low=round(low) + index.size,
+        size=round(size) + index.size,
+        high=round(high) + index.size,
     )
 
 
 def _bytes(done: int, every: int, held: int, sampled: Sequence[int]) -> tuple[float, float, float]:
-    """What `done` of `every` jobs, which hold `held` bytes together, hold: at least, about, at most.
+    """What `done` of `every` jobs hold, of `held` bytes with all that belongs to them: at least, about, at most.
 
     Those that are done hold results that others do not: without a sample of them nothing but the whole bounds them.
     """

@@ -47,7 +47,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         if not several:
             continue
         low, held, high = (sum(amounts) for amounts in zip(*((j.low, j.size, j.high) for j in several), strict=True))
-        jobs, every = sum(j.jobs for j in several), sum(j.of_jobs for j in several)
+        jobs, every = sum(j.jobs for j in several), sum(row.keys for row in one.rows[work.job])
         what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
         worth = f"{'' if low == high else 'about '}{size(held)}{_share(case, held)}"
         yield (
