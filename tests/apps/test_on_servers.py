@@ -34,3 +34,13 @@ async def test_each_application_is_told_in_its_own_database(flavour: str) -> Non
     told = {everything[db].name: names for db, names in found.items()}
     expected = {sample.name: {sample.application} for sample in everything if sample.application}
     assert told == {name: names for name, names in expected.items() if reads or name not in BY_VALUES}
+
+
+async def test_jobs_alone_are_bullmqs_by_a_field_that_bull_has_not() -> None:
+    with started("valkey") as server, server.client() as client:
+        for number in range(40):
+            client.hset(f"immich_bull:thumbnails:{number}", mapping={"name": "x", "data": "{}", "opts": "{}"})
+        assert await recognized(server) == ({0: {"Bull", "BullMQ"}}, True)
+        for number in range(40):
+            client.hset(f"immich_bull:thumbnails:{number}", "ats", 1)
+        assert await recognized(server) == ({0: {"BullMQ"}}, True)
