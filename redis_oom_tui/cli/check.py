@@ -22,14 +22,17 @@ _OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--markdown", is_flag=True, help="Print Markdown to paste into a chat.")
-@click.option("--warn", metavar="RANGE", help="As a monitoring plugin: warn where the % of maxmemory in use is beyond.")
-@click.option("--crit", metavar="RANGE", help="Likewise, critical. RANGE: 80, 80:, ~:80, 10:80 or @80:90.")
-@click.option("--perfdata", is_flag=True, help="As a monitoring plugin: add performance data.")
+@click.option("--warn", metavar="RANGE", help="Plugin: warning outside RANGE, in % of maxmemory.")
+@click.option("--crit", metavar="RANGE", help="Plugin: critical outside RANGE: 80, 80:, ~:80, 10:80 or @80:90.")
+@click.option("--perfdata", is_flag=True, help="Plugin: add performance data.")
 @click.pass_obj
 def check(
     invocation: Invocation, *, as_json: bool, markdown: bool, warn: str | None, crit: str | None, perfdata: bool
 ) -> int:
-    """Health check: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown."""
+    """Health check: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown.
+
+    --warn, --crit and --perfdata print what monitoring plugins print.
+    """
     given = given_options()
     refuse_beside("as_json", given, {"markdown", *_OF_PLUGIN}, "one JSON document is printed")
     refuse_beside("markdown", given, _OF_PLUGIN, "a monitoring plugin prints lines of its own")
