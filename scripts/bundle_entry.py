@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redis_oom_tui.cli.main import main
 
-_DEMO = "redis_oom_tui.demo."
+_CHILDREN = ("redis_oom_tui.demo.", "redis_oom_tui.rdb.")
 _LIBRARIES = "LD_LIBRARY_PATH"
 # The bundled OpenSSL looks where the builder's system keeps them; other systems keep them elsewhere.
 _AUTHORITIES = (
@@ -32,7 +32,7 @@ def _settle_environment() -> None:
 
 
 _settle_environment()
-if sys.argv[1:2] == ["-m"] and sys.argv[2:] and sys.argv[2].startswith(_DEMO):
+if sys.argv[1:2] == ["-m"] and sys.argv[2:] and sys.argv[2].startswith(_CHILDREN):
     del sys.argv[0:2]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 else:

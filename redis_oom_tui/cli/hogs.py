@@ -15,6 +15,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
+from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs as text
@@ -80,6 +81,7 @@ class _Wish(Struct, frozen=True):
 @click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Minimal load.")
 @click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Moderate load (default).")
 @click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="Maximum speed.")
+@rdb_options
 @click.pass_obj
 def hogs(invocation: Invocation, /, **given: Any) -> int:
     """The largest keys, and the patterns that hold the memory.
@@ -101,7 +103,11 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             databases=broken_off.databases,
             pace=pace,
         )
-    scan, recognition = asyncio.run(_scan(invocation, options, broken_off))
+    with contextlib.ExitStack() as stack:
+        invocation, notes = of_server_or_dump(invocation, given["rdb"], given["server_binary"], stack)
+        scan, recognition = asyncio.run(_scan(invocation, options, broken_off))
+    if notes:
+        scan = replace(scan, view=replace(scan.view, notes=(*notes, *scan.view.notes)))
     comparison = None if older is None else compare(older, scan)
     if scan.view.error is not None:
         click.echo(f"redis-oom-tui: {scan.view.error}", err=True)
@@ -116,7 +122,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         elif wish.form == "csv":
             click.echo(as_csv(scan.view, recognition, keys, wish), nl=False)
         else:
-            to_plan = _to_plan(scan.view, options, invocation.connection_args)
+            to_plan = _to_plan(scan.view, options, invocation.connection_args) if given["rdb"] is None else []
             click.echo(as_text(scan.view, recognition, keys, comparison, wish, to_plan), nl=False)
     return _exit_code(scan.view)
 

@@ -31,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "watch": ("redis_oom_tui.cli.watch", "Monitor continuously: alerts, hooks, optional emergency cleanup."),
     "report": ("redis_oom_tui.cli.report", "An incident report, as Markdown or JSON."),
     "replay": ("redis_oom_tui.cli.replay", "Replay a session recorded with --record."),
+    "rdb": ("redis_oom_tui.cli.rdb", "Open the screen on a dump file (RDB)."),
     "demo": ("redis_oom_tui.cli.demo", "Open the screen on a built-in demo server."),
     "config": ("redis_oom_tui.cli.config", "Check the configuration file."),
     "schema": ("redis_oom_tui.cli.schema", "Print the JSON Schema of a command's --json."),
@@ -44,7 +45,7 @@ EXIT_INTERRUPTED = 130
 # For these, 1 and 2 already mean a server in trouble: a wrong option must not page anybody, nor a defect of ours.
 _MONITORS = frozenset({"check", "watch"})
 # These speak to no server, and must work where the configuration file is broken.
-_WITHOUT_SERVER = frozenset({"completion", "config", "demo", "replay", "schema"})
+_WITHOUT_SERVER = frozenset({"completion", "config", "demo", "rdb", "replay", "schema"})
 
 
 @click.group(

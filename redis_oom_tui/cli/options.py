@@ -222,6 +222,7 @@ _SCREEN = ""
 ON_SERVER = frozenset({_SCREEN, "check", "hogs", "limits", "cleanup", "restore", "watch", "report"})
 _ALONE = {
     "demo": "it starts a server of its own",
+    "rdb": "it reads a dump file, and contacts no server of yours",
     "replay": "it shows a recording, and contacts no server",
     "config": "it contacts no server",
     "schema": "it contacts no server",
@@ -233,7 +234,7 @@ _USED_BY: dict[str, frozenset[str]] = {
     "db": ON_SERVER - {"restore"},
     "interval": ON_SERVER - {"watch"} | frozenset(_ALONE),
     "config_path": ON_SERVER | {"config"},
-    "record_path": frozenset({_SCREEN, "demo"}),
+    "record_path": frozenset({_SCREEN, "demo", "rdb"}),
 }
 _LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_diff", "plain"})
 _HARMLESS = _LOOKS | {"read_only", "audit_path", "version"}

@@ -1,6 +1,7 @@
 """`report`: the incident as Markdown, HTML or JSON, from the live server or from a recording of it."""
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
 from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
 from redis_oom_tui.cli.process import when_free
+from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.disk import shown, write_new
 from redis_oom_tui.files.server_host import with_room
@@ -59,10 +61,12 @@ _NOT_ASKED = "a recording is read, and no server contacted"
     help="Include actions from the last N hours.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document instead of Markdown.")
+@rdb_options
 @click.pass_obj
 def report(
     invocation: Invocation,
     /,
+    *,
     recording: Path | None,
     output: Path | None,
     no_names: bool,
@@ -70,6 +74,8 @@ def report(
     hours: float,
     as_html: bool,
     as_json: bool,
+    rdb: Path | None,
+    server_binary: Path | None,
 ) -> int:
     """An incident report: verdicts, figures before and after, findings, what uses the memory, what was done.
 
@@ -79,8 +85,12 @@ def report(
     refuse_beside("as_json", given_options(), {"as_html"}, "a report has one form")
     if recording is not None:
         server = connection_options_given()
-        refuse_beside("recording", given_options() | server, {"no_scan", *server}, _NOT_ASKED)
-    gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
+        refuse_beside("recording", given_options() | server, {"no_scan", "rdb", *server}, _NOT_ASKED)
+    with contextlib.ExitStack() as stack:
+        invocation, notes = of_server_or_dump(invocation, rdb, server_binary, stack)
+        gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
+    if notes and gathered.scan is not None:
+        gathered.scan = replace(gathered.scan, notes=(*notes, *gathered.scan.notes))
     since = gathered.snapshots[0].taken_at - 3600 * hours
     actions, skipped = _actions(invocation, gathered, since)
     made = replace(_report(gathered, invocation, names=not no_names, actions=actions), actions_skipped=skipped)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 1.0
 _LOCAL_PATIENCE_SECONDS = 0.25
-_DEMO_STAYS = "The demo stays on its own server: start the tool with --profile NAME for another"
+_STAYS = "This session stays on its own server: start the tool with --profile NAME for another"
 _RECORD_STAYS = "A recording (--record) is of one server: quit, and start again with --profile NAME for another"
 
 
@@ -37,7 +37,7 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         from redis_oom_tui.cli.plain import watch_plainly
 
         return watch_plainly(invocation, connection)
-    stays = _DEMO_STAYS if connection is not None else _RECORD_STAYS if invocation.record_path is not None else ""
+    stays = _STAYS if connection is not None else _RECORD_STAYS if invocation.record_path is not None else ""
     connection = connection or invocation.connection
     # First of all: the server answers while the screen is loaded.
     joining = ConnectingServer(invocation, connection)

@@ -2,10 +2,8 @@
 
 import contextlib
 import importlib.util
-import selectors
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from random import Random
 from types import TracebackType
 from typing import Self
 
+from redis_oom_tui.demo.child import end, next_line, spawn
 from redis_oom_tui.demo.data import FAMILIES, HOSTILE_NAMES, SINGLES, DemoPattern, Maker, Single
 from redis_oom_tui.demo.wire import Refused, Wire, pack
 from redis_oom_tui.models.address import Address, Connection
@@ -164,8 +163,8 @@ class DemoServer:
                 "the demo needs a server of its own, which an extra brings: in the checkout,"
                 " pipx install --force '.[demo]'"
             )
-        self._supervisor = _spawn("redis_oom_tui.demo.supervisor")
-        answer = _first_line(self._supervisor, START_SECONDS)
+        self._supervisor = spawn("redis_oom_tui.demo.supervisor")
+        answer = next_line(self._supervisor, START_SECONDS)
         if not answer.startswith("/"):
             self.stop()
             raise ServerUnreachable(f"the demo server did not start: {answer or 'it said nothing'}")
@@ -174,12 +173,12 @@ class DemoServer:
     def stop(self) -> None:
         """End everything and wait until the directory is gone; safe to call twice."""
         if self._supervisor is not None:
-            _end(self._supervisor)
+            end(self._supervisor)
         if self._socket_path is not None and self._socket_path.parent.exists():
             _sweep(self._socket_path)
         # Without their server, the clients end by themselves.
         if self._traffic is not None:
-            _end(self._traffic)
+            end(self._traffic)
         self._supervisor = self._traffic = self._socket_path = None
 
     def __enter__(self) -> Self:
@@ -191,43 +190,9 @@ class DemoServer:
         self.stop()
 
     def _start_traffic(self) -> None:
-        self._traffic = _spawn("redis_oom_tui.demo.traffic", str(self.socket_path))
-        if _first_line(self._traffic, START_SECONDS) != "ready":
+        self._traffic = spawn("redis_oom_tui.demo.traffic", str(self.socket_path))
+        if next_line(self._traffic, START_SECONDS) != "ready":
             raise ServerUnreachable("the demo's clients did not start")
-
-
-def _spawn(module: str, *arguments: str) -> subprocess.Popen[str]:
-    """A child in a session of its own: neither Ctrl+C nor a hangup of our terminal reaches it."""
-    return subprocess.Popen(  # noqa: S603 - our own modules
-        [sys.executable, "-m", module, *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def _first_line(process: subprocess.Popen[str], seconds: float) -> str:
-    """What the child says first; empty if it ends or stays silent."""
-    stdout = process.stdout
-    if stdout is None:
-        return ""
-    with selectors.DefaultSelector() as selector:
-        selector.register(stdout, selectors.EVENT_READ)
-        return stdout.readline().strip() if selector.select(seconds) else ""
-
-
-def _end(process: subprocess.Popen[str]) -> None:
-    """Close its standard input, which is its sign to leave, and see to it that it does."""
-    for pipe in (process.stdin, process.stdout):
-        if pipe is not None:
-            pipe.close()
-    try:
-        process.wait(5)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        process.wait(5)
 
 
 def _sweep(socket_path: Path) -> None:

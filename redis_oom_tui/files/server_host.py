@@ -1,5 +1,6 @@
 """What is read where the tool runs on the server's own machine: its memory (/proc and cgroups) and its config file."""
 
+import os
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -48,6 +49,13 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
     number, held = neighbours(root, pid)
     more = f" {number_of(number, 'other Redis or Valkey server')} there: {size(held)} of RSS." if number else ""
     return Room(total, free, words + more)
+
+
+def free_memory(root: Path = Path("/")) -> int | None:
+    """What a process of ours may still take here, in bytes: the host's, or its cgroup's where that is less."""
+    available = _kilobytes(root / "proc/meminfo", "MemAvailable")
+    _, left = _cgroup(root, os.getpid())
+    return min((value for value in (available, left) if value is not None), default=None)
 
 
 def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:

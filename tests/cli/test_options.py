@@ -58,7 +58,7 @@ USED_BY = {
     "db": ("check", "hogs", "limits", "cleanup", "report", "watch"),
     "interval": tuple(command for command in COMMANDS if command != "watch"),
     "config_path": (*SERVER, "config"),
-    "record_path": ("demo",),
+    "record_path": ("demo", "rdb"),
 }
 # An alias may hold them for all commands: how a screen looks, no change, where actions are written down.
 HOLDS = ("read_only", "no_mouse", "plain", "color", "ascii_only", "theme", "no_diff", "audit_path")

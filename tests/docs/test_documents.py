@@ -233,7 +233,7 @@ def test_every_example_is_understood(line: str, tmp_path: Path, monkeypatch: pyt
     program, *words = shlex.split(line)
     monkeypatch.chdir(tmp_path)
     for before, word in pairwise(words):
-        if before in ("--plan", "--resume", "--compare", "--from", "--saved-scan", "restore", "replay"):
+        if before in ("--plan", "--resume", "--compare", "--from", "--saved-scan", "--rdb", "restore", "replay", "rdb"):
             (tmp_path / word).touch()
     assert program == "redis-oom-tui"
     context = cli.make_context("redis-oom-tui", words, resilient_parsing=False)

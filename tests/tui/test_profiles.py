@@ -161,7 +161,7 @@ async def test_the_server_that_is_shown_is_not_gone_to_and_escape_changes_nothin
         assert not board.sources
 
 
-@pytest.mark.parametrize("stays", ["A recording (--record) is of one server", "The demo stays on its own server"])
+@pytest.mark.parametrize("stays", ["A recording (--record) is of one server", "This session stays on its own server"])
 async def test_a_screen_that_stays_says_why_though_there_are_profiles(stays):
     app = app_with(Board())
     app.stays = stays

@@ -1,0 +1,86 @@
+"""`rdb`: the screen on a dump file; and how other commands read one in place of a server."""
+
+import contextlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import READ_FILE, connection_options_given, given_options, refuse_beside
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rdb.server import RdbServer
+
+_NO_SERVER = "a dump file is read, and no server of yours contacted"
+
+
+_SERVER = click.option(
+    "--server-binary",
+    type=READ_FILE,
+    metavar="FILE",
+    help="The redis-server or valkey-server to load a dump.",
+)
+
+
+def rdb_options(function: Any) -> Any:
+    """The options of a command that reads a server or a dump."""
+    dump = click.option("--rdb", type=READ_FILE, metavar="FILE", help="Read a dump file (RDB) instead of a server.")
+    return dump(_SERVER(function))
+
+
+@click.command()
+@click.argument("file", type=READ_FILE)
+@_SERVER
+@click.pass_obj
+def rdb(invocation: Invocation, /, file: Path, server_binary: Path | None) -> int:
+    """Open the screen on a dump file (RDB).
+
+    The file is loaded into a private server that writes nothing and is gone at the end. Nothing can be changed.
+    """
+    with loaded(file, server_binary) as server:
+        for note in server.notes():
+            click.echo(f"redis-oom-tui: {note}", err=True)
+        from redis_oom_tui.cli.screen import show
+
+        return show(replace(invocation, connection=server.connection, read_only=True), server.connection)
+
+
+def of_server_or_dump(
+    invocation: Invocation, file: Path | None, binary: Path | None, stack: contextlib.ExitStack
+) -> tuple[Invocation, tuple[str, ...]]:
+    """The invocation to go by, and what must be said of its figures. Raises BadInput or TriageError.
+
+    The dump's server lives as long as `stack`.
+    """
+    if file is None:
+        if binary is not None:
+            raise BadInput("--server-binary loads a dump: give the dump with --rdb")
+        return invocation, ()
+    server_options = connection_options_given()
+    server_options.pop("db", None)
+    refuse_beside("rdb", given_options() | server_options, server_options, _NO_SERVER)
+    server = stack.enter_context(loaded(file, binary))
+    connection = replace(server.connection, db=invocation.connection.db)
+    return replace(invocation, connection=connection, connection_args=(), read_only=True), server.notes()
+
+
+@contextlib.contextmanager
+def loaded(file: Path, binary: Path | None) -> Iterator[RdbServer]:
+    """The dump behind its server, with its size said before and its loading shown on stderr."""
+    with RdbServer(file, binary) as server:
+        click.echo(f"redis-oom-tui: {server.about()}", err=True)
+        live, shown = sys.stderr.isatty(), -1
+
+        def show(share: float) -> None:
+            nonlocal shown
+            if live and int(100 * share) != shown:
+                shown = int(100 * share)
+                click.echo(f"\rredis-oom-tui: loading {shown}% ", err=True, nl=False)
+
+        server.load(show)
+        if shown >= 0:
+            click.echo(err=True)
+        yield server

