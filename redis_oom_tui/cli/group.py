@@ -66,11 +66,11 @@ class Commands(click.Group):
         return topics
 
     def _in_order(self, ctx: click.Context, args: Sequence[str]) -> list[str]:
-        """The words with our own options before the command, and `help` and a last `-h` as what they mean."""
+        """The words with our own options before the command, and `help` and a `-h` without a host as what they mean."""
         known = _by_name(self.params)
         front, rest = _split(args, known, first=True)
         if rest and rest[0] == "help":
-            return [*rest[1:], _HELP]
+            return [*(word for word in rest[1:] if not _is_option(word)), _HELP]
         command = self._loaded(rest[0]) if rest else None
         if command is None:
             return [*front, *rest]
@@ -96,7 +96,7 @@ def _split(
 ) -> tuple[list[str], list[str]]:
     """The options among `words`, each with its value, and all other words; those of `keep` are among the latter.
 
-    `first`: only those before the first word that is none. A last `-h` has no host behind it: it asks for help. Another
+    `first`: only those before the first word that is none. A `-h` without a host behind it asks for help. Another
     last option that lacks its value stays where it is, so that it takes no command for it; `strict` raises UsageError.
     """
     taken: list[str] = []
@@ -106,7 +106,7 @@ def _split(
         word = queue.pop(0)
         if word == "--" or (first and not _is_option(word)):
             return taken, [*left, word, *queue]
-        if word == "-h" and not queue:
+        if word == "-h" and (not queue or _is_option(queue[0])):
             left.append(_HELP)
             continue
         spelled = list(_spelled(word, known)) if _is_option(word) else []

@@ -90,10 +90,14 @@ def test_a_server_is_asked_by_an_option_behind_the_command(
         (("help", "limits"), "redis-oom-tui limits [OPTIONS]"),
         (("help", "config", "check"), "redis-oom-tui config check [OPTIONS]"),
         (("config", "check", "-h"), "redis-oom-tui config check [OPTIONS]"),
+        (("check", "-h", "--json"), "redis-oom-tui check [OPTIONS]"),
+        (("-h", "-p", "1", "check"), "redis-oom-tui [OPTIONS]"),
+        (("-h", "--help"), "redis-oom-tui [OPTIONS]"),
+        (("help", "-h"), "redis-oom-tui [OPTIONS]"),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
 )
-def test_a_last_h_and_the_word_help_show_help(
+def test_an_h_without_a_host_and_the_word_help_show_help(
     words: tuple[str, ...], usage: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, out, err = ran(capsys, *words)
