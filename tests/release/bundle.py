@@ -58,7 +58,7 @@ def test_the_screen_opens_and_quits(program: Path, valkey: RunningServer, tmux: 
     with showing(tmux, [*plain, str(program), "-s", str(valkey.socket_path)]) as terminal:
         terminal.wait_for("writes are accepted", "Findings")
         terminal.press("?")
-        terminal.wait_for("In Triage", "Esc close")
+        terminal.wait_for("Go to Triage")
         terminal.press("Escape")
         terminal.press("q")
         terminal.wait_for("EXIT=0")
