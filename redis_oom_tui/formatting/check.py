@@ -212,7 +212,8 @@ def parts_text(split: Breakdown) -> str:
     used = sum(part.size for part in split.parts)
     if not used:
         return ""
-    largest = sorted(split.parts, key=lambda part: -part.size)[:_PARTS_SHOWN]
+    parts = (part for part in split.parts if 100 * part.size >= used)
+    largest = sorted(parts, key=lambda part: -part.size)[:_PARTS_SHOWN]
     texts = (
         f"{part.share.value} {'at least ' * part.estimated}{sizes.size(part.size)} ({sizes.percent(part.size / used)})"
         for part in largest

@@ -91,6 +91,7 @@ def test_each_cause_has_a_state_of_its_own() -> None:
         "refusing-watched": (look(**full, activity={"watched_keys": 5 * 10**6}), None),
         "refusing-freeing": (look(**full, keys=0, memory=lazy), None),
         "refusing-nothing-left": (look(**full, keys=0), None),
+        "refusing-modules": (look(**full), replace(SCAN_OF_LITTLE, unsized_keys=3)),
         "refusing-unexplained": (look(**full), SCAN_OF_LITTLE),
         "refusing-rehashing": (look(**full, memory={"rehashing_bytes": 64 * MIB, "overhead_bytes": 200 * MIB}), None),
         "refusing-lowered": (look(used=1200 * MIB, over_ms=500), None),

@@ -273,3 +273,19 @@ async def test_who_sends_large_values(flavour: str) -> None:
     (found,) = [one for one in examine(Case(now, large=large)) if one.id == "large-writers"]
     assert found.title == "Commands of up to 8.6 MiB are sent: SET of export:2026 by importer"
     assert b"secret" not in repr(large).encode()
+
+
+@pytest.mark.parametrize("flavour", [flavour for flavour in available() if flavour != "redis6"])
+async def test_clients_that_were_closed_for_their_buffers(flavour: str) -> None:
+    half = b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 4_000_000
+    with started(flavour, "maxmemory 100mb", "maxmemory-clients 2mb") as server, server.client() as client:
+        for _ in range(2):
+            # It may be closed while it still sends.
+            with contextlib.suppress(OSError), stalled(server, 1, half):
+                pass
+        for _ in range(100):
+            if client.info("stats")["evicted_clients"]:
+                break
+            await asyncio.sleep(0.05)
+        found, _ = await told(server, scan=False)
+    assert "closed by maxmemory-clients" in found["clients-evicted"].title

@@ -56,8 +56,13 @@ def find(
 
 
 def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
-    """The findings of one case, by every rule and by `more` that are on demand; a rule that fails is one itself."""
-    return ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
+    """The findings of one case, by every rule and by `more` that are on demand; a rule that fails is one itself.
+
+    Where it is near its limit, what is about the cause that the verdict names comes first.
+    """
+    found = ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
+    first = () if case.near is Level.OK else attempt("the cause is", lambda: case.cause.findings, lambda _: ())
+    return tuple(sorted(found, key=lambda finding: finding.id not in first))
 
 
 # A range wider than this, high over low, helps nobody to decide: then there is no number.

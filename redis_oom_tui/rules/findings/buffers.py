@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, number_of, percent, size
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import break_down, tracking_bytes
@@ -78,6 +79,26 @@ def no_client_limit(case: Case) -> Iterator[Finding]:
         evidence=(f"clients {size(clients)}, {percent(clients / base)} of {size(base)}", "maxmemory-clients 0"),
         saves_bytes=(int(0.85 * (clients - base // 20)), clients),
         remedy=Remedy("limits", setting="maxmemory-clients", value="5%"),
+    )
+
+
+@finding("clients-evicted")
+def evicted_clients(case: Case) -> Iterator[Finding]:
+    """maxmemory-clients has closed clients: their applications saw connections reset."""
+    number = case.now.counters.evicted_clients_total
+    if not number:
+        return
+    limit = case.settings.get("maxmemory-clients", "")
+    yield Finding(
+        id="clients-evicted",
+        level=Level.WARNING,
+        title=f"{number_of(number, 'client')} {'was' if number == 1 else 'were'} closed by maxmemory-clients",
+        advice="Find what they send or do not read; raise maxmemory-clients if they are meant to hold so much.",
+        evidence=(
+            f"evicted_clients {count(number)}",
+            *((f"maxmemory-clients {safe_text(limit, 24)}",) if limit else ()),
+        ),
+        in_the_application="A connection that was reset may be one of these: connect again, and read in pages.",
     )
 
 

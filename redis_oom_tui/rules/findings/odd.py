@@ -13,7 +13,7 @@ from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
-from redis_oom_tui.rules.verdict.causes import keyless_step
+from redis_oom_tui.rules.verdict.causes import WAIT, keyless_step
 from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals, takes_memory
 from redis_oom_tui.rules.verdict.holders import BOOKED, suspects
 
@@ -106,7 +106,7 @@ def keyless(case: Case) -> Iterator[Finding]:
         title=f"The keys explain only {percent(share)} of the memory: {size(held)} is in no key"
         if case.now.keys
         else f"{size(held)} is in use, but there are no keys",
-        advice=keyless_step(facts),
+        advice=keyless_step(facts) if not case.memory.lazyfree_pending_objects else WAIT,
         evidence=(
             f"{count(case.now.keys)} keys, used_memory {size(case.memory.used_bytes)}",
             *((f"{size(booked)} of the rest is booked: tables, buffers, scripts",) if booked else ()),

@@ -21,11 +21,15 @@ _WRITTEN = 1.10
 _DEAD_SHARE = 0.05
 
 
+WAIT = "Wait until it is freed (lazyfree_pending_objects 0), and delete nothing more until then."
+"""The first step where deleted memory is still being freed."""
+
+
 class Cause(Struct, frozen=True):
     """Why a server is full. `name` ends the id of a verdict, `confirm` are commands that show it to a person.
 
     `in_keys` says whether memory that keys give back is what is missing. `of_policy` says that it is one by the rules
-    of Redis and Valkey: another product evicts by rules of its own.
+    of Redis and Valkey: another product evicts by rules of its own. `findings` are those about it, by id.
     """
 
     name: str
@@ -35,6 +39,7 @@ class Cause(Struct, frozen=True):
     confirm: tuple[str, ...]
     in_keys: bool = True
     of_policy: bool = False
+    findings: tuple[str, ...] = ()
 
     @property
     def cured_by_limit(self) -> bool:
@@ -112,7 +117,7 @@ def _known(facts: Facts) -> str:
 
 def keyless_step(facts: Facts) -> str:
     """Where to look when no key holds the memory and nothing is booked for it."""
-    looks = ["who is connected (Triage, c; CLIENT LIST)"]
+    looks = ["who is connected (CLIENT LIST)"]
     if facts.now.activity.modules:
         looks.append("the modules' own figures (INFO modules)")
     if facts.now.server.mode == "cluster":
@@ -122,6 +127,20 @@ def keyless_step(facts: Facts) -> str:
         f"Check {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of it. A restart, or a failover"
         " to a fresh replica, does."
     )
+
+
+def _unsized(facts: Facts) -> int:
+    """Keys of modules that do not tell what they hold."""
+    return 0 if facts.scan is None else facts.scan.unsized_keys
+
+
+def _unsized_clause(facts: Facts) -> str:
+    rest = round(facts.used_by_data * (1 - (facts.explained_by_keys or 0.0)))
+    names = holders.module_names(facts)
+    whose = f"the module {names[0]}" if len(names) == 1 else "modules"
+    number = _unsized(facts)
+    keys = "1 key" if number == 1 else f"{count(number)} keys"
+    return f"{keys} of {whose}, which tells no sizes, may hold {size(rest)} of it that no other key explains"
 
 
 def _rehashing(facts: Facts) -> bool:
@@ -196,6 +215,7 @@ CAUSES = (
         ),
         ("INFO memory (mem_cluster_links)", "CLUSTER LINKS"),
         in_keys=False,
+        findings=("cluster-links",),
     ),
     Cause(
         "migration",
@@ -220,6 +240,7 @@ CAUSES = (
         ),
         ("INFO memory (mem_replication_backlog)", "CONFIG GET repl-backlog-size"),
         in_keys=False,
+        findings=("backlog",),
     ),
     Cause(
         "replicas",
@@ -231,6 +252,7 @@ CAUSES = (
         ),
         ("INFO memory (mem_clients_slaves, mem_total_replication_buffers)", "CLIENT LIST TYPE replica (tot-mem)"),
         in_keys=False,
+        findings=("client-hogs",),
     ),
     Cause(
         "names",
@@ -267,6 +289,7 @@ CAUSES = (
         holders.buffers_step,
         ("INFO memory (mem_clients_normal, mem_clients_slaves)", "CLIENT LIST (tot-mem)"),
         in_keys=False,
+        findings=("client-hogs", "monitor"),
     ),
     Cause(
         "tiny-limit",
@@ -285,6 +308,7 @@ CAUSES = (
         ),
         ("INFO memory (used_memory_scripts, used_memory_vm_eval, number_of_cached_scripts)",),
         in_keys=False,
+        findings=("scripts",),
     ),
     Cause(
         "functions",
@@ -306,6 +330,7 @@ CAUSES = (
         ),
         ("INFO stats (tracking_total_keys, tracking_total_items)",),
         in_keys=False,
+        findings=("tracking",),
     ),
     Cause(
         "channels",
@@ -317,6 +342,7 @@ CAUSES = (
         ),
         ("INFO stats (pubsub_channels, pubsub_patterns, pubsubshard_channels)", "CLIENT LIST TYPE pubsub"),
         in_keys=False,
+        findings=("channels",),
     ),
     Cause(
         "watched",
@@ -332,7 +358,7 @@ CAUSES = (
         "freeing",
         _freeing,
         _freeing_clause,
-        lambda _: "Wait until it is freed (lazyfree_pending_objects 0), and delete nothing more until then.",
+        lambda _: WAIT,
         ("INFO memory (lazyfree_pending_objects, used_memory)",),
         in_keys=False,
     ),
@@ -343,6 +369,17 @@ CAUSES = (
         keyless_step,
         ("INFO keyspace", "MEMORY STATS"),
         in_keys=False,
+        findings=("held-by-no-key",),
+    ),
+    Cause(
+        "modules",
+        lambda facts: _unexplained(facts) and _unsized(facts) > 0,
+        _unsized_clause,
+        lambda _: (
+            "Check the keys of that module by its own commands (GRAPH.MEMORY USAGE, FT.INFO, INFO modules):"
+            " deleting one frees what it holds."
+        ),
+        ("MEMORY STATS (dataset.bytes, overhead.total)", "MODULE LIST"),
     ),
     Cause(
         "unexplained",
@@ -351,6 +388,7 @@ CAUSES = (
         keyless_step,
         ("MEMORY STATS (dataset.bytes, overhead.total)", "CLIENT LIST"),
         in_keys=False,
+        findings=("held-by-no-key",),
     ),
     Cause(
         "rehashing",
@@ -382,6 +420,7 @@ CAUSES = (
             + (" Eviction spares it and takes the others, or takes it whole." if facts.can_evict else "")
         ),
         ("MEMORY USAGE of that key",),
+        findings=("giant-key", "queue-growing", "stream-untrimmed", "zset-log"),
     ),
     Cause(
         "expired",
@@ -390,6 +429,7 @@ CAUSES = (
         lambda facts: f"Scan all keys once (Hogs): that frees the expired ones. {free_some(facts)}",
         ("INFO stats (expired_stale_perc)", "INFO keyspace (expires)"),
         of_policy=True,
+        findings=("expired-unreaped",),
     ),
     Cause(
         "no-ttl",
@@ -398,6 +438,7 @@ CAUSES = (
         lambda _: "Free some memory in Cleanup; then give keys a TTL, or choose another policy in Limits.",
         ("INFO memory (maxmemory_policy)", "INFO keyspace (expires)"),
         of_policy=True,
+        findings=("volatile-no-ttl",),
     ),
     Cause(
         "few-evictable",

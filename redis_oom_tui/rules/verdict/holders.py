@@ -106,6 +106,11 @@ def pending_bytes(facts: Facts) -> int | None:
     return max(0, round(facts.used_by_data * (1 - share)) - booked)
 
 
+def module_names(facts: Facts) -> tuple[str, ...]:
+    """The modules that somebody loaded."""
+    return tuple(safe_text(name, 24) for name in facts.now.activity.modules if name not in _OWN_MODULES)
+
+
 def suspects(facts: Facts) -> tuple[str, ...]:
     """What there is on this server that may hold memory which is booked nowhere, in words, the likeliest first."""
     activity, memory = facts.now.activity, facts.now.memory
@@ -120,7 +125,7 @@ def suspects(facts: Facts) -> tuple[str, ...]:
         (activity.tracking_keys, "tracked key"),
         (activity.watched_keys, "watched key"),
     )
-    names = [f"the module {safe_text(name, 24)}" for name in activity.modules if name not in _OWN_MODULES]
+    names = [f"the module {name}" for name in module_names(facts)]
     return (*(number_of(number, thing) for number, thing in told if number), *names)
 
 
