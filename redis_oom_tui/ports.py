@@ -28,6 +28,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     )
     from redis_oom_tui.models.address import Address, ClientBuffer
     from redis_oom_tui.models.capabilities import Capabilities
+    from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
     from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.proposal import Proposal
@@ -263,6 +264,12 @@ class Cleanups(Protocol):
 
     def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanning:
         """What goes of one key, not counted yet; raises BadInput for a request that means nothing."""
+
+    def plan_finished(self, request: FinishedRequest) -> Job[FinishedPlan, int]:
+        """Finished jobs, not listed yet; raises BadInput where nothing is known of such work."""
+
+    def run_finished(self, plan: FinishedPlan, *, backup: BackupChoice) -> ShrinkRunning:
+        """A run of `plan` that has not started yet."""
 
     def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRunning:
         """A run of `plan` that has not started yet."""

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
@@ -79,6 +79,17 @@ def proposal_fields(proposal: Proposal) -> dict[str, "ProposalFields"]:
                     "pressure_after": round(part.pressure_after, 4),
                 }
                 for part in proposal.parts
+            ],
+            "jobs": [
+                {
+                    "application": jobs.application,
+                    "state": jobs.state,
+                    "queue": None if jobs.queue is None else escape_exact(jobs.queue),
+                    "db": jobs.db,
+                    "jobs_total": jobs.jobs,
+                    "bytes_estimate": jobs.about_bytes,
+                }
+                for jobs in proposal.jobs
             ],
             "kept": [safe_text(sentence) for sentence in proposal.kept],
         }

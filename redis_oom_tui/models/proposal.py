@@ -20,9 +20,24 @@ class ProposedPart(Struct, frozen=True):
     pressure_after: float
 
 
+class ProposedJobs(Struct, frozen=True):
+    """Jobs that an application lists as done and whose loss is harmless: `jobs` of one `queue`, None where it has none.
+
+    `about_bytes` is what they hold with all that belongs to them.
+    """
+
+    application: str
+    state: str
+    queue: bytes | None
+    db: int
+    jobs: int
+    about_bytes: int
+
+
 class Proposal(Struct, frozen=True):
     """The parts in the order in which they should go, and the bytes that must go to reach `target` (a share of
     maxmemory). `enough` says whether all of them together reach it; `kept` are sentences on what was left out, and why.
+    `jobs` are finished jobs, which go by a plan of their own.
     """
 
     target: float
@@ -30,6 +45,7 @@ class Proposal(Struct, frozen=True):
     pressure: float
     parts: tuple[ProposedPart, ...] = ()
     kept: tuple[str, ...] = ()
+    jobs: tuple[ProposedJobs, ...] = ()
 
     @property
     def enough(self) -> bool:

@@ -150,6 +150,11 @@ def consent(plan: FinishedPlan, backup: BackupChoice) -> tuple[str, ...]:
     return (first, "Waiting and active jobs are not touched.", back, *plan.flags)
 
 
+def confirm_word(plan: FinishedPlan, backup: BackupChoice) -> str | None:
+    """The word to type where nothing comes back, or much goes; else None."""
+    return "delete" if not backup.wanted or plan.going > _WORD_ABOVE else None
+
+
 def told_loss(application: Application, work: FinishedWork) -> tuple[str, ...]:
     """What the loss of these jobs means, where it is not harmless."""
     kind = application.kind(work.index or work.job)

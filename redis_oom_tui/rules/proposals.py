@@ -7,13 +7,13 @@ from itertools import pairwise
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
-from redis_oom_tui.models.application import KeyUse, Loss
+from redis_oom_tui.models.application import Application, KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
-from redis_oom_tui.models.proposal import Proposal, ProposedPart
+from redis_oom_tui.models.proposal import Proposal, ProposedJobs, ProposedPart
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -64,7 +64,27 @@ def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[Pa
             break
         gone += part.about_bytes
         parts.append(replace(part, pressure_after=max(0, counted - gone) / limit))
-    return Proposal(target, needed, counted / limit, tuple(parts), _kept(scan, recognition))
+    kept, jobs = _kept(scan, recognition), finished_jobs(recognition)
+    return Proposal(target, needed, counted / limit, tuple(parts), kept, jobs)
+
+
+def finished_jobs(recognition: Recognition) -> tuple[ProposedJobs, ...]:
+    """Jobs that are done and whose loss is harmless, those that hold most first."""
+    found = [
+        ProposedJobs(one.application.name, jobs.state, jobs.instance, one.db, jobs.jobs, jobs.size)
+        for one in recognition.found
+        for jobs in one.finished
+        if jobs.jobs and _is_harmless(one.application, jobs.state)
+    ]
+    return tuple(sorted(found, key=lambda one: -one.about_bytes))
+
+
+def _is_harmless(application: Application, state: str) -> bool:
+    """Whether such jobs go by the application's own list of them, and nobody misses them."""
+    return any(
+        work.state == state and work.index and work.job and application.kind(work.index).loss is Loss.HARMLESS
+        for work in application.finished
+    )
 
 
 def _parts(scan: ScanView, recognition: Recognition) -> Iterator[ProposedPart]:
@@ -189,6 +209,12 @@ def proposal_lines(proposal: Proposal) -> list[str]:
         about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"
         lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
         lines.append(f"   Risk: {part.risk}. {part.undo}")
+    for jobs in proposal.jobs:
+        name = f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}"
+        lines.append(
+            f"Besides: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
+            f" To delete them: cleanup --finished {name} --older-than 1d"
+        )
     if not proposal.parts:
         lines.append("Nothing: no cache, no result of an application and no long unused key was found.")
     elif not proposal.enough:

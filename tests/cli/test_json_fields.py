@@ -93,8 +93,8 @@ def documents(server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_pat
         for number in range(200):
             client.set(f"app:cache:{number}", b"v" * 5000)
         client.config_set("maxmemory", int(client.info("memory")["used_memory"]))
-    run("cleanup --finished", "cleanup", "--json", "--finished", "bullmq", "--older-than", "0s", "--yes", "--no-backup")
     run("cleanup --free-to", "cleanup", "--json", "--free-to", "95%")
+    run("cleanup --finished", "cleanup", "--json", "--finished", "bullmq", "--older-than", "0s", "--yes", "--no-backup")
     run("cleanup --shrink", "cleanup", "--shrink", "stream:1", "--keep-last", "1", "--json", "--yes", "--no-backup")
     run("report", "report", "--json")
     with server.client() as client:

@@ -83,6 +83,17 @@ class ProposedPartFields(TypedDict):
     pressure_after: Annotated[Share, says("the share of maxmemory in use when this part and those before it are gone")]
 
 
+class ProposedJobsFields(TypedDict):
+    """Finished jobs, which go by a plan of their own."""
+
+    application: Annotated[str, says("whose jobs they are")]
+    state: Annotated[str, says("what it calls them")]
+    queue: Annotated[str | None, says("their queue, where it has queues")]
+    db: Annotated[int, says("the database")]
+    jobs_total: Annotated[int, says("how many they are")]
+    bytes_estimate: Annotated[int, says("about what they hold with all that belongs to them")]
+
+
 class ProposalFields(TypedDict):
     """What may go to reach a target."""
 
@@ -90,6 +101,7 @@ class ProposalFields(TypedDict):
     needed_bytes: Annotated[int, says("what has to go for that")]
     enough: Annotated[bool, says("whether all parts together reach it")]
     parts: Annotated[list[ProposedPartFields], says("the parts, the least harmful first")]
+    jobs: Annotated[list[ProposedJobsFields], says("finished jobs, for `cleanup --finished`")]
     kept: Annotated[list[str], says("what was not proposed, and why")]
 
 

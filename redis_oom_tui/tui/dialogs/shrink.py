@@ -1,17 +1,18 @@
 """Making a key smaller: which of its elements go, and the confirmation of what was found."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from msgspec import Struct
 from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, safe_text
-from redis_oom_tui.formatting.sizes import count, parse_duration
+from redis_oom_tui.formatting.sizes import parse_duration
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.shrink import ShrinkRequest
 from redis_oom_tui.rules import shrinking
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
 from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
@@ -87,21 +88,30 @@ class ShrinkChoiceDialog(Dialog[ShrinkRequest]):
         return ShrinkRequest(self.key, older_than_seconds=parse_duration(typed))
 
 
-class ShrinkDialog(WordDialog[BackupChoice]):
+class StepQuestion(Struct, frozen=True):
+    """What is asked before a frozen plan runs: what has to be read, and the word to type, for a choice of backup."""
+
+    title: str
+    act: str
+    consent: Callable[[BackupChoice], tuple[str, ...]]
+    word: Callable[[BackupChoice], str | None]
+    flags: tuple[str, ...] = ()
+
+
+class StepDialog(WordDialog[BackupChoice]):
     """Answers with the choice of a backup. The plan is frozen: nothing that happens behind the dialog changes it."""
 
-    def __init__(self, plan: ShrinkPlan) -> None:
-        self.plan = plan
+    def __init__(self, question: StepQuestion) -> None:
+        self.question = question
         self.choice = BackupChoice()
-        words = shrinking.WORDS[plan.type]
-        self._act = f"Remove {count(plan.going)}"
-        super().__init__(f"Remove {count(plan.going)} {words}?", act=self._act, danger=True, word=self._word())
+        self._act = question.act
+        super().__init__(question.title, act=self._act, danger=True, word=self._word())
 
     def body(self, width: int) -> Sequence[Line]:
-        first, *others = shrinking.consent(self.plan, self.choice)
+        first, *others = self.question.consent(self.choice)
         lines = list(paragraph(safe_text(first), width, "title"))
         for sentence in others:
-            lines += marked("! " if sentence in self.plan.flags else "", safe_text(sentence), width, "text", "warn")
+            lines += marked("! " if sentence in self.question.flags else "", safe_text(sentence), width, "text", "warn")
         return lines
 
     def fields(self) -> Iterable[Widget]:
@@ -115,7 +125,7 @@ class ShrinkDialog(WordDialog[BackupChoice]):
         self.refit()
 
     def _word(self) -> str | None:
-        return shrinking.confirm_word(self.plan, self.choice)
+        return self.question.word(self.choice)
 
     def answer(self) -> BackupChoice:
         return self.choice

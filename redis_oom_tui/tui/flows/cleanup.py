@@ -74,7 +74,7 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
         actions.show_cleanup(ended)
 
 
-_ALL = "all"
+_ALL, _JOBS = "all", "jobs "
 
 
 async def propose_cleanup(actions: ActionController) -> None:
@@ -87,20 +87,35 @@ async def propose_cleanup(actions: ActionController) -> None:
     if scan is None or not scan.complete:
         raise BadInput("Scan all keys first (2, then r): what may go is proposed by what the scan finds")
     proposal = propose(scan, snapshot, TARGET, actions.host.scanner.values)
-    if not proposal.parts:
+    if not proposal.parts and not proposal.jobs:
         raise BadInput("No cache, no result of an application and no long unused key was found")
     intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
     options = [
         Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}. {part.risk}.")
         for place, part in enumerate(proposal.parts)
     ]
+    options = [
+        *(
+            Option(
+                f"{_JOBS}{place}",
+                f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}",
+                f"{count(jobs.jobs)} finished jobs with all that belongs to them; waiting and active ones stay.",
+            )
+            for place, jobs in enumerate(proposal.jobs)
+        ),
+        *options,
+    ]
     if len(proposal.parts) > 1:
         enough = "" if proposal.enough else " It is not enough."
-        options.insert(0, Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}"))
+        options.insert(
+            len(proposal.jobs), Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}")
+        )
     picked = await actions.ask(PickDialog("What may go?", intro, options, enter="preview"))
     if picked == _ALL:
         actions.app.main.action_show_pane("cleanup")
         await plan(actions, actions.operator.plan_proposal(proposal))
+    elif picked is not None and picked.startswith(_JOBS):
+        await shrink.finished_flow(actions, proposal.jobs[int(picked.removeprefix(_JOBS))])
     elif picked is not None:
         part = proposal.parts[int(picked)]
         criteria = replace(part.criteria, max_bytes=proposal.needed_bytes)

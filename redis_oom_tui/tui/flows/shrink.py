@@ -1,17 +1,26 @@
-"""A key made smaller: what goes, counted; the confirmation; the run and its report."""
+"""A key made smaller, or finished jobs deleted: what goes, counted; the confirmation; the run and its report."""
+
+import functools
+from collections.abc import Callable
+from typing import TypeVar
 
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import PlanningView
+from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import RunView
+from redis_oom_tui.models.proposal import ProposedJobs
 from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports import Job, ShrinkRunning
+from redis_oom_tui.rules import finished, shrinking
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog, ShrinkDialog
+from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog, StepDialog, StepQuestion
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
+_Plan = TypeVar("_Plan", ShrinkPlan, FinishedPlan)
 _ENDS = (
     Option("left", "left", "RPUSH adds new elements at the right"),
     Option("right", "right", "LPUSH adds new elements at the left"),
@@ -23,28 +32,75 @@ _UNITS = (
 )
 
 
+_AGES = tuple(Option(f"{hours * 3600}", words) for hours, words in ((1, "1 hour"), (24, "1 day"), (168, "7 days")))
+
+
 async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
-    """Ask what goes, count it, confirm, remove, and show what came of it."""
+    """Ask what goes of a key, count it, confirm, remove, and show what came of it."""
     request = await _asked(actions, key, kind)
     if request is None:
         return
     actions.app.main.action_show_pane("cleanup")
-    plan = await _planned(actions, request)
+    plan = await _counted(
+        actions,
+        actions.operator.plan_shrink(request),
+        "reading the elements of the key",
+        lambda plan: f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.",
+    )
     if plan is None:
         return
-    choice = await actions.ask(ShrinkDialog(plan))
-    if choice is None:
+    words = WORDS[plan.type]
+    question = StepQuestion(
+        f"Remove {count(plan.going)} {words}?",
+        f"Remove {count(plan.going)}",
+        functools.partial(shrinking.consent, plan),
+        functools.partial(shrinking.confirm_word, plan),
+        plan.flags,
+    )
+    choice = await actions.ask(StepDialog(question))
+    if choice is not None:
+        await _followed(actions, actions.operator.run_shrink(plan, backup=choice), words)
+
+
+async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
+    """Ask from which age on finished jobs go, list them, confirm, delete, and show what came of it."""
+    intro = f"{count(jobs.jobs)} {jobs.state} jobs of {jobs.application} may go. From which age on?"
+    age = await actions.ask(PickDialog("Finished jobs", intro, _AGES, at=1, enter="preview"))
+    if age is None:
         return
-    job = actions.operator.run_shrink(plan, backup=choice)
+    request = FinishedRequest(jobs.application, int(age), jobs.queue, jobs.state, jobs.db)
+    actions.app.main.action_show_pane("cleanup")
+    plan = await _counted(
+        actions,
+        actions.operator.plan_finished(request),
+        "listing finished jobs",
+        lambda plan: f"None of the {count(plan.total)} {plan.state} jobs is that old.",
+    )
+    if plan is None:
+        return
+    question = StepQuestion(
+        f"Delete {count(plan.going)} finished jobs?",
+        f"Delete {count(plan.going)}",
+        functools.partial(finished.consent, plan),
+        functools.partial(finished.confirm_word, plan),
+        plan.flags,
+    )
+    choice = await actions.ask(StepDialog(question))
+    if choice is not None:
+        await _followed(actions, actions.operator.run_finished(plan, backup=choice), "jobs")
+
+
+async def _followed(actions: ActionController, job: ShrinkRunning, things: str) -> None:
+    """Carry it out, and show how far it is and what came of it."""
 
     def publish(view: RunView) -> None:
-        actions.show_cleanup(CleanupState(Stage.RUNNING, shrink=plan, run=view))
+        actions.show_cleanup(CleanupState(Stage.RUNNING, things=things, run=view))
 
     broken = replace(job.view(), ended="The run was interrupted; the audit log shows how far it got.", failed=True)
-    ended = CleanupState(Stage.REPORT, shrink=plan, run=broken)
+    ended = CleanupState(Stage.REPORT, things=things, run=broken)
     try:
         view = await actions.jobs.follow(job, publish)
-        ended = CleanupState(Stage.REPORT, shrink=plan, run=view)
+        ended = CleanupState(Stage.REPORT, things=things, run=view)
         actions.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
     finally:
         actions.show_cleanup(ended)
@@ -63,19 +119,21 @@ async def _asked(actions: ActionController, key: KeyId, kind: str) -> ShrinkRequ
     return None if unit is None else replace(request, score_unit=ScoreUnit(unit) if unit else None)
 
 
-async def _planned(actions: ActionController, request: ShrinkRequest) -> ShrinkPlan | None:
-    """What goes, counted; None where nothing does."""
+async def _counted(
+    actions: ActionController, planner: Job[_Plan, int], phase: str, nothing: Callable[[_Plan], str]
+) -> _Plan | None:
+    """What goes, counted; None where nothing does, which `nothing` says."""
 
     def publish(counted: int) -> None:
-        view = PlanningView(scanned_keys=counted, phase="reading the elements of the key")
+        view = PlanningView(scanned_keys=counted, phase=phase)
         actions.show_cleanup(CleanupState(Stage.PLANNING, planning=view))
 
     ended = CleanupState()
     try:
-        plan = await actions.jobs.follow(actions.operator.plan_shrink(request), publish)
+        plan = await actions.jobs.follow(planner, publish)
         if plan.going:
             return plan
-        ended = CleanupState(error=f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.")
+        ended = CleanupState(error=nothing(plan))
         return None
     finally:
         actions.show_cleanup(ended)

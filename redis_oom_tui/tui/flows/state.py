@@ -7,7 +7,6 @@ from msgspec import Struct
 from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Plan, RunView
 from redis_oom_tui.models.settings import ChangeResult
-from redis_oom_tui.models.shrink import ShrinkPlan
 
 
 class Stage(StrEnum):
@@ -24,13 +23,13 @@ class Stage(StrEnum):
 
 class CleanupState(Struct, frozen=True):
     """A cleanup, or a key that is shrunk. `outcomes` are the keys that were not done as planned, `more` how many
-    of them are not listed.
+    of them are not listed. `things` are what is counted where it is not keys.
     """
 
     stage: Stage = Stage.FORM
     planning: PlanningView | None = None
     plan: Plan | None = None
-    shrink: ShrinkPlan | None = None
+    things: str = ""
     hidden: int = 0
     run: RunView | None = None
     outcomes: tuple[KeyOutcome, ...] = ()

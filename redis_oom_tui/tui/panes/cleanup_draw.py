@@ -13,7 +13,6 @@ from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import TARGET, beyond
-from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, cut_end, marked, merged, pad, paragraph
 from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
@@ -184,7 +183,7 @@ def run_lines(
     if view is None:
         return []
     lines = _under_way(state, view, width, pen) if view.ended is None else _ended(view, width)
-    lines += _fact("keys" if state.shrink is None else WORDS[state.shrink.type], _counts(view), width)
+    lines += _fact(state.things or "keys", _counts(view), width)
     lines += _fact("memory", _freed(view, state.plan, estimated=estimated), width)
     lines += _fact("goal", _to_go(memory), width)
     if view.backup_path:
@@ -197,7 +196,7 @@ def run_lines(
 
 def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -> list[Line]:
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
-    verb, things = ("Deleting", "keys") if state.shrink is None else ("Removing", WORDS[state.shrink.type])
+    verb, things = ("Removing", state.things) if state.things else ("Deleting", "keys")
     if state.plan is not None and state.plan.operation is Operation.EXPIRE:
         verb = "Expiring"
     rate = f"{count(round(view.keys_per_second))}/s"
