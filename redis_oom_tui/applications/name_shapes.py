@@ -6,7 +6,7 @@ digit: `myapp:` and `myapp_`.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 
 from msgspec import Struct
@@ -51,8 +51,8 @@ class Shape(Struct, frozen=True, dict=True):
         found = self._regex.fullmatch(name)
         return None if found is None else found.groupdict()
 
-    def within(self, values: Mapping[str, bytes]) -> re.Pattern[bytes]:
-        """A pattern of the names in which placeholders stand for `values`."""
+    def within(self, values: Mapping[str, Sequence[bytes]]) -> re.Pattern[bytes]:
+        """A pattern of the names in which placeholders stand for one of `values`."""
         return self._compiled(values)
 
     def name(self, values: Mapping[str, bytes]) -> bytes:
@@ -64,20 +64,19 @@ class Shape(Struct, frozen=True, dict=True):
         own = b"" if PREFIX in self.placeholders else values.get(PREFIX, b"")
         return own + b"".join(piece if isinstance(piece, bytes) else values[piece[0]] for piece in self.pieces)
 
-    def _compiled(self, values: Mapping[str, bytes]) -> re.Pattern[bytes]:
+    def _compiled(self, values: Mapping[str, Sequence[bytes]]) -> re.Pattern[bytes]:
         own = b""
         if PREFIX not in self.placeholders:
-            own = re.escape(values[PREFIX]) if PREFIX in values else _OWN_PREFIX
+            own = _part((PREFIX, ""), values) if PREFIX in values else _OWN_PREFIX
         return re.compile(own + b"".join(_part(piece, values) for piece in self.pieces), re.DOTALL)
 
 
-def _part(piece: bytes | tuple[str, str], values: Mapping[str, bytes]) -> bytes:
+def _part(piece: bytes | tuple[str, str], values: Mapping[str, Sequence[bytes]]) -> bytes:
     if isinstance(piece, bytes):
         return re.escape(piece)
     name, mark = piece
-    if name in values:
-        return re.escape(values[name])
-    inside = rb".*" if name == PREFIX else _INSIDE[mark]
+    any_text = rb".*" if name == PREFIX else _INSIDE[mark]
+    inside = b"|".join(map(re.escape, values[name])) if name in values else any_text
     return b"(?P<%b>%b)" % (name.encode(), inside)
 
 

@@ -1,7 +1,8 @@
 """Which names have the shapes of an application, and for which of its instances evidence speaks."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
 from typing import get_args
 
@@ -175,20 +176,36 @@ def _add_neighbours(compiled: _Compiled, group: Group, rest: list[Name]) -> list
     instances: dict[str, set[bytes | None]] = defaultdict(set)
     for match in group.matches:
         instances[match.kind.id].add(match.instance)
+    here, others = _divided(rest, lambda name: name.db == group.db and name.text.startswith(group.prefix))
     for kind, shapes in compiled.beside:
         several = {instance for other in kind.beside for instance in instances.get(other, ())}
-        for instance in sorted(several, key=lambda instance: instance or b"")[:_MOST_INSTANCES]:
-            values = {PREFIX: group.prefix} | ({} if instance is None else {INSTANCE: instance})
-            regexes = [(one.literal, one.within(values)) for one in shapes]
-            left = []
-            for name in rest:
-                fits = name.db == group.db and fits_type(kind, name.type)
-                if fits and any(literal in name.text and regex.fullmatch(name.text) for literal, regex in regexes):
-                    group.matches.append(Match(name, kind, group.prefix, instance))
-                else:
-                    left.append(name)
-            rest = left
-    return rest
+        named = sorted(instance for instance in several if instance is not None)[:_MOST_INSTANCES]
+        values = {PREFIX: [group.prefix]} | ({} if None in several else {INSTANCE: named})
+        regexes = [(one.literal, one.within(values)) for one in shapes] if several else []
+        left = []
+        for name in here:
+            held = _fullmatch(regexes, name.text) if fits_type(kind, name.type) else None
+            if held is None:
+                left.append(name)
+            else:
+                group.matches.append(Match(name, kind, group.prefix, held.groupdict().get(INSTANCE)))
+        here = left
+    return [*others, *here]
+
+
+def _divided(names: Iterable[Name], chosen: Callable[[Name], bool]) -> tuple[list[Name], list[Name]]:
+    """Those that are chosen, and the others."""
+    parts: tuple[list[Name], list[Name]] = ([], [])
+    for name in names:
+        parts[not chosen(name)].append(name)
+    return parts
+
+
+def _fullmatch(regexes: Iterable[tuple[bytes, re.Pattern[bytes]]], text: bytes) -> re.Match[bytes] | None:
+    for literal, regex in regexes:
+        if literal in text and (held := regex.fullmatch(text)):
+            return held
+    return None
 
 
 def _add_by_prefix(compiled: _Compiled, groups: dict[tuple[int, bytes], Group], rest: list[Name]) -> None:
