@@ -1,13 +1,12 @@
 """Finished jobs of an application: found by its own lists, saved, and deleted with all that belongs to them."""
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
 
 from redis_oom_tui.actions.context import ActionContext, asked_again
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
 from redis_oom_tui.actions.saving import CapReached, on_disk
-from redis_oom_tui.actions.shrink_planning import paced
+from redis_oom_tui.actions.shrink_planning import each_page, paced
 from redis_oom_tui.actions.step_run import StepRun
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.backup_lines import JobRecord, Record
@@ -32,7 +31,6 @@ from redis_oom_tui.server.mutations.finished import WORDS, SavedJob
 from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 
-_Page = TypeVar("_Page")
 _SIZED = 50
 _JOBS_AT_ONCE = 100
 _PROVING_JOBS = 3
@@ -65,6 +63,9 @@ class FinishedPlanner:
     def stop(self) -> None:
         """End without a plan."""
         self._stop = True
+
+    def _is_stopped(self) -> bool:
+        return self._stop
 
     def view(self) -> int:
         """How many jobs were found."""
@@ -105,7 +106,7 @@ class FinishedPlanner:
         seen: set[bytes] = set()
         for glob in finished.globs(kind):
             for type_ in kind.types or (None,):
-                async for page in self._each(throttle, jobs_on.keys_like(channel, glob, type_)):
+                async for page in each_page(throttle, jobs_on.keys_like(channel, glob, type_), self._is_stopped):
                     for name in page:
                         if name not in seen and finished.placed(kind, name) is not None:
                             seen.add(name)
@@ -120,7 +121,7 @@ class FinishedPlanner:
         (kind,) = await jobs_on.types_of(channel, [index])
         if kind not in {"zset", "set", "list"} or not await self._is_proven(channel, index, kind):
             return
-        async for page in self._each(throttle, jobs_on.members(channel, index, kind)):
+        async for page in each_page(throttle, jobs_on.members(channel, index, kind), self._is_stopped):
             self._total += len(page)
             jobs = [finished.job_of(self._application, self._work, index, kind, *one) for one in page]
             ends = await _ends(channel, self._work, jobs)
@@ -149,16 +150,6 @@ class FinishedPlanner:
         replies = await channel.call([("MEMORY", "USAGE", name) for name in names])
         known = [reply for reply in replies if isinstance(reply, int)]
         return len(self._found) * sum(known) // len(some) if known else None
-
-    async def _each(self, throttle: CallThrottle, pages: AsyncIterator[_Page]) -> AsyncGenerator[_Page, None]:
-        while True:
-            if self._stop:
-                raise BadInput("Stopped while the jobs were listed: nothing was done")
-            try:
-                page = await paced(throttle, anext(pages), 1)
-            except StopAsyncIteration:
-                return
-            yield page
 
 
 async def _ends(channel: ExclusiveConnection, work: FinishedWork, jobs: Sequence[FinishedJob]) -> list[float | None]:

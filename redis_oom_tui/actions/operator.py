@@ -12,6 +12,7 @@ from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
 from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
+from redis_oom_tui.actions.orphans import orphans
 from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
@@ -133,6 +134,13 @@ class LiveOperator:
         """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
         nothing = Plan((), Criteria(), self._context.wall(), self._deployment.name)
         return ProposalPlanning(proposal, self.plan, nothing)
+
+    async def plan_orphans(self, application: str, db: int) -> Planning:
+        """A plan of the keys of an application that its own lists name no more, not read for it yet; raises BadInput
+        where nothing tells them.
+        """
+        keys = await orphans(self._deployment, application, db)
+        return self.plan(Criteria(keys=keys)) if keys else self.plan_proposal(Proposal(0.0, 0, 0.0))
 
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""

@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 from redis_oom_tui.actions.context import ActionContext
@@ -47,6 +47,20 @@ async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _
     finally:
         throttle.took(done, time.monotonic() - began)
     return answer
+
+
+async def each_page(
+    throttle: CallThrottle, pages: AsyncIterator[_Page], stopped: Callable[[], bool] = lambda: False
+) -> AsyncGenerator[_Page, None]:
+    """The pages, as fast as the server is to be asked. Raises BadInput where it was stopped."""
+    while True:
+        if stopped():
+            raise BadInput("Stopped before all was read: nothing was done")
+        try:
+            page = await paced(throttle, anext(pages), 1)
+        except StopAsyncIteration:
+            return
+        yield page
 
 
 class ShrinkPlanner:
@@ -171,7 +185,7 @@ class ShrinkPlanner:
     ) -> tuple[int, Element | None]:
         """How many come, up to `most`, and the last of them."""
         counted, last = 0, None
-        async for page in self._each(throttle, pages):
+        async for page in each_page(throttle, pages, lambda: self._stop):
             taken = page if most is None else page[: most - counted]
             counted, last = counted + len(taken), taken[-1] if taken else last
             self._counted = counted
@@ -183,7 +197,8 @@ class ShrinkPlanner:
         glob = plan.request.matching or b""
         found: dict[bytes, MarkedElement] = {}
         weights: list[Element] = []
-        async for page in self._each(throttle, reading.matching_elements(channel, plan.key.key, plan.type, glob)):
+        pages = reading.matching_elements(channel, plan.key.key, plan.type, glob)
+        async for page in each_page(throttle, pages, lambda: self._stop):
             weights += page[: max(0, 2 * _SAMPLED - len(weights))]
             for element in page:
                 found[element[0]] = marked(element)
@@ -201,18 +216,6 @@ class ShrinkPlanner:
         names = list(found)
         plan = replace(plan, marked=tuple(found.values()), flags=more)
         return _ended(plan, len(found), (names[0],), (names[min(1, len(names) - 1)],), (weights, weights))
-
-    async def _each(self, throttle: CallThrottle, pages: AsyncIterator[_Page]) -> AsyncGenerator[_Page, None]:
-        """The pages, as fast as the server is to be asked; raises BadInput where it was stopped."""
-        async with contextlib.aclosing(_generator(pages)) as source:
-            while True:
-                if self._stop:
-                    raise BadInput("Stopped while the key was read: nothing was done")
-                try:
-                    page = await paced(throttle, anext(source), 1)
-                except StopAsyncIteration:
-                    return
-                yield page
 
 
 async def _generator(pages: AsyncIterator[_Page]) -> AsyncGenerator[_Page, None]:

@@ -149,6 +149,7 @@ def _refuse_what_has_no_effect(given: dict[str, Any]) -> None:
     options = given_options()
     refuse_beside("plan_path", options, _CHOICES, "the plan is already frozen")
     refuse_beside("emergency", options, _CHOICES, "the configuration says what that plan deletes")
+    refuse_beside("orphans", options, _CHOICES | {"free_to"}, "the application's own lists choose")
     refuse_beside("free_to", options, _CHOICES, "what may go is proposed by a scan")
     refuse_beside("no_backup", options, {"backup_path", "keep_unsaved"}, "no backup is written")
     refuse_beside("saved_scan", options, {"delimiter"}, "the scan in the file has its own")
@@ -180,7 +181,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     target = None if given["free_to"] is None else share_of(given["free_to"])
     given = {**given, "db": invocation.connection.db}
     # What cannot be read is said before a server is asked anything.
-    wanted = None if target is not None else _wanted(given)
+    wanted = None if target is not None or given["orphans"] is not None else _wanted(given)
     if given["emergency"] and emergency_plan(invocation) is None:
         raise BadInput(NOTHING_PREPARED)
     seconds = parse_duration(given["expire"]) if given["expire"] else None
@@ -189,7 +190,11 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
             await require(operator, Action(operation.value), read_only=read_only)
         give_way(Pace.NORMAL)
         proposal = None if target is None else await proposed(server, target, given["db"])
-        plan, stopped = await _plan(_planning(operator, proposal or wanted, operation, seconds))
+        if given["orphans"] is not None:
+            planning: Plan | Planning = await operator.plan_orphans(given["orphans"], given["db"] or 0)
+        else:
+            planning = _planning(operator, proposal or wanted, operation, seconds)
+        plan, stopped = await _plan(planning)
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped during the search: nothing was done.", err=True)

@@ -36,6 +36,7 @@ _CHOICES = (
         metavar="APP[:QUEUE]",
         help="Delete finished jobs of an application, such as bullmq:mail, with --older-than.",
     ),
+    click.option("--orphans", metavar="APP", help="Keys of an application that its own lists name no more."),
     click.option("--state", metavar="STATE", help="With --finished: which, e.g. completed or failed."),
 )
 

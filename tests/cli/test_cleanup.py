@@ -668,3 +668,34 @@ def test_finished_work_that_means_nothing_is_one_sentence(
     assert (code, out) == (2, "")
     assert reason in err
     assert len(err.splitlines()) == 1
+
+
+def test_reply_queues_that_no_binding_names_are_orphans(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("celery").keys)
+        live, orphan = (f"{number * 8}-0000-3000-8000-{number * 12}.reply.celery.pidbox" for number in "12")
+        other = f"{'3' * 8}-0000-3000-8000-{'3' * 12}.reply.celery.pidbox"
+        client.delete(*client.keys("*.reply.celery.pidbox"), "unused")
+        client.sadd("_kombu.binding.reply.celery.pidbox", f"{live[:36]}\x06\x16\x06\x16{live}")
+        for name in (live, orphan, other):
+            client.rpush(name, "answer")
+        client.rpush("mail:reply", "a")
+        code, document = tool.json("cleanup", "--orphans", "celery")
+        assert code == 0
+        assert {key["key"] for key in document["keys"]} == {orphan, other}
+        code, document = tool.json("cleanup", "--orphans", "celery", "--yes", "--no-backup")
+        assert (code, client.exists(live), client.exists(orphan)) == (0, 1, 0)
+        code, out, _ = tool("cleanup", "--orphans", "celery")
+        assert (code, "there is nothing to do" in out) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--orphans", "bullmq"), "Nothing is known of orphans of BullMQ"),
+        (("--orphans", "celery", "--match", "a"), "--match cannot be given with --orphans"),
+    ],
+)
+def test_orphans_that_cannot_be_told_are_one_sentence(valkey_tool: Tool, words: tuple[str, ...], reason: str) -> None:
+    code, _, err = valkey_tool("cleanup", *words)
+    assert (code, reason in err) == (2, True)
