@@ -104,6 +104,7 @@ def read_screen(given: Mapping[str, Any]) -> ScreenOptions:
         theme=given["theme"],
         plain=given["plain"],
         diff=not given["no_diff"],
+        auto_scan=not given["no_auto_scan"],
     )
 
 

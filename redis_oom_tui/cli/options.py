@@ -193,6 +193,7 @@ _SCREEN_LOOKS = _options(
         help="dark, light, high-contrast, ansi-dark or ansi-light.",
     ),
     click.option("--plain", is_flag=True, help="Print one line per poll instead of the screen."),
+    click.option("--no-auto-scan", is_flag=True, help="Never scan without being asked, not even on a large screen."),
     click.option("--no-diff", is_flag=True, help="Redraw full frames (for terminals that garble partial updates)."),
 )
 
@@ -236,7 +237,7 @@ _USED_BY: dict[str, frozenset[str]] = {
     "config_path": ON_SERVER | {"config"},
     "record_path": frozenset({_SCREEN, "demo", "rdb"}),
 }
-_LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_diff", "plain"})
+_LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_auto_scan", "no_diff", "plain"})
 _HARMLESS = _LOOKS | {"read_only", "audit_path", "version"}
 _WHY_NOT_THERE = {
     ("db", "restore"): "each key is restored to its own database",

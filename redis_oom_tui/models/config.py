@@ -152,7 +152,8 @@ class Color(StrEnum):
 class Profile(Struct, frozen=True):
     """A server by name, and how to treat it. `production` asks for a warning that cannot be overlooked.
 
-    `limit_bytes` is the operator's word for the maxmemory of a server that does not report one.
+    `limit_bytes` is the operator's word for the maxmemory of a server that does not report one. `auto_scan`: a large
+    screen may scan its keys once by itself, gently.
     """
 
     name: str
@@ -166,6 +167,7 @@ class Profile(Struct, frozen=True):
     sentinel_password: SecretSource | None = None
     read_only: Flag = False
     production: Flag = False
+    auto_scan: Flag = True
     limit_bytes: Size | None = field(default=None, name="limit")
     color: Annotated[Color, CHOICE] | None = None
     connect_timeout_seconds: Seconds = field(default=3.0, name="connect_timeout")
@@ -202,7 +204,10 @@ class Settings(Struct, frozen=True):
 
 
 class ScreenOptions(Struct, frozen=True):
-    """How the screen is to be. `color` is None where the terminal and NO_COLOR decide."""
+    """How the screen is to be. `color` is None where the terminal and NO_COLOR decide.
+
+    `auto_scan`: a screen with room for patterns may scan once by itself, gently.
+    """
 
     interval_seconds: float = 1.0
     color: bool | None = None
@@ -211,3 +216,4 @@ class ScreenOptions(Struct, frozen=True):
     theme: str | None = None
     plain: bool = False
     diff: bool = True
+    auto_scan: bool = True

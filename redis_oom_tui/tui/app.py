@@ -140,7 +140,7 @@ class TriageApp(TerminalApp):
             case messages.LookAtNode():
                 session.show_node(request.name)
             case messages.StartScan():
-                session.startup.then(lambda: session.scanner.start(request.options))
+                session.startup.then(lambda: session.scanner.start(request.options, asked_for=request.asked_for))
             case messages.PauseScan():
                 session.scanner.pause_or_resume()
             case messages.StopScan():

@@ -76,9 +76,10 @@ class ShowDetails(Request):
 
 @dataclass(eq=False, repr=False)
 class StartScan(Request):
-    """Scan the keyspace, in place of the scan that may run."""
+    """Scan the keyspace, in place of the scan that may run. `asked_for`: by the user, not by the screen itself."""
 
     options: ScanOptions
+    asked_for: bool = True
 
 
 class PauseScan(Request):

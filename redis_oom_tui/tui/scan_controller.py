@@ -45,6 +45,8 @@ class ScanController:
         self.walked = self.options
         self.ended_at: float | None = None
         self.saved = False
+        # A scan that the screen began by itself is nobody's loss.
+        self.asked_for = True
 
     @property
     def active(self) -> bool:
@@ -52,13 +54,14 @@ class ScanController:
         view = self._host.scan
         return self._scan is not None and view is not None and view.state in _ACTIVE
 
-    def start(self, options: ScanOptions) -> None:
+    def start(self, options: ScanOptions, *, asked_for: bool = True) -> None:
         """Begin, in place of the scan that may run: that one ends after the page in flight."""
         if self._scan is not None and self.active:
             self._scan.stop()
         if self._host.scan is not None and self._host.scan.complete:
             self.before = self._host.scan if _alike(options, self.walked) else None
-        self.options = self.walked = options
+        self.options, self.asked_for = (options if asked_for else self.options), asked_for
+        self.walked = options
         self._run(self._host.source.scan(options))
 
     def go_on(self, saved: SavedScan) -> None:
@@ -72,7 +75,7 @@ class ScanController:
                 pattern=saved.pattern,
                 databases=saved.databases,
             )
-            self.before = None
+            self.before, self.asked_for = None, True
             self._run(scan)
 
     def compare_with(self, saved: SavedScan) -> None:

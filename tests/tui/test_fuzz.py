@@ -176,7 +176,7 @@ def test_every_text_that_is_printed_does_nothing(place: Callable[[Sequence[bytes
 async def test_the_whole_screen_of_three_thousand_names_is_text_of_the_right_width():
     rows = [KeyRow(KeyId(0, name), "string", 1 << 20) for name in names(3000, seed=3)]
     app = an_app(ScriptedSource())
-    async with app.run_test(size=(110, 66)) as pilot:
+    async with app.run_test(size=(110, 112)) as pilot:
         await pilot.press("2")
         for at in range(0, len(rows), 55):
             some = tuple(rows[at : at + 55])

@@ -4,9 +4,10 @@ import pytest
 
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId, KeyRow, PatternSample
-from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Counters, LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import TrendSample
@@ -221,6 +222,58 @@ async def test_a_broken_count_reads_as_unknown():
     assert "? of 512.0 MiB" in text
     assert "unknown, as used_memory is" in text
     assert "its used_memory is not reported" in text
+
+
+async def test_a_large_screen_shows_patterns_clients_and_what_was_lost():
+    clock = FakeClock()
+    snapshots = [a_snapshot(at=1000.0 + n, refused=n * n, evicted=3 * n) for n in range(20)]
+    client = ClientBuffer(7, "10.0.0.7:1", total_bytes=9 * MIB, output_bytes=8 * MIB, query_bytes=MIB, idle_seconds=77)
+    source = ScriptedSource(snapshots, clients=[client], clock=clock)
+    app = an_app(source, clock=clock)
+    async with app.run_test(size=(200, 60)) as pilot:
+
+        def polled():
+            clock.move(1.0)
+            return "session:*" in screen_text(app) and len(app.session.reading.samples) > 19
+
+        await until(pilot, polled)
+        text = screen_text(app)
+        assert [options.pace for options, _ in source.scans] == [Pace.GENTLE]
+        assert "9.0M    8.0M    1.0M   1m17s" in text
+        for word, total in (("refused writes", "361"), ("evicted keys", "57")):
+            line = next(line for line in rows(app)[20:] if line.startswith(f" {word}"))
+            assert line.endswith(total)
+        assert sum(not line for line in rows(app)) < 27, "no blank half"
+        await pilot.press("q")
+        await until(pilot, lambda: app.return_value == 0)
+
+
+@pytest.mark.parametrize(
+    ("size", "options", "profile"),
+    [
+        ((200, 60), ScreenOptions(interval_seconds=0.05, auto_scan=False), Profile("")),
+        ((200, 60), ScreenOptions(interval_seconds=0.05), Profile("", auto_scan=False)),
+        ((120, 36), ScreenOptions(interval_seconds=0.05), Profile("")),
+    ],
+)
+async def test_it_scans_by_itself_only_where_it_may_and_has_room(size, options, profile):
+    source = ScriptedSource()
+    app = an_app(source, options=options, profile=profile)
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
+        assert source.scans == []
+
+
+async def test_one_gauge_marks_the_limit_the_peak_and_rss():
+    text = await shown(
+        ScriptedSource([with_memory(used_bytes=200 * MIB, peak_bytes=350 * MIB, rss_bytes=650 * MIB)]), (120, 36)
+    )
+    lines = text.splitlines()
+    bar_at = next(n for n, line in enumerate(lines) if line.startswith(" used "))
+    assert lines[bar_at].count("┃") == 3
+    marks = lines[bar_at - 1]
+    assert marks.index("peak") < marks.index("limit")
+    assert "68.4% of limit" in text
 
 
 def with_memory(**changes):

@@ -77,10 +77,15 @@ def close_client(actions: ActionController, remedy: Remedy) -> bool:
 
 def leave(actions: ActionController) -> None:
     """Leave the app; while a job or a scan goes on, or a setting waits to go back, only after a question."""
-    if not actions.jobs and not actions.host.scanner.active and actions.limits.reverting is None:
+    if not actions.jobs and not _scans(actions) and actions.limits.reverting is None:
         actions.app.exit(0)
     elif not isinstance(actions.app.screen, Dialog):
         actions.begin("leave", lambda: _leave(actions))
+
+
+def _scans(actions: ActionController) -> bool:
+    """Whether a scan runs that somebody asked for."""
+    return actions.host.scanner.active and actions.host.scanner.asked_for
 
 
 async def _leave(actions: ActionController) -> None:
@@ -88,7 +93,7 @@ async def _leave(actions: ActionController) -> None:
     if actions.jobs:
         title, act = "Stop it and quit?", "Stop and quit"
         lines.append("An action is running. It will stop after the current batch and be recorded.")
-    if actions.host.scanner.active:
+    if _scans(actions):
         standing = scans.standing(actions.scan)
         lines.append(f"{standing} Quitting stops the scan. To save it: Esc, then e to stop it and w to save it.")
     if actions.limits.reverting is not None:

@@ -44,11 +44,12 @@ async def save(actions: ActionController) -> None:
 async def again(actions: ActionController) -> None:
     """Scan from the start; a scan that is in no file goes only after a question: it may have taken an hour."""
     scans, scan = actions.host.scanner, actions.host.scan
-    if scan is not None and scan.scanned_keys and not (scans.saved or _just_stopped(actions, scan)):
+    wanted = scans.asked_for and not scans.saved
+    if scan is not None and scan.scanned_keys and wanted and not _just_stopped(actions, scan):
         lines = (standing(scan), "A new scan replaces it on this screen. To keep it: Esc, then w saves it.")
         if not await actions.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
             return
-    if not scans.active:
+    if not (scans.active and scans.asked_for):
         actions.host.startup.then(lambda: scans.start(scans.options))
 
 

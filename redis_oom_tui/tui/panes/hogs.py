@@ -45,7 +45,7 @@ class ScanKeys(Pane):
 
     def action_scan(self) -> None:
         """Scan, from the start; never in place of a scan under way, and of one that has ended only after a question."""
-        if self.host.scanner.active:
+        if self.host.scanner.active and self.host.scanner.asked_for:
             self.host.tell("A scan is running: p pauses or resumes it, e stops it; then r starts a new one.")
             return
         self.post_message(ScanAgain())

@@ -1,10 +1,12 @@
 """The two tables of Hogs, keys and the patterns that they fall into, and what of a scan they show."""
 
+from collections.abc import Callable
+
 from msgspec import Struct
 from textual.app import ComposeResult
 from textual.containers import Horizontal
 
-from redis_oom_tui.formatting.columns import key_columns
+from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import all_exact
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -145,15 +147,7 @@ class HogsTables(Horizontal):
             ttls_told=view.ttls_told,
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
-        self.patterns.model.columns = pattern_columns(
-            self._opens,
-            partial=not view.complete,
-            databases=databases,
-            ttls_told=view.ttls_told,
-            all_read=not view.refused_keys,
-            exact=all_exact(view),
-            recognition=recognize(view),
-        )
+        self.patterns.model.columns = columns_of_patterns(view, self._opens)
         moving = view.state is ScanState.RUNNING
         nothing = self.selection.nothing(view)
         self.keys.show(self.selection.keys(view), nothing, moving=moving)
@@ -217,6 +211,21 @@ class HogsTables(Horizontal):
         if walked.pattern is not None and contains(select, walked.pattern):
             select = walked.pattern
         return Criteria(patterns=globs, key_patterns=(select,), types=types)
+
+
+def columns_of_patterns(
+    view: ScanView, opens: Callable[[PatternRow], bool] | None = None
+) -> tuple[Column[PatternRow], ...]:
+    """The columns that this scan has something for."""
+    return pattern_columns(
+        opens,
+        partial=not view.complete,
+        databases=view.databases not in ({0}, set()),
+        ttls_told=view.ttls_told,
+        all_read=not view.refused_keys,
+        exact=all_exact(view),
+        recognition=recognize(view),
+    )
 
 
 def _pattern_id(row: PatternRow) -> tuple[int | None, int, bytes]:

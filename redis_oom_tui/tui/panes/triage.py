@@ -5,27 +5,31 @@ from typing import ClassVar
 from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal
+from textual.containers import Horizontal, Vertical
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
-from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.scan import Pace, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Verdict
-from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.state import Link, ServerState
+from redis_oom_tui.ports import Replayable
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.tui.header_model import sentence
-from redis_oom_tui.tui.messages import PickClient, ProposeCleanup
+from redis_oom_tui.tui.messages import PickClient, ProposeCleanup, StartScan
 from redis_oom_tui.tui.panes.base import Pane
-from redis_oom_tui.tui.panes.triage_lists import Clients, Findings, NodeList
+from redis_oom_tui.tui.panes.triage_lists import Clients, Findings, NodeList, TopPatterns
 from redis_oom_tui.tui.panes.triage_vitals import BreakdownView, Vitals
 
 _TALL = 28
 _SHORT = 16
+# In so much room the largest patterns stand beside the clients.
+_LARGE_HEIGHT, _LARGE_WIDTH = 44, 100
 
 
 class TriagePane(Pane):
-    """Figures above, findings below; client hogs under them where there is room."""
+    """Figures above, findings below; client hogs under them where there is room, and patterns where there is more."""
 
     pane = "triage"
     title = "Triage"
@@ -40,15 +44,19 @@ class TriagePane(Pane):
         self.whereabouts = BreakdownView()
         self.nodes = NodeList()
         self.findings = Findings()
+        self.patterns = TopPatterns()
         self.clients = Clients()
+        self._scan_begun = False
 
     def compose(self) -> ComposeResult:
         yield self.vitals
         yield self.whereabouts
         yield self.nodes
-        with Horizontal():
+        with Vertical():
             yield self.findings
-            yield self.clients
+            with Horizontal():
+                yield self.patterns
+                yield self.clients
 
     @property
     def main_widget(self) -> Findings:
@@ -68,10 +76,23 @@ class TriagePane(Pane):
         if refusal != self.clients.refusal:
             self.refresh_bindings()
         self.clients.show(reading.clients, used, refusal)
+        self._scan_once(reading)
+        self.patterns.show(self.host.scan, scans_soon=self._scan_begun)
         self._find(reading, self.host.scan)
+
+    def _scan_once(self, reading: ServerState) -> None:
+        """Where there is room for patterns and nothing speaks against it, scan once without being asked."""
+        host = self.host
+        live = reading.link is Link.LIVE and host.startup.over and host.scan is None
+        wanted = host.options.auto_scan and host.profile.auto_scan and not isinstance(host.source, Replayable)
+        if self._scan_begun or not (live and wanted and self.has_class("-large")) or self.why_no_scan() is not None:
+            return
+        self._scan_begun = True
+        self.post_message(StartScan(replace(host.scanner.options, pace=Pace.GENTLE), asked_for=False))
 
     def show_scan(self, view: ScanView | None) -> None:
         """A scan knows more: look for findings again once it ends."""
+        self.patterns.show(view, scans_soon=self._scan_begun)
         reading = self.host.reading
         if reading is not None and view is not None and view.complete:
             self._find(reading, view)
@@ -125,6 +146,8 @@ class TriagePane(Pane):
         self.set_class(size.height >= _TALL, "-tall")
         self.set_class(size.height < _SHORT, "-short")
         self.set_class(size.width < 70, "-narrow")
+        self.clients.roomy = size.height >= _LARGE_HEIGHT and size.width >= _LARGE_WIDTH
+        self.set_class(self.clients.roomy, "-large")
 
 
 def _why_no_clients(reading: ServerState) -> str | None:

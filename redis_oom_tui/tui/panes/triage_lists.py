@@ -1,23 +1,29 @@
 """The lists of pane 1: the nodes of a cluster, the ranked findings, and the clients that hold most."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar, NamedTuple
 
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.columns import Column
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, shorten, spread
 from redis_oom_tui.tui.drawing import width as cells_of
+from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.header_model import PANES, level_role, pressure_role
 from redis_oom_tui.tui.messages import ApplyRemedy, LookAtNode
+from redis_oom_tui.tui.panes.hogs_tables import columns_of_patterns
 from redis_oom_tui.tui.screens.reader import FindingScreen, saving
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
+from redis_oom_tui.tui.widgets.table_model import R, fitting, header
+from redis_oom_tui.tui.widgets.table_model import cells_of as cells_of_row
 
 _ROOMY = 100
 _ALIGNED = 60
@@ -125,15 +131,16 @@ class Clients(LineWidget):
     _used = 0
     _height = 0
     refusal: str | None = None
+    # Whether there is room for as many of them as there are, in columns.
+    roomy = False
 
     def show(self, clients: tuple[ClientBuffer, ...] | None, used_bytes: int, refusal: str | None = None) -> None:
         """Draw these; `used_bytes` is what they are small or large beside, `refusal` why they may not be listed."""
         self.clients, self._used, self.refusal = clients, used_bytes, refusal
         listed = min(_CLIENTS, max(1, len(self._hogs())))
         # It grows and never shrinks: a client at the border would have the screen jump.
-        if listed + 1 > self._height:
-            self._height = listed + 1
-            self.styles.height = self._height
+        self._height = max(self._height, listed + 1)
+        self.styles.height = "1fr" if self.roomy else self._height
         self.redraw()
 
     def _hogs(self) -> list[Hog]:
@@ -148,12 +155,59 @@ class Clients(LineWidget):
         hogs = self._hogs()
         if not hogs:
             return [title, ((f" {_none(self.clients)}", "dim"),)]
+        if self.roomy:
+            return [title, *_table(hogs, _CLIENT_COLUMNS, "total", width, self.pen.glyphs)[: height - 1]]
         return [title, *(_client_line(hog, width) for hog in hogs[: max(0, height - 1)])]
 
 
 def _client_line(hog: Hog, width: int) -> Line:
     held = pad(sizes.short_size(hog.client.total_bytes), 7, "right")
     return clip(((f" {held}  ", "text"), (hog.words, "dim")), width)
+
+
+def _client_column(name: str, title: str, value: Callable[[ClientBuffer], str]) -> Column[Hog]:
+    return Column(name, title, 7, lambda hog, _: value(hog.client), align="right")
+
+
+_CLIENT_COLUMNS: tuple[Column[Hog], ...] = (
+    _client_column("total", "BYTES", lambda client: sizes.short_size(client.total_bytes)),
+    _client_column("output", "OUTPUT", lambda client: sizes.short_size(client.output_bytes)),
+    _client_column("query", "QUERY", lambda client: sizes.short_size(client.query_bytes)),
+    _client_column("idle", "IDLE", lambda client: sizes.duration(client.idle_seconds)),
+    Column("client", "CLIENT", 0, lambda hog, width: shorten(hog.words, width)),
+)
+
+
+def _table(rows: Sequence[R], columns: Sequence[Column[R]], order: str, width: int, glyphs: Glyphs) -> list[Line]:
+    """A head and a line for each row."""
+    fitted = fitting(columns, width - 1)
+    head = merged(((" ", "head"), *header(fitted, order, True, glyphs)))
+    return [head, *(merged(((" ", "text"), *cells_of_row(row, fitted, None))) for row in rows)]
+
+
+class TopPatterns(LineWidget):
+    """The patterns that hold most, as far as they are known: for a screen that has room left."""
+
+    view: ScanView | None = None
+    scans_soon = False
+
+    def show(self, view: ScanView | None, *, scans_soon: bool) -> None:
+        """Draw those of a scan; `scans_soon` is whether one begins by itself."""
+        self.view, self.scans_soon = view, scans_soon
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        view = self.view
+        rows = [] if view is None else [row for row in view.patterns if row.level == 1]
+        if view is None or not rows:
+            words = "A gentle scan begins by itself." if self.scans_soon else "None yet: scan in Hogs (2, r)."
+            if view is not None:
+                words = "Scanning." if view.state is ScanState.RUNNING else "The scan found no pattern."
+            return [((" Largest patterns", "title"),), ((f" {words}", "dim"),)]
+        read = "" if view.complete else f"  {sizes.percent(view.share_scanned)} of the keys read"
+        rows.sort(key=lambda row: -row.size)
+        title: Line = ((" Largest patterns", "title"), (read, "dim"))
+        return [title, *_table(rows[: height - 2], columns_of_patterns(view), "size", width, self.pen.glyphs)]
 
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:

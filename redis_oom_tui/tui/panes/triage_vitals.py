@@ -1,7 +1,8 @@
-"""The figures of pane 1: gauges on one scale, counters with their rates, where the memory is, and its trend."""
+"""The figures of pane 1: one gauge with its marks, counters with their rates, where the memory is, and its trend."""
 
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -21,6 +22,10 @@ _LABEL = 15
 _WORD = 14
 _TAIL = 12
 _SIDE_BY_SIDE = 70
+# Beside the columns of a trend, their scale; above them, in so many lines, what they say; below them, in so many more,
+# what was lost meanwhile.
+_SCALE = 11
+_HEADED, _WITH_LOSSES, _LOSS_ROWS = 4, 12, 2
 _SPANS = {15.0: "last 15 s", 60.0: "last minute", 300.0: "last 5 min", 900.0: "last 15 min", 3600.0: "last hour"}
 _PARTS = {
     Share.DATA: "part0",
@@ -58,7 +63,7 @@ class _Figures(LineWidget):
 
 
 class Vitals(_Figures):
-    """Gauges at the left, counters at the right; one below the other where there is no room for both."""
+    """The gauge at the left, counters at the right; one below the other where there is no room for both."""
 
     def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """Six lines, or as many as there are."""
@@ -75,39 +80,47 @@ class Vitals(_Figures):
 
 
 def gauges(snapshot: Snapshot, width: int, pen: DrawStyle, thresholds: Thresholds) -> list[Line]:
-    """Used, peak and RSS on one scale with the limit marked on it; pressure on its own, with the thresholds."""
+    """One gauge of used memory, on which the limit, the peak and RSS are marked, and the figures of all of them."""
     memory = snapshot.memory
     limit = memory.maxmemory_bytes
-    scale = max(memory.used_bytes or 0, memory.peak_bytes or 0, memory.rss_bytes or 0, limit or 0, 1)
+    known = [("limit", limit), ("rss", memory.rss_bytes), ("peak", memory.peak_bytes)]
+    scale = max(memory.used_bytes or 0, *(size or 0 for _, size in known), 1)
+    marks = [(word, size / scale) for word, size in known if size]
+    room = max(0, width - _LABEL - 12)
     role = pressure_role(memory, thresholds).removeprefix("bar_")
-    ticks = (limit / scale,) if limit is not None and limit < scale else ()
-    gauge_room = max(0, width - _LABEL - 12)
-
-    def gauge(word: str, size: int | None, line_role: str) -> Line:
-        share = 0.0 if size is None else size / scale
-        return _row(word, sizes.size(size), line_bar(share, gauge_room, pen, line_role, ticks), width)
-
-    marks = (thresholds.warn, thresholds.crit)
-    pressure: Line = () if memory.pressure is None else line_bar(memory.pressure, gauge_room, pen, role, marks)
+    used = line_bar((memory.used_bytes or 0) / scale, room, pen, role, [share for _, share in marks])
     frag = "?" if memory.fragmentation_ratio is None else f"{memory.fragmentation_ratio:.2f}"
-    limit_words = _limit(memory, scale, gauge_room, pen)
+    pressure = "no limit" if memory.unlimited else sizes.percent(memory.pressure, 1)
     return [
-        _row("pressure", "no limit" if memory.unlimited else sizes.percent(memory.pressure, 1), pressure, width),
-        gauge("used", memory.used_bytes, role),
-        _row("maxmemory", "none" if memory.unlimited else sizes.size(limit), limit_words, width),
-        gauge("peak", memory.peak_bytes, "ok"),
-        gauge("rss", memory.rss_bytes, "ok"),
+        _row("pressure", pressure, ((_above(marks, room), "dim"),), width),
+        _row("used", sizes.size(memory.used_bytes), used, width),
+        _row("maxmemory", "none" if memory.unlimited else sizes.size(limit), _limit(memory), width),
+        _row("peak", sizes.size(memory.peak_bytes), _of_limit(memory.peak_bytes, limit), width),
+        _row("rss", sizes.size(memory.rss_bytes), _of_limit(memory.rss_bytes, limit), width),
         _row("fragmentation", frag, _outside(memory.rss_bytes, memory.used_bytes), width),
     ]
 
 
-def _limit(memory: Memory, scale: int, width: int, pen: DrawStyle) -> Line:
+def _above(marks: Sequence[tuple[str, float]], room: int) -> str:
+    """The names of the marks of a bar, each above its own; the first of them where two would overlap."""
+    line = " " * room
+    for word, share in marks:
+        at = max(0, min(int(share * room) - len(word) // 2, room - len(word)))
+        if not line[max(0, at - 1) : at + len(word) + 1].strip() and len(word) <= room:
+            line = line[:at] + word + line[at + len(word) :]
+    return line
+
+
+def _limit(memory: Memory) -> Line:
     if memory.limit_unknown:
         return (("not reported", "warn"),)
     if memory.maxmemory_bytes is None:
         return (("no limit is set", "dim"),)
-    stated: Line = (("stated ", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
-    return (*stated, *line_bar(memory.maxmemory_bytes / scale, max(0, width - 7 * len(stated)), pen, "dim"))
+    return (("stated", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
+
+
+def _of_limit(size: int | None, limit: int | None) -> Line:
+    return () if size is None or not limit else ((f"{sizes.percent(size / limit, 1)} of limit", "dim"),)
 
 
 def _row(word: str, value: str, rest: Line, width: int) -> Line:
@@ -196,13 +209,41 @@ def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:
 
 
 def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: DrawStyle, rows: int) -> list[Line]:
-    """used_memory over the shortest of a few spans that holds what was watched, with its ends named."""
+    """used_memory over the shortest of a few spans that holds what was watched, with its ends named.
+
+    In many lines, refused writes and evicted keys stand under it, on the same scale of time.
+    """
     if not samples:
         return []
     watched = samples[-1].monotonic - samples[0].monotonic
     span = next((span for span in _SPANS if watched <= span), max(_SPANS))
-    right_room = 24 if width >= _SIDE_BY_SIDE else 0
-    across = max(1, width - _LABEL - right_room - 11)
+    limit = samples[-1].maxmemory_bytes
+    outlook = _outlook(forecast, full=limit is not None and samples[-1].counted_bytes >= limit)
+    if rows < _HEADED:
+        side = outlook if width >= _SIDE_BY_SIDE else ()
+        return _used(samples, span, width, pen, rows, _SPANS[span], side)
+    losses = _LOSS_ROWS if rows >= _WITH_LOSSES else 0
+    told = ", ".join(word for word in outlook if word)
+    head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{_SPANS[span]}: {told}", "text")), width)
+    return [
+        head,
+        *_used(samples, span, width, pen, rows - 1 - 2 * losses),
+        *_gains("refused writes", [(s.monotonic, s.refused_writes) for s in samples], span, width, pen, losses),
+        *_gains("evicted keys", [(s.monotonic, s.evicted_keys) for s in samples], span, width, pen, losses),
+    ]
+
+
+def _used(
+    samples: Sequence[TrendSample],
+    span: float,
+    width: int,
+    pen: DrawStyle,
+    rows: int,
+    word: str = "",
+    side: Sequence[str] = (),
+) -> list[Line]:
+    """used_memory as columns with its scale at their right, and beside it what `side` says."""
+    across = max(1, width - _LABEL - (24 if side else 0) - _SCALE)
     values = bucketed(samples, span, across)
     known = [value for value in values if value is not None]
     low, high = min(known), max(known)
@@ -210,20 +251,43 @@ def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: D
     margin = max((high - low) * 0.1, high * 0.005)
     drawn = columns(values, across, rows, pen, low=low - margin, high=high + margin)
     top, bottom = sizes.short_size(round(high)), sizes.short_size(round(low))
-    limit = samples[-1].maxmemory_bytes
-    outlook = _outlook(forecast, full=limit is not None and samples[-1].counted_bytes >= limit)
     out: list[Line] = []
     for row, text in enumerate(drawn):
-        word = _SPANS[span] if row == 0 else ""
         scale = top if row == 0 else bottom if row == rows - 1 and bottom != top else ""
-        side = outlook[row] if right_room and row < 2 else ""
-        out.append(
-            spread(
-                ((f" {pad(word, _LABEL - 1)}", "dim"), (text, "spark"), (f" {pad(scale, 9)}", "dim")),
-                ((f"{side} ", "text"),) if side else (),
-                width,
-            )
-        )
+        said = side[row] if row < len(side) else ""
+        label = word if row == 0 else ""
+        left = ((f" {pad(label, _LABEL - 1)}", "dim"), (text, "spark"), (f" {pad(scale, 9)}", "dim"))
+        out.append(spread(left, ((f"{said} ", "text"),) if said else (), width))
+    return out
+
+
+def _gains(
+    word: str, totals: Sequence[tuple[float, int]], span: float, width: int, pen: DrawStyle, rows: int
+) -> list[Line]:
+    """What a counter gained over time as columns, and what it gained in all."""
+    across = max(1, width - _LABEL - _SCALE)
+    gained = gains(totals, span, across)
+    known = [gain for gain in gained if gain]
+    told = sizes.count(round(sum(known))) if known else "none"
+    out: list[Line] = []
+    for row, text in enumerate(columns(gained, across, rows, pen, low=0.0, high=max(known, default=1.0))):
+        label, total = (word, f" {pad(told, 9)}") if row == rows - 1 else ("", "")
+        out.append(clip(merged(((f" {pad(label, _LABEL - 1)}", "dim"), (text, "warn"), (total, "dim"))), width))
+    return out
+
+
+def gains(totals: Sequence[tuple[float, int]], span: float, count: int) -> list[float | None]:
+    """What a counter gained in each of `count` equal stretches of the last `span` seconds; None where nothing.
+
+    >>> gains([(0, 1), (10, 4), (20, 4)], 20, 4)
+    [None, 3.0, None, None]
+    """
+    out: list[float | None] = [None] * count
+    newest = totals[-1][0]
+    for (_, before), (at, after) in pairwise(totals):
+        place = count - 1 - int((newest - at) / span * count)
+        if place >= 0 and after > before:
+            out[place] = (out[place] or 0.0) + after - before
     return out
 
 
