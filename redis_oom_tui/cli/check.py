@@ -6,8 +6,8 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.options import given_options, refuse_beside
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.cli.options import connection_options_given, given_options, refuse_beside
+from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -16,10 +16,12 @@ if TYPE_CHECKING:
 
 # Between its two samples: long enough to see writes being refused, short enough for a monitoring plugin.
 GAP_SECONDS = 0.1
+_EACH = "each profile has a server of its own, and a line"
 _OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 
 
 @click.command()
+@click.option("--all", "all_profiles", is_flag=True, help="Check the servers of all profiles, the worst first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.option("--markdown", is_flag=True, help="Print Markdown to paste into a chat.")
 @click.option("--warn", metavar="RANGE", help="Plugin: warning outside RANGE, in % of maxmemory.")
@@ -27,13 +29,23 @@ _OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 @click.option("--perfdata", is_flag=True, help="Plugin: add performance data.")
 @click.pass_obj
 def check(
-    invocation: Invocation, *, as_json: bool, markdown: bool, warn: str | None, crit: str | None, perfdata: bool
+    invocation: Invocation,
+    *,
+    all_profiles: bool,
+    as_json: bool,
+    markdown: bool,
+    warn: str | None,
+    crit: str | None,
+    perfdata: bool,
 ) -> int:
     """Health check: exit 0 ok, 1 warning, 2 critical or refusing writes, 3 unknown.
 
-    --warn, --crit and --perfdata print what monitoring plugins print.
+    --warn, --crit and --perfdata print what monitoring plugins print. With --all, or a glob
+    as --profile, each server is a line, and the exit code is that of the worst.
     """
     given = given_options()
+    if all_profiles or invocation.profiles:
+        return _check_profiles(invocation, given, all_profiles=all_profiles, as_json=as_json)
     refuse_beside("as_json", given, {"markdown", *_OF_PLUGIN}, "one JSON document is printed")
     refuse_beside("markdown", given, _OF_PLUGIN, "a monitoring plugin prints lines of its own")
     plugin = None
@@ -57,6 +69,27 @@ def check(
     else:
         click.echo(check_answer.markdown(answer) if markdown else "\n".join(check_answer.lines(answer)))
     return answer.verdict.level.exit_code
+
+
+def _check_profiles(invocation: Invocation, given: dict[str, str], *, all_profiles: bool, as_json: bool) -> int:
+    from redis_oom_tui.cli import check_profiles
+
+    useless = {"markdown", *_OF_PLUGIN}
+    if all_profiles:
+        refuse_beside(
+            "all_profiles", given | connection_options_given(), useless | connection_options_given().keys(), _EACH
+        )
+    elif options := [option for name, option in given.items() if name in useless]:
+        raise BadInput(f"{' and '.join(options)} cannot be given with a glob as --profile: {_EACH}")
+    names = invocation.profiles or tuple(sorted(invocation.configuration.settings.profiles))
+    if not names:
+        raise BadInput("--all takes the profiles of the configuration file, and it has none (see config example)")
+    checked = check_profiles.checked(invocation, names)
+    if as_json:
+        print_document(check_profiles.document(checked))
+    else:
+        click.echo("\n".join(check_profiles.lines(checked)))
+    return checked[0].verdict.level.exit_code
 
 
 def _as_plugin(plugin: "Plugin", answer: "Answer", invocation: Invocation) -> int:

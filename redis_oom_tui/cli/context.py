@@ -1,6 +1,7 @@
 """What the options of every command come to: one value that every command is given."""
 
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +11,11 @@ from msgspec import field
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
 from redis_oom_tui.cli.undo_command import connection_args
 from redis_oom_tui.files.config import Configuration, load
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, ScreenOptions, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.structs import StructWithSecrets
+from redis_oom_tui.models.structs import StructWithSecrets, replace
 from redis_oom_tui.ports import Source
 
 
@@ -21,7 +23,8 @@ class Invocation(StructWithSecrets, frozen=True):
     """One run of the command: where to connect, how to draw, what the file says, where to write things down.
 
     `profile` is the one in force; a nameless one where none is. `read_only` is the option: it holds for all servers.
-    `connection_args` are the words that lead to the same server again, for a line to copy.
+    `connection_args` are the words that lead to the same server again, for a line to copy; `profiles` the names of all
+    that --profile means, where it was a glob.
     """
 
     # A password command is among them, and may hold what it prints: no traceback shows it.
@@ -36,6 +39,17 @@ class Invocation(StructWithSecrets, frozen=True):
     record_path: Path | None = None
     read_only: bool = False
     connection_args: tuple[str, ...] = ()
+    profiles: tuple[str, ...] = ()
+
+    def on_profile(self, name: str) -> "Invocation":
+        """The same run on the server of that profile. Raises BadInput.
+
+        A password in the environment was meant for the server on the command line: the profile's own holds. It may come
+        from a command that takes its time.
+        """
+        base = self.configuration.connection(name)
+        connection = resolve(ConnectionOptions(read_only=self.read_only), {}, base)
+        return replace(self, connection=connection, profile=self.configuration.profile(name), profiles=())
 
 
 def read_invocation(given: Mapping[str, Any]) -> Invocation:
@@ -43,8 +57,9 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
     options = _connection_options(given)
     configuration = load(given["config_path"])
     named: str | None = given["profile"]
+    several = _matched(configuration, named, options)
     # Without --profile, a server named by option or REDIS_URL must not be sent the default profile's password.
-    if named is None and (names_a_server(options) or configuration.settings.default_profile is None):
+    if several or (named is None and (names_a_server(options) or configuration.settings.default_profile is None)):
         settings = configuration.settings
         profile = Profile("", watch=settings.watch, hooks=settings.hooks, emergency=settings.emergency)
         base = None
@@ -61,7 +76,22 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         record_path=given["record_path"],
         read_only=given["read_only"],
         connection_args=connection_args(given),
+        profiles=several,
     )
+
+
+def _matched(configuration: Configuration, named: str | None, options: ConnectionOptions) -> tuple[str, ...]:
+    """The profiles that a glob names; none where it is a name."""
+    known = configuration.settings.profiles
+    if named is None or named in known or not set("*?[") & set(named):
+        return ()
+    if names_a_server(options):
+        raise BadInput("several profiles have a server each: leave -h, -p, -s, -u and --sentinel out")
+    found = tuple(name for name in sorted(known) if fnmatchcase(name, named))
+    if not found:
+        there = ", ".join(safe_text(name, 40) for name in sorted(known)) or "none"
+        raise BadInput(f"no profile matches {safe_text(named, 60)!r}; there are: {there}")
+    return found
 
 
 def _connection_options(given: Mapping[str, Any]) -> ConnectionOptions:

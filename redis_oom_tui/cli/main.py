@@ -80,6 +80,8 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
         )
         return None
     ctx.obj = read_invocation(given)
+    if ctx.obj.profiles and ctx.invoked_subcommand != "check":
+        raise BadInput(f"--profile names {len(ctx.obj.profiles)} profiles, and only check takes several: name one")
     if ctx.invoked_subcommand is not None:
         return None
     from redis_oom_tui.cli.screen import show

@@ -7,7 +7,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from redis_oom_tui.cli.connecting import ConnectionOptions, resolve
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.config import Profile
@@ -120,18 +119,12 @@ class ConfiguredProfiles:
         return sorted(self._invocation.configuration.settings.profiles.values(), key=lambda profile: profile.name)
 
     async def connect(self, name: str) -> "ProfileSession":
-        """As the profile says, and no more: a password in the environment was meant for the first server.
-
-        The profile's own may come from a command that takes its time.
-        """
+        """The profile's server and who acts on it."""
         from redis_oom_tui.cli.actions import make_operator
         from redis_oom_tui.server.open_source import source_for
         from redis_oom_tui.tui.profiles import ProfileSession
 
-        configuration = self._invocation.configuration
-        base = await asyncio.to_thread(configuration.connection, name)
-        connection = resolve(ConnectionOptions(read_only=self._invocation.read_only), {}, base)
-        profile = configuration.profile(name)
-        source = source_for(connection)
-        operator = make_operator(replace(self._invocation, connection=connection, profile=profile), source)
-        return ProfileSession(source, operator, replace(profile, read_only=connection.read_only))
+        there = await asyncio.to_thread(self._invocation.on_profile, name)
+        source = source_for(there.connection)
+        profile = replace(there.profile, read_only=there.connection.read_only)
+        return ProfileSession(source, make_operator(there, source), profile)

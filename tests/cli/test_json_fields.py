@@ -100,6 +100,9 @@ def documents(server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_pat
     with server.client() as client:
         client.config_set("maxmemory", 1)
     run("check", "check", "--json")
+    profiles = tmp_path / "profiles.toml"
+    profiles.write_text(f'[profiles.a]\nsocket = "{server.socket_path}"\n', encoding="utf-8")
+    run("check --all", "check", "--all", "--json", where=("--config", str(profiles)))
     (tmp_path / "good.toml").write_text("", encoding="utf-8")
     run("config check", "config", "check", str(tmp_path / "good.toml"), "--json", where=())
     run("failure", "hogs", "--json", where=("-s", str(tmp_path / "none")))
@@ -132,11 +135,12 @@ def pure_documents() -> dict[str, set[str]]:
     lines += [missing_object(3), json_line(silence_object(Silence(0, 0, "x"), 1.0, address=address, alert=Level.OK))]
     lines.append(json_line(tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
     told = [set(fields(document_of("watch", line))) for line in lines]
+    clustered = check_document(verdict, address, replace(snapshot, fleet=cluster), findings)
+    both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "check": clustered}]}
     report = IncidentReport(0.0, snapshot, replace(snapshot, fleet=cluster), verdict, (), findings)
     return {
-        "check -c": described_fields(
-            "check", check_document(verdict, address, replace(snapshot, fleet=cluster), findings)
-        ),
+        "check -c": described_fields("check", clustered),
+        "check --all -c": described_fields("check", both),
         "limits -c": described_fields("limits", limits_document(Limits(None, "noeviction"), [by_node])),
         "report -c": described_fields("report", report_document(report)),
         "watch": set().union(*told),
@@ -163,6 +167,7 @@ def test_every_document_is_as_its_schema_says_and_no_field_goes(
     full: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     printed = documents(full, capsys, tmp_path) | pure_documents()
+    printed["check --all"] |= printed.pop("check --all -c")
     gone = {name: sorted(set(promised) - printed[name]) for name, promised in PROMISED.items()}
     assert not {name: missing for name, missing in gone.items() if missing}
 
@@ -189,6 +194,7 @@ def test_every_field_of_a_schema_is_promised(command: str) -> None:
     names = (
         spelled(command),
         f"{command} -c",
+        f"{command} --all",
         f"{command} --shrink",
         f"{command} --free-to",
         f"{command} --finished",

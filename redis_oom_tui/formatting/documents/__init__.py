@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from redis_oom_tui.formatting.documents import check, cleanup, hogs, report, settings, terms, watch
-from redis_oom_tui.formatting.documents.check import CheckDocument
+from redis_oom_tui.formatting.documents.check import CheckAllDocument, CheckDocument
 from redis_oom_tui.formatting.documents.cleanup import (
     CleanupDocument,
     FinishedDocument,
@@ -31,7 +31,7 @@ from redis_oom_tui.formatting.documents.watch import (
 )
 
 DOCUMENTS: dict[str, tuple[type, ...]] = {
-    "check": (CheckDocument, FailureDocument),
+    "check": (CheckDocument, CheckAllDocument, FailureDocument),
     "hogs": (HogsDocument,),
     "limits": (LimitsDocument, FailureDocument),
     "cleanup": (CleanupDocument, ShrinkDocument, FinishedDocument, FailureDocument),

@@ -141,3 +141,17 @@ class CheckDocument(Document):
     notes: Annotated[list[str], says("what happened to the connection: a failover, a node that was lost")]
     doubts: Annotated[list[DoubtFields], says("figures that count as unknown")]
     nodes: Annotated[list[NodeFields] | None, says("with -c: every node of the cluster, worst first")]
+
+
+class ProfileCheck(TypedDict):
+    """A profile of the configuration file, and its server."""
+
+    profile: Annotated[str, says("its name")]
+    check: Annotated[CheckDocument, says("what `check --json` prints of it; `unknown` where it did not answer")]
+
+
+class CheckAllDocument(Document):
+    """The verdicts of several profiles (`--all`, or a glob as --profile)."""
+
+    verdict: Annotated[LevelName, says("the worst")]
+    profiles: Annotated[list[ProfileCheck], says("each of them, the worst first")]

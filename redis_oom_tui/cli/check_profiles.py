@@ -1,0 +1,87 @@
+"""`check` of several profiles: all asked at the same time, one line each, the worst first."""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from redis_oom_tui.cli import check_answer
+from redis_oom_tui.cli.check_answer import Answer
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.formatting import SCHEMA
+from redis_oom_tui.formatting.check import check_document
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import number_of
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.verdict import unknown
+from redis_oom_tui.server.preflight import Preflight
+
+if TYPE_CHECKING:
+    from redis_oom_tui.formatting.documents.check import CheckAllDocument, CheckDocument
+
+# Each waits for its server most of the time.
+_AT_ONCE = 64
+_GAP_SECONDS = 0.1
+_WORST_FIRST = (Level.OOM, Level.CRITICAL, Level.UNKNOWN, Level.WARNING, Level.OK)
+
+
+class CheckedProfile(Struct, frozen=True):
+    """A profile with its verdict; without an answer the verdict says why there is none."""
+
+    name: str
+    address: Address
+    verdict: Verdict
+    answer: Answer | None = None
+
+
+def checked(invocation: Invocation, names: Sequence[str]) -> list[CheckedProfile]:
+    """All of them, the worst first. It takes as long as the slowest, which its own timeouts bound."""
+    with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
+        found = list(pool.map(lambda name: _checked(invocation, name), names))
+    return sorted(found, key=lambda each: (_WORST_FIRST.index(each.verdict.level), -_pressure(each), each.name))
+
+
+def _checked(invocation: Invocation, name: str) -> CheckedProfile:
+    address = invocation.configuration.profile(name).address
+    try:
+        there = invocation.on_profile(name)
+        suits = Preflight.suits(there.connection)
+        preflight = Preflight(there.connection, again_after=_GAP_SECONDS) if suits else None
+        answer = check_answer.examined(there, preflight, gap=_GAP_SECONDS)
+    except TriageError as error:
+        return CheckedProfile(name, address, unknown(str(error)))
+    return CheckedProfile(name, address, answer.verdict, answer)
+
+
+def _pressure(each: CheckedProfile) -> float:
+    return (each.answer and each.answer.snapshot.memory.pressure) or 0.0
+
+
+def lines(found: Sequence[CheckedProfile]) -> list[str]:
+    """How many there are of each level, and a line for each."""
+    levels = [each.verdict.level for each in found]
+    summary = ", ".join(f"{levels.count(level)} {level.value}" for level in _WORST_FIRST if level in levels)
+    width = min(32, max(len(safe_text(each.name)) for each in found))
+    rows = (
+        f"{each.verdict.level.value.upper():<8}  {safe_text(each.name, width):<{width}}  {each.verdict.reason}"
+        for each in found
+    )
+    return [f"{number_of(len(found), 'profile')}: {summary}", *rows]
+
+
+def document(found: Sequence[CheckedProfile]) -> "CheckAllDocument":
+    """One document of all: the worst verdict, and what `check --json` says of each."""
+    return {
+        "schema": SCHEMA,
+        "verdict": found[0].verdict.level.value,
+        "profiles": [{"profile": each.name, "check": _document(each)} for each in found],
+    }
+
+
+def _document(each: CheckedProfile) -> "CheckDocument":
+    if each.answer is not None:
+        return check_answer.document(each.answer)
+    return check_document(each.verdict, each.address)

@@ -1,0 +1,97 @@
+"""`check --all`: every profile's server at the same time, the worst first, none of which can end the others."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from tests.support.json_documents import document_of
+from tests.support.servers import started
+
+pytestmark = pytest.mark.usefixtures("home")
+
+
+def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    with pytest.raises(SystemExit) as ended:
+        main(list(words))
+    return int(ended.value.code or 0), *capsys.readouterr()
+
+
+def configured(folder: Path, **profiles: str) -> str:
+    file = folder / "config.toml"
+    file.write_text("\n".join(f"[profiles.{name}]\n{lines}\n" for name, lines in profiles.items()))
+    file.chmod(0o600)
+    return str(file)
+
+
+def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with started("valkey") as healthy, started("valkey") as full, full.client() as client:
+        client.set("a", b"x" * 100_000)
+        client.config_set("maxmemory", 1)
+        with pytest.raises(Exception, match="maxmemory"):
+            client.set("b", b"x")
+        config = configured(
+            tmp_path,
+            **{
+                "cache-1": f'socket = "{healthy.socket_path}"',
+                "cache-2": f'socket = "{full.socket_path}"',
+                "gone": f'socket = "{tmp_path}/nowhere"',
+                "locked": f'socket = "{healthy.socket_path}"\npassword_command = "false"',
+            },
+        )
+        code, out, _ = ran(capsys, "--config", config, "check", "--all")
+        first, *rows = out.splitlines()
+        assert code == 2
+        assert first == "4 profiles: 1 oom, 2 unknown, 1 ok"
+        assert [row.split()[:2] for row in rows] == [
+            ["OOM", "cache-2"],
+            ["UNKNOWN", "gone"],
+            ["UNKNOWN", "locked"],
+            ["OK", "cache-1"],
+        ]
+        assert "Refusing writes" in rows[0]
+        code, out, _ = ran(capsys, "--config", config, "--profile", "cache-*", "check", "--json")
+        told = document_of("check", out)
+        assert (code, told["verdict"]) == (2, "oom")
+        assert [(each["profile"], each["check"]["verdict"]) for each in told["profiles"]] == [
+            ("cache-2", "oom"),
+            ("cache-1", "ok"),
+        ]
+        code, out, _ = ran(capsys, "--config", config, "--profile", "cache-1*", "check")
+        assert (code, out.splitlines()[0]) == (0, "1 profile: 1 ok")
+
+
+def test_the_slowest_bounds_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Ten servers that do not answer take as long as one."""
+    silent = 'host = "203.0.113.1"\nconnect_timeout = 0.5'
+    began = time.monotonic()
+    code, out, _ = ran(
+        capsys, "--config", configured(tmp_path, **{f"p{number}": silent for number in range(10)}), "check", "--all"
+    )
+    assert code == 3
+    assert out.splitlines()[0] == "10 profiles: 10 unknown"
+    assert time.monotonic() - began < 5
+
+
+def test_what_says_which_server_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = configured(tmp_path, one='host = "127.0.0.1"')
+    for words, sentence in (
+        (("-p", "1", "check", "--all"), "-p/--port cannot be given with --all"),
+        (("check", "--all", "--perfdata"), "--perfdata cannot be given with --all"),
+        (("--profile", "o*", "check", "--markdown"), "--markdown cannot be given with a glob as --profile"),
+        (("--profile", "o*", "-p", "1", "check"), "several profiles have a server each"),
+        (("--profile", "x*", "check"), "no profile matches 'x*'; there are: one"),
+        (("--profile", "o*", "hogs"), "only check takes several"),
+    ):
+        code, out, err = ran(capsys, "--config", config, *words)
+        assert (code in (2, 3), out) == (True, "")
+        assert sentence in err
+
+
+def test_without_any_profile_it_says_where_they_come_from(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("")
+    code, _, err = ran(capsys, "--config", str(file), "check", "--all")
+    assert code == 3
+    assert "--all takes the profiles of the configuration file, and it has none" in err
