@@ -262,14 +262,18 @@ class Cleanups(Protocol):
     def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
         """A run of `plan` that has not started yet."""
 
-    def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanning:
-        """What goes of one key, not counted yet; raises BadInput for a request that means nothing."""
+
+class SteppedCleanups(Protocol):
+    """What goes in steps: elements of a key that stays, and finished jobs."""
 
     def plan_finished(self, request: FinishedRequest) -> Job[FinishedPlan, int]:
         """Finished jobs, not listed yet; raises BadInput where nothing is known of such work."""
 
     def run_finished(self, plan: FinishedPlan, *, backup: BackupChoice) -> ShrinkRunning:
         """A run of `plan` that has not started yet."""
+
+    def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanning:
+        """What goes of one key, not counted yet; raises BadInput for a request that means nothing."""
 
     def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRunning:
         """A run of `plan` that has not started yet."""
@@ -356,6 +360,10 @@ class Operator(Cleanups, Records, AdminCommands, Protocol):
 
         Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
         """
+
+    @property
+    def steps(self) -> SteppedCleanups:
+        """What goes in steps."""
 
     @property
     def settings(self) -> SettingChanges:

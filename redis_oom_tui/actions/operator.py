@@ -11,15 +11,13 @@ from pathlib import Path
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
-from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
 from redis_oom_tui.actions.orphans import orphans
 from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.actions.run import Run
-from redis_oom_tui.actions.shrink import ShrinkRun
-from redis_oom_tui.actions.shrink_planning import ShrinkPlanner
+from redis_oom_tui.actions.step_plans import StepPlans
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_reading import backups, inspect
 from redis_oom_tui.formatting.sizes import count
@@ -28,10 +26,8 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.proposal import Proposal
-from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import Planning
@@ -65,6 +61,7 @@ class LiveOperator:
             wall=wall,
         )
         self.settings = deployment.settings(self._context)
+        self.steps = StepPlans(self._context, deployment)
         self._budget = NodeBudget(deployment)
 
     def on(self, node: str) -> "LiveOperator":
@@ -170,24 +167,6 @@ class LiveOperator:
         rights.must(Action(plan.operation.value))
         rights.must_copy(plan, backup)
         return Run(self._context, self._deployment, plan, backup)
-
-    def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanner:
-        """A plan to shrink one key that has not been looked for yet; raises BadInput for one that means nothing."""
-        return ShrinkPlanner(self._context, self._deployment, request)
-
-    def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRun:
-        """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
-        _node(self._deployment, self._deployment.shown).rights.must(Action.SHRINK)
-        return ShrinkRun(self._context, self._deployment, plan, backup)
-
-    def plan_finished(self, request: FinishedRequest) -> FinishedPlanner:
-        """A plan of finished jobs that were not looked for yet; raises BadInput where nothing is known of such work."""
-        return FinishedPlanner(self._context, self._deployment, request)
-
-    def run_finished(self, plan: FinishedPlan, *, backup: BackupChoice) -> FinishedRun:
-        """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
-        _node(self._deployment, self._deployment.shown).rights.must(Action.FINISH)
-        return FinishedRun(self._context, self._deployment, plan, backup)
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""

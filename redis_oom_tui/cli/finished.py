@@ -79,9 +79,9 @@ def _jobs(
     stepped = Stepped(
         Action.FINISH,
         "jobs",
-        lambda operator: operator.plan_finished(request),
+        lambda operator: operator.steps.plan_finished(request),
         lambda plan: rules.consent(plan, backup),
-        lambda operator, plan: operator.run_finished(plan, backup=backup),
+        lambda operator, plan: operator.steps.run_finished(plan, backup=backup),
     )
     result = asyncio.run(carry_out(invocation, stepped, given["plan_hash"], yes=yes))
     plan = result.plan

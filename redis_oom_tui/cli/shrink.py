@@ -81,9 +81,9 @@ def shrink_key(
     stepped = Stepped(
         Action.SHRINK,
         "elements",
-        lambda operator: operator.plan_shrink(request),
+        lambda operator: operator.steps.plan_shrink(request),
         lambda plan: shrinking.consent(plan, backup),
-        lambda operator, plan: operator.run_shrink(plan, backup=backup),
+        lambda operator, plan: operator.steps.run_shrink(plan, backup=backup),
     )
     result = asyncio.run(carry_out(invocation, stepped, given["plan_hash"], yes=yes))
     plan = result.plan

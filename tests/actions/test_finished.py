@@ -27,7 +27,7 @@ def photograph(client: redis.Redis) -> dict[bytes, Any]:
 
 
 async def frozen(operator: LiveOperator, application: str = "bullmq", **more: Any) -> FinishedPlan:
-    return await operator.plan_finished(
+    return await operator.steps.plan_finished(
         FinishedRequest(application, **{"older_than_seconds": 0, "queue": b"mail", **more})
     ).run()
 
@@ -61,7 +61,7 @@ async def test_completed_jobs_go_whole_and_come_back_whole(
             plan = await frozen(operator)
             assert {job.member for job in plan.jobs} == done
             assert photograph(client) == before
-            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.DELETED: len(done)}, view.ended
             left = photograph(client)
             for job in done:
@@ -99,7 +99,7 @@ async def test_a_job_that_is_retried_or_worked_at_meanwhile_is_kept(server: Runn
             client.zrem("bull:mail:completed", first)
             client.rpush("bull:mail:wait", first)
             client.set(b"bull:mail:" + second + b":lock", "worker")
-            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
         counts = {Outcome.GONE: 1, Outcome.CHANGED: 1, Outcome.DELETED: len(rest)}
         assert dict(view.counts) == {outcome: number for outcome, number in counts.items() if number}, view.ended
         assert "somebody works at it" in str(view.ended)
@@ -133,7 +133,7 @@ async def test_it_is_allowed_at_oom(server: RunningServer, tmp_path: Path) -> No
             client.set("more", "x" * 1000)
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator)
-            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
 
 
@@ -142,11 +142,11 @@ async def test_a_job_too_large_to_save_is_kept_without_a_trace(valkey: RunningSe
         samples.write(client, samples.load("bullmq").keys)
         async with operating(valkey.connection, tmp_path) as operator:
             plan = await frozen(operator)
-            view = await operator.run_finished(plan, backup=BackupChoice(max_key_bytes=10)).run()
+            view = await operator.steps.run_finished(plan, backup=BackupChoice(max_key_bytes=10)).run()
             assert dict(view.counts) == {Outcome.CHANGED: plan.going}
             assert "too large to save" in str(view.ended)
             assert view.backup_path is None
-            view = await operator.run_finished(plan, backup=NO_BACKUP).run()
+            view = await operator.steps.run_finished(plan, backup=NO_BACKUP).run()
             assert dict(view.counts) == {Outcome.DELETED: plan.going}
 
 
@@ -155,7 +155,7 @@ async def test_a_restore_without_room_brings_no_part_of_a_job(valkey: RunningSer
         samples.write(client, samples.load("bullmq").keys)
         async with operating(valkey.connection, tmp_path) as operator:
             plan = await frozen(operator)
-            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
             client.config_set("maxmemory", 1)
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert report.failed
@@ -198,9 +198,9 @@ async def test_jobs_of_rq_go_by_the_time_in_their_hash(valkey: RunningServer, tm
         samples.write(client, samples.load("rq").keys)
         before = photograph(client)
         async with operating(valkey.connection, tmp_path) as operator:
-            plan = await operator.plan_finished(FinishedRequest("RQ", 0)).run()
+            plan = await operator.steps.plan_finished(FinishedRequest("RQ", 0)).run()
             assert plan.going > 0
-            view = await operator.run_finished(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
             gone = before.keys() - photograph(client).keys()
             assert {job.keys[0] for job in plan.jobs} <= gone
@@ -219,7 +219,7 @@ async def test_waiting_and_active_jobs_of_each_sample_stay(valkey: RunningServer
             application = samples.load(name).application
             for state in ("completed", "failed"):
                 plan = await frozen(operator, application, state=state, queue=None)
-                await operator.run_finished(plan, backup=NO_BACKUP).run()
+                await operator.steps.run_finished(plan, backup=NO_BACKUP).run()
         after = photograph(client)
         waiting = {
             key.rpartition(b":")[0] + b":" + job

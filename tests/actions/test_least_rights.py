@@ -42,8 +42,8 @@ async def shrunk_and_restored(operator: LiveOperator, client: redis.Redis) -> No
         end = ListEnd.LEFT if key == "list" else None
         chosen = {"matching": b"go:*"} if key in {"hash", "set"} else {"keep_last": 2}
         request = ShrinkRequest(KeyId(0, key.encode()), oldest_end=end, **chosen)  # type: ignore[arg-type]
-        plan = await operator.plan_shrink(request).run()
-        view = await operator.run_shrink(plan, backup=BackupChoice()).run()
+        plan = await operator.steps.plan_shrink(request).run()
+        view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.DELETED: 1}, view.ended
         if key == "stream":
             client.delete(key)
@@ -56,8 +56,8 @@ async def finished_and_restored(operator: LiveOperator, client: redis.Redis) -> 
     """Finished jobs, and all of them back."""
     keys = samples.load("bullmq").keys
     samples.write(client, keys)
-    plan = await operator.plan_finished(FinishedRequest("bullmq", 0)).run()
-    view = await operator.run_finished(plan, backup=BackupChoice()).run()
+    plan = await operator.steps.plan_finished(FinishedRequest("bullmq", 0)).run()
+    view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
     assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
     report = await operator.restore(Path(str(view.backup_path))).run()
     assert not report.failed, report.ended

@@ -71,7 +71,7 @@ def content(client: redis.Redis) -> Any:
 
 
 async def frozen(operator: LiveOperator, kind: str = "", **choice: Any) -> ShrinkPlan:
-    return await operator.plan_shrink(request(**(CHOICES[kind] if kind else choice))).run()
+    return await operator.steps.plan_shrink(request(**(CHOICES[kind] if kind else choice))).run()
 
 
 class MeddledRun(ShrinkRun):
@@ -105,7 +105,7 @@ async def test_exactly_what_was_shown_goes_and_comes_back(server: RunningServer,
             assert plan.about_bytes is not None
             assert plan.size is not None
             assert 0.6 * plan.size <= plan.about_bytes <= 0.95 * plan.size
-            view = await operator.run_shrink(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.DELETED: 1000}, view.ended
             assert "Removed 1,000 of 1,000" in str(view.ended)
             after = content(client)
@@ -141,7 +141,7 @@ async def test_it_is_allowed_at_oom(server: RunningServer, tmp_path: Path, kind:
             client.set("more", "x" * 1000)
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator, kind)
-            view = await operator.run_shrink(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.DELETED: 1000}, view.ended
         assert len(content(client)) == 200
 
@@ -155,7 +155,7 @@ async def test_a_list_whose_oldest_end_is_the_right_one(server: RunningServer, t
                 await frozen(operator, keep_last=5)
             plan = await frozen(operator, keep_last=50, oldest_end=ListEnd.RIGHT)
             assert (plan.oldest, plan.newest) == ((b"0",), (b"649",))
-            view = await operator.run_shrink(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
             assert content(client) == before[:50]
             client.lpush(NAME, b"newer")
             report = await operator.restore(Path(str(view.backup_path))).run()
@@ -189,7 +189,7 @@ async def test_elements_that_came_below_since_the_preview_stop_it(server: Runnin
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator, keep_last=100)
             client.zadd(NAME, {b"late": 1_700_000_700})
-            view = await operator.run_shrink(plan, backup=NO_BACKUP).run()
+            view = await operator.steps.run_shrink(plan, backup=NO_BACKUP).run()
         assert dict(view.counts) == {Outcome.NOT_ATTEMPTED: 800}
         assert client.zcard(NAME) == 901
 
@@ -243,7 +243,7 @@ async def test_what_pending_and_unread_entries_are_lost_is_said_before(server: R
             assert third.startswith("Group 'mail\\xff' has not read 470 of the entries that go")
             assert not any("done" in flag for flag in plan.flags)
             assert shrinking.confirm_word(plan, BackupChoice()) == "shrink"
-            await operator.run_shrink(plan, backup=NO_BACKUP).run()
+            await operator.steps.run_shrink(plan, backup=NO_BACKUP).run()
         # That is why it is said: trimming does not free them.
         assert client.xpending(NAME, b"mail\xff")["pending"] == 30
 
@@ -264,7 +264,7 @@ async def test_older_than_goes_by_the_servers_clock(
             plan = await frozen(operator, older_than_seconds=4 * 86400 + 3600)
             assert plan.going == 6
             assert plan.request.score_unit == (None if unit is None else ScoreUnit(unit))
-            view = await operator.run_shrink(plan, backup=BackupChoice()).run()
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.DELETED: 6}
             assert len(content(client)) == 4
             if kind == "stream":
@@ -309,7 +309,7 @@ async def test_read_only_previews_and_never_trims(server: RunningServer, tmp_pat
             plan = await frozen(operator, "list")
         async with operating(connection, tmp_path) as operator:
             with pytest.raises(ReadOnlyMode):
-                operator.run_shrink(plan, backup=NO_BACKUP)
+                operator.steps.run_shrink(plan, backup=NO_BACKUP)
             if server.flavour in WITHOUT_NO_TOUCH:
                 with pytest.raises(NotAllowed, match="would reset the idle time"):
                     await frozen(operator, "list")
@@ -357,7 +357,7 @@ async def test_the_backup_can_be_read_by_people(server: RunningServer, tmp_path:
     with server.client() as client:
         filled(client, "stream", 202)
         async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run_shrink(await frozen(operator, "stream"), backup=BackupChoice()).run()
+            view = await operator.steps.run_shrink(await frozen(operator, "stream"), backup=BackupChoice()).run()
         lines = Path(str(view.backup_path)).read_text().splitlines()
         assert json.loads(lines[1])["e"] == ["1700000000000-1", "f\\\\", "v0\\xff"]
         assert len(lines) == 4
@@ -368,7 +368,7 @@ async def test_the_cap_of_the_backup_ends_it(server: RunningServer, tmp_path: Pa
         filled(client, "list", 3000)
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator, "list")
-            view = await operator.run_shrink(plan, backup=BackupChoice(max_total_bytes=5000)).run()
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice(max_total_bytes=5000)).run()
             assert "reached its cap of 4.9 KiB" in str(view.ended)
             kept = client.llen(NAME)
             assert 200 < kept < 3000
@@ -381,7 +381,7 @@ async def test_another_server_than_the_plans_is_left_alone(server: RunningServer
         filled(client, "list", 300)
         async with operating(server.connection, tmp_path) as operator:
             plan = replace(await frozen(operator, "list"), run_id="0" * 40)
-            view = await operator.run_shrink(plan, backup=NO_BACKUP).run()
+            view = await operator.steps.run_shrink(plan, backup=NO_BACKUP).run()
         assert view.failed
         assert client.llen(NAME) == 300
 
@@ -410,7 +410,7 @@ async def test_field_expiries_come_back(server: RunningServer, tmp_path: Path) -
             pytest.skip("its hash fields do not expire")
         client.execute_command("HEXPIRE", NAME, 5000, "FIELDS", 1, "old:1")
         async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run_shrink(await frozen(operator, "hash"), backup=BackupChoice()).run()
+            view = await operator.steps.run_shrink(await frozen(operator, "hash"), backup=BackupChoice()).run()
             assert client.hkeys(NAME) == [b"new"]
             await operator.restore(Path(str(view.backup_path))).run()
         (first,), (second,) = (client.execute_command("HTTL", NAME, "FIELDS", 1, f) for f in ("old:1", "old:2"))

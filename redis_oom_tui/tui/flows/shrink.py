@@ -43,7 +43,7 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
     actions.app.main.action_show_pane("cleanup")
     plan = await _counted(
         actions,
-        actions.operator.plan_shrink(request),
+        actions.operator.steps.plan_shrink(request),
         "reading the elements of the key",
         lambda plan: f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.",
     )
@@ -59,7 +59,7 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
     )
     choice = await actions.ask(StepDialog(question))
     if choice is not None:
-        await _followed(actions, actions.operator.run_shrink(plan, backup=choice), words)
+        await _followed(actions, actions.operator.steps.run_shrink(plan, backup=choice), words)
 
 
 async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
@@ -72,7 +72,7 @@ async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
     actions.app.main.action_show_pane("cleanup")
     plan = await _counted(
         actions,
-        actions.operator.plan_finished(request),
+        actions.operator.steps.plan_finished(request),
         "listing finished jobs",
         lambda plan: f"None of the {count(plan.total)} {plan.state} jobs is that old.",
     )
@@ -87,7 +87,7 @@ async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
     )
     choice = await actions.ask(StepDialog(question))
     if choice is not None:
-        await _followed(actions, actions.operator.run_finished(plan, backup=choice), "jobs")
+        await _followed(actions, actions.operator.steps.run_finished(plan, backup=choice), "jobs")
 
 
 async def _followed(actions: ActionController, job: ShrinkRunning, things: str) -> None:
