@@ -6,6 +6,7 @@ from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.tui.drawing import Line, Piece, bar, shorten, spread
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
@@ -77,7 +78,8 @@ class ScanProgressView(LineWidget):
         lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
         if lost:
             pieces.append((", ".join(lost), "dim"))
-        return spread(pieces, self._noted(view, width - cells_of(pieces) - 2), width)
+        noted = self._noted(view, width - cells_of(pieces) - 2)
+        return spread([*pieces, *_applications(view, width - cells_of(pieces) - cells_of(noted) - 2)], noted, width)
 
     def _noted(self, view: ScanView, width: int) -> list[Piece]:
         """What the tables leave out by choice; else what these figures leave out, and why."""
@@ -90,6 +92,20 @@ class ScanProgressView(LineWidget):
         if self.hidden and _scattered(view) and width > len(_SCATTERED):
             return [(f"{_SCATTERED} ", "dim")]
         return []
+
+
+def _applications(view: ScanView, room: int) -> list[Piece]:
+    """The applications that hold most, as many as there is room for."""
+    held: dict[str, int] = {}
+    for one in recognize(view).found:
+        held[one.application.name] = held.get(one.application.name, 0) + one.size
+    pieces: list[Piece] = []
+    for name, size in sorted(held.items(), key=lambda item: -item[1]):
+        more: list[Piece] = [(f"{name} ", "dim"), (f"{sizes.short_size(size)}  ", "text")]
+        if cells_of([*pieces, *more]) > room:
+            break
+        pieces += more
+    return pieces
 
 
 def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
