@@ -14,7 +14,7 @@ from tests.support.sources import opened
 
 @pytest.mark.parametrize(
     ("owner", "method", "name"),
-    [(RateController, "probed", "latency watch"), (TopKeyRefiner, "refresh", "closer look at the largest keys")],
+    [(RateController, "probed", "latency watch"), (TopKeyRefiner, "refresh", "measuring of the largest keys")],
 )
 async def test_a_scan_whose_monitor_breaks_is_not_complete(
     server: RunningServer, monkeypatch: pytest.MonkeyPatch, owner: type, method: str, name: str
