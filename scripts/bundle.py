@@ -34,8 +34,10 @@ def install(uv: str, python: str, wheel: Path) -> None:
     """An environment of what the lock names and of the wheel itself, not of the sources beside it."""
     environment = {**os.environ, "UV_PROJECT_ENVIRONMENT": str(ENVIRONMENT)}
     environment.pop("VIRTUAL_ENV", None)
+    # By its version, uv's own build of it is meant, which runs on older systems than the builder's.
+    managed = () if Path(python).exists() else ("--managed-python",)
     for words in (
-        ("venv", "--quiet", "--clear", "--python", python, str(ENVIRONMENT)),
+        ("venv", "--quiet", "--clear", *managed, "--python", python, str(ENVIRONMENT)),
         (
             "sync",
             "--quiet",
