@@ -22,7 +22,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import finished
-from redis_oom_tui.rules.applications.recognizing import labels_of_keys
+from redis_oom_tui.rules.applications.recognizing import alike_keys
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import finished as jobs_on
@@ -140,7 +140,7 @@ class FinishedPlanner:
         names = list(dict.fromkeys([index, *names]))
         types = await jobs_on.types_of(channel, names)
         here = [(self._request.db, name, type_) for name, type_ in zip(names, types, strict=True) if type_ != "none"]
-        labels = next(iter(labels_of_keys(here)), ())
+        labels = next((alike.labels for alike in alike_keys(here)), ())
         return any(label.application is application and label.confidence is not Confidence.POSSIBLE for label in labels)
 
     async def _about(self, channel: ExclusiveConnection) -> int | None:

@@ -132,29 +132,24 @@ def lost_with_plan(keys: Iterable[PlannedKey], operation: Operation) -> tuple[st
     >>> lost_with_plan([PlannedKey(KeyId(0, b"queue:mail"), "list", 9)], Operation.DELETE)
     ('1 key looks like a queue (queue:mail): deleting it may break the application that uses it.',)
     """
-    from redis_oom_tui.rules.applications.recognizing import labels_of_keys  # noqa: PLC0415 - as above
+    from redis_oom_tui.rules.applications.recognizing import alike_keys  # noqa: PLC0415 - as above
 
     listed = tuple(keys)
-    told = labels_of_keys([(key.id.db, key.id.key, key.type) for key in listed])
     found: dict[tuple[str, KeyUse], _Lost] = {}
-    for key, labels in zip(listed, told, strict=True):
-        lost = _lost(key, labels)
+    for alike in alike_keys([(key.id.db, key.id.key, key.type) for key in listed]):
+        lost = _lost(listed[alike.first], alike.text, alike.labels)
         if lost is not None:
-            found.setdefault((application_names(lost.labels), lost.use), lost).number += 1
+            found.setdefault((application_names(lost.labels), lost.use), lost).number += alike.number
     doing = "deleting" if operation is Operation.DELETE else "expiring"
     return tuple(_of_plan(lost, doing) for lost in found.values())
 
 
-_ONE_DIGIT = bytes.maketrans(b"123456789", b"000000000")
-
-
-def _lost(key: PlannedKey, labels: tuple[KeyLabel, ...]) -> _Lost | None:
+def _lost(first: PlannedKey, text: bytes, labels: tuple[KeyLabel, ...]) -> _Lost | None:
     if labels:
         worst = max(labels, key=lambda label: list(Loss).index(label.kind.loss))
-        return None if worst.kind.loss is Loss.HARMLESS else _Lost(labels, worst.kind.use, worst.kind.loss, key)
-    # A hundred thousand names that differ in their numbers are looked at once.
-    guessed = guessed_use(key.id.key.translate(_ONE_DIGIT), (key.type,))
-    return None if guessed is None else _Lost((), guessed.use, guessed.loss, key)
+        return None if worst.kind.loss is Loss.HARMLESS else _Lost(labels, worst.kind.use, worst.kind.loss, first)
+    guessed = guessed_use(text, (first.type,))
+    return None if guessed is None else _Lost((), guessed.use, guessed.loss, first)
 
 
 def _of_plan(lost: _Lost, doing: str) -> str:

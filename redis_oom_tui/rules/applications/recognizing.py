@@ -1,7 +1,9 @@
 """Which applications the keys of a scan are of, by evidence, and what each pattern of keys is to its application."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
 
 from redis_oom_tui.models.keys import KeyId, PatternSample
 from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
@@ -46,14 +48,26 @@ def recognized(scan: ScanView, samples: tuple[PatternSample, ...]) -> Recognitio
     return Recognition(tuple(sorted(found, key=lambda one: -one.size)), labels)
 
 
-def labels_of_keys(keys: Sequence[tuple[int, bytes, str]]) -> Iterator[tuple[KeyLabel, ...]]:
-    """Of each key (database, name, type) what it is, by what the names of all of them tell together."""
+class AlikeKeys(Struct):
+    """Keys of one name once it is normalised, and of one type: what they are, how many, and the first of them."""
+
+    text: bytes
+    labels: tuple[KeyLabel, ...]
+    first: int
+    number: int
+
+
+def alike_keys(keys: Sequence[tuple[int, bytes, str]]) -> list[AlikeKeys]:
+    """The keys (database, name, type) by what they are, which the names of all tell together; in their order."""
     known: patterns.PatternCache[bytes] = patterns.PatternCache(patterns.Normaliser(), bytes)
     normal = known.families([name for _, name, _ in keys])
     places = [(db, text, type_) for (db, _, type_), text in zip(keys, normal, strict=True)]
-    names = {place: Name(*place) for place in dict.fromkeys(places)}
+    first = {place: index for index, place in reversed(list(enumerate(places)))}
+    names = {place: Name(*place) for place in first}
     labels = _labels(groups_of(tuple(names.values())))
-    return (labels.get(names[place], ()) for place in places)
+    numbers = Counter(places)
+    found = [AlikeKeys(place[1], labels.get(names[place], ()), index, numbers[place]) for place, index in first.items()]
+    return sorted(found, key=lambda alike: alike.first)
 
 
 def labels_of_key(key: KeyId, scan: ScanView, recognition: Recognition) -> tuple[KeyLabel, ...]:
