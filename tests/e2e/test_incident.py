@@ -126,7 +126,7 @@ def clean_up(terminal: Terminal) -> None:
     terminal.wait_for("Key pattern:")
     terminal.type("cache:old:*")
     terminal.press("Enter")
-    terminal.wait_for("Key pattern     cache:old:*")
+    terminal.wait_for("cache:old:*")
     terminal.press("x")
     terminal.wait_for(f"{OLD} keys")
     terminal.press("x")

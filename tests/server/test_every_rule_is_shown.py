@@ -47,7 +47,7 @@ VERDICTS: Shown = {
     "refusing-functions": (causes.test_the_cause_and_the_first_step,),
     "refusing-channels": (causes.test_the_cause_and_the_first_step,),
     "refusing-watched": (causes.test_the_cause_and_the_first_step,),
-    "refusing-freeing": (causes.test_the_cause_and_the_first_step,),
+    "refusing-freeing": (causes.test_memory_that_is_still_being_freed,),
     "refusing-modules": (causes.test_the_cause_and_the_first_step,),
     "refusing-unexplained": (by_figures.test_each_cause_has_a_state_of_its_own,),
     "refusing-lowered": (causes.test_the_cause_and_the_first_step,),

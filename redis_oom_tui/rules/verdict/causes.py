@@ -164,8 +164,7 @@ def _lowered_clause(facts: Facts) -> str:
     if _since_start(facts):
         up = duration(facts.now.server.uptime_seconds)
         return f"it loaded {over} more than its limit from disk when it started, {up} ago"
-    evicts = f" and {_policy_clause(facts)}"
-    return f"the limit was set {over} below what it holds (maxmemory lowered, or data loaded){evicts}"
+    return f"maxmemory was set {over} below what it holds, and {_policy_clause(facts)}"
 
 
 def _dead_bytes(facts: Facts) -> int:
