@@ -160,8 +160,7 @@ def _inside(
 
 
 def _tile(row: PatternRow, tile: Tile, label: Callable[[PatternRow], str], *, share: float, outer: bool) -> list[str]:
-    lasting = row.no_ttl_keys / row.keys if row.keys else 0.0
-    kind = "lasting" if lasting > 0.9 else "mixed" if lasting > 0.1 else "expiring"
+    kind = ttl_kind(row)
     x, y, wide, tall = tile.x + 0.5, tile.y + 0.5, max(0.0, tile.width - 1), max(0.0, tile.height - 1)
     name = safe_text(label(row), 80)
     hint = escape(f"{name}: {size(row.size)}, {percent(share)}, {count(row.keys)} keys, {kind_words(kind)}")
@@ -173,6 +172,12 @@ def _tile(row: PatternRow, tile: Tile, label: Callable[[PatternRow], str], *, sh
         text = safe_text(label(row), cells - len(worth)) + worth if cells > len(worth) + 3 else safe_text(name, cells)
         parts.append(_word(x + 4, y + 13, text, style="tile"))
     return parts
+
+
+def ttl_kind(row: PatternRow) -> str:
+    """Whether its keys go by themselves: `lasting`, `mixed` or `expiring`."""
+    lasting = row.no_ttl_keys / row.keys if row.keys else 0.0
+    return "lasting" if lasting > 0.9 else "mixed" if lasting > 0.1 else "expiring"
 
 
 def kind_words(kind: str) -> str:

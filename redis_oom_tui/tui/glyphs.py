@@ -46,11 +46,12 @@ class Glyphs(Struct, frozen=True):
     paused: str
     running: str
     right: str
+    within: str
     cut: str
 
     def fitted(self, text: str) -> str:
-        """`text` with the signs for a cut and for a change that this set has."""
-        return text.replace("…", self.cut).replace("→", self.right)
+        """`text` with the signs for a cut, for a change and for a way down that this set has."""
+        return text.replace("…", self.cut).replace("→", self.right).replace("›", self.within)
 
     def state(self, level: Level) -> str:
         """The symbol of a level, always shown beside its word."""
@@ -80,6 +81,7 @@ _TABLE: dict[str, tuple[str, str, str]] = {
     "paused": ("‖", "║", "="),
     "running": ("▶", "►", ">"),
     "right": ("→", "→", ">"),
+    "within": ("›", ">", ">"),
     "cut": ("…", "~", "~"),
 }
 

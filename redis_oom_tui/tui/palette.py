@@ -21,6 +21,7 @@ _MARKS = {
     "cyan": "#5fd7d7",
 }
 _ON_MARK = "#121212"
+_TINT = 0.22
 
 
 # The colors of the dark, the light and the high-contrast look, from which their roles are mixed.
@@ -76,6 +77,9 @@ _ROLES: dict[str, tuple[str, str]] = {
     "head_sorted": ("bold {text} on {panel}", "bold underline"),
     "cursor": ("{text} on {cursor}", "reverse"),
     "cursor_away": ("{text} on {away}", "bold"),
+    # The title and the body of a tile of the keyspace's picture.
+    **{f"tile{n}": (f"bold {{on_block}} on {{part{n}}}", f"bold reverse {{part{n}}}") for n in range(6)},
+    **{f"tint{n}": (f"{{text}} on {{tint{n}}}", "") for n in range(6)},
     "marked": ("bold {warn}", "bold {warn}"),
     **{f"part{n}": (f"{{part{n}}} on {{track}}", f"{{part{n}}}") for n in range(6)},
     **{f"dot{n}": (f"{{part{n}}}", f"{{part{n}}}") for n in range(6)},
@@ -104,11 +108,19 @@ class Palette(Struct, frozen=True):
         )
 
 
+def _mixed(color: str, ground: str) -> str:
+    """A ground of that color on which text can still be read."""
+    pairs = ((int(color[at : at + 2], 16), int(ground[at : at + 2], 16)) for at in (1, 3, 5))
+    return "#" + "".join(f"{round(_TINT * one + (1 - _TINT) * other):02x}" for one, other in pairs)
+
+
 @cache
 def palette_of(look: str) -> Palette:
     """Those of that look."""
     if look in _OWN:
-        return Palette({of: colors[_OWN[look]] for of, colors in _INKS.items()}, own=True)
+        ink = {of: colors[_OWN[look]] for of, colors in _INKS.items()}
+        ink |= {f"tint{n}": _mixed(ink[f"part{n}"], ink["ground"]) for n in range(6)}
+        return Palette(ink, own=True)
     accent, warn = _TERMINALS[look]
     ink = {"accent": accent, "ok": accent, "warn": warn, "crit": "red"}
     ink |= {f"part{n}": color for n, color in enumerate((accent, warn, "red", "green", "blue", ""))}

@@ -14,6 +14,7 @@ from redis_oom_tui.tui.messages import OpenScan, PauseScan, SaveScan, ScanAgain,
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgressView
 from redis_oom_tui.tui.panes.hogs_tables import HogsTables, Selection
+from redis_oom_tui.tui.panes.keyspace_map import KeyspaceMap
 from redis_oom_tui.tui.widgets.fields import FilterLine
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
@@ -88,6 +89,7 @@ class HogsPane(ScanKeys):
             "x", "plan", "clean up…", id="hogs.plan", tooltip="Plan a cleanup of the marked rows, or of this pattern"
         ),
         Binding("l,right", "level(1)", "drill down", id="hogs.deeper", tooltip="Drill down into a pattern (+)"),
+        Binding("t", "picture", "picture", id="hogs.picture", tooltip="Show the patterns as a picture, or as a table"),
         Binding("h,left", "level(-1)", "Back up", show=False, id="hogs.upward"),
     ]
 
@@ -104,8 +106,15 @@ class HogsPane(ScanKeys):
         yield self.filter_line
 
     @property
-    def main_widget(self) -> LiveTable[KeyRow] | LiveTable[PatternRow]:
-        return self.patterns if self.has_class("-patterns") else self.keys
+    def main_widget(self) -> LiveTable[KeyRow] | LiveTable[PatternRow] | KeyspaceMap:
+        if not self.in_patterns:
+            return self.keys
+        return self.tables.map if self.has_class("-map") else self.patterns
+
+    @property
+    def in_patterns(self) -> bool:
+        """Whether the keys go to the patterns, as a table or as a picture."""
+        return self.has_class("-patterns")
 
     @property
     def marked(self) -> int:
@@ -163,10 +172,24 @@ class HogsPane(ScanKeys):
         self.put_focus(self.main_widget)
         self.refresh_bindings()
 
+    def action_picture(self) -> None:
+        """The patterns as a picture, or as a table again."""
+        if self.in_patterns or not self.has_class("-map"):
+            self.toggle_class("-map")
+        self.action_other("patterns")
+
+    @on(KeyspaceMap.Entered)
+    def _entered(self, message: KeyspaceMap.Entered) -> None:
+        """Into what the pattern is made of; where it is made of none, to its keys."""
+        if self._view is not None and self.tables.selection.entered(message.row, self._view) != self.tables.selection:
+            self.action_level(1)
+        else:
+            self._choose(message.row)
+
     def action_level(self, step: int) -> None:
         """Into what the pattern under the cursor is made of, or out of the one that was entered."""
         row, level = self.patterns.model.current, self.tables.selection.level
-        if self.main_widget is not self.patterns or self._view is None:
+        if not self.in_patterns or self._view is None:
             return
         if step > 0 and row is not None:
             self._select(self.tables.selection.entered(row, self._view))
@@ -176,7 +199,7 @@ class HogsPane(ScanKeys):
 
     def action_plan(self) -> None:
         """Begin a cleanup plan: of the marked keys, else of the pattern in hand, else of the key under the cursor."""
-        wish = self.tables.wish(in_patterns=self.main_widget is self.patterns)
+        wish = self.tables.wish(in_patterns=self.in_patterns)
         if wish is not None:
             self.post_message(wish)
         else:
@@ -203,20 +226,23 @@ class HogsPane(ScanKeys):
         """Only patterns can be gone into, only a scan under way can be paused or ended, and Tab goes to the other."""
         if action == "scan":
             return None if self.why_not(action) is not None else True
-        in_patterns = self.main_widget is self.patterns
         if action == "other":
-            return (parameters == ("keys",)) == in_patterns
+            return (parameters == ("keys",)) == self.in_patterns
         if action in ("pause", "end"):
             return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        return action != "level" or in_patterns
+        return action != "level" or self.in_patterns
 
     @on(LiveTable.Chosen)
     def _chosen(self, message: LiveTable.Chosen) -> None:
         if isinstance(message.row, KeyRow):
             self.post_message(ShowDetails(message.row.id))
         elif isinstance(message.row, PatternRow):
-            self.action_other("keys")
-            self._select(replace(self.tables.selection, family=message.row))
+            self._choose(message.row)
+
+    def _choose(self, family: PatternRow) -> None:
+        """List the keys of a pattern."""
+        self.action_other("keys")
+        self._select(replace(self.tables.selection, family=family))
 
     @on(FilterLine.Filtered)
     def _filtered(self, message: FilterLine.Filtered) -> None:

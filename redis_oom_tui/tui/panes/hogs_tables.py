@@ -12,6 +12,7 @@ from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
@@ -19,6 +20,7 @@ from redis_oom_tui.rules.key_patterns import compiled_glob, contains
 from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.base import host_of
+from redis_oom_tui.tui.panes.keyspace_map import KeyspaceMap
 from redis_oom_tui.tui.widgets.fields import matcher
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
@@ -86,14 +88,19 @@ class Selection(Struct, frozen=True):
     def words(self, marked: int, view: ScanView | None = None) -> str:
         """What is shown, in a few words; '' where it is everything."""
         bound = self._bound(view) if self.text and view is not None else ""
-        within = self.within
         parts = (
             f"{marked:,} marked" if marked else "",
-            f"in {_named(within, view)}" if within is not None else "",
+            self._place(view),
             f"/{safe_text(self.text, 20)}" if self.text else "",
             f"{len(self.keys(view)):,} {bound}" if view is not None and bound else "",
         )
         return "  ".join(word for word in parts if word)
+
+    def _place(self, view: ScanView | None) -> str:
+        """Where one is among the patterns; '' where nothing was entered."""
+        if self.family is not None or not self.level:
+            return f"in {_named(self.family, view)}" if self.family is not None else ""
+        return " › ".join(("patterns", *(_named(row, view) for row in self.level)))
 
 
 def _named(family: PatternRow, view: ScanView | None) -> str:
@@ -132,10 +139,14 @@ class HogsTables(Horizontal):
             id="patterns",
         )
 
+        self.map = KeyspaceMap(self.patterns.model, self._inside, id="map")
+        self._view: ScanView | None = None
+
     def compose(self) -> ComposeResult:
-        """Both; the stylesheet hides one of them in a narrow terminal."""
+        """All; the stylesheet shows the picture or the patterns, and hides one table in a small terminal."""
         yield self.keys
         yield self.patterns
+        yield self.map
 
     def show(self, view: ScanView) -> None:
         """Draw the scan as it stands."""
@@ -147,17 +158,26 @@ class HogsTables(Horizontal):
             ttls_told=view.ttls_told,
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
-        self.patterns.model.columns = columns_of_patterns(view, self._opens)
+        recognition = recognize(view)
+        self.patterns.model.columns = columns_of_patterns(view, recognition, self._opens)
         moving = view.state is ScanState.RUNNING
         nothing = self.selection.nothing(view)
         self.keys.show(self.selection.keys(view), nothing, moving=moving)
         self.patterns.show(self.selection.patterns(view), nothing, moving=moving)
+        self._view = view
+        self.map.show(self.selection.level, nothing, recognition)
 
     def refuse(self, reason: str | None) -> None:
         """Say why there can be no scan, or that there can be one after all; before the first."""
         sentence = None if reason is None else f"Keys cannot be listed here. {safe_text(reason, 300)}"
         self.keys.show((), sentence or _INVITATION)
         self.patterns.show((), sentence or _NO_PATTERNS)
+        self.map.show((), sentence or _NO_PATTERNS, Recognition())
+
+    def _inside(self, row: PatternRow) -> list[PatternRow]:
+        """What a pattern is made of."""
+        rows = () if self._view is None else self._view.patterns
+        return [one for one in rows if one.parent == row.pattern and one.db == row.db]
 
     def _opens(self, row: PatternRow) -> bool:
         return (row.db, row.pattern) in self._parents
@@ -182,6 +202,7 @@ class HogsTables(Horizontal):
         """The cursor goes where one came from."""
         self.patterns.model.go_to(_pattern_id(left), now)
         self.patterns.redraw()
+        self.map.redraw()
 
     def wish(self, *, in_patterns: bool) -> MakePlan | None:
         """The plan of the marked keys, else of the pattern in hand, else of the key under the cursor."""
@@ -214,7 +235,7 @@ class HogsTables(Horizontal):
 
 
 def columns_of_patterns(
-    view: ScanView, opens: Callable[[PatternRow], bool] | None = None
+    view: ScanView, recognition: Recognition, opens: Callable[[PatternRow], bool] | None = None
 ) -> tuple[Column[PatternRow], ...]:
     """The columns that this scan has something for."""
     return pattern_columns(
@@ -224,7 +245,7 @@ def columns_of_patterns(
         ttls_told=view.ttls_told,
         all_read=not view.refused_keys,
         exact=all_exact(view),
-        recognition=recognize(view),
+        recognition=recognition,
     )
 
 

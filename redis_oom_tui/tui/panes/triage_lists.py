@@ -12,6 +12,7 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
 from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, shorten, spread
 from redis_oom_tui.tui.drawing import width as cells_of
@@ -207,7 +208,10 @@ class TopPatterns(LineWidget):
         read = "" if view.complete else f"  {sizes.percent(view.share_scanned)} of the keys read"
         rows.sort(key=lambda row: -row.size)
         title: Line = ((" Largest patterns", "title"), (read, "dim"))
-        return [title, *_table(rows[: height - 2], columns_of_patterns(view), "size", width, self.pen.glyphs)]
+        return [
+            title,
+            *_table(rows[: height - 2], columns_of_patterns(view, recognize(view)), "size", width, self.pen.glyphs),
+        ]
 
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:
