@@ -76,8 +76,8 @@ dist: bundle
 SMOKE := build/smoke
 smoke: smoke-highest test-lowest
 test-lowest: smoke-lowest-direct
-smoke-%: $(STAMP)
-	@$(UV) build --quiet --wheel --no-build-isolation --no-create-gitignore --out-dir $(SMOKE)/dist
+smoke-%: | $(VENV)/.uv
+	@$(UV) build --quiet --wheel --clear --no-create-gitignore --out-dir $(SMOKE)/dist
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(SMOKE)/venv
 	@$(BIN)/uv pip install --quiet --python $(SMOKE)/venv --resolution $* -r pyproject.toml --all-extras
 	@$(BIN)/uv pip install --quiet --python $(SMOKE)/venv --no-deps $(SMOKE)/dist/*.whl

@@ -67,6 +67,15 @@ def recorded(server: tuple[str, ...], file: Path) -> None:
     print("ok  --record --plain")
 
 
+def dumped(socket_path: str) -> str:
+    """The dump file that the demo's server writes beside its socket when it is told to."""
+    import redis  # noqa: PLC0415 - the environment is the one under test
+
+    with redis.Redis(unix_socket_path=socket_path) as client:
+        client.save()
+    return str(Path(socket_path).with_name("dump.rdb"))
+
+
 def every_command(server: tuple[str, ...], folder: Path) -> None:
     """Each of them; in an order in which one gives the next its file."""
     backup, recording, scan = (folder / name for name in ("backup", "recording", "scan"))
@@ -84,6 +93,7 @@ def every_command(server: tuple[str, ...], folder: Path) -> None:
     ran("report", "--from", str(recording), says="# ")
     drawn("replay", str(recording), shows="Triage")
     drawn(*server, shows="Findings")
+    drawn("rdb", dumped(server[1]), shows="Findings")
     ran("demo", "--keys", "1000", "--check", status=2, says="OOM: Refusing writes")
     ran("config", "example", says="[")
     ran("schema", "check", says="$schema")
@@ -92,7 +102,7 @@ def every_command(server: tuple[str, ...], folder: Path) -> None:
 
 
 def main() -> None:
-    """Start the demo's server, run everything, and see that no command is left out."""
+    """Start the demo's server and run everything. A test of the suite sees that no command is left out."""
     from redis_oom_tui.cli.main import COMMANDS  # noqa: PLC0415 - after its absence was told
 
     print(f"Python {sys.version.split()[0]}, {ran('--version', says='redis-oom-tui').strip()}")
@@ -106,10 +116,6 @@ def main() -> None:
             path = demo.stdout.readline().strip() if demo.stdout else ""
             every_command(("-s", path), Path(name))
             demo.communicate()
-    source = Path(__file__).read_text()
-    missing = [command for command in COMMANDS if f'"{command}"' not in source]
-    if missing:
-        raise SystemExit(f"no smoke test of {', '.join(missing)}")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
+from redis_oom_tui.cli.main import COMMANDS
 from tests.support.documents import ROOT
 
 PROSE = [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob(".github/**/*.yml"), ROOT / ".ci" / "run"]
@@ -19,6 +20,11 @@ def test_every_target_of_make_that_is_named_is_there() -> None:
 def commands(text: str) -> list[str]:
     """The words after `make` where a command stands: at the beginning of a line or of code, or behind `run:`."""
     return re.findall(r"(?:^ {4}|^|`|run: )make ([a-z][\w-]*)", text, re.MULTILINE)
+
+
+def test_the_smoke_test_leaves_no_command_out() -> None:
+    source = (ROOT / "scripts" / "smoke.py").read_text()
+    assert [command for command in COMMANDS if f'"{command}"' not in source] == []
 
 
 def test_each_python_that_is_promised_runs_the_suite() -> None:
