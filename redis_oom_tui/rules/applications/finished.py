@@ -7,11 +7,11 @@ from statistics import fmean, stdev
 
 from msgspec import Struct
 
-from redis_oom_tui.applications.name_shapes import Shape, shape
-from redis_oom_tui.models.application import FinishedWork
+from redis_oom_tui.models.application import FinishedWork, KeyKind
 from redis_oom_tui.models.keys import KeyRow, PatternSample
 from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.rules.finished import names, placed
 from redis_oom_tui.rules.key_patterns import matcher
 
 Elements = Callable[[PatternRow], float | None]
@@ -30,15 +30,13 @@ def job_namer(row: PatternRow, recognition: Recognition) -> JobNames | None:
         for work in label.application.finished:
             if work.index == label.kind.id and work.job:
                 kinds = [label.application.kind(kind) for kind in (work.job, *work.belongs)]
-                of_job = tuple(shape(text) for kind in kinds for text in kind.names)
-                return partial(_job_names, tuple(map(shape, label.kind.names)), of_job)
+                return partial(_job_names, label.kind, kinds)
     return None
 
 
-def _job_names(indexes: Sequence[Shape], of_job: Sequence[Shape], index: bytes, member: bytes) -> tuple[bytes, ...]:
-    values = next(filter(None, (one.match(index) for one in indexes)), None)
-    known = None if values is None else {**values, "id": member}
-    return () if known is None else tuple(one.name(known) for one in of_job if one.placeholders <= known.keys())
+def _job_names(index_kind: KeyKind, kinds: Sequence[KeyKind], index: bytes, member: bytes) -> tuple[bytes, ...]:
+    values = placed(index_kind, index)
+    return () if values is None else tuple(name for _, name in names(kinds, {**values, "id": member}))
 
 
 class IndexSizes(Struct, frozen=True):

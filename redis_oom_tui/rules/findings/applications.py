@@ -1,5 +1,6 @@
 """Whose the keys are: finished jobs that are kept, what an application lets grow, and the setting that bounds it."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -60,12 +61,23 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 evidence=(
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
+                    f"To plan it: {_command(one, work, [jobs.instance for jobs in several])}",
                 ),
                 saves_bytes=(low, high) if high <= _WIDEST * low else None,
                 remedy=remedy_for(_largest(one.rows[work.job])),
                 in_the_application=_setting(one.application, work.index),
             ),
         )
+
+
+def _command(one: Recognized, work: FinishedWork, instances: Sequence[bytes | None]) -> str:
+    """What plans a cleanup of such jobs."""
+    names = list(dict.fromkeys(instances))
+    plain = len(names) == 1 and names[0] is not None and names[0].isascii() and bytes(1) not in names[0]
+    queue = f":{safe_text(names[0], 100)}" if plain and names[0] is not None else ""
+    place = ["-n", str(one.db)] if one.db else []
+    chosen = ["--finished", f"{one.application.name.lower()}{queue}", "--state", work.state, "--older-than", "1d"]
+    return shlex.join(["redis-oom-tui", *place, "cleanup", *chosen])
 
 
 def _index(rows: Sequence[PatternRow]) -> str:
