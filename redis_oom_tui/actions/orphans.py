@@ -43,7 +43,7 @@ async def _of(
     keys = await _names(channel, throttle, application, rule.keys)
     if keys and not indexes:
         kind = application.kind(rule.index)
-        raise BadInput(f"No {kind.id} of {application.name} is here: which of its keys are orphans cannot be told")
+        raise BadInput(f"No {kind.id} of {application.name} is here: so its orphans are not known")
     separator, named = rule.separator.encode(), set()
     for index, prefix in indexes.items():
         (kind_of,) = await lists.types_of(channel, [index])

@@ -10,15 +10,19 @@ import redis
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink import ShrinkRun
+from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, NotAllowed, ReadOnlyMode
+from redis_oom_tui.models.finished import FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import shrinking
+from tests.actions.test_cluster import acting
 from tests.support.acting import NO_BACKUP, operating
+from tests.support.cluster import clustered
 from tests.support.servers import RunningServer
 
 KEY = KeyId(0, b"giant \xff")
@@ -416,3 +420,20 @@ async def test_field_expiries_come_back(server: RunningServer, tmp_path: Path) -
         (first,), (second,) = (client.execute_command("HTTL", NAME, "FIELDS", 1, f) for f in ("old:1", "old:2"))
         assert 4900 < first <= 5000
         assert second == -1
+
+
+async def test_in_a_cluster_the_node_of_the_key_is_asked(tmp_path: Path) -> None:
+    with clustered(replicas=False) as cluster:
+        for number in range(6):
+            with cluster.owner(slot_of(b"log:%d" % number)).server.client() as client:
+                client.rpush(f"log:{number}", *range(300))
+        async with acting(cluster, tmp_path) as (_, operator):
+            for number in range(6):
+                wanted = ShrinkRequest(KeyId(0, b"log:%d" % number), keep_last=100, oldest_end=ListEnd.LEFT)
+                plan = await operator.steps.plan_shrink(wanted).run()
+                view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
+                assert dict(view.counts) == {Outcome.DELETED: 200}, view.ended
+                report = await operator.restore(Path(str(view.backup_path))).run()
+                assert dict(report.counts) == {RestoreOutcome.RESTORED: 200}, report.ended
+            with pytest.raises(BadInput, match="connect to one node without -c"):
+                await operator.steps.plan_finished(FinishedRequest("bullmq", 0)).run()
