@@ -61,7 +61,7 @@ USED_BY = {
     "record_path": ("demo", "rdb"),
 }
 # An alias may hold them for all commands: how a screen looks, no change, where actions are written down.
-HOLDS = ("read_only", "no_mouse", "plain", "color", "ascii_only", "theme", "no_diff", "audit_path")
+HOLDS = ("read_only", "no_mouse", "no_auto_scan", "plain", "color", "ascii_only", "theme", "no_diff", "audit_path")
 OPTIONS = [option for option in cli.params if isinstance(option, click.Option) and option.name != "version"]
 
 
