@@ -69,10 +69,10 @@ def recorded(server: tuple[str, ...], file: Path) -> None:
 
 def dumped(socket_path: str) -> str:
     """The dump file that the demo's server writes beside its socket when it is told to."""
-    import redis  # noqa: PLC0415 - the environment is the one under test
+    from redis_oom_tui.demo.wire import Wire  # noqa: PLC0415 - as in main
 
-    with redis.Redis(unix_socket_path=socket_path) as client:
-        client.save()
+    with Wire(Path(socket_path)) as wire:
+        wire.call("SAVE")
     return str(Path(socket_path).with_name("dump.rdb"))
 
 
