@@ -166,6 +166,15 @@ def merged(line: Iterable[Piece]) -> Line:
     return tuple(out)
 
 
+# What a piece of text may be beside a judgment, which a color gives.
+_NEUTRAL = frozenset({"text", "dim", "title", "rule", "track", "tick"})
+
+
+def faded(line: Line) -> Line:
+    """The line without its judgments: the colors of old figures would speak of now."""
+    return merged((text, role if role in _NEUTRAL else "dim") for text, role in line)
+
+
 def shorten(text: str, room: int) -> str:
     """Prose in at most `room` cells: its end is given up, since it begins with what matters.
 

@@ -21,6 +21,7 @@ from redis_oom_tui.tui.drawing import (
     bar,
     clip,
     clock_time,
+    faded,
     merged,
     pad,
     shorten,
@@ -33,7 +34,6 @@ from redis_oom_tui.tui.glyphs import Glyphs
 PANES = ("triage", "hogs", "limits", "cleanup", "log")
 
 _BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
-_UNCERTAIN = {"ok": "dim", "bar_ok": "dim"}
 _COMPACT_BELOW = 20
 # How long after a poll was due good news is no longer shown as that.
 _LATE_SECONDS = 4.0
@@ -144,8 +144,9 @@ class HeaderModel(Struct, frozen=True):
                 words = f" slow server: data {sizes.duration(reading.age(now))} old, next poll in {wait}s "
                 return [(words, "warn_block")]
             if self.recorded is not None:
-                place = "REPLAY {} ({} of {}) ".format(at, *self.recorded)
-                return [(f"frozen, {place}" if self.frozen else place, "warn")]
+                frozen = "frozen, " if self.frozen else ""
+                place = " {}{} ({} of {}) ".format(frozen, at, *self.recorded)
+                return [(" REPLAY ", "warn_block"), (place, "warn")]
             if self._late:
                 return [(f" no answer, data {sizes.duration(reading.age(now))} old ", "warn_block")]
             words = "frozen" if self.frozen else "live"
@@ -199,12 +200,7 @@ class HeaderModel(Struct, frozen=True):
         if reading.snapshot is None:
             return ((" memory unknown", "dim"),)
         line = strip(reading.snapshot, width, self.pen, self.thresholds)
-        # The green of old figures would say that all is well.
-        return (
-            tuple((text, _UNCERTAIN.get(role, role)) for text, role in line)
-            if self._late or reading.link is Link.LOST
-            else line
-        )
+        return faded(line) if self._late or reading.link is Link.LOST else line
 
 
 def tab_texts(pane: str, width: int) -> list[tuple[int, str, str]]:

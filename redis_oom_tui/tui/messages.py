@@ -97,9 +97,11 @@ class SetPace(Request):
     pace: Pace
 
 
+@dataclass(eq=False, repr=False)
 class ScanAgain(Request):
-    """Scan from the start in place of the scan on screen."""
+    """Scan from the start in place of the scan on screen; only names that `match`, where that is given."""
 
+    match: bytes | None = None
     local = True
 
 

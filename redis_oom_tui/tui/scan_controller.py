@@ -54,13 +54,18 @@ class ScanController:
         view = self._host.scan
         return self._scan is not None and view is not None and view.state in _ACTIVE
 
-    def start(self, options: ScanOptions, *, asked_for: bool = True) -> None:
-        """Begin, in place of the scan that may run: that one ends after the page in flight."""
+    def start(self, options: ScanOptions, *, asked_for: bool = True, match: bytes | None = None) -> None:
+        """Begin, in place of the scan that may run: that one ends after the page in flight.
+
+        `match` bounds this scan alone: the next one walks what `options` say.
+        """
+        usual = options if asked_for else self.options
+        options = options if match is None else replace(options, match=match)
         if self._scan is not None and self.active:
             self._scan.stop()
         if self._host.scan is not None and self._host.scan.complete:
             self.before = self._host.scan if _alike(options, self.walked) else None
-        self.options, self.asked_for = (options if asked_for else self.options), asked_for
+        self.options, self.asked_for = usual, asked_for
         self.walked = options
         self._run(self._host.source.scan(options))
 

@@ -259,7 +259,10 @@ async def test_a_filter_that_finds_nothing_says_where_it_looked():
         await scanning(pilot, "slash", *"nowhere")
         await pilot.pause()
         assert "No match of the 200 largest keys" in screen_text(app)
-        assert "hogs --match" in screen_text(app)
+        await pilot.press("enter", "e", "r")
+        await pilot.pause()
+        assert [options.match for options, _ in app.session.source.scans] == [None, b"*[nN][oO][wW][hH][eE][rR][eE]*"]
+        assert app.session.scanner.options.match is None, "the next scan walks all again"
 
 
 async def test_digits_typed_into_the_filter_do_not_switch_panes():

@@ -76,7 +76,9 @@ async def test_the_header_says_that_it_is_a_replay(tmp_path: Path) -> None:
         await pilot.press("full_stop")
         await until(pilot, lambda: "(2 of 20)" in screen_text(app))
         title = screen_text(app).splitlines()[0]
-        assert "REPLAY " in title
+        assert " REPLAY " in title
+        badge = next(piece for piece in app.main.header._drawn[0] if "REPLAY" in piece[0])
+        assert badge == (" REPLAY ", "warn_block")
         assert "live" not in title
 
 

@@ -81,6 +81,9 @@ async def test_figures_from_before_a_failure_stay_and_are_marked():
         await until(pilot, lambda: "It hung up." in screen_text(app))
         assert "NO ANSWER" in rows(app)[0]
         assert "544.6 MiB" in screen_text(app)
+        figures = [role for line in app.main.panes["triage"].vitals._drawn for _, role in line]
+        figures += [role for _, role in app.main.header._drawn[-1]]
+        assert not {"ok", "warn", "crit", "spark", "bar_crit"} & set(figures), "old figures have lost their color"
 
 
 async def test_findings_scroll_explain_and_lead_to_their_pane():

@@ -52,7 +52,7 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
         case messages.SaveScan():
             return scans.save(actions)
         case messages.ScanAgain():
-            return scans.again(actions)
+            return scans.again(actions, request.match)
         case messages.OpenScan():
             return scans.open_saved(actions)
         case messages.PickProfile():

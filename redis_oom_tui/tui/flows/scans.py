@@ -41,7 +41,7 @@ async def save(actions: ActionController) -> None:
         actions.host.tell(f"Scan saved to {path}")
 
 
-async def again(actions: ActionController) -> None:
+async def again(actions: ActionController, match: bytes | None = None) -> None:
     """Scan from the start; a scan that is in no file goes only after a question: it may have taken an hour."""
     scans, scan = actions.host.scanner, actions.host.scan
     wanted = scans.asked_for and not scans.saved
@@ -50,7 +50,7 @@ async def again(actions: ActionController) -> None:
         if not await actions.ask(ConfirmDialog(Question("Scan again?", lines, "Scan again", danger=False))):
             return
     if not (scans.active and scans.asked_for):
-        actions.host.startup.then(lambda: scans.start(scans.options))
+        actions.host.startup.then(lambda: scans.start(scans.options, match=match))
 
 
 def _just_stopped(actions: ActionController, scan: ScanView) -> bool:

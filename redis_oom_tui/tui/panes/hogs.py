@@ -49,7 +49,11 @@ class ScanKeys(Pane):
         if self.host.scanner.active and self.host.scanner.asked_for:
             self.host.tell("A scan is running: p pauses or resumes it, e stops it; then r starts a new one.")
             return
-        self.post_message(ScanAgain())
+        self.post_message(ScanAgain(self.wanted_names()))
+
+    def wanted_names(self) -> bytes | None:
+        """A glob for the names to scan for; None for all."""
+        return None
 
     def action_pause(self) -> None:
         self.post_message(PauseScan())
@@ -162,6 +166,10 @@ class HogsPane(ScanKeys):
     def _select(self, selection: Selection) -> None:
         self.tables.selection = selection
         self._draw()
+
+    def wanted_names(self) -> bytes | None:
+        """What the filter lets through, where none of the keys at hand is among it."""
+        return self.tables.selection.searched(self._view)
 
     def action_filter(self) -> None:
         self.filter_line.open()

@@ -21,7 +21,7 @@ from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.keyspace_map import KeyspaceMap
-from redis_oom_tui.tui.widgets.fields import matcher
+from redis_oom_tui.tui.widgets.fields import filter_glob, matcher
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
 
@@ -73,13 +73,18 @@ class Selection(Struct, frozen=True):
         if self.text:
             whole = self._bound(view)
             if whole:
-                return f"No match {whole}. Esc clears the filter; hogs --match GLOB scans for it."
+                return f"No match {whole}. r scans for it, Esc clears the filter."
             return "No match. Esc clears the filter."
         if view.state is ScanState.FAILED:
             return safe_text(view.error or "The scan failed.", 300)
         if self.within is not None:
             return f"None of the {len(view.top):,} largest keys is in this pattern. x: plan a cleanup of all of it."
         return "Scanning." if view.state is ScanState.RUNNING else "The scan found no key."
+
+    def searched(self, view: ScanView | None) -> bytes | None:
+        """A glob of what the filter lets through, where it may be found by a scan and no key at hand is among it."""
+        known = view is None or not self._bound(view) or bool(self.keys(view))
+        return None if known or not self.text else filter_glob(self.text)
 
     def _bound(self, view: ScanView | None) -> str:
         """What a filter looks through, where that is not every key that was scanned."""

@@ -11,9 +11,21 @@ from redis_oom_tui.models.breakdown import Breakdown, Share
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
-from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.rules.breakdown import breakdown_of
-from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, columns, line_bar, merged, pad, spread, stacked
+from redis_oom_tui.tui.drawing import (
+    DrawStyle,
+    Line,
+    Piece,
+    clip,
+    columns,
+    faded,
+    line_bar,
+    merged,
+    pad,
+    spread,
+    stacked,
+)
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.header_model import pressure_role
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
@@ -55,7 +67,8 @@ class _Figures(LineWidget):
         reading = self.reading
         if reading is None or reading.snapshot is None:
             return ()
-        return self.figures(reading, reading.snapshot, width, height)
+        figures = self.figures(reading, reading.snapshot, width, height)
+        return [faded(line) for line in figures] if reading.link is Link.LOST else figures
 
     @abstractmethod
     def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:

@@ -10,7 +10,7 @@ from textual.containers import Horizontal
 from textual.message import Message
 from textual.widgets import Input
 
-from redis_oom_tui.formatting.sanitize import cells, unescape_exact
+from redis_oom_tui.formatting.sanitize import cells, escape_glob, unescape_exact
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.key_patterns import compiled_glob
 from redis_oom_tui.tui.drawing import Line
@@ -72,14 +72,40 @@ def matcher(text: str) -> Callable[[bytes], bool]:
     >>> [matcher(text)(b"user:1") for text in ("USER", "user:?", "user:??", r"r\x3a")]
     [True, True, False, True]
     """
-    if any(special in text for special in "*?["):
+    if _is_glob(text):
         pattern = compiled_glob(text.encode("utf-8", "surrogateescape"))
         return lambda name: pattern.fullmatch(name) is not None
-    try:
-        part = unescape_exact(text).lower()
-    except BadInput:
-        part = text.encode("utf-8", "surrogateescape").lower()
+    part = _part(text)
     return lambda name: part in name.lower()
+
+
+def _is_glob(text: str) -> bool:
+    return any(special in text for special in "*?[")
+
+
+def _part(text: str) -> bytes:
+    try:
+        return unescape_exact(text).lower()
+    except BadInput:
+        return text.encode("utf-8", "surrogateescape").lower()
+
+
+def filter_glob(text: str) -> bytes:
+    r"""A glob of the server's for what `matcher` lets through.
+
+    >>> filter_glob("Ab1"), filter_glob("user:?")
+    (b'*[aA][bB]1*', b'user:?')
+    """
+    if _is_glob(text):
+        return text.encode("utf-8", "surrogateescape")
+    letters = (bytes([byte]) for byte in _part(text))
+    return (
+        b"*"
+        + b"".join(
+            b"[%b%b]" % (letter, letter.upper()) if letter.isalpha() else escape_glob(letter) for letter in letters
+        )
+        + b"*"
+    )
 
 
 class FilterLine(Input):
