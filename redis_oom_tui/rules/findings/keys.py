@@ -202,7 +202,7 @@ def _without_ttl(case: Case, row: PatternRow) -> tuple[int, bool | None]:
     # Where the largest of the family are no larger than the rest, all are alike; else those without a TTL should be
     # among them as often as among all.
     largest = (row.size - max(0, others)) / max(1, len(names))
-    alike = each >= 0.8 * largest or 2 * len(lasting) * row.keys >= len(names) * row.no_ttl_keys
+    alike = each >= 0.93 * largest or 2 * len(lasting) * row.keys >= len(names) * row.no_ttl_keys
     return int(held * case.scale), False if alike or not names else None
 
 
