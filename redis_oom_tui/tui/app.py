@@ -14,15 +14,17 @@ from textual.screen import ModalScreen, Screen
 from textual.timer import Timer
 from textual.worker import Worker, WorkerState
 
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports import Operator, PendingServer, Source
+from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.commands import commands
+from redis_oom_tui.tui.commands import CommandSearch, commands
 from redis_oom_tui.tui.flows import dispatch
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.main_screen import MainScreen
-from redis_oom_tui.tui.messages import COMMANDS, Request
+from redis_oom_tui.tui.messages import Request
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.server_session import ServerSession
@@ -36,9 +38,13 @@ _MESSAGE_SECONDS = 10.0
 class TriageApp(TerminalApp):
     """Five panes over one server. `operator` acts on it; None where nothing can be changed."""
 
+    COMMANDS = {CommandSearch}  # noqa: RUF012 - as Textual declares it
     CSS_PATH = Path(__file__).with_name("styles.tcss")
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit", id="quit", tooltip="Quit"),
+        Binding("colon", "command_palette", "Palette", show=False, id="palette", tooltip="Every action by name"),
+        # Textual binds no key of its own where one is bound here.
+        Binding("ctrl+p", "command_palette", "Palette", show=False, priority=True, system=True),
         Binding("ctrl+c", "interrupt", "Quit, or cancel the dialog", show=False, priority=True, id="interrupt"),
     ]
 
@@ -173,6 +179,10 @@ class TriageApp(TerminalApp):
         if self.appearance.color:
             for name in LOOKS:
                 yield SystemCommand(f"Theme: {name}", "Change the color theme", partial(self.set_theme, name))
-        for title, words, kind in COMMANDS:
+        if self.session.actions.why_not(Action.SET) is None:
+            for name, setting in SETTINGS.items():
+                change = partial(self.post_message, messages.ChangeSetting(name))
+                yield SystemCommand(f"Change {name}", f"{setting.sentence} Asks first", change, discover=False)
+        for title, words, kind in messages.COMMANDS:
             if kind.local or self.session.actions.why_not(kind().needs) is None:
                 yield SystemCommand(title, words, lambda kind=kind: self.post_message(kind()))

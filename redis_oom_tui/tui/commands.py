@@ -5,6 +5,7 @@ from functools import partial
 
 from textual.app import App, SystemCommand
 from textual.binding import ActiveBinding, Binding
+from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.screen import Screen
 from textual.widget import Widget
 
@@ -82,6 +83,43 @@ def check_keymap(keymap: Mapping[str, str], app_class: type[App[int]]) -> None:
                 f"[keys] names {safe_text(name, 40)!r}, and nothing is called that; it may be one of: "
                 f"{', '.join(sorted(known))}"
             )
+
+
+# What people search for that stands neither in a title nor in a description, by a word of the title.
+_WORDS = {
+    "clean": "delete unlink expire evict",
+    "maxmemory-policy": "evict eviction lru lfu",
+    "free": "delete evict oom cleanup",
+    "emergency": "delete evict oom",
+    "restore": "undo backup deleted",
+    "undo": "revert back",
+    "scan": "keys biggest bigkeys memkeys size",
+    "kill": "client buffer disconnect close",
+    "purge": "memory fragmentation allocator",
+    "remove": "expired ttl delete",
+}
+
+
+class CommandSearch(Provider):
+    """Finds commands by title, description, setting and key word."""
+
+    async def discover(self) -> Hits:
+        """All that can be done here, before anything is typed."""
+        for command in sorted(self.app.get_system_commands(self.screen), key=lambda command: command.title):
+            if command.discover:
+                yield DiscoveryHit(command.title, command.callback, help=command.help)
+
+    async def search(self, query: str) -> Hits:
+        """Titles by the letters in them, the rest by the words as typed, and behind the titles."""
+        matcher, wanted = self.matcher(query), query.casefold().split()
+        for command in self.app.get_system_commands(self.screen):
+            score = matcher.match(command.title)
+            names = " ".join(_WORDS.get(word, "") for word in command.title.casefold().split())
+            more = f"{command.title} {command.help} {names}".casefold()
+            if score <= 0 and wanted and all(word in more for word in wanted):
+                score = 0.01
+            if score > 0:
+                yield Hit(score, matcher.highlight(command.title), command.callback, help=command.help)
 
 
 def commands(app: App[int], screen: Screen[object]) -> Iterable[SystemCommand]:

@@ -1,18 +1,20 @@
 """Every action has a key that is in the help and in the palette, and no letter or digit does harm."""
 
 import pytest
-from textual.widgets import Input
+from textual.command import CommandPalette
 
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.commands import check_keymap, is_move, live, title, words
+from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.run import run_app
 from redis_oom_tui.tui.screens.help import sections
 from redis_oom_tui.tui.terminal.environment import THEMES
 from redis_oom_tui.tui.themes import LOOKS
 from tests.support.scripted import ScriptedSource
+from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
 
 
@@ -49,11 +51,43 @@ async def test_the_palette_does_what_its_line_says():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("2", "ctrl+p")
-        await until(pilot, lambda: app.screen.query(Input))
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         await pilot.press(*"freez")
         await until(pilot, lambda: "Freeze the display" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: app.main.frozen)
+
+
+@pytest.mark.parametrize(
+    ("typed", "found"),
+    [
+        ("evict", "Change maxmemory-policy"),
+        ("maxmemory", "Change maxmemory-samples"),
+        ("delete", "Free memory"),
+        ("polling continues", "Freeze"),
+        ("backup", "Restore a backup"),
+    ],
+)
+async def test_the_palette_finds_by_description_setting_and_key_word(typed, found):
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(100, 60)) as pilot:
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*("space" if letter == " " else letter for letter in typed))
+        await until(pilot, lambda: found in screen_text(app))
+
+
+async def test_a_setting_is_changed_from_the_palette_after_a_question():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press(*"maxmemory-policy")
+        await until(pilot, lambda: "Change maxmemory-policy" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, Dialog))
 
 
 async def test_a_look_is_worn_at_once():
