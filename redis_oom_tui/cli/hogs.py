@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
+from redis_oom_tui.cli.instant import instant, show_before_the_scan
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
@@ -27,6 +28,7 @@ from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
 from redis_oom_tui.models.keys import KeyRow, PatternSample
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesApplications, Scan, Source
 from redis_oom_tui.rules.applications import recognize
@@ -70,6 +72,7 @@ class _Wish(Struct, frozen=True):
 )
 @click.option("--patterns", is_flag=True, help="Group by key pattern.")
 @click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
+@click.option("--instant", is_flag=True, help="Only the server's own count of key sizes, without a scan (Redis 8.0+).")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the patterns too.")
 @click.option("--delimiter", default=":", show_default=True, help="Characters that separate name parts.")
@@ -88,6 +91,8 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
 
     Leaves no trace in idle times or frequencies. Ctrl+C ends it and prints what was found so far.
     """
+    if given["instant"]:
+        return instant(invocation, given)
     _refuse_what_has_no_effect(invocation, given)
     older = None if given["older"] is None else load_scan(given["older"])
     wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")
@@ -196,7 +201,9 @@ async def _scan(
     scan = _begun(server, options, broken_off)
     try:
         await when_free(server.open)
-        run_id, refusal = await _run_id(server)
+        seen, refusal = await _seen(server)
+        if seen is not None:
+            show_before_the_scan(seen, invocation.connection.db)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
@@ -214,7 +221,7 @@ async def _scan(
         view,
         time.time(),
         str(server.address),
-        run_id,
+        None if seen is None else seen.server.run_id,
         options.match,
         options.type,
         progress,
@@ -233,10 +240,10 @@ async def _samples(server: Source, view: ScanView) -> tuple[PatternSample, ...]:
     return ()
 
 
-async def _run_id(server: Source) -> tuple[str | None, CommandRefused | None]:
-    """Of the server as it is now; or why it refuses INFO: its keys may be walked all the same."""
+async def _seen(server: Source) -> tuple[Snapshot | None, CommandRefused | None]:
+    """The server as it is now; or why it refuses INFO: its keys may be walked all the same."""
     try:
-        return (await when_free(server.snapshot)).server.run_id, None
+        return await when_free(server.snapshot), None
     except CommandRefused as refusal:
         return None, refusal
 

@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from msgspec import Struct, field
 
 from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.key_sizes import SizeHistogram
 from redis_oom_tui.models.verdict import Verdict
 
 
@@ -233,7 +234,7 @@ class Snapshot(Struct, frozen=True):
     the rest of the snapshot is then its worst primary's. `doubts` are the figures that count as unknown, with the
     reason of each; without `keyspace_known` there are more keys than are counted here. `clock_skew_seconds` is by how
     much the server's clock is ahead of the tool's (negative: behind), give or take half the round trip; None where its
-    time is not told.
+    time is not told. `size_histograms` are empty where the server tells no INFO keysizes.
     """
 
     taken_monotonic: float
@@ -249,6 +250,7 @@ class Snapshot(Struct, frozen=True):
     doubts: tuple[Doubt, ...] = ()
     keyspace_known: bool = True
     clock_skew_seconds: float | None = None
+    size_histograms: tuple[SizeHistogram, ...] = ()
 
     @property
     def keys(self) -> int:

@@ -25,6 +25,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.flavours import FLAVOURS, identify
 from redis_oom_tui.rules.info_checks import check_memory, check_times
 from redis_oom_tui.rules.info_fields import InfoFields, believed
+from redis_oom_tui.rules.key_sizes import size_histograms
 from redis_oom_tui.rules.policies import not_judged
 
 _LONGEST = 80
@@ -67,6 +68,7 @@ def snapshot_from_info(
         took_seconds=took,
         keyspace_known=known,
         clock_skew_seconds=_skew(fields, wall - (took or 0.0) / 2),
+        size_histograms=size_histograms(info),
     )
     snapshot = check_times(snapshot, fields)
     return replace(snapshot, doubts=fields.doubts)

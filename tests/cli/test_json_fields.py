@@ -12,12 +12,14 @@ import pytest
 from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
+from redis_oom_tui.formatting.key_sizes import instant_document
 from redis_oom_tui.formatting.report import document as report_document
 from redis_oom_tui.formatting.settings import limits_document
 from redis_oom_tui.formatting.watch_lines import json_line, missing_object, silence_object, tick_object
 from redis_oom_tui.models.action import Limits
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
+from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot
@@ -137,10 +139,13 @@ def pure_documents() -> dict[str, set[str]]:
     told = [set(fields(document_of("watch", line))) for line in lines]
     clustered = check_document(verdict, address, replace(snapshot, fleet=cluster), findings)
     both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "check": clustered}]}
+    strings = SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),))
+    sizes = KeySizes((strings,), 4, 3, 100, 12, 21, ("hash",))
     report = IncidentReport(0.0, snapshot, replace(snapshot, fleet=cluster), verdict, (), findings)
     return {
         "check -c": described_fields("check", clustered),
         "check --all -c": described_fields("check", both),
+        "hogs --instant": described_fields("hogs", instant_document(sizes)),
         "limits -c": described_fields("limits", limits_document(Limits(None, "noeviction"), [by_node])),
         "report -c": described_fields("report", report_document(report)),
         "watch": set().union(*told),
@@ -195,6 +200,7 @@ def test_every_field_of_a_schema_is_promised(command: str) -> None:
         spelled(command),
         f"{command} -c",
         f"{command} --all",
+        f"{command} --instant",
         f"{command} --shrink",
         f"{command} --free-to",
         f"{command} --finished",

@@ -14,6 +14,7 @@ from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
+from redis_oom_tui.models.key_sizes import Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
@@ -64,6 +65,7 @@ def test_snapshots_survive_the_file(info: dict[str, object]) -> None:
         Moment(1.0, 2.0, lost="gone"),
         Moment(1.0, 2.0, replicas=(NodeView(ClusterNode("r:1", "i", Address("r", 1), "m:1"), error="silent"),)),
         Address(socket_path="/run/s"),
+        SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),)),
     ],
 )
 def test_whatever_is_kept_comes_back_equal(value: object) -> None:

@@ -9,13 +9,15 @@ from redis_oom_tui.formatting.sanitize import cells
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.key_sizes import size_histograms
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.keyspace_map import _icicle, _treemap
 from redis_oom_tui.tui.terminal.diff import FrameDiff
 from redis_oom_tui.tui.widgets.table_model import fitting
 from tests.rules.scanned import scanned
-from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view, some_rows
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -49,6 +51,27 @@ async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
         await pilot.press("x")
         await pilot.pause()
         assert "nothing to plan" in screen_text(app)
+
+
+# A larger screen scans by itself.
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+async def test_before_a_scan_it_shows_what_the_server_counts_itself(size):
+    told = {"2": "9", "1K": "3", "2M": "2", "4M": "1"}
+    histograms = size_histograms({"db0_distrib_strings_sizes": told, "db0_distrib_hashes_items": {"512": "4"}})
+    snapshot = replace(a_snapshot(), size_histograms=histograms)
+    app = an_app(ScriptedSource(snapshots=[snapshot]))
+    async with app.run_test(size=size) as pilot:
+        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await pilot.press("2")
+        await until(pilot, lambda: "INFO keysizes" in screen_text(app))
+        text = screen_text(app)
+        assert "Press r to read the size" in text
+        assert "of used_memory" in text
+        assert "2.0M to 4.0M value" in text or size == (60, 20), "the smallest screen has room for the summary alone"
+        assert all(len(line) <= size[0] for line in rows(app))
+        await pilot.press("r")
+        await until(pilot, lambda: "session:10000" in screen_text(app))
+        assert "INFO keysizes" not in screen_text(app)
 
 
 @pytest.mark.parametrize(

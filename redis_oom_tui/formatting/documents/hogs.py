@@ -6,11 +6,13 @@ from msgspec import Meta
 
 from redis_oom_tui.formatting.documents.terms import Failed, Share, SizeKindName, UnixSeconds, says
 from redis_oom_tui.models.application import Confidence, KeyUse, Loss
+from redis_oom_tui.models.key_sizes import Measure
 from redis_oom_tui.models.scan import ScanState
 
 _ConfidenceName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Confidence]})]
 _UseName = Annotated[str, Meta(extra_json_schema={"enum": [use.value for use in KeyUse]})]
 _LossName = Annotated[str, Meta(extra_json_schema={"enum": [loss.value for loss in Loss]})]
+_MeasureName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Measure]})]
 _StateName = Annotated[str, Meta(extra_json_schema={"enum": [state.value for state in ScanState]})]
 
 
@@ -178,6 +180,41 @@ class ComparisonFields(TypedDict):
     notes: Annotated[list[str], says("what makes them hard to compare")]
     all: Annotated[PatternChangeFields, says("all keys")]
     patterns: Annotated[list[PatternChangeFields], says("by pattern, what grew most first")]
+
+
+class SizeBucketFields(TypedDict):
+    """Keys of about the same size."""
+
+    low: Annotated[int, says("the least size of one")]
+    high: Annotated[int, says("the most")]
+    keys: Annotated[int, says("how many there are")]
+
+
+class SizeHistogramFields(TypedDict):
+    """The keys of one type in one database, by size."""
+
+    db: Annotated[int, says("the database")]
+    type: Annotated[str, says("the type")]
+    measure: Annotated[
+        _MeasureName,
+        says("`value`: bytes of a string's value; `memory`: bytes that the key takes; `elements`: how many it has"),
+    ]
+    keys: Annotated[int, says("how many keys it counts")]
+    buckets: Annotated[list[SizeBucketFields], says("the keys by size, the smallest first")]
+
+
+class KeySizesDocument(Failed):
+    """With --instant: the sizes of keys that the server itself keeps count of (INFO keysizes)."""
+
+    total_keys: Annotated[int | None, says("how many keys there are; null where a node did not answer")]
+    counted_keys: Annotated[int, says("how many of them are counted here: not streams, nor types of modules")]
+    used_memory_bytes: Annotated[int | None, says("used_memory, of all primaries in a cluster")]
+    bytes_low: Annotated[int | None, says("what is known in bytes, at least; null: nothing is")]
+    bytes_high: Annotated[int | None, says("at most")]
+    explained_share_low: Annotated[Share | None, says("how much of used_memory that explains, at least")]
+    explained_share_high: Annotated[Share | None, says("at most")]
+    elements_only: Annotated[list[str], says("the types of which only elements are known")]
+    key_sizes: Annotated[list[SizeHistogramFields], says("by database, type and measure")]
 
 
 class HogsDocument(Failed):

@@ -10,6 +10,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.rules.key_sizes import key_sizes
 from redis_oom_tui.tui.messages import OpenScan, PauseScan, SaveScan, ScanAgain, SetPace, ShowDetails, StopScan
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgressView
@@ -138,12 +139,14 @@ class HogsPane(ScanKeys):
             self._draw()
 
     def show_reading(self, reading: ServerState) -> None:
-        """Before the first scan: whether there can be one."""
-        del reading
+        """Before the first scan: whether there can be one, and what the server tells of its keys without."""
+        if self._view is not None:
+            return
         refusal = self.why_no_scan()
-        if self._view is None and refusal != self.progress.refusal:
+        snapshot = reading.snapshot
+        self.tables.before_a_scan(refusal, None if snapshot is None else key_sizes(snapshot))
+        if refusal != self.progress.refusal:
             self.progress.refusal = refusal
-            self.tables.refuse(refusal)
             self.refresh_bindings()
             self._draw()
 

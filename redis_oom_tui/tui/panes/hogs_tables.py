@@ -7,9 +7,11 @@ from textual.app import ComposeResult
 from textual.containers import Horizontal
 
 from redis_oom_tui.formatting.columns import Column, key_columns
+from redis_oom_tui.formatting.key_sizes import screen_text
 from redis_oom_tui.formatting.keys import all_exact
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.key_sizes import KeySizes
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.recognition import Recognition
@@ -118,6 +120,8 @@ _INVITATION = (
     "No scan yet. Press r to read the size, type and TTL of every key. It is read-only, and slows down if the server "
     "does."
 )
+# With what is said of them they fit on a screen of 24 lines.
+_SIZES_SHOWN = 8
 _NO_PATTERNS = "Patterns appear once a scan runs (r)."
 
 
@@ -172,10 +176,11 @@ class HogsTables(Horizontal):
         self._view = view
         self.map.show(self.selection.level, nothing, recognition)
 
-    def refuse(self, reason: str | None) -> None:
-        """Say why there can be no scan, or that there can be one after all; before the first."""
-        sentence = None if reason is None else f"Keys cannot be listed here. {safe_text(reason, 300)}"
-        self.keys.show((), sentence or _INVITATION)
+    def before_a_scan(self, refusal: str | None, sizes: KeySizes | None) -> None:
+        """Say why there can be no scan, or that there can be one; and `sizes`, which need none."""
+        sentence = None if refusal is None else f"Keys cannot be listed here. {safe_text(refusal, 300)}"
+        told = "" if sizes is None or not sizes.histograms else f"\n\n{screen_text(sizes, _SIZES_SHOWN)}"
+        self.keys.show((), (sentence or _INVITATION) + told)
         self.patterns.show((), sentence or _NO_PATTERNS)
         self.map.show((), sentence or _NO_PATTERNS, Recognition())
 

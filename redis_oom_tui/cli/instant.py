@@ -1,0 +1,58 @@
+"""`hogs --instant`: the sizes of keys that the server itself keeps count of, without a scan."""
+
+import asyncio
+import contextlib
+import sys
+from typing import Any
+
+import click
+
+from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import print_document
+from redis_oom_tui.cli.options import given_options, refuse_beside
+from redis_oom_tui.cli.process import when_free
+from redis_oom_tui.cli.rdb import of_server_or_dump
+from redis_oom_tui.formatting import key_sizes as text
+from redis_oom_tui.models.errors import BadInput, CommandRefused
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.key_sizes import key_sizes
+
+_USED = {"instant", "top", "form", "pace", "rdb", "server_binary"}
+_BEFORE_A_SCAN = 5
+
+
+def instant(invocation: Invocation, given: dict[str, Any]) -> int:
+    """Print it; raises BadInput beside what needs a scan, CommandRefused where the server tells nothing."""
+    reason = "no key is read, only the server's own count"
+    refuse_beside("instant", given_options(), given_options().keys() - _USED, reason)
+    if given["form"] == "csv" or given["pace"]:
+        raise BadInput(f"{'--csv' if given['form'] == 'csv' else 'a pace'} cannot be given with --instant: {reason}")
+    with contextlib.ExitStack() as stack:
+        invocation, notes = of_server_or_dump(invocation, given["rdb"], given["server_binary"], stack)
+        snapshot = asyncio.run(_look(invocation))
+    sizes = key_sizes(snapshot, invocation.connection.db)
+    if sizes is None:
+        raise CommandRefused(f"{text.NOT_TOLD}: leave --instant out to scan", command="INFO")
+    if given["form"] == "json":
+        print_document(text.instant_document(sizes))
+    else:
+        click.echo("\n".join((*notes, *text.summary(sizes), "", *text.table(sizes, given["top"]))).rstrip())
+    return 0
+
+
+def show_before_the_scan(snapshot: Snapshot, db: int | None) -> None:
+    """The same in brief on stderr, where somebody waits for the scan at a terminal."""
+    sizes = key_sizes(snapshot, db) if sys.stderr.isatty() else None
+    if sizes is not None and sizes.histograms:
+        click.echo("\n".join((*text.summary(sizes), *text.table(sizes, _BEFORE_A_SCAN))), err=True)
+
+
+async def _look(invocation: Invocation) -> Snapshot:
+    from redis_oom_tui.server.open_source import source_for
+
+    server = source_for(invocation.connection)
+    try:
+        await when_free(server.open)
+        return await when_free(server.snapshot)
+    finally:
+        await server.close()
