@@ -40,7 +40,7 @@ _INKS: dict[str, tuple[str, str, str]] = {
     "away": ("#303030", "#dadada", "#444444"),
     "on_block": ("#121212", "#ffffff", "#000000"),
     "part0": ("#56b4e9", "#005f9e", "#5fd7ff"),
-    "part1": ("#ffc20a", "#b27400", "#ffd700"),
+    "part1": ("#ffc20a", "#9a6400", "#ffd700"),
     "part2": ("#ff5c8a", "#b3003c", "#ff87af"),
     "part3": ("#87d7af", "#00806b", "#87ffaf"),
     "part4": ("#d7afff", "#7a3fb0", "#d7afff"),

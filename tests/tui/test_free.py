@@ -1,7 +1,9 @@
 """`x` on Triage: what may go is proposed, and becomes a plan like any other."""
 
 import pytest
+from redis.exceptions import OutOfMemoryError
 
+from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.state import Stage
 from tests.apps import samples
@@ -38,6 +40,37 @@ async def test_what_may_go_is_proposed_and_becomes_a_plan(valkey, tmp_path, size
             await pilot.press(*"delete", "enter")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
             assert client.dbsize() < 1000
+
+
+async def test_from_the_first_screen_of_an_oom_to_a_server_that_writes_in_ten_keys(valkey, tmp_path):
+    with valkey.client() as client:
+        fill(client, [b"old:%d" % n for n in range(800)], b"x" * 3000, idle=40 * 86400)
+        fill(client, [b"app:cache:%d" % n for n in range(1200)], b"x" * 3000, idle=60)
+        client.config_set("maxmemory", settled(client))
+        app = live_app(valkey, tmp_path)
+        pressed: list[str] = []
+        async with app.run_test(size=(200, 60)) as pilot:
+
+            async def press(*keys: str) -> None:
+                pressed.extend(keys)
+                await pilot.press(*keys)
+
+            await until(pilot, lambda: is_ready(app) and "app:cache:*" in screen_text(app))
+            await until(pilot, lambda: app.session.scan.complete)
+            with pytest.raises(OutOfMemoryError):
+                client.set("written", "1")
+            await press("x")
+            await until(pilot, lambda: isinstance(app.screen, Dialog) and "What may go?" in screen_text(app))
+            await press("enter")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            await press("x")
+            await until(pilot, lambda: isinstance(app.screen, Dialog) and app.focused is not None)
+            await press(*"delete", "enter")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
+            await until(pilot, lambda: app.session.reading.verdict.level not in (Level.CRITICAL, Level.OOM))
+            assert "z restore" in screen_text(app), "its undo is at hand"
+            client.set("written", "1")
+            assert len(pressed) <= 10, pressed
 
 
 async def test_a_part_fills_in_the_form_and_is_previewed(valkey, tmp_path):
