@@ -267,6 +267,19 @@ async def test_it_scans_by_itself_only_where_it_may_and_has_room(size, options, 
         assert source.scans == []
 
 
+async def test_the_verdict_is_copied_for_a_chat():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
+        app.main.frozen = True
+        app.main.panes["triage"].findings.show(FINDINGS[:1])
+        await pilot.press("C")
+        await until(pilot, lambda: "Copied as Markdown" in screen_text(app))
+        assert app.clipboard.startswith("*CRITICAL*: ")
+        assert "Finding number 0" in app.clipboard
+        assert "509.0 MiB" in app.clipboard
+
+
 async def test_one_gauge_marks_the_limit_the_peak_and_rss():
     text = await shown(
         ScriptedSource([with_memory(used_bytes=200 * MIB, peak_bytes=350 * MIB, rss_bytes=650 * MIB)]), (120, 36)

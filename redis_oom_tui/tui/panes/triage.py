@@ -7,16 +7,19 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
+from redis_oom_tui.formatting.chat import chat_text_of
+from redis_oom_tui.formatting.check import parts_text
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.verdict import Verdict
+from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports import Replayable
+from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
-from redis_oom_tui.tui.header_model import sentence
+from redis_oom_tui.tui.header_model import sentence, shown_verdict
 from redis_oom_tui.tui.messages import PickClient, ProposeCleanup, StartScan
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_lists import Clients, Findings, NodeList, TopPatterns
@@ -36,6 +39,14 @@ class TriagePane(Pane):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("c", "clients", "clients", id="triage.clients", tooltip="Choose a client to kill; asks first"),
         Binding("x", "free", "free…", id="triage.free", tooltip="Propose what may go to reach 80%; asks first"),
+        Binding(
+            "C",
+            "copy",
+            "Copy for a chat",
+            show=False,
+            id="triage.copy",
+            tooltip="Copy verdict and findings, as Markdown for a chat",
+        ),
     ]
 
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
@@ -136,6 +147,17 @@ class TriagePane(Pane):
 
     def action_free(self) -> None:
         self.post_message(ProposeCleanup())
+
+    def action_copy(self) -> None:
+        """What `check --markdown` says, by OSC 52."""
+        reading = self.host.reading
+        if reading is None:
+            return
+        verdict, snapshot = shown_verdict(reading), reading.snapshot
+        held = "" if snapshot is None or verdict.level is Level.OK else parts_text(breakdown_of(snapshot))
+        notes = () if snapshot is None else snapshot.notes
+        self.app.copy_to_clipboard(chat_text_of(verdict, snapshot, self.findings.findings, notes, held))
+        self.host.tell("Copied as Markdown (OSC 52). If your terminal blocks it, check --markdown prints it.")
 
     def action_clients(self) -> None:
         self.post_message(PickClient())
