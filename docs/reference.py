@@ -17,6 +17,8 @@ from redis_oom_tui.cli.main import cli
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
 from redis_oom_tui.formatting.documents.terms import FailureDocument
 from redis_oom_tui.rules import findings, verdict
+from redis_oom_tui.rules.flavours import FLAVOURS, MANAGED, PRODUCTS, REFUSAL, Product
+from redis_oom_tui.rules.providers import PROVIDERS
 from redis_oom_tui.rules.verdict import limit_rules
 from redis_oom_tui.rules.verdict.causes import CAUSES
 
@@ -34,6 +36,7 @@ def pages() -> dict[Path, str]:
         DOCS / "commands.md": _below_mark("commands.md", ["## Reference\n", *_commands(cli, None)]),
         DOCS / "json.md": _below_mark("json.md", _fields()),
         DOCS / "applications.md": _below_mark("applications.md", ["## Known applications\n", _applications()]),
+        DOCS / "servers.md": _below_mark("servers.md", _servers()),
         DOCS / "findings.md": _below_mark("findings.md", _ids()),
         PROMISED: json.dumps({kind: sorted({*ids, *_promised()[kind]}) for kind, ids in _declared().items()}, indent=1)
         + "\n",
@@ -95,6 +98,39 @@ def _applications() -> str:
         for known in known_applications()
     ]
     return _table("Application", "Its keys", "Settings that bound them", rows)
+
+
+def _servers() -> list[str]:
+    """What is known of each server, and of each managed service."""
+    own = [(name.capitalize(), "its version", f"`{REFUSAL}`", "yes", "") for name in FLAVOURS]
+    services = [
+        (each.name, "host name" if each.host else "not recognized", _how(each.policy), each.limit, each.note)
+        for each in PROVIDERS
+    ]
+    known = [*own, *(_server(each, "where reported") for each in MANAGED), *(_server(each, "no") for each in PRODUCTS)]
+    return [
+        "## Servers\n",
+        _table(
+            "Server",
+            "Known in INFO by",
+            "Refuses a write with",
+            "Refusals and evictions judged",
+            "Different there",
+            known,
+        ),
+        "## Managed services\n",
+        _table("Service", "Known by", "To change the policy", "To change the limit", "Different there", services),
+    ]
+
+
+def _how(change: str) -> str:
+    return change if change.startswith("in the") else f"`{change}`"
+
+
+def _server(product: Product, judged: str) -> tuple[str, ...]:
+    own = f" or `{product.prefix}*`" if product.prefix else ""
+    refusal = f"`{product.refusal}`" if product.refusal else "not known"
+    return product.name, f"`{product.version_field}`{own}", refusal, judged, product.differs
 
 
 def _named(ids: Iterable[str], rest: str) -> str:

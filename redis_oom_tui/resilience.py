@@ -23,21 +23,32 @@ __all__ = ["AsyncNamespaceCleanup", "AsyncOomRetry", "NamespaceCleanup", "OomRet
 P = ParamSpec("P")
 T = TypeVar("T")
 
-# One wording since Redis 2: at EXEC and inside old servers' script errors it stands further in.
-_OOM_TEXT = "command not allowed when used memory > 'maxmemory'"
+# How servers refuse a write for want of room; at EXEC and inside old servers' script errors it stands further in.
+_OOM_TEXT = re.compile(
+    r"command not allowed when used memory > 'maxmemory'"  # Redis since 2, Valkey, KeyDB
+    r"|command not allowed under OOM prevention"  # Redis Enterprise and Cloud, Memorystore, Azure Managed Redis
+    r"|(^|ERR |: )Out of memory\.?$"  # Dragonfly
+    r"|DB capacity quota exceeded"  # Upstash
+    r"|command not allowed when reached max-db-size"  # Kvrocks
+)
 
 
 def is_oom(error: object) -> bool:
     """Whether an error says that the server refused a write for want of memory, in whichever form.
 
-    Redis 6.2 wraps it into a script's plain error, a transaction into EXECABORT; pipelines prefix the command.
+    Redis 6.2 wraps it into a script's plain error, a transaction into EXECABORT; pipelines prefix the command. Servers
+    of other makers have words of their own.
 
     >>> is_oom(ResponseError("@user_script: 1: -OOM command not allowed when used memory > 'maxmemory'."))
     True
+    >>> is_oom(ResponseError("DB capacity quota exceeded")), is_oom(ResponseError("Out of memory"))
+    (True, True)
     >>> is_oom(ResponseError("WRONGTYPE Operation against a key holding the wrong kind of value"))
     False
     """
-    return isinstance(error, OutOfMemoryError) or (isinstance(error, ResponseError) and _OOM_TEXT in str(error))
+    return isinstance(error, OutOfMemoryError) or (
+        isinstance(error, ResponseError) and _OOM_TEXT.search(str(error)) is not None
+    )
 
 
 @dataclass(frozen=True, slots=True)

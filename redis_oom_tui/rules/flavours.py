@@ -51,28 +51,67 @@ ANY_KEY_OVERHEAD, ANY_INTEGER_SAVING = (18, 64), (0, 38)
 
 
 class Product(Struct, frozen=True):
-    """Another server that speaks Redis's protocol: known by its version field, or by how its own fields begin."""
+    """Another server that speaks Redis's protocol: known by its version field, or by how its own fields begin.
+
+    `refusal` is how it refuses a write for want of room, '' where that is not known; `differs` says in a sentence what
+    is different there.
+    """
 
     name: str
     version_field: str
     prefix: str = ""
+    refusal: str = ""
+    differs: str = ""
+
+
+REFUSAL = "OOM command not allowed when used memory > 'maxmemory'."
+"""How Redis, Valkey and what is made from them refuse a write."""
 
 
 PRODUCTS = (
-    Product("Dragonfly", "dragonfly_version", "dragonfly_"),
-    Product("Kvrocks", "kvrocks_version", "kvrocks_"),
-    Product("Garnet", "garnet_version", "garnet_"),
+    Product(
+        "Dragonfly",
+        "dragonfly_version",
+        "dragonfly_",
+        "ERR Out of memory",
+        "It compares RSS with its limit, too, and has the policy `eviction` in cache mode.",
+    ),
+    Product(
+        "Kvrocks",
+        "kvrocks_version",
+        "kvrocks_",
+        "ERR write command not allowed when reached max-db-size.",
+        "It keeps data on disk, within max-db-size, and reports no used_memory.",
+    ),
+    Product(
+        "Garnet",
+        "garnet_version",
+        "garnet_",
+        differs="It reports no used_memory, only figures of its own (`store_*`, `gc_*`).",
+    ),
     Product("Pika", "pika_version", "pika_"),
-    Product("Upstash", "upstash_version"),
+    Product(
+        "Upstash",
+        "upstash_version",
+        refusal="ERR DB capacity quota exceeded",
+        differs="The limit is the data size of the plan, and eviction is on or off.",
+    ),
     Product("Redict", "redict_version"),
     Product("Memurai", "memurai_version"),
     Product("DiceDB", "dicedb_version"),
-    Product("KeyDB", "keydb_version"),
+    Product("KeyDB", "keydb_version", refusal=REFUSAL, differs="An active replica ignores its limit."),
 )
 # Fields that only KeyDB has: it calls itself redis_version like any Redis.
 _OF_KEYDB = ("thread_0_clients", "current_client_thread", "storage_provider", "mvcc_depth")
 # Redis itself, run by somebody who sets other limits than INFO tells.
-_MANAGED = (("rlec_version", "Redis Enterprise"),)
+MANAGED = (
+    Product(
+        "Redis Enterprise",
+        "rlec_version",
+        refusal="OOM command not allowed under OOM prevention.",
+        differs="The limit counts replicas and is not in INFO: state it with `--limit`.",
+    ),
+)
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
 
 
@@ -114,7 +153,16 @@ def _managed(fields: InfoFields) -> str:
     if "ElastiCache" in system or "MemoryDB" in system:
         return system
     info: Mapping[str, object] = fields.info
-    return next((product for name, product in _MANAGED if name in info), "")
+    return next((product.name for product in MANAGED if product.version_field in info), "")
+
+
+def differs(product: str) -> str:
+    """What is different on the product of that name, in a sentence; '' where nothing is known of it.
+
+    >>> differs("KeyDB"), differs("Something")
+    ('An active replica ignores its limit.', '')
+    """
+    return next((known.differs for known in (*PRODUCTS, *MANAGED) if known.name == product), "")
 
 
 def no_touch_crash(server: str, version: str) -> str | None:

@@ -13,11 +13,14 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 
 
 class Provider(Struct, frozen=True):
-    """A managed service. `policy` and `limit` say in a sentence how each is changed, NAME and VALUE to be filled in;
-    `note` what is different there and matters when memory runs out."""
+    """A managed service, known by its `host`, or not at all (None) where its host names are those of a cloud.
+
+    `policy` and `limit` say in a sentence how each is changed, NAME and VALUE to be filled in; `note` what is different
+    there and matters when memory runs out.
+    """
 
     name: str
-    host: re.Pattern[str]
+    host: re.Pattern[str] | None
     policy: str
     limit: str
     note: str = ""
@@ -121,6 +124,21 @@ PROVIDERS: tuple[Provider, ...] = (
         "ibmcloud cdb deployment-groups-set NAME member --memory MB; maxmemory is 80% of a member's memory",
         "Its default is noeviction, so a full deployment refuses writes.",
     ),
+    Provider(
+        "DigitalOcean Managed Caching",
+        _ends(r"db\.ondigitalocean\.com"),
+        "PATCH /v2/databases/ID/config of its API with"
+        """ '{"config":{"valkey_maxmemory_policy":"VALUE"}}' (redis_maxmemory_policy for a Redis cluster)""",
+        "it follows from the plan: doctl databases resize ID --size SIZE --num-nodes COUNT",
+        "Its default is noeviction, so a full cluster refuses writes.",
+    ),
+    Provider(
+        "Heroku Key-Value Store",
+        None,
+        "heroku redis:maxmemory NAME --app APP --policy VALUE",
+        "it follows from the plan: heroku addons:upgrade NAME PLAN --app APP",
+        "Its host names are those of the cloud, so the tool does not recognize it.",
+    ),
 )
 
 
@@ -134,7 +152,7 @@ def provider_of(address: Address) -> Provider | None:
     """
     if address.socket_path is not None:
         return None
-    return next((provider for provider in PROVIDERS if provider.host.search(address.host)), None)
+    return next((provider for provider in PROVIDERS if provider.host and provider.host.search(address.host)), None)
 
 
 def where_to_set(address: Address, setting: str = "", value: str = "") -> str:

@@ -8,6 +8,7 @@ from redis import exceptions
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models import errors
+from redis_oom_tui.resilience import is_oom
 
 _ABSENT = re.compile(
     r"unknown (sub)?command|unsupported config|try (config|client|object|memory|acl) help", re.IGNORECASE
@@ -86,7 +87,7 @@ def in_script(text: str, doing: str = "") -> errors.TriageError:
     told = {"command": doing, "text": text}
     if words.startswith(_BLOCKED):
         return errors.WritesBlocked(f"The server accepts no writes now: {words}", **told)
-    if words.startswith("OOM "):
+    if words.startswith("OOM ") or is_oom(exceptions.ResponseError(words)):
         return errors.OutOfMemory(text, **told)
     if words.startswith(("NOPERM", "The user executing the script")) or _MAY_NOT_RUN.search(words):
         return errors.PermissionRefused(text, **told)
@@ -137,6 +138,8 @@ def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: s
         )
     if isinstance(error, exceptions.OutOfMemoryError):
         return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **said)
+    if is_oom(error):
+        return errors.OutOfMemory(f"{where} refused {what}, for it has no room: {text}", **said)
     if isinstance(error, exceptions.ClusterDownError):
         return errors.WritesBlocked(f"{where} serves no keys now (CLUSTERDOWN): {text}", **said)
     if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):

@@ -5,6 +5,7 @@ import pytest
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.rules.providers import PROVIDERS, provider_of, where_to_set
 
+HEROKU = "ec2-3-1-2-3.compute-1.amazonaws.com"
 HOSTS = {
     "clustercfg.prod.abc123.memorydb.eu-west-1.amazonaws.com": "Amazon MemoryDB",
     "prod.abc123.ng.0001.use1.cache.amazonaws.com": "Amazon ElastiCache",
@@ -18,6 +19,7 @@ HOSTS = {
     "valkey-prod-team.a.aivencloud.com": "Aiven",
     "prod-p.redis.eu-frankfurt-1.oci.oraclecloud.com": "OCI Cache",
     "r-abc123.redis.rds.aliyuncs.com": "Alibaba Cloud Tair",
+    "private-db-valkey-fra1-12345-do-user-1-0.b.db.ondigitalocean.com": "DigitalOcean Managed Caching",
     "abc.def.databases.appdomain.cloud": "IBM Cloud Databases for Redis",
 }
 
@@ -30,7 +32,9 @@ def test_each_is_known_by_its_host(host: str) -> None:
         assert provider.name == HOSTS[host]
 
 
-@pytest.mark.parametrize("host", ["10.0.0.5", "::1", "cache-1", "upstash.io.example.org", "notupstash.io", "localhost"])
+@pytest.mark.parametrize(
+    "host", ["10.0.0.5", "::1", "cache-1", "upstash.io.example.org", "notupstash.io", "localhost", HEROKU]
+)
 def test_nothing_is_guessed(host: str) -> None:
     assert provider_of(Address(host)) is None
     assert "provider's console" in where_to_set(Address(host), "maxmemory-policy", "noeviction")

@@ -16,7 +16,10 @@ import redis
 import redis.asyncio
 
 from redis_oom_tui import resilience
+from redis_oom_tui.models.errors import OutOfMemory
 from redis_oom_tui.resilience import AsyncNamespaceCleanup, AsyncOomRetry, NamespaceCleanup, OomRetry, is_oom
+from redis_oom_tui.rules.flavours import MANAGED, PRODUCTS
+from redis_oom_tui.server.errors import in_script, translated
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -356,3 +359,35 @@ async def test_asyncio_takes_a_cluster_pipeline(flavour: str) -> None:
             pipeline.set("a", "1").get("missing").set("b", "2")
             assert await retry.execute(pipeline) == [True, None, True]
             assert helper.heard == [1, 2]
+
+
+FOREIGN = sorted({known.refusal for known in (*PRODUCTS, *MANAGED) if known.refusal})
+
+
+@pytest.mark.parametrize("refusal", FOREIGN)
+@pytest.mark.parametrize("form", ["{}", "Command # 1 (SET a b) of pipeline caused error: {}", "@user_script: 1: {}"])
+def test_every_refusal_of_another_server_is_waited_out(refusal: str, form: str) -> None:
+    # redis-py takes the ERR away.
+    error = redis.ResponseError(form.format(refusal.removeprefix("ERR ")))
+    assert is_oom(error)
+    assert is_oom(redis.ResponseError(form.format(refusal)))
+    answers = [error, error, "OK"]
+
+    def write() -> str:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    assert OomRetry(retries=3, base_seconds=0.001).call(write) == "OK"
+    with pytest.raises(OutOfMemory), translated("there", "RESTORE"):
+        raise error
+    assert isinstance(in_script(refusal), OutOfMemory)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["Out of memory is what this is called: no such command", "value is not an integer", "DB index is out of range"],
+)
+def test_other_words_are_no_refusal_for_want_of_room(text: str) -> None:
+    assert not is_oom(redis.ResponseError(text))

@@ -11,6 +11,7 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
+from redis_oom_tui.rules.flavours import differs
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict.causes import WAIT, keyless_step
@@ -161,7 +162,10 @@ def foreign(case: Case) -> Iterator[Finding]:
         id="not-redis",
         level=Level.WARNING if rss and case.near is Level.OK else Level.OK,
         title=f"{name} is neither Redis nor Valkey: only the fields that it shares with them are judged",
-        advice="Not judged: when it refuses, what it evicts, and its own buffers. Read its own INFO fields for those.",
+        advice=(
+            "Not judged: when it refuses, what it evicts, and its own buffers. Read its own INFO fields for those. "
+            + differs(name)
+        ).rstrip(),
         evidence=rss,
     )
 
