@@ -86,7 +86,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits": (0, "maxmemory 3.0 MiB (3,145,728 bytes)"),
         "limits --set": (3, _ELSEWHERE),
     },
-    "no CLIENT": {"report": (0, "No permission: clients")},
+    "no CLIENT": {"report": (0, "Not readable: clients")},
     "no MEMORY": {
         "hogs": (0, "sizes are unknown here: unknown command 'MEMORY'"),
         "hogs --json": (0, '"bytes": null'),

@@ -254,7 +254,7 @@ async def test_what_may_not_be_read_here(flavour: str) -> None:
             snapshot, capabilities = await live.snapshot(), await live.capabilities()
         case = Case(now=snapshot, scan=view, values=values, capabilities=capabilities)
         found = {finding.id: finding for finding in examine(case, refused_reads, unread_values)}
-    assert found["not-readable"].title == "No permission: sizes of keys and settings"
+    assert found["not-readable"].title == "Not readable: sizes of keys and settings"
     assert ("values-unread" in found) == (not capabilities.has(Feature.NO_TOUCH))
 
 

@@ -57,37 +57,41 @@ _NO_INFO = (
     f"does not let this user run INFO: {user('info')}; log in as a user with permission, or allow it by ACL SETUSER"
 )
 # Without INFO the keys can be walked all the same; what a share would be of is not known.
-_WALKED = ("COMPLETE 203 keys", "K ? list none", "120 cache:v1:*")
+_WALKED = ("COMPLETE 203 keys", "K ? list none", "cache:v1:*")
 
 # What differs from a healthy server, by imitation and pane.
 DIFFERENT: dict[str, Said] = {
     "CONFIG renamed away": {
-        "triage": ("No permission: settings",),
+        "triage": ("Not readable: settings",),
         "limits": (NO_CONFIG, "maxmemory-samples ?", "maxmemory 3.0 MiB"),
     },
     "CONFIG GET answers nothing": {"limits": (NO_CONFIG, "maxmemory 3.0 MiB")},
     "no CLIENT": {
-        "triage": ("No permission: clients", "CLIENT LIST is refused here: unknown command 'CLIENT'"),
+        "triage": ("Not readable: clients", "CLIENT LIST is refused here: unknown command 'CLIENT'"),
     },
     "no MEMORY": {
-        "triage": ("No permission: sizes of keys",),
-        "hogs": ("sizes are unknown here: unknown command 'MEMORY'", "list ? string ?", "? ? 120 cache:v1:*"),
+        "triage": ("Not readable: sizes of keys",),
+        "hogs": (
+            "sizes are unknown here: unknown command 'MEMORY'",
+            "list ? string ?",
+            "? ? 120 ? 100% string cache:v1:*",
+        ),
         "limits": ("not known in bytes: MEMORY USAGE is refused here (unknown command 'MEMORY')", "203 ? ?"),
         "cleanup": ("To delete: 31 keys, ?", "The sizes of its keys are not known here"),
     },
     "no SCAN": {
-        "triage": ("! No permission: keys",),
+        "triage": ("! Not readable: keys",),
         "hogs": ("no scan here", "SCAN is refused here: unknown"),
         "limits": ("not known in bytes: SCAN is refused here (unknown command 'SCAN')", "203 ? ?"),
         "cleanup": ("Keys cannot be searched: SCAN is refused here: unknown command 'SCAN'",),
     },
     "no OBJECT": {
-        "triage": ("No permission: idle times",),
+        "triage": ("Not readable: idle times",),
         "hogs": ("idle times are unknown here: unknown command 'OBJECT'", "none ? cache:v1:0"),
         "cleanup": ("To delete: 31 keys", "The server does not report idle times"),
     },
     "no TYPE and PTTL": {
-        "triage": ("No permission: types and TTLs",),
+        "triage": ("Not readable: types and TTLs",),
         "hogs": ("types are unknown here: unknown command 'TYPE'; TTLs are unknown here: unknown command 'PTTL'",),
         "limits": ("What a volatile-* policy may evict is not known in bytes: PTTL is refused here", "60 ? ?"),
         "cleanup": ("Keys cannot be searched: Each key is checked by its type and expiry before it goes, and TYPE",),
@@ -103,7 +107,7 @@ DIFFERENT: dict[str, Said] = {
         "cleanup": ("No key can be backed up, as DUMP is refused here (unknown command 'DUMP')",),
     },
     "a user of INFO alone": {
-        "triage": ("! No permission: keys, sizes of keys, types, TTLs, clients, settings", user("client|list")),
+        "triage": ("! Not readable: keys, sizes of keys, types, TTLs, clients, settings", user("client|list")),
         "hogs": ("no scan here", "SCAN is refused"),
         "limits": (
             f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",
@@ -113,11 +117,11 @@ DIFFERENT: dict[str, Said] = {
     },
     "a user of nothing": nothing(f"unix: {_NO_INFO}"),
     "a user of some keys": {
-        "hogs": ("COMPLETE 120 keys", "83 no permission", "474.4K ? 120 cache:v1:*"),
+        "hogs": ("COMPLETE 120 keys", "83 no permission", "474.4K ? 120 4.0K 100% string cache:v1:*"),
         "limits": ("not known in bytes: 83 keys may not be read here", "203 ? ?"),
     },
     "a user who reads": {
-        "triage": ("No permission: clients and settings", f"CLIENT LIST is refused here: {user('client|list')}"),
+        "triage": ("Not readable: clients and settings", f"CLIENT LIST is refused here: {user('client|list')}"),
         "limits": (f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",),
         "cleanup": (f"This plan cannot be run from here. UNLINK is refused here ({user('unlink')}): log in",),
     },

@@ -164,7 +164,7 @@ async def test_what_this_user_may_not_read_is_said_and_not_taken_for_nothing():
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "No permission" in screen_text(app))
         text = screen_text(app)
-        assert "No permission: keys, sizes of keys, clients and settings" in text
+        assert "Not readable: keys, sizes of keys, clients and settings" in text
         assert "CLIENT LIST is refused here: this user has no permissions to run the 'client list' command" in text
         while app.main.active_pane.findings.current.id != "not-readable":
             await pilot.press("down")

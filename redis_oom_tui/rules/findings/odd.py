@@ -94,6 +94,9 @@ def keyless(case: Case) -> Iterator[Finding]:
     facts, share = case.facts, case.facts.explained_by_keys
     if not case.now.keyspace_known or (case.now.keys and (share is None or share >= _EXPLAINED)):
         return
+    if case.scan is not None and case.scan.unsized_keys:
+        # They may hold it: the cause says so.
+        return
     booked = sum(facts.parts.get(part, 0) for part in (*BOOKED, Share.TRACKING, Share.CHANNELS, Share.WATCHED))
     # What a scan explains holds the tables too, which are booked.
     explained = max(0, round((share or 0.0) * facts.used_by_data) - facts.parts.get(Share.TABLES, 0))
@@ -223,9 +226,9 @@ def refused_reads(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="not-readable",
         level=Level.WARNING if Feature.SCAN in lost else Level.OK,
-        title=f"No permission: {listed}",
-        advice="What these commands would show is not judged. Log in as a user who may run them, or have them allowed:"
-        " they change nothing.",
+        title=f"Not readable: {listed}",
+        advice="What these commands would show is not judged. If this user may not run them, log in as one who may, or"
+        " have them allowed: they change nothing.",
         evidence=tuple(
             f"{feature.value} is refused ({safe_text(known.why_not(feature) or '', 120)}): no advice on {unsaid}"
             for feature, (_, unsaid) in lost.items()

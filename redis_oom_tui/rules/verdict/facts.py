@@ -110,9 +110,13 @@ class Facts(Struct, frozen=True, dict=True):
 
     @cached_property
     def explained_by_keys(self) -> float | None:
-        """What keys and their tables hold by a complete scan, as a share of all beyond the empty server; else None."""
+        """What keys and their tables hold by a complete scan, as a share of all beyond the empty server; else None, and
+        so where nobody told the sizes, or some keys may not be read.
+        """
         scan = self.scan
         if scan is None or not scan.complete or scan.error is not None or not self.used_by_data:
+            return None
+        if scan.refused_keys or (scan.scanned_keys and not scan.bytes_seen and not scan.unsized_keys):
             return None
         # One of some keys or databases only, or of long ago.
         if scan.scanned_keys < 0.9 * self.now.keys:
