@@ -11,7 +11,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.ports import Planning, SettingChanges
+from redis_oom_tui.ports.operator import Planning, SettingChanges
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import OtherServer
 

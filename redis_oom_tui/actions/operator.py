@@ -30,7 +30,7 @@ from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Planning
+from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules import budget, earlier_runs, selection
 from redis_oom_tui.server.live import LiveServer
 

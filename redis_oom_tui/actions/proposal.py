@@ -8,7 +8,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Planning
+from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.plan_hash import frozen
 
 # What is missing of the target by less than this is not worth another walk over all keys.

@@ -255,7 +255,7 @@ async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple
 
 async def _replicas(server: "Server", snapshot: Snapshot) -> "tuple[NodeView, ...]":
     """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
-    from redis_oom_tui.ports import SeesReplicas
+    from redis_oom_tui.ports.source import SeesReplicas
 
     if not isinstance(server, SeesReplicas) or not snapshot.activity.connected_replicas:
         return ()

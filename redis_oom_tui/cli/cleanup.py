@@ -36,7 +36,7 @@ from redis_oom_tui.models.plan import (
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Planning
+from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom

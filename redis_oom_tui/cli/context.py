@@ -16,7 +16,7 @@ from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, ScreenOptions, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import StructWithSecrets, replace
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports.source import Source
 
 
 class Invocation(StructWithSecrets, frozen=True):

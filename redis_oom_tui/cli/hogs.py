@@ -30,7 +30,7 @@ from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesApplications, Scan, Source
+from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesApplications, Scan, Source
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import contains, read

@@ -27,7 +27,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value
 

@@ -16,7 +16,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.guarded import attempt
 
 

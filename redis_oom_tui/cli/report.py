@@ -29,7 +29,7 @@ from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport
-from redis_oom_tui.ports import SamplesValues, SeesReplicas, TellsSettings
+from redis_oom_tui.ports.source import SamplesValues, SeesReplicas, TellsSettings
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in

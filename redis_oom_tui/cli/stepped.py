@@ -17,7 +17,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import RunView
 from redis_oom_tui.models.scan import Pace
-from redis_oom_tui.ports import Job
+from redis_oom_tui.ports.source import Job
 
 EXIT_INCOMPLETE, EXIT_INTERRUPTED = 1, 130
 

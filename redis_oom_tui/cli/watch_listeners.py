@@ -30,7 +30,8 @@ from redis_oom_tui.monitor.listeners import Scanning
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.monitor.webhook import Webhook
-from redis_oom_tui.ports import Operator, Source
+from redis_oom_tui.ports.operator import Operator
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
 

@@ -11,7 +11,16 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
-from redis_oom_tui.ports import Fleet, GoesOn, KeepsItsPlace, SamplesValues, Scan, SeesReplicas, Source, TellsSettings
+from redis_oom_tui.ports.source import (
+    Fleet,
+    GoesOn,
+    KeepsItsPlace,
+    SamplesValues,
+    Scan,
+    SeesReplicas,
+    Source,
+    TellsSettings,
+)
 
 Note = Callable[..., None]
 

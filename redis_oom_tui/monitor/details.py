@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports import SeesReplicas, Source, TellsSettings
+from redis_oom_tui.ports.source import SeesReplicas, Source, TellsSettings
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.info_checks import with_settings
 

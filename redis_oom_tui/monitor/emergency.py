@@ -22,7 +22,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.monitor.watch import Listener
-from redis_oom_tui.ports import Operator, Planning, PlanRun
+from redis_oom_tui.ports.operator import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alerts import AlertBook, figures
 from redis_oom_tui.rules.guarded import TROUBLE, sentence

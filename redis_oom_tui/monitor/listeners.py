@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.monitor.watch import Listener
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 
 _NAMED = 5

@@ -20,7 +20,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock, LoopLag
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.ports import Replayable, TellsSettings
+from redis_oom_tui.ports.source import Replayable, TellsSettings
 from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence

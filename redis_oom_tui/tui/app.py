@@ -17,7 +17,8 @@ from textual.worker import Worker, WorkerState
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.ports import Operator, PendingServer, Source
+from redis_oom_tui.ports.operator import Operator, PendingServer
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.commands import CommandSearch, commands

@@ -12,7 +12,8 @@ from redis_oom_tui.models.errors import ServerBusy
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.ports import Operator, PendingServer, Scan, Source
+from redis_oom_tui.ports.operator import Operator, PendingServer
+from redis_oom_tui.ports.source import Scan, Source
 from redis_oom_tui.tui.host import Workers
 
 

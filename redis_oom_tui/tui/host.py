@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.themes import ScreenTheme
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 
-from redis_oom_tui.ports import Replayable
+from redis_oom_tui.ports.source import Replayable
 from redis_oom_tui.tui.app import TriageApp
 
 _LEAP = 10

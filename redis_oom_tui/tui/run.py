@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.ports import Operator, PendingServer, Replayable, Source
+from redis_oom_tui.ports.operator import Operator, PendingServer
+from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.terminal.environment import THEMES, refusal, settle

@@ -13,7 +13,7 @@ from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.ports import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
+from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
 from redis_oom_tui.tui.host import Workers
 
 LOOKS_PER_SECOND = 2.0

@@ -17,7 +17,8 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import AlertHistory, Link, ServerState, first_state
-from redis_oom_tui.ports import Fleet, Operator, PendingServer, Replayable, Source
+from redis_oom_tui.ports.operator import Operator, PendingServer
+from redis_oom_tui.ports.source import Fleet, Replayable, Source
 from redis_oom_tui.tui.deferred_startup import DeferredStartup, PlaceholderSource
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.flows.controller import NO_OPERATOR, NOT_YET, ActionController, FlowApp

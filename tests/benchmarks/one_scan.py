@@ -9,7 +9,7 @@ import time
 from redis_oom_tui.cli.process import give_way
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.scan import Pace, ScanOptions
-from redis_oom_tui.ports import Scan
+from redis_oom_tui.ports.source import Scan
 from redis_oom_tui.server.live import LiveServer
 
 

@@ -19,7 +19,7 @@ from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import (
+from redis_oom_tui.ports.source import (
     Fleet,
     GoesOn,
     KeepsItsPlace,

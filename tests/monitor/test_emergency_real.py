@@ -15,7 +15,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.ports import Operator
+from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer

@@ -9,7 +9,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.listeners import Scanning
 from redis_oom_tui.monitor.output import Note
-from redis_oom_tui.ports import Source
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import snapshot
 from tests.monitor.test_metrics import look

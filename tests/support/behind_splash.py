@@ -15,7 +15,8 @@ from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Operator, Source
+from redis_oom_tui.ports.operator import Operator
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.tui.run import run_app
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot
 

@@ -32,7 +32,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import SettingChanges
+from redis_oom_tui.ports.operator import SettingChanges
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.policies import KNOWN

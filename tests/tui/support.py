@@ -4,7 +4,7 @@ from typing import Any
 
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.ports import Operator
+from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.glyphs import Appearance
 from tests.support.scripted import FakeClock, ScriptedSource

@@ -7,7 +7,7 @@ import threading
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.monitor.state import Link
-from redis_oom_tui.ports import PendingServer
+from redis_oom_tui.ports.operator import PendingServer
 from redis_oom_tui.tui.messages import StartScan
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator

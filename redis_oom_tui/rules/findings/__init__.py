@@ -61,7 +61,7 @@ def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
     Where it is near its limit, what is about the cause that the verdict names comes first.
     """
     found = ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
-    first = () if case.near is Level.OK else attempt("the cause is", lambda: case.cause.findings, lambda _: ())
+    first = attempt("the cause is", lambda: () if case.near is Level.OK else case.cause.findings, lambda _: ())
     return tuple(sorted(found, key=lambda finding: finding.id not in first))
 
 

@@ -14,7 +14,7 @@ from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.flavours import differs
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
-from redis_oom_tui.rules.verdict.causes import WAIT, keyless_step
+from redis_oom_tui.rules.verdict.clauses import WAIT, keyless_step
 from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals, takes_memory
 from redis_oom_tui.rules.verdict.holders import BOOKED, suspects
 

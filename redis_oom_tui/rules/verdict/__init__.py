@@ -13,7 +13,7 @@ from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import limit_rules, state_rules
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule
+from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule, product
 
 __all__ = ["DECLARED", "RULES", "follow", "judge", "unknown"]
 
@@ -101,7 +101,7 @@ def _of_foreign(verdict: Verdict, facts: Facts) -> Verdict:
     """Of a server with rules of its own, what is judged are only the figures that it shares with Redis."""
     if not facts.now.server.is_foreign:
         return verdict
-    what = f"{facts.name} is neither Redis nor Valkey: when it refuses and what it evicts is not judged here."
+    what = f"{product(facts)} is neither Redis nor Valkey: when it refuses and what it evicts is not judged here."
     return replace(verdict, reason=f"{verdict.reason} {what}")
 
 

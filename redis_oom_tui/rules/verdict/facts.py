@@ -61,11 +61,6 @@ class Facts(Struct, frozen=True, dict=True):
         return not self.can_evict and is_known(self.policy) and (self.now.keyspace_known or self.policy == NOEVICTION)
 
     @property
-    def name(self) -> str:
-        """What to call the server where it is neither Redis nor Valkey."""
-        return self.now.server.product or "This server"
-
-    @property
     def few_evictable(self) -> bool:
         """Whether eviction would soon run out of keys, though it has some now."""
         return self.policy.startswith("volatile-") and self.now.expires < FEW_EVICTABLE * self.now.keys
@@ -132,11 +127,6 @@ class Facts(Struct, frozen=True, dict=True):
         return top if top is not None and 2 * (top.size or 0) > (self.now.memory.counted_bytes or 0) else None
 
     @property
-    def falling(self) -> int:
-        """By how many bytes memory fell between the two looks."""
-        return max(0, -(self.rates.growth_bytes or 0))
-
-    @property
     def over_limit_seconds(self) -> float | None:
         """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
         exceeded = self.now.counters.eviction_exceeded_ms
@@ -168,23 +158,15 @@ class Facts(Struct, frozen=True, dict=True):
         return self.rates.refused_writes or 0
 
     @property
-    def refused_lately(self) -> bool:
-        """Whether refusals were seen, and not only before room was made: a cure shows at the next look."""
-        just_now = self.rates.refused_just_now
-        return self.refused > 0 and (just_now is None or just_now > 0 or self.near is Level.CRITICAL)
-
-    @property
     def refusing(self) -> bool:
         """Whether it refuses writes now: seen, or certain for the next one."""
-        certain = self.over_limit and self.cannot_evict and self._enforces and not self.now.server.is_replica
-        return self.refused_lately or certain
-
-    @property
-    def _enforces(self) -> bool:
-        """Whether it refuses at the limit that it is measured by: a stated one, or another product's, need not be."""
-        if self.now.server.is_foreign:
-            return False
-        return self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
+        just_now, server = self.rates.refused_just_now, self.now.server
+        # Refusals of before room was made are over: a cure shows at the next look.
+        seen = self.refused > 0 and (just_now is None or just_now > 0 or self.near is Level.CRITICAL)
+        # At a limit that a person stated it need not refuse, nor need another product at any.
+        enforced = self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
+        certain = self.over_limit and self.cannot_evict and enforced and not (server.is_foreign or server.is_replica)
+        return seen or certain
 
     @property
     def near(self) -> Level:

@@ -5,9 +5,10 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
-from redis_oom_tui.rules.verdict.causes import LARGE, cause_of, free_some, why_full
+from redis_oom_tui.rules.verdict.causes import LARGE, cause_of, why_full
+from redis_oom_tui.rules.verdict.clauses import free_some
 from redis_oom_tui.rules.verdict.facts import Facts, earlier_refusals
-from redis_oom_tui.rules.verdict.phrases import in_use, refusals, refused_before, rule, say, why_unjudged
+from redis_oom_tui.rules.verdict.phrases import in_use, product, refusals, refused_before, rule, say, why_unjudged
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
 
 
@@ -146,7 +147,7 @@ def healthy(facts: Facts) -> Verdict | None:
     if earlier and hint is not None:
         earlier = f"{earlier} ({hint.value})"
     if facts.now.server.is_foreign:
-        reason = f"{facts.name} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
+        reason = f"{product(facts)} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
         return say(facts, Level.OK, "healthy", reason)
     reason = f"Healthy: at {in_use(facts)} with room to write{'; ' if earlier else ''}{earlier}."
     return say(facts, Level.OK, "healthy", reason)
@@ -223,7 +224,7 @@ def foreign_rss(facts: Facts) -> Verdict | None:
     if not facts.now.server.is_foreign or limit is None or rss is None or rss < facts.thresholds.crit * limit:
         return None
     reason = (
-        f"{facts.name} is at {in_use(facts)} by its used_memory, and its RSS of {size(rss)} is at the limit: it may"
+        f"{product(facts)} is at {in_use(facts)} by its used_memory, and its RSS of {size(rss)} is at the limit: it may"
         " count more than used_memory shows."
     )
     return say(facts, Level.WARNING, "foreign-rss", reason, "Check its own INFO fields for buffers and replication.")

@@ -16,6 +16,11 @@ from redis_oom_tui.rules.verdict.facts import REFUSED_OTHERWISE, Facts, takes_me
 _DOUBTS = 3
 
 
+def product(facts: Facts) -> str:
+    """What to call a server that is neither Redis nor Valkey."""
+    return facts.now.server.product or "This server"
+
+
 def in_use(facts: Facts) -> str:
     """How full it is: `99% of 64.0 MiB`, or what it uses where no limit is known."""
     memory = facts.now.memory

@@ -10,7 +10,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Planning
+from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
 from redis_oom_tui.rules.proposals import needed_bytes, propose

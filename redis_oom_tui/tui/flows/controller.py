@@ -15,7 +15,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.monitor.state import AlertHistory
-from redis_oom_tui.ports import Operator
+from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.tui.deferred_startup import DeferredStartup
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.jobs import BackgroundJobs

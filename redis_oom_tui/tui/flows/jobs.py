@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from redis_oom_tui.ports import Job
+from redis_oom_tui.ports.source import Job
 
 _Result = TypeVar("_Result")
 _View = TypeVar("_View")

@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, percent
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
-from redis_oom_tui.ports import GoesOn
+from redis_oom_tui.ports.source import GoesOn
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.tui.dialogs.path import PathDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question

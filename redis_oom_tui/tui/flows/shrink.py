@@ -12,7 +12,8 @@ from redis_oom_tui.models.plan import RunView
 from redis_oom_tui.models.proposal import ProposedJobs
 from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports import Job, ShrinkRunning
+from redis_oom_tui.ports.operator import ShrinkRunning
+from redis_oom_tui.ports.source import Job
 from redis_oom_tui.rules import finished, shrinking
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog

@@ -15,7 +15,7 @@ from redis_oom_tui.models.scan import Pace, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.ports import Replayable
+from redis_oom_tui.ports.source import Replayable
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values

@@ -22,7 +22,7 @@ from rich.style import Style
 
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports import PendingServer
+from redis_oom_tui.ports.operator import PendingServer
 from redis_oom_tui.tui.drawing import DrawStyle, width
 from redis_oom_tui.tui.glyphs import FULL, Appearance, glyphs
 from redis_oom_tui.tui.header_model import PANES, HeaderModel, height_for

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from textual import events
 
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports import Replayable
+from redis_oom_tui.ports.source import Replayable
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.header_model import HeaderModel, tab_texts
 from redis_oom_tui.tui.messages import ShowPane

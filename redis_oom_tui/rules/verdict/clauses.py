@@ -1,0 +1,198 @@
+"""What the causes of full memory ask of the facts, and how they say it, where that takes more than a line."""
+
+from collections.abc import Callable
+
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.rules.breakdown import estimated_bytes
+from redis_oom_tui.rules.headroom import higher_limit
+from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known
+from redis_oom_tui.rules.verdict import holders
+from redis_oom_tui.rules.verdict.facts import Facts
+
+# Below this, most of what is used is in no key.
+_UNEXPLAINED = 0.5
+# Without any eviction, writes alone bring memory no further than this beyond the limit.
+_WRITTEN = 1.10
+# What has expired and is still held is worth a scan from this share of what is counted on.
+_DEAD_SHARE = 0.05
+
+WAIT = "Wait until it is freed (lazyfree_pending_objects 0), and delete nothing more until then."
+"""The first step where deleted memory is still being freed."""
+
+
+def raise_limit(facts: Facts, otherwise: str = "") -> str:
+    """To raise the limit, as an ending of a step; `otherwise` where the host has no room for that."""
+    return otherwise if higher_limit(facts.now.memory) is None else ", or raise maxmemory"
+
+
+def free_some(facts: Facts) -> str:
+    """First step where keys hold the memory."""
+    no_room = "; the host has no room for a higher limit"
+    return f"Find the large keys (Hogs), free some (Cleanup){raise_limit(facts, no_room)}."
+
+
+def part(share: Share) -> Callable[[Facts], bool]:
+    """Whether it is `share`, beside the data, that explains the memory."""
+    return lambda facts: holders.largest(facts) is share
+
+
+def held_by(facts: Facts, share: Share) -> str:
+    """The bytes of one part, in words."""
+    return size(facts.parts.get(share, 0))
+
+
+def estimated(facts: Facts, share: Share) -> str:
+    """The bytes of a part that the server tells only numbers of, as a range in words."""
+    low, high = estimated_bytes(facts.now.activity)[share]
+    return f"about {size(low)} to {size(min(high, facts.now.memory.counted_bytes or high))}"
+
+
+def limit_below_startup(facts: Facts) -> bool:
+    """Whether the limit leaves little room beyond the empty server."""
+    startup, limit = facts.now.memory.startup_bytes, facts.now.memory.maxmemory_bytes
+    return startup is not None and limit is not None and startup >= 0.8 * limit
+
+
+def _falling(facts: Facts) -> int:
+    """By how many bytes memory fell between the two looks."""
+    return max(0, -(facts.rates.growth_bytes or 0))
+
+
+def freeing(facts: Facts) -> bool:
+    """Whether deleted objects still hold what would be enough: no key is left, or memory falls while one looks."""
+    pending = facts.now.memory.lazyfree_pending_objects or 0
+    return pending > 0 and (not facts.now.keys or _falling(facts) > 0.01 * facts.used_by_data)
+
+
+def freeing_clause(facts: Facts) -> str:
+    pending = facts.now.memory.lazyfree_pending_objects or 0
+    objects = "1 deleted object is" if pending == 1 else f"{count(pending)} deleted objects are"
+    held = holders.pending_bytes(facts)
+    falls = f", {size(_falling(facts))} of it in the last {facts.rates.seconds:.1f}s" if _falling(facts) else ""
+    return f"{objects} still being freed in the background{f' ({size(held)} pending)' if held else ''}{falls}"
+
+
+def no_key_left(facts: Facts) -> str:
+    """That none is left, and what is held by no key where that is a good part."""
+    held = facts.used_by_data - sum(facts.parts.get(share, 0) for share in holders.BOOKED)
+    much = 4 * held > (facts.now.memory.counted_bytes or 0)
+    return f"no key is left to evict{f', and {size(held)} is held by no key' if much else ''}{_known(facts)}"
+
+
+def unexplained(facts: Facts) -> bool:
+    """Whether a complete scan found most of the memory in no key."""
+    share = facts.explained_by_keys
+    return share is not None and share < _UNEXPLAINED
+
+
+def unexplained_clause(facts: Facts) -> str:
+    share = facts.explained_by_keys or 0.0
+    rest = round(facts.used_by_data * (1 - share))
+    return f"its keys explain only {percent(share)} of the memory, and {size(rest)} is in no key{_known(facts)}"
+
+
+def _known(facts: Facts) -> str:
+    """What there is that may hold it, as far as the server tells."""
+    told = holders.suspects(facts)
+    return f" (there are {' and '.join(told[:3])})" if told else ""
+
+
+def keyless_step(facts: Facts) -> str:
+    """Where to look when no key holds the memory and nothing is booked for it."""
+    looks = ["who is connected (CLIENT LIST)"]
+    if facts.now.activity.modules:
+        looks.append("the modules' own figures (INFO modules)")
+    if facts.now.server.mode == "cluster":
+        looks.append("the links of the cluster bus (CLUSTER LINKS)")
+    looks.append("MEMORY STATS")
+    return (
+        f"Check {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of it. A restart, or a failover"
+        " to a fresh replica, does."
+    )
+
+
+def unsized(facts: Facts) -> int:
+    """Keys of modules that do not tell what they hold."""
+    return 0 if facts.scan is None else facts.scan.unsized_keys
+
+
+def unsized_clause(facts: Facts) -> str:
+    rest = round(facts.used_by_data * (1 - (facts.explained_by_keys or 0.0)))
+    names = holders.module_names(facts)
+    whose = f"the module {names[0]}" if len(names) == 1 else "modules"
+    number = unsized(facts)
+    keys = "1 key" if number == 1 else f"{count(number)} keys"
+    return f"{keys} of {whose}, which tells no sizes, may hold {size(rest)} of it that no other key explains"
+
+
+def rehashing(facts: Facts) -> bool:
+    """Whether only a table that is being resized brings it to its limit."""
+    temporary = facts.parts.get(Share.REHASHING, 0)
+    counted, limit = facts.now.memory.counted_bytes or 0, facts.now.memory.maxmemory_bytes or 0
+    return temporary > 0 and limit > 0 and counted >= limit > counted - temporary
+
+
+def over_by_no_write(facts: Facts) -> bool:
+    """Whether it is further over its limit than writes can bring it: it was lowered, or data was loaded."""
+    return not facts.can_evict and is_known(facts.policy) and (facts.pressure or 0.0) >= _WRITTEN
+
+
+def _since_start(facts: Facts) -> bool:
+    """Whether it was over its limit from the start on, by its own clock, with data that it found on disk."""
+    over, up = facts.over_limit_seconds, facts.now.server.uptime_seconds
+    return bool(facts.now.activity.loaded_keys) and over is not None and up is not None and over + 5 >= up
+
+
+def lowered_clause(facts: Facts) -> str:
+    over = size((facts.now.memory.counted_bytes or 0) - (facts.now.memory.maxmemory_bytes or 0))
+    if _since_start(facts):
+        up = duration(facts.now.server.uptime_seconds)
+        return f"it loaded {over} more than its limit from disk when it started, {up} ago"
+    return f"maxmemory was set {over} below what it holds, and {policy_clause(facts)}"
+
+
+def many_expired(facts: Facts) -> bool:
+    """Whether keys that have expired and are not reclaimed hold a good part, and no eviction will reclaim them."""
+    stale = (facts.now.counters.expired_stale_percent or 0.0) / 100
+    dead_bytes = stale * facts.now.expires / max(1, facts.now.keys) * facts.used_by_data
+    return not facts.can_evict and round(dead_bytes) >= _DEAD_SHARE * (facts.now.memory.counted_bytes or 0)
+
+
+def expired_clause(facts: Facts) -> str:
+    dead = round((facts.now.counters.expired_stale_percent or 0.0) / 100 * facts.now.expires)
+    return f"about {count(dead)} keys have expired and still hold memory, and {policy_clause(facts)}"
+
+
+def no_ttl_clause(facts: Facts) -> str:
+    fields = facts.now.field_expires
+    only = f"; TTLs of hash fields, which {count(fields)} of them have, do not count" if fields else ""
+    return f"{facts.policy} can only evict keys with a TTL, and none of the {count(facts.now.keys)} keys has one{only}"
+
+
+def policy_clause(facts: Facts) -> str:
+    if facts.policy == NOEVICTION:
+        return "noeviction evicts nothing"
+    if facts.policy == UNKNOWN:
+        return "its policy is not reported"
+    if not is_known(facts.policy):
+        return f"what its policy {safe_text(facts.policy, 24)} evicts is not known"
+    return f"{facts.policy} finds nothing to evict"
+
+
+def giant_clause(facts: Facts) -> str:
+    giant = facts.giant
+    if giant is None:
+        return ""
+    held = giant.size or 0
+    share = percent(min(1.0, held / (facts.now.memory.counted_bytes or held)))
+    return f"one key, {safe_text(giant.id.key, 40)}, holds {size(held)}, {share} of it"
+
+
+def largest_that_fits(facts: Facts) -> str:
+    memory = facts.now.memory
+    if memory.counted_bytes is None or memory.maxmemory_bytes is None:
+        return "each needed more room than there was"
+    free = max(0, memory.maxmemory_bytes - memory.counted_bytes)
+    return f"each needed more room than there was, and no command of much over {size(free)} fits"
