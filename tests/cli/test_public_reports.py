@@ -138,6 +138,18 @@ INDEX: dict[str, tuple[str, Right]] = {
             never=("Healthy", "PURGE", "does not count"),
         ),
     ),
+    "kvrocks3208": (
+        "kvrocks3208-replica",
+        Right(
+            "count-unknown",
+            "unknown",
+            ("used_memory is not reported", "Kvrocks is neither Redis nor Valkey"),
+            ("not-redis",),
+            ("used_memory", "maxmemory", "maxmemory_policy"),
+            (*UNLIMITED, "Healthy", "noeviction"),
+            refused=("CONFIG GET",),
+        ),
+    ),
     "redis13973": (
         "redis13973-overhead-over-used",
         Right("close-warning", "warning", ("88% of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),
@@ -168,7 +180,7 @@ def test_check_tells_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
         _, told = run(port, capsys, "check", "--json")
     document = document_of("check", told)
     assert (document["rule"], document["verdict"]) == (wanted.rule, wanted.verdict), document["reason"]
-    assert code == {"ok": 0, "warning": 1, "critical": 2, "oom": 2}[wanted.verdict]
+    assert code == {"ok": 0, "warning": 1, "critical": 2, "oom": 2, "unknown": 3}[wanted.verdict]
     assert text.startswith(f"{wanted.verdict.upper()}: ")
     for clause in wanted.says:
         assert clause in text
@@ -179,6 +191,12 @@ def test_check_tells_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
     for phrase in wanted.never:
         assert phrase not in text
         assert not any(phrase in finding["title"] + finding["advice"] for finding in document["findings"])
+
+
+def test_what_is_different_on_another_server_is_said(capsys: pytest.CaptureFixture[str]) -> None:
+    for name, words in (("kvrocks3208-replica", "keeps data on disk"), ("dragonfly1936-cache-mode", "compares RSS")):
+        with replayed(case(name)) as port:
+            assert words in run(port, capsys, "check")[1]
 
 
 def test_limits_tell_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture[str]) -> None:

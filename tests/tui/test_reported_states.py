@@ -14,6 +14,7 @@ SEEN = {
     "redis13547-rss-zero": ("58% of 512.0 MiB",),
     "redis4574-query-buffers": ("client and replica buffers use", "50 clients hold 4.8 GiB of query buffers"),
     "keydb234-oom-no-keys": ("held by no key", "no key", "KeyDB 6.0.13"),
+    "kvrocks3208-replica": ("neither Redis nor Valkey", "Kvrocks unstable", "limit not reported"),
     "dragonfly5431-lsn-buffers": ("neither Redis nor Valkey", "Dragonfly df-v1.31.0"),
 }
 NEVER = ("no limit", "No limit", "swapping", "permission", "18446744")
