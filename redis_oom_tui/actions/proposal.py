@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
@@ -82,4 +81,5 @@ class ProposalPlanning:
         missing = self._proposal.needed_bytes - sum(key.size or 0 for key in keys)
         if missing <= self._proposal.needed_bytes // _SMALL_SHARE:
             return ()
-        return (f"What may go is not enough to reach the target: {size(missing)} more must go.",)
+        # How much is missing is said beside the plan, by what the server uses then.
+        return ("What may go is not enough to reach the target: choose more by hand, or raise maxmemory.",)

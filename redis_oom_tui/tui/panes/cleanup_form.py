@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size, size
+from redis_oom_tui.formatting.sizes import count, duration, parse_duration, parse_size, size
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
@@ -176,7 +176,7 @@ def summary(found: Criteria) -> str:
     if found.databases is not None:
         words.append("db " + ",".join(map(str, found.databases)))
     if found.idle_over_seconds is not None:
-        words.append(f"idle over {count(found.idle_over_seconds)}s")
+        words.append(f"idle over {duration(found.idle_over_seconds)}")
     if found.ttl is not TtlFilter.ANY:
         words.append(f"{found.ttl.value} TTL")
     if found.larger_than_bytes is not None:
