@@ -11,7 +11,6 @@ from pathlib import Path
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
-from redis_oom_tui.actions.orphans import orphans
 from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
@@ -52,7 +51,7 @@ class LiveOperator:
         wall: Callable[[], float] = time.time,
     ) -> None:
         state = folder or state_folder()
-        self._deployment = deployment
+        self.deployment = deployment
         self._emergency = emergency
         self._context = ActionContext(
             audit=AuditFile(audit_path or state / "audit.jsonl", wall=wall),
@@ -67,7 +66,7 @@ class LiveOperator:
     def on(self, node: str) -> "LiveOperator":
         """The same for the node of a cluster called `node` alone; raises ServerUnreachable where there is none."""
         audit, folder = self._context.audit.path, self._context.backups.parent
-        alone, emergency = self._deployment.alone(node), self._emergency
+        alone, emergency = self.deployment.alone(node), self._emergency
         return LiveOperator(alone, audit_path=audit, emergency=emergency, folder=folder, wall=self._context.wall)
 
     async def learn(self) -> Capabilities:
@@ -76,9 +75,9 @@ class LiveOperator:
         """
         together: Capabilities | None = None
         failure: TriageError | None = None
-        for name in self._deployment.primaries:
+        for name in self.deployment.primaries:
             try:
-                known = await _node(self._deployment, name).rights.learn()
+                known = await _node(self.deployment, name).rights.learn()
             except TriageError as error:
                 failure = error
                 continue
@@ -91,14 +90,14 @@ class LiveOperator:
         """Why `action` cannot be used, in a sentence that names the node if others can; None if it can, as known."""
 
         def reason_on(name: str) -> str | None:
-            rights = _node(self._deployment, name).rights
+            rights = _node(self.deployment, name).rights
             if action is not Action.EMERGENCY:
                 return rights.why_not(action)
             if self._emergency is None:
                 return rights.why_read_only() or NOTHING_PREPARED
             return rights.why_not(Action(self._emergency.operation.value))
 
-        reasons = {name: reason_on(name) for name in self._deployment.primaries}
+        reasons = {name: reason_on(name) for name in self.deployment.primaries}
         for name, reason in reasons.items():
             if reason is not None:
                 return reason if None not in reasons.values() else f"On {name}: {reason}"
@@ -113,7 +112,7 @@ class LiveOperator:
             raise BadInput("To let keys expire, give a time span, e.g. 10m")
 
         def make(place: Place, own: Criteria) -> PlanMaker:
-            server, rights = self._deployment.node(place)
+            server, rights = self.deployment.node(place)
             if own.databases is None and server.connection.db is not None and not own.keys:
                 own = replace(own, databases=(server.connection.db,))
             return PlanMaker(
@@ -125,19 +124,12 @@ class LiveOperator:
                 wall=self._context.wall,
             )
 
-        return self._deployment.planning(criteria, make)
+        return self.deployment.planning(criteria, make)
 
     def plan_proposal(self, proposal: Proposal) -> Planning:
         """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
-        nothing = Plan((), Criteria(), self._context.wall(), self._deployment.name)
+        nothing = Plan((), Criteria(), self._context.wall(), self.deployment.name)
         return ProposalPlanning(proposal, self.plan, nothing)
-
-    async def plan_orphans(self, application: str, db: int) -> Planning:
-        """A plan of the keys of an application that its own lists name no more, not read for it yet; raises BadInput
-        where nothing tells them.
-        """
-        keys = await orphans(self._deployment, application, db)
-        return self.plan(Criteria(keys=keys)) if keys else self.plan_proposal(Proposal(0.0, 0, 0.0))
 
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none."""
@@ -163,10 +155,10 @@ class LiveOperator:
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> Run:
         """A run of `plan` that has not started yet; raises ReadOnlyMode or CommandMissing where it may not be."""
-        rights = _node(self._deployment, self._deployment.shown).rights
+        rights = _node(self.deployment, self.deployment.shown).rights
         rights.must(Action(plan.operation.value))
         rights.must_copy(plan, backup)
-        return Run(self._context, self._deployment, plan, backup)
+        return Run(self._context, self.deployment, plan, backup)
 
     def backups(self) -> tuple[Backup, ...]:
         """The backup files in the default place, newest first."""
@@ -178,23 +170,23 @@ class LiveOperator:
 
     def restore(self, path: Path, *, damaged_ok: bool = False) -> Restore:
         """A restore of the backup at `path` that has not started yet, each key on the node that serves it then."""
-        _node(self._deployment, self._deployment.shown).rights.must(Action.RESTORE)
-        return Restore(self._context, self._deployment, path, damaged_ok=damaged_ok)
+        _node(self.deployment, self.deployment.shown).rights.must(Action.RESTORE)
+        return Restore(self._context, self.deployment, path, damaged_ok=damaged_ok)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""
-        server, rights = _node(self._deployment, client.node or self._deployment.shown)
+        server, rights = _node(self.deployment, client.node or self.deployment.shown)
         await rights.learn()
         rights.must(Action.KILL_CLIENT)
         return await admin_commands.kill_client(self._context, server, client)
 
     async def purge(self) -> Done:
         """MEMORY PURGE on every primary, and what it gave back."""
-        return await _on_each(self._deployment, self._context, Action.PURGE, admin_commands.purge)
+        return await _on_each(self.deployment, self._context, Action.PURGE, admin_commands.purge)
 
     async def reap(self) -> Done:
         """Walk all keys once, by which servers drop those that have expired."""
-        return await _on_each(self._deployment, self._context, Action.REAP, admin_commands.reap)
+        return await _on_each(self.deployment, self._context, Action.REAP, admin_commands.reap)
 
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first."""

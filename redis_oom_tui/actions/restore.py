@@ -17,7 +17,7 @@ from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records, records_backward
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of_keys
-from redis_oom_tui.models.action import Action, RestoreOutcome, RestoreReport
+from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
@@ -246,7 +246,7 @@ class Restore:
         parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {self._number(self._view.total_keys)}"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
-                why = self._most_of_all() if outcome is RestoreOutcome.FAILED else ""
+                why = _most_of_all(self._reasons) if outcome is RestoreOutcome.FAILED else ""
                 lost = outcome is RestoreOutcome.EXPIRED and self._head.operation == Operation.EXPIRE.value
                 parts.append(f"{count(counts[outcome])} {(_GONE if lost else words)[counts[outcome] > 1]}{why}")
         if self._view.left_out_keys:
@@ -263,9 +263,9 @@ class Restore:
 
     def _why_early(self, failure: TriageError | None) -> str:
         """Why it ended early, with the node where there are several."""
-        reasons = [] if failure is None else [self._why(failure, self._deployment.name)]
+        reasons = [] if failure is None else [_why(failure, self._head, self._deployment.name)]
         for place, error in self._failures().items():
-            words = self._why(error, place.node)
+            words = _why(error, self._head, place.node)
             reasons.append(said_by(place.node, words) if self._deployment.clustered else words)
         if self._unserved:
             reasons.append(f"No node serves the slots of {number_of_keys(self._unserved)}")
@@ -275,21 +275,23 @@ class Restore:
             + (reasons[-1] if reasons else "")
         )
 
-    def _most_of_all(self) -> str:
-        """The reason that most keys failed for, in parentheses."""
-        reasons = self._reasons.most_common(1)
-        return f" ({'mostly: ' if len(self._reasons) > 1 else ''}{reasons[0][0]})" if reasons else ""
 
-    def _why(self, failure: TriageError, here: str) -> str:
-        text = str(failure)
-        if isinstance(failure, OutOfMemory):
-            return f"{text.rstrip('.')}. Raise maxmemory or free more, then restore again to continue."
-        if "payload version or checksum" in text:
-            return (
-                f"The backup was made by {self._head.flavour} {self._head.version}, whose values {here} cannot read:"
-                " restore it to a server of that version or a newer one of the same product."
-            )
-        return text
+def _most_of_all(reasons: Counter[str]) -> str:
+    """The reason that most keys failed for, in parentheses."""
+    most = reasons.most_common(1)
+    return f" ({'mostly: ' if len(reasons) > 1 else ''}{most[0][0]})" if most else ""
+
+
+def _why(failure: TriageError, head: Backup, here: str) -> str:
+    text = str(failure)
+    if isinstance(failure, OutOfMemory):
+        return f"{text.rstrip('.')}. Raise maxmemory or free more, then restore again to continue."
+    if "payload version or checksum" in text:
+        return (
+            f"The backup was made by {head.flavour} {head.version}, whose values {here} cannot read:"
+            " restore it to a server of that version or a newer one of the same product."
+        )
+    return text
 
 
 # Of a key that was let expire there is no copy: what came to its end, or was deleted by others, is gone.

@@ -63,13 +63,13 @@ class Rights:
         """
         if self._capabilities is not None and self._is_another():
             self._capabilities = None
-            self._server.remember(None)
+            self._server.known = None
         if self._capabilities is None:
             known = await self._server.capabilities()
             self._learnt_of = (await self._server.snapshot()).server
             if not self._server.connection.read_only:
                 known = await probe_rights(self._server, known)
-            self._server.remember(known)
+            self._server.known = known
             self._capabilities = known
         return self._capabilities
 

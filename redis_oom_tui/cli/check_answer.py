@@ -1,14 +1,15 @@
-"""What `check` finds: two samples of the server, what they amount to, and how that is printed."""
+"""What `check` finds: what two samples of the server amount to, and how that is printed."""
 
 import contextlib
 import re
 import time
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from redis_oom_tui.cli.check_samples import sampled
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
 from redis_oom_tui.files.server_host import with_room
@@ -23,9 +24,8 @@ from redis_oom_tui.formatting.server import (
     with_commands,
 )
 from redis_oom_tui.formatting.sizes import ago, count, size
-from redis_oom_tui.models.address import ClientBuffer, LargeCommand
-from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import CommandRefused, TriageError
+from redis_oom_tui.models.address import LargeCommand
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -35,17 +35,15 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.history import between, skew_sentence
+from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, calls_for_a_longer_look
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.check import CheckDocument
     from redis_oom_tui.models.keys import PatternSample
     from redis_oom_tui.models.scan import ScanView
-    from redis_oom_tui.models.snapshot import NodeView
     from redis_oom_tui.server.cluster.source import ClusterSource
     from redis_oom_tui.server.live import LiveServer
 
@@ -59,8 +57,6 @@ _DOUBTS = 5
 _TIMED = re.compile(rb'"reverts_in_seconds":\s*[0-9]')
 _BEGUN = re.compile(rb'"phase":"intent","id":"(\w+)","action":"(?:set|undo)"')
 _ENDED = re.compile(rb'"phase":"result","id":"(\w+)"')
-# The rules that speak where every write is refused.
-_BLOCKED = ("misconf", "noreplicas")
 
 
 class Answer(Struct, frozen=True):
@@ -74,24 +70,9 @@ class Answer(Struct, frozen=True):
     unreturned: tuple[str, ...] | None = ()
 
 
-class CheckSamples(Struct, frozen=True):
-    """Both samples, with what was asked beside the second."""
-
-    before: Snapshot
-    now: Snapshot
-    settings: Mapping[str, str]
-    clients: tuple[ClientBuffer, ...]
-    capabilities: Capabilities
-    replicas: "tuple[NodeView, ...]"
-
-
 def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float) -> Answer:
     """The verdict and the findings; `gap` seconds lie between the samples at least. Raises TriageError."""
-    samples = None if preflight is None else _sampled(invocation, preflight)
-    if samples is not None and preflight is not None and _may_have_missed(samples.before, samples.now, invocation):
-        samples = _sampled_longer(invocation, preflight, samples)
-    if samples is None:
-        samples = _driven(invocation, gap)
+    samples = sampled(invocation, preflight, gap=gap)
     now = with_settings(with_clients(with_room(samples.now), samples.clients), samples.settings)
     thresholds = invocation.profile.watch.thresholds
     case = Case(
@@ -127,6 +108,7 @@ def _looked_further(invocation: Invocation, now: Snapshot) -> Further:
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
+    from redis_oom_tui.server.large_commands import large_commands
     from redis_oom_tui.server.live import LiveServer
 
     found = Further()
@@ -136,7 +118,7 @@ def _looked_further(invocation: Invocation, now: Snapshot) -> Further:
         try:
             async with asyncio.timeout(_FURTHER_SECONDS):
                 await server.open()
-                found.large = await server.large_commands()
+                found.large = await large_commands(server)
                 if 0 < now.keys <= _FEW_KEYS:
                     found.scan = await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
                     found.values = await server.application_samples(found.scan)
@@ -146,130 +128,6 @@ def _looked_further(invocation: Invocation, now: Snapshot) -> Further:
     with contextlib.suppress(TriageError, TimeoutError):
         asyncio.run(look())
     return found
-
-
-def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:
-    """The same with the last of some more samples; None where the driver must say what is the matter."""
-    from redis_oom_tui.server.preflight import LeftToTheDriver
-
-    try:
-        preflight.again(LONGER_SECONDS, lambda sample: _refused(samples.before, sample.snapshot()))
-    except TimeoutError as error:
-        from redis_oom_tui.server.errors import as_ours
-
-        raise as_ours(error, invocation.connection.address) from None
-    except (OSError, ValueError, LeftToTheDriver):
-        return None
-    return replace(samples, now=preflight.latest().snapshot())
-
-
-def _may_have_missed(before: Snapshot, now: Snapshot, invocation: Invocation) -> bool:
-    """Whether refused writes may come too seldom for what was seen so far, which shows none."""
-    thresholds = invocation.profile.watch.thresholds
-    verdict = judge(now, before, thresholds)
-    seen = verdict.level is Level.OOM or verdict.rule in _BLOCKED
-    return not seen and calls_for_a_longer_look(now, thresholds)
-
-
-def _refused(before: Snapshot, now: Snapshot) -> bool:
-    """Whether a write was refused between the two, here or on the cluster's worst node."""
-    verdict = judge(now, before)
-    return bool(between(before, now).refused_writes) or verdict.level is Level.OOM or verdict.rule in _BLOCKED
-
-
-def _sampled(invocation: Invocation, preflight: Preflight) -> CheckSamples | None:
-    """What the preflight saw; None where the driver must say what is the matter. Silence is not waited for twice."""
-    first = preflight.first()
-    replicas: tuple[NodeView, ...] = ()
-    before = None if first is None else first.snapshot()
-    if first is not None and before is not None and before.activity.connected_replicas:
-        replicas = _replicas_named(invocation, first.fields())
-    closer = preflight.closer()
-    if preflight.silent:
-        from redis_oom_tui.server.errors import as_ours
-
-        raise as_ours(TimeoutError(), invocation.connection.address)
-    if before is None or closer is None:
-        return None
-    return CheckSamples(before, closer.snapshot(), closer.settings(), closer.clients(), closer.capabilities(), replicas)
-
-
-def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tuple[NodeView, ...]":
-    """Asked while the pause between the samples runs; only this needs the driver then."""
-    import asyncio
-
-    from redis_oom_tui.server.info_reader import replica_lines, replicas_of
-    from redis_oom_tui.server.live import LiveServer
-
-    return asyncio.run(replicas_of(invocation.connection, replica_lines(info), LiveServer))
-
-
-def _driven(invocation: Invocation, gap: float) -> CheckSamples:
-    import asyncio
-
-    return asyncio.run(_ask(invocation, gap))
-
-
-async def _ask(invocation: Invocation, gap: float) -> CheckSamples:
-    import asyncio
-
-    from redis_oom_tui.server.live import LiveServer
-    from redis_oom_tui.server.open_source import source_for
-
-    server = source_for(invocation.connection)
-    try:
-        # The first sample connects, and says what is wrong with that as well: on a slow link a round trip less.
-        await (server.locate() if isinstance(server, LiveServer) else server.open())
-        before = await server.snapshot()
-        replicas = asyncio.create_task(_replicas(server, before))
-        await asyncio.sleep(max(0.0, gap - (time.monotonic() - before.taken_monotonic)))
-        now, settings, clients, known = await _closely(server)
-        if _may_have_missed(before, now, invocation):
-            now = await _longer(server, before, now)
-        return CheckSamples(before, now, settings, clients, known, await replicas)
-    finally:
-        await server.close()
-
-
-async def _longer(server: "Server", before: Snapshot, now: Snapshot) -> Snapshot:
-    """The last of some more samples, up to the first that shows a refused write."""
-    import asyncio
-
-    until = before.taken_monotonic + LONGER_SECONDS
-    while not _refused(before, now) and (left := until - time.monotonic()) > 0:
-        await asyncio.sleep(min(left, STEP_SECONDS))
-        now = await server.snapshot()
-    return now
-
-
-async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]:
-    """The second sample, with the settings and the clients: in one round trip where that is one server."""
-    from redis_oom_tui.server.live import LiveServer
-
-    if isinstance(server, LiveServer):
-        return await server.look_closely()
-    clients = await _clients(server.clients())
-    settings = await server.settings()
-    return await server.snapshot(), settings, clients, await server.capabilities()
-
-
-async def _replicas(server: "Server", snapshot: Snapshot) -> "tuple[NodeView, ...]":
-    """The replicas of a master that is no cluster; in a cluster they are among the nodes."""
-    from redis_oom_tui.ports.source import SeesReplicas
-
-    if not isinstance(server, SeesReplicas) or not snapshot.activity.connected_replicas:
-        return ()
-    try:
-        return await server.replicas()
-    except TriageError:
-        return ()
-
-
-async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBuffer, ...]:
-    try:
-        return await asked
-    except CommandRefused:
-        return ()
 
 
 def _unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[str, str]) -> tuple[str, ...] | None:

@@ -191,7 +191,9 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         give_way(Pace.NORMAL)
         proposal = None if target is None else await proposed(server, target, given["db"])
         if given["orphans"] is not None:
-            planning: Plan | Planning = await operator.plan_orphans(given["orphans"], given["db"] or 0)
+            from redis_oom_tui.actions.orphans import plan_orphans
+
+            planning: Plan | Planning = await plan_orphans(operator, given["orphans"], given["db"] or 0)
         else:
             planning = _planning(operator, proposal or wanted, operation, seconds)
         plan, stopped = await _plan(planning)

@@ -120,6 +120,7 @@ class Gathered:
 
 
 async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
+    from redis_oom_tui.server.large_commands import large_commands
     from redis_oom_tui.server.live import LiveServer
     from redis_oom_tui.server.open_source import source_for
 
@@ -139,7 +140,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
         except CommandRefused as error:
             click.echo(f"redis-oom-tui: {error}", err=True)
         if isinstance(source, LiveServer):
-            gathered.large = await source.large_commands()
+            gathered.large = await large_commands(source)
         if scan:
             click.echo("redis-oom-tui: scanning the keys ...", err=True)
             gathered.scan = await source.scan(ScanOptions(databases=_databases(invocation), idle=True)).run()

@@ -347,5 +347,4 @@ class ClusterView(Struct, frozen=True):
 
     def _sum(self, part: Callable[[Snapshot], int | None]) -> int | None:
         parts = [None if view.snapshot is None else part(view.snapshot) for view in self.primaries]
-        told = [value for value in parts if value is not None]
-        return sum(told) if len(told) == len(parts) else None
+        return None if None in parts else sum(value or 0 for value in parts)

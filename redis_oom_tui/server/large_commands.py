@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from redis import exceptions
-from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import LargeCommand
+from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.live import LiveServer
 
 _ASKED = 128
 _LEAST_BYTES = 64 * 1024
@@ -19,17 +20,18 @@ _SHOWN = 128
 _NO_KEY = frozenset({b"eval", b"evalsha", b"fcall", b"eval_ro", b"evalsha_ro", b"fcall_ro", b"publish", b"spublish"})
 
 
-async def large_commands(client: "Redis") -> tuple[LargeCommand, ...]:
+async def large_commands(server: LiveServer) -> tuple[LargeCommand, ...]:
     """The largest of late, each command of a client on a key once; empty where no log may be read.
 
     A command that was refused is in none of them.
     """
-    for command in (("COMMANDLOG", "GET", _ASKED, "LARGE-REQUEST"), ("SLOWLOG", "GET", _ASKED)):
-        try:
-            entries = await client.execute_command(*command)
-        except exceptions.ResponseError:
-            continue
-        return _largest(entries if isinstance(entries, list) else [], measured=command[0] == "COMMANDLOG")
+    with translated(server.address, "SLOWLOG GET"):
+        for command in (("COMMANDLOG", "GET", _ASKED, "LARGE-REQUEST"), ("SLOWLOG", "GET", _ASKED)):
+            try:
+                entries = await server.client().execute_command(*command)
+            except exceptions.ResponseError:
+                continue
+            return _largest(entries if isinstance(entries, list) else [], measured=command[0] == "COMMANDLOG")
     return ()
 
 

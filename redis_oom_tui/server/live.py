@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from redis_oom_tui.models import address as addresses
-from redis_oom_tui.models.address import ClientBuffer, LargeCommand
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
@@ -30,14 +30,15 @@ if TYPE_CHECKING:
 class LiveServer:
     """One server behind redis-py's connections. Implements `ports.Source`; `monotonic` stamps its snapshots.
 
-    `seen` is who answered last, None before the first: a failover changes its role, a restart its run id.
+    `seen` is who answered last, None before the first: a failover changes its role, a restart its run id. `known` is
+    what may be done here, as far as a command learnt it; None to ask when it is wanted next.
     """
 
     def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._where = MasterLocator(connection)
         self._looks = InfoReader(monotonic, lambda: (self.connection, self.client()))
         self._clients: dict[tuple[int, bool], Redis] = {}
-        self._capabilities: Capabilities | None = None
+        self.known: Capabilities | None = None
         self.seen: Server | None = None
 
     @property
@@ -87,17 +88,13 @@ class LiveServer:
 
     async def capabilities(self) -> Capabilities:
         """What may be read here, asked once."""
-        if self._capabilities is None:
+        if self.known is None:
             client = self.client()
             with translated(self.address):
                 async with borrowed(client) as connection:
                     manners = dict(connection.refused_manners)
-                self._capabilities = await probing.probe_reads(client, self.address, manners)
-        return self._capabilities
-
-    def remember(self, capabilities: Capabilities | None) -> None:
-        """Keep what a later command learnt; None to ask again when it is wanted next."""
-        self._capabilities = capabilities
+                self.known = await probing.probe_reads(client, self.address, manners)
+        return self.known
 
     async def snapshot(self) -> Snapshot:
         """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
@@ -125,13 +122,6 @@ class LiveServer:
         if too_long is not None:
             raise CommandRefused(too_long, command="CLIENT LIST")
         return await self._looks.clients("CLIENT", "LIST")
-
-    async def large_commands(self) -> tuple[LargeCommand, ...]:
-        """The commands that brought most of late, by the server's own logs; none where these may not be read."""
-        from redis_oom_tui.server.large_commands import large_commands  # noqa: PLC0415 - not for each look
-
-        with translated(self.address, "SLOWLOG GET"):
-            return await large_commands(self.client())
 
     async def client_by_id(self, client_id: int) -> ClientBuffer | None:
         """What CLIENT LIST says of one client; None where it is gone."""
@@ -186,6 +176,6 @@ class LiveServer:
     async def _moved(self, moved: bool) -> bool:
         """`moved`; where another server is meant from now on, the one that was there until now is forgotten."""
         if moved:
-            self._capabilities = None
+            self.known = None
             await self.close()
         return moved

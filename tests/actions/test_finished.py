@@ -118,7 +118,7 @@ async def test_a_job_that_changes_after_it_was_saved_is_kept(server: RunningServ
 
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator)
-            view = await Meddled(operator._context, operator._deployment, plan, BackupChoice()).run()
+            view = await Meddled(operator._context, operator.deployment, plan, BackupChoice()).run()
         assert dict(view.counts) == {Outcome.CHANGED: len(done)}
         assert states(client)["completed"] == done
         assert all(client.hget(b"bull:mail:" + job, "returnvalue") == b"newer" for job in done)

@@ -91,7 +91,7 @@ class MeddledRun(ShrinkRun):
 
 
 def meddled(operator: LiveOperator, plan: ShrinkPlan, between: Callable[[], object]) -> MeddledRun:
-    run = MeddledRun(operator._context, operator._deployment, plan, BackupChoice())
+    run = MeddledRun(operator._context, operator.deployment, plan, BackupChoice())
     run.between = between
     return run
 

@@ -16,6 +16,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
+from redis_oom_tui.server.large_commands import large_commands
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.values import sample_families
 from tests.support.servers import RunningServer, available, started
@@ -267,7 +268,7 @@ async def test_who_sends_large_values(flavour: str) -> None:
             with contextlib.suppress(redis.OutOfMemoryError):
                 client.set("blob", b"x" * 20_000_000)
         async with opened(server.connection) as live:
-            large = await live.large_commands()
+            large = await large_commands(live)
             now = await live.snapshot()
     assert now.counters.refused_writes_total == 1
     (found,) = [one for one in examine(Case(now, large=large)) if one.id == "large-writers"]

@@ -39,7 +39,7 @@ async def operating(connection: Connection, folder: Path, **options: Any) -> Asy
 
 def server_of(operator: LiveOperator) -> LiveServer:
     """The server that it acts on, where it is the only one."""
-    return operator._deployment.node(Place("")).server
+    return operator.deployment.node(Place("")).server
 
 
 async def planned(operator: LiveOperator, criteria: Criteria, **options: Any) -> Plan:
@@ -112,7 +112,7 @@ async def stepped(
     context: ActionContext = operator._context
     audit = SteppedAudit(context.audit.path, wall=context.wall)
     audit.before, audit.after = before, after
-    return Run(replace(context, audit=audit), operator._deployment, plan, backup)
+    return Run(replace(context, audit=audit), operator.deployment, plan, backup)
 
 
 def audited(path: Path) -> tuple[dict[bytes, str], set[bytes]]:
