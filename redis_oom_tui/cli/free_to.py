@@ -7,7 +7,9 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.scan import ScanOptions
-from redis_oom_tui.rules.proposals import needed_bytes, propose
+from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
 from redis_oom_tui.server.live import LiveServer
 
 if TYPE_CHECKING:
@@ -27,16 +29,18 @@ def share_of(text: str) -> float:
 
 
 async def proposed(server: "LiveServer | ClusterSource", target: float, db: int | None) -> Proposal:
-    """What may go to reach `target`, by a scan of all keys; no scan where it is reached already.
+    """What may go to reach `target`, by a scan of all keys; no scan where it is reached already, or no deletion helps.
 
     Raises BadInput without a limit and for a cluster, ServerUnreachable where the scan failed.
     """
     if not isinstance(server, LiveServer):
         raise BadInput("--free-to works on one server: in a cluster, each node has a limit of its own")
-    snapshot = await when_free(server.snapshot)
+    snapshot, settings, clients, _ = await when_free(server.look_closely)
+    snapshot = with_settings(with_clients(snapshot, clients), settings)
     needed = needed_bytes(snapshot, target)
-    if not needed:
-        return Proposal(target, 0, snapshot.memory.pressure or 0.0)
+    in_vain = why_in_vain(snapshot, clients)
+    if not needed or in_vain:
+        return Proposal(target, needed, snapshot.memory.pressure or 0.0, cause=in_vain if needed else "")
     scan = server.scan(ScanOptions(databases=None if db is None else (db,), idle=True))
     with stopping(scan.stop):
         async with Ticker(lambda: f"scanning: {count(scan.view().scanned_keys)} keys"):

@@ -92,6 +92,7 @@ def proposal_fields(proposal: Proposal) -> dict[str, "ProposalFields"]:
                 for jobs in proposal.jobs
             ],
             "kept": [safe_text(sentence) for sentence in proposal.kept],
+            "cause": safe_text(proposal.cause) or None,
         }
     }
 

@@ -37,7 +37,8 @@ class ProposedJobs(Struct, frozen=True):
 class Proposal(Struct, frozen=True):
     """The parts in the order in which they should go, and the bytes that must go to reach `target` (a share of
     maxmemory). `enough` says whether all of them together reach it; `kept` are sentences on what was left out, and why.
-    `jobs` are finished jobs, which go by a plan of their own.
+    `jobs` are finished jobs, which go by a plan of their own. `cause` says, where no deletion helps, why that is so and
+    what to do first; nothing is proposed then.
     """
 
     target: float
@@ -46,6 +47,7 @@ class Proposal(Struct, frozen=True):
     parts: tuple[ProposedPart, ...] = ()
     kept: tuple[str, ...] = ()
     jobs: tuple[ProposedJobs, ...] = ()
+    cause: str = ""
 
     @property
     def enough(self) -> bool:

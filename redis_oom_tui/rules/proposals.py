@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Application, KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
@@ -20,6 +21,8 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import loss_of
+from redis_oom_tui.rules.verdict.causes import cause_of
+from redis_oom_tui.rules.verdict.facts import Facts
 
 _DAY = 86400
 _IDLE = (30 * _DAY, 7 * _DAY, _DAY)
@@ -27,6 +30,7 @@ _IDLE = (30 * _DAY, 7 * _DAY, _DAY)
 _RESULT_IDLE = 3600
 _CACHE = re.compile(rb"(?<![a-z])(?:caches?|cached|tmp|thumb(?:nail)?s?)(?![a-z])")
 _NAMED = 3
+_IN_VAIN = "Deleting or evicting keys will not help."
 _UNDO = "Each key is written to the backup first; restore needs room below maxmemory."
 
 
@@ -44,6 +48,16 @@ def needed_bytes(snapshot: Snapshot, target: float) -> int:
     if memory.maxmemory_bytes is None or memory.counted_bytes is None:
         raise BadInput("No limit is known here, so there is no share of it to free: give a size with --max-bytes")
     return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+
+
+def why_in_vain(snapshot: Snapshot, clients: tuple[ClientBuffer, ...] = ()) -> str:
+    """Why no deletion helps and what to do first, where what fills the server is in no key; '' where it is in keys."""
+    facts = Facts(snapshot, clients=clients)
+    cause = cause_of(facts)
+    if cause.in_keys:
+        return ""
+    step = cause.first_step(facts).removesuffix(_IN_VAIN).strip()
+    return f"No deletion helps: {cause.clause(facts)}. First step: {step}"
 
 
 def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[PatternSample, ...] = ()) -> Proposal:
@@ -203,8 +217,13 @@ def _kept(scan: ScanView, recognition: Recognition) -> tuple[str, ...]:
 
 def proposal_lines(proposal: Proposal) -> list[str]:
     """The proposal for people, a few lines a part."""
-    first = f"It is at {percent(proposal.pressure, 1)} of maxmemory; to reach {percent(proposal.target)}"
-    lines = [f"{first}, {size(proposal.needed_bytes)} must go. What may go, the least harmful first:"]
+    first = f"It is at {percent(proposal.pressure, 1)} of maxmemory"
+    if not proposal.needed_bytes:
+        return [f"{first}: it is under {percent(proposal.target)} already."]
+    first = f"{first}; to reach {percent(proposal.target)}, {size(proposal.needed_bytes)} must go."
+    if proposal.cause:
+        return [first, proposal.cause]
+    lines = [f"{first} What may go, the least harmful first:"]
     for number, part in enumerate(proposal.parts, 1):
         about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"
         lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")

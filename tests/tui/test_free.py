@@ -42,6 +42,18 @@ async def test_what_may_go_is_proposed_and_becomes_a_plan(valkey, tmp_path, size
             assert client.dbsize() < 1000
 
 
+async def test_where_no_deletion_helps_the_cause_is_named_without_a_scan(valkey, tmp_path):
+    with valkey.client() as client:
+        for number in range(300):
+            client.script_load(f"return '{number:020000}'")
+        client.config_set("maxmemory", settled(client))
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            await pilot.press("1", "x")
+            await until(pilot, lambda: "No deletion helps: cached scripts hold" in " ".join(screen_text(app).split()))
+
+
 async def test_from_the_first_screen_of_an_oom_to_a_server_that_writes_in_ten_keys(valkey, tmp_path):
     with valkey.client() as client:
         fill(client, [b"old:%d" % n for n in range(800)], b"x" * 3000, idle=40 * 86400)

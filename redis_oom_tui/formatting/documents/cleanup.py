@@ -103,6 +103,7 @@ class ProposalFields(TypedDict):
     parts: Annotated[list[ProposedPartFields], says("the parts, the least harmful first")]
     jobs: Annotated[list[ProposedJobsFields], says("finished jobs, for `cleanup --finished`")]
     kept: Annotated[list[str], says("what was not proposed, and why")]
+    cause: Annotated[str | None, says("where no deletion helps: why that is so, and what to do first")]
 
 
 class CleanupDocument(Document):

@@ -13,7 +13,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
-from redis_oom_tui.rules.proposals import needed_bytes, propose
+from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -84,6 +84,8 @@ async def propose_cleanup(actions: ActionController) -> None:
         raise BadInput("What may go is proposed for one server: in a cluster, each node has a limit of its own")
     if not needed_bytes(snapshot, TARGET):
         raise BadInput(f"It is below {percent(TARGET)} of maxmemory already")
+    if in_vain := why_in_vain(snapshot):
+        raise BadInput(in_vain)
     if scan is None or not scan.complete:
         raise BadInput("Scan all keys first (2, then r): what may go is proposed by what the scan finds")
     proposal = propose(scan, snapshot, TARGET, actions.host.scanner.values)
