@@ -10,6 +10,13 @@ import click
 from redis_oom_tui.cli.options import ON_SERVER, TOPICS
 
 _HELP = "--help"
+# In a context's `meta`: whether only help is asked for, which needs nothing of what else is given.
+_HELP_ONLY = "redis_oom_tui.help_only"
+
+
+def asks_for_help(context: click.Context) -> bool:
+    """Whether the words of this run ask for a command's help."""
+    return bool(context.meta.get(_HELP_ONLY))
 
 
 class Commands(click.Group):
@@ -70,6 +77,7 @@ class Commands(click.Group):
         known = _by_name(self.params)
         front, rest = _split(args, known, first=True)
         if rest and rest[0] == "help":
+            ctx.meta[_HELP_ONLY] = True
             return [*(word for word in rest[1:] if not _is_option(word)), _HELP]
         command = self._loaded(rest[0]) if rest else None
         if command is None:
@@ -77,6 +85,9 @@ class Commands(click.Group):
         inner = command.commands.values() if isinstance(command, click.Group) else ()
         own = _by_name([parameter for each in (command, *inner) for parameter in each.get_params(ctx)])
         moved, kept = _split(rest[1:], {**known, **own}, keep=own, strict=not ctx.resilient_parsing)
+        if _help_among(kept, own):
+            ctx.meta[_HELP_ONLY] = True
+            return [rest[0], *kept]
         return [*front, *moved, rest[0], *kept]
 
 
@@ -118,6 +129,19 @@ def _split(
             raise click.BadOptionUsage(word, f"Option {word!r} requires an argument.")
         (taken if ours and not lacking else left).extend(piece)
     return taken, left
+
+
+def _help_among(words: Sequence[str], known: Mapping[str, click.Option]) -> bool:
+    """Whether --help stands among them as an option, and not as the value of another."""
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        if word in (_HELP, "--"):
+            return word == _HELP
+        spelled = list(_spelled(word, known)) if _is_option(word) else []
+        if spelled and _wants_next(word, spelled, known):
+            del queue[:1]
+    return False
 
 
 def _is_option(word: str) -> bool:

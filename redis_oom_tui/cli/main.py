@@ -14,7 +14,7 @@ import click
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure
-from redis_oom_tui.cli.group import Commands
+from redis_oom_tui.cli.group import Commands, asks_for_help
 from redis_oom_tui.cli.options import refuse_without_effect, root_options
 from redis_oom_tui.formatting.sanitize import crash_report, safe_text
 from redis_oom_tui.models.address import Connection
@@ -69,6 +69,8 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
         redis-oom-tui -h cache-1 hogs --top 20
         redis-oom-tui hogs --top 20 -h cache-1
     """
+    if asks_for_help(ctx):
+        return None
     refuse_without_effect(ctx)
     if ctx.invoked_subcommand in _WITHOUT_SERVER:
         ctx.obj = Invocation(

@@ -1,12 +1,15 @@
 """Both sides of the command: options of the connection, `-h` and `help`, and help by topic."""
 
 import json
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from redis_oom_tui.cli.main import COMMANDS, cli, main
+from redis_oom_tui.cli.options import ON_SERVER
+from redis_oom_tui.files.config import example_text
 from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -103,6 +106,34 @@ def test_an_h_without_a_host_and_the_word_help_show_help(
     code, out, err = ran(capsys, *words)
     assert (code, err) == (0, "")
     assert out.startswith(f"Usage: {usage}")
+
+
+@pytest.mark.parametrize("command", sorted(ON_SERVER - {""}))
+def test_help_of_a_command_needs_no_password_and_no_configuration(
+    command: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text("[")
+    folder = tmp_path / "redis-oom-tui"
+    folder.mkdir()
+    (folder / "config.toml").write_text(example_text())
+    (folder / "config.toml").chmod(0o600)
+    for words in (
+        (command, "--help"),
+        (command, "-h"),
+        ("help", command),
+        ("--config", str(bad), command, "--help"),
+        (command, "--pass-file", str(tmp_path / "none"), "--help"),
+    ):
+        code, out, err = ran(capsys, *words)
+        assert (code, err) == (0, ""), words
+        assert out.startswith(f"Usage: redis-oom-tui {command}")
+
+
+def test_help_as_the_value_of_an_option_asks_for_none(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, out, err = ran(capsys, "-s", str(tmp_path / "none"), "hogs", "--match", "--help")
+    assert (code, out) == (3, "")
+    assert "none" in err
 
 
 @pytest.mark.parametrize(
