@@ -23,6 +23,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import finished
 from redis_oom_tui.rules.applications.recognizing import alike_keys
+from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import finished as jobs_on
@@ -32,6 +33,8 @@ from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 
 _SIZED = 50
+# A job's keys have few elements: nearly all are measured whole, and none keeps the server.
+_SAMPLES = 200
 _JOBS_AT_ONCE = 100
 _PROVING_JOBS = 3
 
@@ -80,7 +83,7 @@ class FinishedPlanner:
         try:
             async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as throttle:
                 await self._look(channel, throttle)
-                about = await self._about(channel)
+                about = await self._about(channel, snapshot)
         finally:
             await channel.close()
         flags = finished.told_loss(self._application, self._work)
@@ -143,13 +146,16 @@ class FinishedPlanner:
         labels = next((alike.labels for alike in alike_keys(here)), ())
         return any(label.application is application and label.confidence is not Confidence.POSSIBLE for label in labels)
 
-    async def _about(self, channel: ExclusiveConnection) -> int | None:
-        """About what all of the jobs hold, by some of them."""
+    async def _about(self, channel: ExclusiveConnection, snapshot: Snapshot) -> int | None:
+        """About what all of the jobs hold, by some of them; no more than the server holds."""
         some = finished.samples(self._found, _SIZED)
         names = [name for job in some for name in job.keys]
-        replies = await channel.call([("MEMORY", "USAGE", name) for name in names])
+        replies = await channel.call([("MEMORY", "USAGE", name, "SAMPLES", _SAMPLES) for name in names])
         known = [reply for reply in replies if isinstance(reply, int)]
-        return len(self._found) * sum(known) // len(some) if known else None
+        if not known:
+            return None
+        about = len(self._found) * sum(known) // len(some)
+        return min(about, most_of_all(snapshot.memory.used_bytes, snapshot.memory.startup_bytes) or about)
 
 
 async def _ends(channel: ExclusiveConnection, work: FinishedWork, jobs: Sequence[FinishedJob]) -> list[float | None]:
@@ -195,7 +201,7 @@ class FinishedRun(StepRun):
                 if self._stop:
                     self._throttle.stop()
                 await self._batches(connection, self._throttle)
-            self._used = (self._used[0], (await server.snapshot()).memory.used_bytes)
+            await self._measure(server)
         finally:
             await connection.close()
 

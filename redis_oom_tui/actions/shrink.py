@@ -86,7 +86,7 @@ class ShrinkRun(StepRun):
                     await self._batches(connection, self._throttle)
                 finally:
                     self._state = await self._look(connection)
-                    self._used = (self._used[0], (await server.snapshot()).memory.used_bytes)
+                    await self._measure(server)
         finally:
             await connection.close()
 

@@ -1,6 +1,7 @@
 """What runs share that take parts out of keys or whole jobs: one record, one backup, steps, a report by outcome."""
 
 import asyncio
+import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from types import MappingProxyType
@@ -10,15 +11,18 @@ from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord
 from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.backup import BackupWriter
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import count, percent
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.report import memory_words
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import OtherServer
 from redis_oom_tui.server.tasks import ActiveClock
+
+_FREEING_LONGEST_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.05
 
 
 class SteppedPlan(Protocol):
@@ -54,6 +58,7 @@ class StepRun(ABC):
         self._throttle: CallThrottle | None = None
         self._writer: BackupWriter | None = None
         self._used: tuple[int | None, int | None] = (None, None)
+        self._pressure: float | None = None
         self._settled = 0
         self._stop = False
         self._ended: str | None = None
@@ -120,6 +125,24 @@ class StepRun(ABC):
         if then is not None and now is not None and then != now:
             raise OtherServer.at(server.address)
 
+    async def _measure(self, server: LiveServer) -> None:
+        """What used_memory is now, once nothing waits to be freed in the background any more, or that takes long."""
+        deadline = time.monotonic() + _FREEING_LONGEST_SECONDS
+        while True:
+            memory = (await server.snapshot()).memory
+            self._used, self._pressure = (self._used[0], memory.used_bytes), memory.pressure
+            if not memory.lazyfree_pending_objects or time.monotonic() >= deadline or self._stop:
+                return
+            await asyncio.sleep(_FREEING_PAUSE_SECONDS)
+
+    def _memory_words(self) -> str:
+        """By how much used_memory fell, and how full the server is now."""
+        before, now = self._used
+        if before is None or now is None or not self._counts[Outcome.DELETED]:
+            return ""
+        full = "" if self._pressure is None else f", to {percent(self._pressure, 1)} of maxmemory"
+        return f"; {memory_words(before - now)}{full}"
+
     def _put(self, outcome: Outcome, number: int = 1) -> None:
         self._counts[outcome] += number
         self._settled += number
@@ -152,7 +175,7 @@ class StepRun(ABC):
         for outcome, what in _LEFT:
             if self._counts[outcome]:
                 parts.append(f"{count(self._counts[outcome])} {what}")
-        sentence = f"{'; '.join(parts)}.{self._left_words()}"
+        sentence = f"{'; '.join(parts)}{self._memory_words()}.{self._left_words()}"
         if failure is not None:
             return after(failure, sentence)
         return f"Interrupted. {sentence}" if interrupted else sentence

@@ -61,13 +61,14 @@ def report(
     # What the memory did where nothing was deleted is no doing of the run.
     acted = counts.get(done) or counts.get(Outcome.IN_DOUBT) or counts.get(Outcome.FAILED)
     if operation is Operation.DELETE and fell is not None and acted:
-        parts.append(_memory_words(fell))
+        parts.append(memory_words(fell))
     elif operation is Operation.DELETE and restarted and acted:
         parts.append("the server restarted or failed over meanwhile, so what used memory fell by is not known")
     return "; ".join(parts) + "."
 
 
-def _memory_words(fell: int) -> str:
+def memory_words(fell: int) -> str:
+    """What used_memory did over a run, where it fell by so many bytes."""
     if fell >= 0:
         return f"used memory fell by {size(fell)}"
     return f"used memory is {size(-fell)} higher than before: others wrote meanwhile, or buffers grew"

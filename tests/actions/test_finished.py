@@ -1,5 +1,6 @@
 """Finished jobs go with all that belongs to them; waiting and active ones never, nor what only looks alike."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -135,6 +136,28 @@ async def test_it_is_allowed_at_oom(server: RunningServer, tmp_path: Path) -> No
             plan = await frozen(operator)
             view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
+
+
+async def test_what_jobs_hold_is_told_before_and_what_they_freed_after(server: RunningServer, tmp_path: Path) -> None:
+    small = dict.fromkeys(
+        ["name", "opts", "timestamp", "finishedOn", "processedOn", "returnvalue", "attemptsMade"], "1"
+    )
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        client.delete("bull:mail:completed")
+        for number in range(200):
+            client.hset(f"bull:mail:9{number}", mapping={**small, "data": "x" * 30_000})
+            client.zadd("bull:mail:completed", {f"9{number}": 1_700_000_000_000})
+        client.config_set("maxmemory", 100_000_000)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            assert plan.going == 200
+            assert plan.about_bytes is not None
+            assert 200 * 30_000 <= plan.about_bytes <= 200 * 45_000
+            view = await operator.steps.run_finished(plan, backup=NO_BACKUP).run()
+        assert re.search(
+            r"Deleted 200 of 200 jobs; used memory fell by [5-9]\.\d MiB, to \d+\.\d% of maxmemory\.", str(view.ended)
+        ), view.ended
 
 
 async def test_a_job_too_large_to_save_is_kept_without_a_trace(valkey: RunningServer, tmp_path: Path) -> None:
