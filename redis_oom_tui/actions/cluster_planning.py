@@ -184,7 +184,7 @@ class ClusterPlanMaker:
                 complete=not lost and all(plan.complete for _, plan in plans) and not self._unasked,
                 flags=(*flags, *flags_of_keys(keys, first.operation), *map(safe_text, without)),
                 matched_keys=sum(plan.matched_keys for _, plan in plans) - len(twice),
-                matched_bytes=sum(plan.matched_bytes for _, plan in plans) - sum(key.size or 0 for key in twice),
+                matched_bytes=_known_bytes([plan for _, plan in plans], twice),
                 role=f"{len(walked)} primaries",
                 limit_bytes=None if None in limits else sum([limit or 0 for limit in limits]),
             )
@@ -193,3 +193,10 @@ class ClusterPlanMaker:
 
 def _on(key: PlannedKey, node: str) -> PlannedKey:
     return replace(key, id=replace(key.id, node=node))
+
+
+def _known_bytes(plans: Sequence[Plan], twice: Sequence[PlannedKey]) -> int:
+    """What all keys that matched hold; 0 where that is not known of a node's."""
+    if any(plan.matched_keys and not plan.matched_bytes for plan in plans):
+        return 0
+    return sum(plan.matched_bytes for plan in plans) - sum(key.size or 0 for key in twice)

@@ -273,7 +273,7 @@ class PlanMaker:
                 complete=not self._cut_short,
                 flags=(*flags, *selection.left_out(self._chosen, self._refused_keys, self._moved), *self._more_flags),
                 matched_keys=self._chosen.matched_keys,
-                matched_bytes=self._chosen.matched_bytes,
+                matched_bytes=self._chosen.known_bytes(keys),
                 role=snapshot.server.role,
                 limit_bytes=self._limit,
             )

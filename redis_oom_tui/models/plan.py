@@ -102,7 +102,8 @@ class Plan(Struct, frozen=True):
     `expire_seconds` is the span over which an EXPIRE plan spreads the ends of its keys. `flags` are sentences to read
     before confirming (idle times that cannot be trusted, data that looks like a queue). `run_id` is the server's when
     the plan was made; `keyspace_keys` is how many keys there were then. `matched_keys` and `matched_bytes` count all
-    that met the criteria, also those that a limit on the plan left out. `role` is master or replica. `limit_bytes` is
+    that met the criteria, also those that a limit on the plan left out; the bytes are 0 where the size of those is only
+    estimated. `role` is master or replica. `limit_bytes` is
     what all keys together could not exceed when it was made: what was used beyond an empty server.
     """
 

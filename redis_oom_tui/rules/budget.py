@@ -224,9 +224,10 @@ def beyond(plan: Plan, held: int) -> tuple[str, ...]:
     words = list(_ended_early(plan))
     left = plan.matched_keys - len(plan.keys)
     if left > 0:
-        rest = size(known_bytes(max(0, plan.matched_bytes - held), left))
+        rest = known_bytes(max(0, plan.matched_bytes - held), left)
         more, them = ("key matches", "it") if left == 1 else ("keys match", "them")
-        words.append(f"{count(left)} more {more} ({rest}); the limit of the plan leaves {them} out.")
+        of = "" if rest is None else f" ({size(rest)})"
+        words.append(f"{count(left)} more {more}{of}; the limit of the plan leaves {them} out.")
     return tuple(words)
 
 

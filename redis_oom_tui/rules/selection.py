@@ -8,7 +8,7 @@ from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.keys import KeyId, KeyRow, SizeKind
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules import key_patterns
 from redis_oom_tui.rules.key_patterns import compiled_glob
@@ -142,6 +142,8 @@ class Selected:
         self._heap: list[_Entry] | None = None
         self.matched_keys = 0
         self.matched_bytes = 0
+        # Keys that matched and whose sizes are estimates: a sum of many of them says nothing.
+        self._estimated = 0
         self._shared = shared
         if shared is not None:
             shared.selections.append(self)
@@ -151,6 +153,7 @@ class Selected:
         first = self.matched_keys
         self.matched_keys += len(keys)
         self.matched_bytes += sum([key.size or 0 for key in keys])
+        self._estimated += _estimates(keys)
         if self._heap is None and self.matched_keys <= self._limit:
             self._found += keys
         else:
@@ -201,6 +204,8 @@ class Selected:
         for key in known:
             new = rows.get(key.id, key)
             self.matched_bytes += ((new.size or 0) if new is not None else 0) - (key.size or 0)
+            if new is not key:
+                self._estimated += _estimates([] if new is None else [new]) - _estimates([key])
             if new is None:
                 self.matched_keys -= 1
             else:
@@ -227,6 +232,8 @@ class Selected:
         """Those of `found`, which are of `before` and were measured closer, that are wanted still, in their order."""
         sizes = {key.id: key.size or 0 for key in before}
         self.matched_bytes += sum([(key.size or 0) - sizes[key.id] for key in found])
+        renewed = {key.id for key in found}
+        self._estimated += _estimates(found) - _estimates([key for key in before if key.id in renewed])
         least = self._larger_than
         small = [] if least is None else [key for key in found if key.size is not None and key.size <= least]
         self.matched_keys -= len(small)
@@ -235,10 +242,18 @@ class Selected:
         kept = [key for key in found if key.id not in left_out] if small else list(found)
         return kept if self._order is Order.OLDEST else sorted(kept, key=lambda key: -(key.size or 0))
 
+    def known_bytes(self, taken: Sequence[PlannedKey]) -> int:
+        """What all keys that matched hold; 0 where `taken` are but some, and of the others it is only estimated."""
+        return 0 if self._estimated > _estimates(taken) else self.matched_bytes
+
     def taken(self) -> tuple[PlannedKey, ...]:
         """The chosen keys that fit the bound in bytes."""
         keys = self.ordered()
         return tuple(keys if self._max_bytes is None else within(keys, self._max_bytes))
+
+
+def _estimates(keys: Iterable[PlannedKey]) -> int:
+    return sum([key.size_kind is not SizeKind.EXACT for key in keys])
 
 
 class SharedLimit:

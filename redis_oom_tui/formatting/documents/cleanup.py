@@ -29,7 +29,7 @@ class PlanFields(TypedDict):
     bytes_high: Annotated[int | None, says("at most")]
     unsized_keys_total: Annotated[int, says("how many of its keys have no known size")]
     matched_keys_total: Annotated[int, says("how many keys met the criteria")]
-    matched_bytes: Annotated[int | None, says("what these hold")]
+    matched_bytes: Annotated[int | None, says("what these hold; null where that is only estimated")]
     keyspace_keys_total: Annotated[int | None, says("how many keys there are in all")]
     flags: Annotated[list[str], says("sentences to read before it runs")]
     consent: Annotated[list[str], says("what --yes agrees to beside the deletion")]
