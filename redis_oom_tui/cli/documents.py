@@ -34,9 +34,24 @@ def failure_document(sentence: str) -> "FailureDocument":
     return {"schema": SCHEMA, "verdict": "unknown", "reason": sentence, "error": sentence}
 
 
+def tells_a_status(given: Sequence[str], command: str) -> bool:
+    """Whether standard output has a status in words, also on failure: monitoring reads nothing else."""
+    return command == "check" and "--json" not in given
+
+
 def print_failure(given: Sequence[str], command: str, sentence: str) -> None:
-    """What a script reads where a command given --json has failed before its document; nothing for the others."""
-    if PRINTED.document or "--json" not in given or not command:
+    """What a script reads on standard output where a command has failed before its document: with --json a document,
+    of `check` in words the status; nothing for the others.
+    """
+    if PRINTED.document or not command:
+        return
+    if tells_a_status(given, command):
+        from redis_oom_tui.formatting.plugin import plugin_lines
+        from redis_oom_tui.models.verdict import Level
+
+        with contextlib.suppress(OSError, ValueError):
+            click.echo(plugin_lines(Level.UNKNOWN, sentence, (), ())[0])
+    if "--json" not in given:
         return
     document: Mapping[str, object] = failure_document(sentence)
     if command == "hogs":

@@ -13,7 +13,7 @@ import click
 
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
-from redis_oom_tui.cli.documents import PRINTED, print_failure
+from redis_oom_tui.cli.documents import PRINTED, print_failure, tells_a_status
 from redis_oom_tui.cli.group import Commands, asks_for_help
 from redis_oom_tui.cli.options import refuse_without_effect, root_options
 from redis_oom_tui.formatting.sanitize import crash_report, safe_text
@@ -92,7 +92,7 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command and leave with its exit code; every error is told on stderr, never a traceback."""
+    """Run the command and leave with its exit code; every error is told in a sentence, never a traceback."""
     given = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name with letters that the terminal's encoding lacks is shown by their numbers, as on stderr.
@@ -116,20 +116,16 @@ def _run(given: list[str]) -> int:
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
     except click.UsageError as error:
-        sentence = _plain(error)
-        print_failure(given, command, sentence)
-        return _complain(sentence, usage)
+        return _failed(given, command, _plain(error), usage)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except click.ClickException as error:
         error.show()
         return error.exit_code
     except BadInput as error:
-        print_failure(given, command, str(error))
-        return _complain(error, usage)
+        return _failed(given, command, str(error), usage)
     except TriageError as error:
-        print_failure(given, command, str(error))
-        return _complain(error, EXIT_UNKNOWN)
+        return _failed(given, command, str(error), EXIT_UNKNOWN)
     except BrokenPipeError:
         # Whoever read our output has gone; Python would complain again while it shuts down.
         sys.stdout = None
@@ -158,8 +154,14 @@ def _plain(error: click.UsageError) -> str:
     return f"{words[:1].lower()}{words[1:]} (see {command} --help)"
 
 
-def _complain(error: TriageError | str, code: int) -> int:
-    print(f"redis-oom-tui: {error}", file=sys.stderr)  # noqa: T201
+def _failed(given: list[str], command: str, sentence: str, code: int) -> int:
+    """Say why: on stderr, where standard output does not say it in words already."""
+    print_failure(given, command, sentence)
+    return code if tells_a_status(given, command) else _complain(sentence, code)
+
+
+def _complain(sentence: str, code: int) -> int:
+    print(f"redis-oom-tui: {sentence}", file=sys.stderr)  # noqa: T201
     return code
 
 

@@ -66,13 +66,14 @@ OPTIONS = [option for option in cli.params if isinstance(option, click.Option) a
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: str) -> str:
-    """What is said on stderr, in one line, of a command line that is refused."""
+    """What is said in one line of a command line that is refused: on stderr, by `check` on stdout."""
     with pytest.raises(SystemExit) as ended:
         main(list(words))
     out, err = capsys.readouterr()
     assert ended.value.code in (2, 3), err
-    assert (out, len(err.splitlines())) == ("", 1)
-    return err
+    assert len((out + err).splitlines()) == 1
+    assert out.startswith("UNKNOWN: ") or not out
+    return out + err
 
 
 IGNORED = [

@@ -42,8 +42,29 @@ def test_what_is_no_range_is_refused(text: str, capsys: pytest.CaptureFixture[st
     with pytest.raises(BadInput):
         read_range(text)
     code, out, err = ran(capsys, "-s", str(tmp_path / "none"), "check", "--crit", text)
-    assert (code, out) == (3, "")
-    assert err.startswith("redis-oom-tui: --crit: ")
+    assert (code, err) == (3, "")
+    assert out.startswith("UNKNOWN: --crit: ")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (("--warn", "abc"), "--warn: 'abc' is not a range"),
+        (("--pass-file", "/nonexistent"), "/nonexistent cannot be read"),
+        (("--pass-command", "false"), "--pass-command: the password"),
+        (("--profile", "nope"), "nope"),
+        (("--bogus",), "no such option '--bogus'"),
+        (("-p", "a|b"), "'a/b'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else "",
+)
+def test_what_fails_in_its_set_up_is_a_status_too(
+    words: tuple[str, ...], sentence: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code, out, err = ran(capsys, "check", *words)
+    assert (code, err, len(out.splitlines())) == (3, "", 1)
+    assert out.startswith("UNKNOWN: ")
+    assert sentence in out
 
 
 def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
@@ -149,4 +170,4 @@ def test_json_beside_it_is_refused(capsys: pytest.CaptureFixture[str], tmp_path:
     code, _, err = ran(capsys, "check", "-s", str(tmp_path / "none"), "--json", "--perfdata")
     assert code == 3
     assert "--perfdata cannot be given with --json: one JSON document is printed" in err
-    assert "--warn cannot be given with --markdown" in ran(capsys, "check", "--markdown", "--warn", "1")[2]
+    assert "--warn cannot be given with --markdown" in ran(capsys, "check", "--markdown", "--warn", "1")[1]
