@@ -30,6 +30,10 @@ _IDLE = (30 * _DAY, 7 * _DAY, _DAY)
 _RESULT_IDLE = 3600
 _CACHE = re.compile(rb"(?<![a-z])(?:caches?|cached|tmp|thumb(?:nail)?s?)(?![a-z])")
 _NAMED = 3
+NOTHING = (
+    "Nothing: no cache, no result of an application that nobody used for an hour and no other key that nobody used for"
+    " a day was found."
+)
 _IN_VAIN = "Deleting or evicting keys will not help."
 _UNDO = "Each key is written to the backup first; restore needs room below maxmemory."
 
@@ -78,8 +82,8 @@ def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[Pa
             break
         gone += part.about_bytes
         parts.append(replace(part, pressure_after=max(0, counted - gone) / limit))
-    kept, jobs = _kept(scan, recognition), finished_jobs(recognition)
-    return Proposal(target, needed, counted / limit, tuple(parts), kept, jobs)
+    kept = _kept(scan, recognition, enough=gone >= needed)
+    return Proposal(target, needed, counted / limit, tuple(parts), kept, finished_jobs(recognition))
 
 
 def finished_jobs(recognition: Recognition) -> tuple[ProposedJobs, ...]:
@@ -203,16 +207,47 @@ def _applications(rows: Sequence[PatternRow], recognition: Recognition) -> str:
     return " or ".join(names)
 
 
-def _kept(scan: ScanView, recognition: Recognition) -> tuple[str, ...]:
-    """What is large and not proposed, with the reason."""
-    rows = [row for row in _leaves(scan) if loss_of(row, recognition) in (Loss.LOSES_WORK, Loss.BREAKS)]
-    if not rows:
-        return ()
-    rows.sort(key=lambda row: -row.size)
-    names = ", ".join(safe_text(row.pattern, 40) for row in rows[:_NAMED])
-    held = sum(row.size for row in rows)
-    keys = number_of_keys(sum(row.keys for row in rows))
-    return (f"Not proposed: {keys} ({size(held)}) whose loss loses work or breaks an application, as {names}.",)
+def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[str, ...]:
+    """What is not proposed, with the reason; where the parts are not enough, all of it."""
+    whole, parents = [], {(row.db, row.parent) for row in scan.patterns}
+    lost, results, used, owned, mixed = ([] for _ in range(5))
+    for row in (row for row in scan.patterns if (row.db, row.pattern) not in parents):
+        whole.append(_Candidate(row, row.keys, row.size))
+        use = _use(row, recognition)
+        if loss_of(row, recognition) in (Loss.LOSES_WORK, Loss.BREAKS):
+            lost.append(whole[-1])
+        elif row.select is None:
+            mixed.append(whole[-1])
+        elif use is KeyUse.RESULT:
+            results.append(_in_use(row, _RESULT_IDLE))
+        elif use is None and not _is_cache(row, recognition):
+            used.append(_in_use(row, _DAY))
+        elif use not in (KeyUse.CACHE, None):
+            owned.append(whole[-1])
+    told = [_left_out(lost, "whose loss loses work or breaks an application")]
+    if not enough:
+        since = "used within the last {}" if any(one.row.idle_curve for one in whole) else "of unknown idle time"
+        told += [
+            _left_out(results, f"which are results {since.format('hour')}"),
+            _left_out(used, since.format("day")),
+            _left_out(owned, "which an application keeps beside its work"),
+            _left_out(mixed, "of many patterns, which no pattern selects"),
+        ]
+    return tuple(filter(None, told))
+
+
+def _in_use(row: PatternRow, seconds: int) -> _Candidate:
+    """The rest of a pattern: what was used within so long."""
+    idle = _idle(row, seconds)
+    return _Candidate(row, row.keys - idle.keys, row.size - idle.size)
+
+
+def _left_out(several: Sequence[_Candidate], why: str) -> str:
+    """One sentence on keys that are not proposed; '' where there are none."""
+    found = sorted((one for one in several if one.keys > 0), key=lambda one: -one.size)
+    names = ", ".join(safe_text(one.row.pattern, 40) for one in found[:_NAMED])
+    held = f"{number_of_keys(sum(one.keys for one in found))} ({size(sum(one.size for one in found))})"
+    return f"Not proposed: {held} {why}, as {names}." if found else ""
 
 
 def proposal_lines(proposal: Proposal) -> list[str]:
@@ -230,12 +265,13 @@ def proposal_lines(proposal: Proposal) -> list[str]:
         lines.append(f"   Risk: {part.risk}. {part.undo}")
     for jobs in proposal.jobs:
         name = f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}"
+        place = "Besides" if proposal.parts else "Finished work"
         lines.append(
-            f"Besides: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
+            f"{place}: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
             f" To delete them: cleanup --finished {name} --older-than 1d"
         )
-    if not proposal.parts:
-        lines.append("Nothing: no cache, no result of an application and no long unused key was found.")
-    elif not proposal.enough:
+    if not proposal.parts and not proposal.jobs:
+        lines.append(NOTHING)
+    elif proposal.parts and not proposal.enough:
         lines.append("All of it is not enough.")
     return [*lines, *proposal.kept]

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -620,6 +621,18 @@ def test_free_to_says_where_no_deletion_helps_before_any_scan(server: RunningSer
         code, document = tool.json("cleanup", "--free-to", "80%")
         assert (code, document["proposal"]["parts"]) == (0, [])
         assert document["proposal"]["cause"].startswith("No deletion helps: ")
+
+
+def test_free_to_says_that_results_are_still_in_use(valkey: RunningServer, valkey_tool: Tool) -> None:
+    with valkey.client() as client:
+        for number in range(400):
+            result = '{"status": "SUCCESS", "result": "' + "x" * 3000 + '", "date_done": null, "task_id": "a"}'
+            client.set(f"celery-task-meta-{uuid.UUID(int=number * 7919)}", result)
+        client.config_set("maxmemory", settled(client))
+        code, out, _ = valkey_tool("cleanup", "--free-to", "80%")
+        assert code == 0
+        assert "Not proposed: 400 keys (" in out
+        assert "which are results used within the last hour, as celery-task-meta-" in out
 
 
 @pytest.mark.parametrize("share", ["0%", "100%", "x", "-5"])

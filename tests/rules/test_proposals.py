@@ -5,6 +5,7 @@ import pytest
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import TtlFilter
+from redis_oom_tui.models.proposal import Proposal, ProposedJobs
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.rules.proposals import needed_bytes, proposal_lines, propose
 from tests.rules.snapshots import look
@@ -67,7 +68,28 @@ def test_what_loses_work_is_never_proposed_and_that_is_said() -> None:
     assert not found.enough
     text = "\n".join(proposal_lines(found))
     assert "Nothing: no cache" in text
+    assert all("results" not in sentence for sentence in found.kept)
     assert "whose loss loses work or breaks an application, as queue:<id>, session:<id>." in text
+
+
+def test_what_is_not_proposed_is_counted_in_full_with_its_reason() -> None:
+    fresh = row("celery-task-meta-<id>", 30 * MB)
+    found = propose(scan(fresh, QUEUE, row("page:<id>", 4 * MB)), FULL, 0.8)
+    assert found.parts == ()
+    assert found.kept == (
+        "Not proposed: 100 keys (47.7 MiB) whose loss loses work or breaks an application, as queue:<id>.",
+        "Not proposed: 100 keys (28.6 MiB) which are results used within the last hour, as celery-task-meta-<id>.",
+        "Not proposed: 100 keys (3.8 MiB) used within the last day, as page:<id>.",
+    )
+
+
+def test_finished_jobs_are_something_and_each_queue_is_named() -> None:
+    jobs = tuple(ProposedJobs("BullMQ", "completed", queue, 0, 400, 20 * MB) for queue in (b"mail", b"sms"))
+    text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs)))
+    assert "Nothing" not in text
+    assert "Besides" not in text
+    assert "cleanup --finished bullmq:mail" in text
+    assert "cleanup --finished bullmq:sms" in text
 
 
 def test_without_idle_times_nothing_is_called_unused() -> None:

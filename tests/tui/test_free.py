@@ -111,7 +111,9 @@ async def test_finished_jobs_are_offered_first_and_come_back(valkey, tmp_path):
     with valkey.client() as client:
         samples.write(client, samples.load("bullmq").keys)
         for job in range(1000, 1400):
-            client.hset(f"bull:mail:{job}", mapping={"name": "send", "data": "x" * 500, "opts": "{}", "timestamp": "1"})
+            client.hset(
+                f"bull:mail:{job}", mapping={"name": "send", "data": "x" * 5000, "opts": "{}", "timestamp": "1"}
+            )
             client.zadd("bull:mail:completed", {str(job): 1_700_000_000_000})
         before = client.dbsize()
         app = live_app(valkey, tmp_path)
@@ -123,7 +125,7 @@ async def test_finished_jobs_are_offered_first_and_come_back(valkey, tmp_path):
             client.config_set("maxmemory", settled(client) // 2)
             await until(pilot, lambda: (app.session.reading.snapshot.memory.pressure or 0) > 1.5)
             await pilot.press("1", "x")
-            await until(pilot, lambda: "completed jobs of BullMQ" in screen_text(app))
+            await until(pilot, lambda: "completed jobs of BullMQ, queue mail" in screen_text(app))
             await pilot.press("enter")
             await until(pilot, lambda: "From which age on?" in screen_text(app))
             await pilot.press("enter")

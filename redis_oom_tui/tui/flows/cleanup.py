@@ -4,16 +4,18 @@ import asyncio
 import itertools
 from pathlib import Path
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
+from redis_oom_tui.models.proposal import ProposedJobs
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom
-from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
+from redis_oom_tui.rules.proposals import NOTHING, needed_bytes, propose, why_in_vain
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -90,7 +92,7 @@ async def propose_cleanup(actions: ActionController) -> None:
         raise BadInput("Scan all keys first (2, then r): what may go is proposed by what the scan finds")
     proposal = propose(scan, snapshot, TARGET, actions.host.scanner.values)
     if not proposal.parts and not proposal.jobs:
-        raise BadInput("No cache, no result of an application and no long unused key was found")
+        raise BadInput(" ".join((NOTHING, *proposal.kept)))
     intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
     options = [
         Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}. {part.risk}.")
@@ -100,7 +102,7 @@ async def propose_cleanup(actions: ActionController) -> None:
         *(
             Option(
                 f"{_JOBS}{place}",
-                f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}",
+                f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{_of_queue(jobs)}",
                 f"{count(jobs.jobs)} finished jobs with all that belongs to them; waiting and active ones stay.",
             )
             for place, jobs in enumerate(proposal.jobs)
@@ -122,6 +124,10 @@ async def propose_cleanup(actions: ActionController) -> None:
         part = proposal.parts[int(picked)]
         criteria = replace(part.criteria, max_bytes=proposal.needed_bytes)
         actions.app.post_message(messages.MakePlan(criteria, "what may go"))
+
+
+def _of_queue(jobs: ProposedJobs) -> str:
+    return "" if jobs.queue is None else f", queue {safe_text(jobs.queue, 40)}"
 
 
 async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> None:
