@@ -174,7 +174,9 @@ class ShrinkPlanner:
         flags: tuple[str, ...] = ()
         for group in await reading.groups_up_to(channel, key, newest[0]):
             flags += shrinking.group_flags(group.name, group.pending, group.unread)
-        return replace(plan, flags=(*flags, *streams.health(await group_health(channel.call, key))))
+        groups, mean = await group_health(channel.call, key), shrinking.entry_bytes([*first, *stays, newest])
+        flags += (*shrinking.held_by_groups(plan, mean, groups), *streams.health(groups))
+        return replace(plan, about_bytes=shrinking.about_entries(plan, mean, groups), flags=flags)
 
     async def _newest(self, channel: ExclusiveConnection, key: bytes) -> list[Element]:
         async with contextlib.aclosing(_generator(reading.entry_pages(channel, key, newest_first=True))) as pages:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import GroupHealth
 from redis_oom_tui.models.shrink import Element, ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 
@@ -26,6 +27,8 @@ _FIRST_SECOND, _LAST_SECOND = 1_000_000_000, 4_102_444_800
 _STREAM_TIME = re.compile(rb"(\d{12,14})-\d+")
 _SHOWN_BYTES = 60
 _WORD_ABOVE = 1000
+# MEMORY USAGE counts some 320 bytes for a consumer with a name of 50 bytes, and 100 for a pending entry.
+_CONSUMER_BYTES, _PENDING_BYTES, _NODE_BYTES = 1024, 256, 8192
 
 
 def check(request: ShrinkRequest) -> None:
@@ -110,6 +113,48 @@ def about_bytes(held: int | None, elements: int, going: int, weights: tuple[floa
     goes, stays = going * weights[0], (elements - going) * weights[1]
     share = goes / (goes + stays) if goes + stays else going / elements
     return round(held * share)
+
+
+def entry_bytes(entries: Sequence[Element]) -> float:
+    """The mean bytes of some entries of a stream, each part with what a listpack adds to it.
+
+    >>> entry_bytes([(b"1-1", b"f", b"v")])
+    11.0
+    """
+    parts = sum(len(part) + 2 for entry in entries for part in entry)
+    return parts / len(entries) if entries else 0.0
+
+
+def about_entries(plan: ShrinkPlan, mean: float, groups: Sequence[GroupHealth]) -> int | None:
+    """About how many bytes go with the entries that `plan` takes, of `mean` bytes each: consumers and pending entries
+    of `groups` stay, and may hold more of the key than all its entries do.
+    """
+    held, about = plan.size, plan.about_bytes
+    if not held or about is None:
+        return about
+    beside = _of_groups(groups)
+    return min(about, max(round(plan.going * mean), about * max(0, held - beside) // held))
+
+
+def held_by_groups(plan: ShrinkPlan, mean: float, groups: Sequence[GroupHealth]) -> tuple[str, ...]:
+    """That the groups and not the entries hold most of the key, where that is so."""
+    entries = round(plan.elements * mean) + _NODE_BYTES
+    rest = (plan.size or 0) - entries
+    if rest < entries or rest > _of_groups(groups):
+        return ()
+    consumers = number_of(sum(group.consumers for group in groups), "consumer")
+    pending = count(sum(group.pending for group in groups))
+    return (
+        (
+            f"{consumers} and {pending} pending entries hold the rest, about {size(rest)}: removing entries frees none"
+            " of that. XGROUP DELCONSUMER removes a consumer, XACK a pending entry."
+        ),
+    )
+
+
+def _of_groups(groups: Sequence[GroupHealth]) -> int:
+    """Bytes that the consumers and pending entries of `groups` hold at most."""
+    return sum(group.consumers * _CONSUMER_BYTES + group.pending * _PENDING_BYTES for group in groups)
 
 
 def stays_alive(kind: str, elements: int, going: int) -> None:

@@ -252,6 +252,23 @@ async def test_what_pending_and_unread_entries_are_lost_is_said_before(server: R
         assert client.xpending(NAME, b"mail\xff")["pending"] == 30
 
 
+async def test_what_consumers_hold_does_not_go_with_the_entries(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        filled(client, "stream", 150)
+        client.xgroup_create(NAME, "mail", id="$")
+        pipeline = client.pipeline(transaction=False)
+        for number in range(5000):
+            pipeline.execute_command("XGROUP", "CREATECONSUMER", NAME, "mail", f"worker-{number:040}")
+        pipeline.execute()
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator, keep_last=10)
+            assert plan.size is not None
+            assert plan.size > 500_000
+            assert plan.about_bytes is not None
+            assert 1000 < plan.about_bytes < 20_000
+            assert any(flag.startswith("5,000 consumers and 0 pending entries hold the rest") for flag in plan.flags)
+
+
 @pytest.mark.parametrize(("kind", "unit"), [("stream", None), ("zset", "s"), ("zset", "ms")])
 async def test_older_than_goes_by_the_servers_clock(
     server: RunningServer, tmp_path: Path, kind: str, unit: str | None
