@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 
 # Between its two samples: long enough to see writes being refused, short enough for a monitoring plugin.
 GAP_SECONDS = 0.1
-_EACH = "each profile has a server of its own, and a line"
+# What cannot be given where several profiles are checked, and why.
+_NOT_OF_SEVERAL = {
+    frozenset({"warn", "crit"}): "thresholds come from each profile",
+    frozenset({"perfdata"}): "performance data are of one server",
+    frozenset({"markdown"}): "each server is one line",
+}
 _OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 
 
@@ -74,13 +79,14 @@ def check(
 def _check_profiles(invocation: Invocation, given: dict[str, str], *, all_profiles: bool, as_json: bool) -> int:
     from redis_oom_tui.cli import check_profiles
 
-    useless = {"markdown", *_OF_PLUGIN}
+    decisive = "all_profiles" if all_profiles else "profile"
     if all_profiles:
-        refuse_beside(
-            "all_profiles", given | connection_options_given(), useless | connection_options_given().keys(), _EACH
-        )
-    elif options := [option for name, option in given.items() if name in useless]:
-        raise BadInput(f"{' and '.join(options)} cannot be given with a glob as --profile: {_EACH}")
+        everywhere = given_options(click.get_current_context().find_root())
+        servers = connection_options_given()
+        refuse_beside(decisive, given | everywhere, {"profile"}, "all profiles are checked, or those of --profile")
+        refuse_beside(decisive, given | servers, servers, "each profile has a server of its own")
+    for useless, reason in _NOT_OF_SEVERAL.items():
+        refuse_beside(decisive, {"profile": "a glob as --profile", **given}, useless, reason)
     names = invocation.profiles or tuple(sorted(invocation.configuration.settings.profiles))
     if not names:
         raise BadInput("--all takes the profiles of the configuration file, and it has none (see config example)")
