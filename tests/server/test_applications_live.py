@@ -5,6 +5,7 @@ import redis
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.live import LiveServer
 from tests.apps import samples
 from tests.server.test_findings_live import told
@@ -150,3 +151,29 @@ async def test_jobs_whose_names_tell_no_queue_are_counted_by_the_index_of_each()
             <= sum(held) + client.memory_usage("rq:finished:mail")
             <= told_jobs["finished"].high
         )
+
+
+async def test_what_an_application_needs_is_not_told_to_be_shortened() -> None:
+    with started("valkey") as server, server.client() as client:
+        samples.write(client, samples.load("sidekiq").keys)
+        jobs = {f'{{"class":"Mail","jid":"{number:024x}","args":["{"x" * 900}"]}}': number for number in range(2500)}
+        client.zadd("retry", jobs)
+        client.zadd("dead", jobs)
+        client.zadd("old board", {name[::-1]: score for name, score in jobs.items()})
+        for number in range(2500):
+            client.xadd("orders", {"body": "x" * 900, "n": number})
+        live = LiveServer(server.connection)
+        await live.open()
+        try:
+            view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+            found = find(await live.snapshot(), view)
+        finally:
+            await live.close()
+        logs = {one.title.split(" is a ")[0]: one for one in found if one.id == "zset-log"}
+        assert set(logs) == {"dead", "old board"}
+        command = "redis-oom-tui cleanup --shrink 'old board' --keep-last N"
+        assert f"{command} removes all but the N of the highest scores." in logs["old board"].advice
+        advice = [one.advice for one in found if one.title.startswith("Sidekiq: failed jobs hold 2.")]
+        assert any("Do not delete them unseen" in text for text in advice), advice
+        stream = next(one for one in found if one.id == "stream-untrimmed")
+        assert "cleanup --shrink orders --keep-last N" in stream.advice

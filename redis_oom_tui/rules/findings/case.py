@@ -10,8 +10,8 @@ from msgspec import Struct, field
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.keys import KeyId, PatternSample
+from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
@@ -136,6 +136,12 @@ class Case(Struct, frozen=True, dict=True):
     def recognition(self) -> Recognition:
         """The applications of the scanned keys."""
         return Recognition() if self.scan is None else recognize(self.scan, self.values)
+
+    def labels_of(self, key: KeyId) -> tuple[KeyLabel, ...]:
+        """What one of the scanned keys is to an application; empty where that is not known."""
+        from redis_oom_tui.rules.applications.recognizing import labels_of_key  # noqa: PLC0415 - slow to import
+
+        return () if self.scan is None else labels_of_key(key, self.scan, self.recognition)
 
     def named(self, row: PatternRow) -> str:
         """A pattern's name for a sentence, with its database where the scan has several."""

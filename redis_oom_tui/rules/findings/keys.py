@@ -1,10 +1,11 @@
 """Keys that hold too much (giants, untrimmed streams, queues nobody drains) or stay longer than they are of use."""
 
 import re
+import shlex
 from collections.abc import Iterator, Mapping
 
 from redis_oom_tui.formatting.keys import size_words
-from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
+from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.keys import KeyPattern, KeyRow, SizeKind
@@ -17,23 +18,25 @@ from redis_oom_tui.rules.key_patterns import matcher
 
 _GIANT_SHARE = 0.05
 _GIANTS_SHOWN = 5
+# Longer names do not fit beside the rest of a command.
+_NAME_GIVEN = 60
 BY_TYPE = {
     "stream": (
         "stream-untrimmed",
         "is a large stream",
-        "If nothing trims it, do so by hand (XTRIM key MAXLEN ~ N) once you know how much of it is still wanted.",
+        "Unless something trims it, {shrink} removes all but the newest N entries.",
         "Write with XADD key MAXLEN ~ N, and XACK what has been processed.",
     ),
     "list": (
         "queue-growing",
         "is a large list",
-        "If it is a queue, check that its consumers are alive; LTRIM keeps the part you still need.",
+        "If it is a queue, check its consumers; if a log filled by RPUSH, {shrink} --oldest-end left shortens it.",
         "Give queues a limit (LTRIM after LPUSH), and watch their length.",
     ),
     "zset": (
         "zset-log",
         "is a large sorted set",
-        "If it is a log or a timeline, drop its old end by hand (ZREMRANGEBYRANK or ZREMRANGEBYSCORE).",
+        "If it is a log or a timeline, {shrink} removes all but the N of the highest scores.",
         "Trim by score where you write, or use a stream with MAXLEN.",
     ),
     "hash": (
@@ -59,11 +62,15 @@ _PLAIN = (
 
 @finding("giant-key", "stream-untrimmed", "queue-growing", "zset-log")
 def giants(case: Case) -> Iterator[Finding]:
-    """Keys that each hold a good part of the memory."""
+    """Keys that each hold a good part of the memory, but those that a known application needs."""
     if case.scan is None:
         return
     floor = max(MIB, _GIANT_SHARE * (case.memory.used_bytes or 0))
-    found = [row for row in case.scan.top if (row.size or 0) >= floor]
+    found = [
+        row
+        for row in case.scan.top
+        if (row.size or 0) >= floor and all(label.kind.loss is Loss.HARMLESS for label in case.labels_of(row.id))
+    ]
     for row in found[:_GIANTS_SHOWN]:
         yield _giant(case, row)
 
@@ -135,12 +142,19 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         id=id_,
         level=Level.WARNING if share < 0.25 else case.at_least_warning,
         title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
-        advice=advice,
+        advice=advice.format(shrink=_shrink(row)),
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=_freed_with(row),
         remedy=Remedy("hogs", match=escape_glob(row.id.key)),
         in_the_application=application,
     )
+
+
+def _shrink(row: KeyRow) -> str:
+    """What plans to shorten the key; a long name is left to the reader."""
+    place = ["-n", str(row.id.db)] if row.id.db else []
+    name = escape_exact(row.id.key) if len(row.id.key) <= _NAME_GIVEN else "KEY"
+    return shlex.join(["redis-oom-tui", *place, "cleanup", "--shrink", name, "--keep-last", "N"])
 
 
 # Whole words of a name: `rate:api`, not `corporate`.
