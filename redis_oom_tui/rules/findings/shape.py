@@ -196,8 +196,6 @@ _LIMITS = {
     "intset": (("set-max-intset-entries",), 512, (0.80, 0.95)),
     "set": (("set-max-listpack-entries",), 128, (0.45, 0.80)),
 }
-# What one member takes in a table, to guess their number where it could not be read.
-_EACH = {"hash": 95, "zset": 125, "intset": 58}
 _TABLES = frozenset({"hashtable", "skiplist"})
 # A member that takes more than this is too long for a compact encoding, whatever their number.
 _LONG_MEMBER = 250
@@ -226,13 +224,14 @@ def _packed(case: Case, row: PatternRow, sample: PatternSample, tables: float) -
     limit = int(configured) if configured is not None and configured.isdigit() else default
     if configured is None and kind == "set":
         return
-    elements = sample.elements or _guessed(sample, kind, limit)
-    if not limit < elements <= _JUST_OVER * limit or sample.key_bytes > _LONG_MEMBER * elements:
+    elements = sample.elements
+    # By their size alone nobody knows how many there are: one long value makes a table of a hash with few fields.
+    if not elements or not limit < elements <= _JUST_OVER * limit or sample.key_bytes > _LONG_MEMBER * elements:
         return
     low, high = (int(row.size * tables * part * case.scale) for part in share)
     if case.matters(low):
         name = next((name for name in names if name in case.settings), names[0])
-        wanted = int(elements * (1.25 if sample.elements else 2))
+        wanted = int(elements * 1.25)
         yield Finding(
             id="encoding-limit",
             level=Level.OK,
@@ -243,12 +242,6 @@ def _packed(case: Case, row: PatternRow, sample: PatternSample, tables: float) -
             remedy=remedy_for(row, "hogs"),
             in_the_application=f"Or split each key so that a part holds fewer than {limit} members.",
         )
-
-
-def _guessed(sample: PatternSample, kind: str, limit: int) -> float:
-    """How many members, by the bytes; a table close to the limit is over it, or it would not be one."""
-    guess = sample.key_bytes / _EACH.get(kind, 95)
-    return max(guess, limit + 1.0) if guess > 0.6 * limit else guess
 
 
 class _Packing(Struct, frozen=True):
