@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
@@ -24,7 +25,7 @@ from redis_oom_tui.server.stream_groups import group_health
 _Answer = TypeVar("_Answer")
 _Page = TypeVar("_Page")
 _SAMPLED = 50
-_TOUCHES = "This server knows no CLIENT NO-TOUCH: reading the key for this preview has reset its idle time."
+_TOUCHED = "Reading the key for this preview has reset its idle time, as CLIENT NO-TOUCH is not available here: {}."
 _DELETED_MEANWHILE = "The key has changed while it was read: preview again"
 
 
@@ -91,15 +92,15 @@ class ShrinkPlanner:
         server, rights = node_of(self._deployment, self._request.key.key)
         known = await rights.learn()
         snapshot = await server.snapshot()
-        untouched = known.has(Feature.NO_TOUCH)
-        changing = not untouched and not server.connection.read_only
+        why_not = known.why_not(Feature.NO_TOUCH)
+        changing = why_not is not None and not server.connection.read_only
         channel = ExclusiveConnection(server, self._request.key.db, changing=changing)
         try:
             async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as self._throttle:
                 plan = await self._planned(channel, self._throttle)
         finally:
             await channel.close()
-        touched = () if untouched else (_TOUCHES,)
+        touched = () if why_not is None else (_TOUCHED.format(safe_text(why_not.rstrip("."), 120)),)
         return shrinking.frozen(
             replace(
                 plan,

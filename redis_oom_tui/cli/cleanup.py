@@ -306,9 +306,7 @@ def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -
         return lines
     lines += ["", str(result.run.ended)]
     lines += outcome_lines(result.outcomes)
-    for path in result.run.backup_files:
-        lines += [f"Backup: {safe_text(path)}", f"Undo with: {undo_command.line(connection_args, 'restore', path)}"]
-    return lines
+    return [*lines, *undo_command.of_run(result.run, connection_args)]
 
 
 def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]) -> list[str]:

@@ -92,7 +92,8 @@ def shrink_key(
     elif not plan.going:
         click.echo(f"None of the {count(plan.elements)} {shrinking.WORDS[plan.type]} is to go: there is nothing to do.")
     else:
-        click.echo("\n".join(result_lines(result, invocation.connection_args)))
+        undo = "Once the stream is gone, restore with" if plan.type == "stream" else "Undo with"
+        click.echo("\n".join(result_lines(result, invocation.connection_args, undo)))
     return result.exit_code
 
 

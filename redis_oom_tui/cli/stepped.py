@@ -93,14 +93,11 @@ def _progress(view: RunView, things: str) -> str:
     return f"{view.phase}: {done}, {view.keys_per_second:,.0f}/s"
 
 
-def result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...]) -> list[str]:
-    """The plan that takes something, and its report where it ran, for people."""
+def result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...], undo: str = "Undo with") -> list[str]:
+    """The plan that takes something, and its report where it ran, for people; `undo` says when it can be undone."""
     plan, run = result.plan, result.run
     lines = [safe_text(sentence) for sentence in result.consent]
     lines.append(f"Plan {plan.hash}")
     if run is None:
         return [*lines, f"Dry run. Add --yes to execute, with --hash {plan.hash[:12]} to remove nothing else."]
-    lines += ["", str(run.ended)]
-    for path in run.backup_files:
-        lines += [f"Backup: {safe_text(path)}", f"Undo with: {undo_command.line(connection_args, 'restore', path)}"]
-    return lines
+    return [*lines, "", str(run.ended), *undo_command.of_run(run, connection_args, undo)]

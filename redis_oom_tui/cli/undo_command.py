@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.models.plan import RunView
 
 PROGRAM = "redis-oom-tui"
 _VALUES = {
@@ -72,6 +73,15 @@ def line(way: Sequence[str], *command: str) -> str:
     "redis-oom-tui -c -p 7000 restore 'my backup'"
     """
     return safe_text(shlex.join([PROGRAM, *way, *command]))
+
+
+def of_run(run: RunView, way: Sequence[str], words: str = "Undo with") -> list[str]:
+    """Lines that name the backup of a run and, behind `words`, what puts back what it took."""
+    lines: list[str] = []
+    for path in run.backup_files:
+        lines.append(f"Backup: {safe_text(path)}")
+        lines += [f"{words}: {line(way, 'restore', path)}"] if run.undoable else []
+    return lines
 
 
 def _without_password(url: str) -> tuple[str, bool]:

@@ -166,6 +166,9 @@ class KeyOutcome(Struct, frozen=True):
     moved: KeyMoved | None = None
 
 
+_THERE_STILL = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.NOT_ATTEMPTED})
+
+
 class RunView(Struct, frozen=True):
     """A plan while it runs, or after: counts by outcome, bytes freed by the plan's own figures, and the server's.
 
@@ -193,6 +196,11 @@ class RunView(Struct, frozen=True):
         before, now = self.used_before_bytes, self.used_now_bytes
         fell = 0 if before is None or now is None else before - now
         return max(self.freed_bytes, fell, self.charged_bytes)
+
+    @property
+    def undoable(self) -> bool:
+        """Whether there is a backup of anything that is gone, or may be."""
+        return self.backup_path is not None and not self.counts.keys() <= _THERE_STILL
 
     @property
     def backup_files(self) -> tuple[str, ...]:

@@ -265,7 +265,7 @@ class EmergencyCleanup(Listener):
         freed = known_bytes(view.freed_bytes, view.counts.get(Outcome.DELETED, 0))
         text = f"{counts or 'nothing done'}; {size(freed)} by their own figures. {view.ended or used}"
         text += doubt
-        if view.backup_files:
+        if view.undoable:
             text += f" Undo: {', '.join(map(self._job.undo, view.backup_files))}"
         level = self._book.level
         event = Event(

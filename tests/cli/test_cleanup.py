@@ -375,6 +375,19 @@ def test_a_run_that_could_not_finish_exits_1(valkey: RunningServer, valkey_tool:
         code, out, _ = valkey_tool("cleanup", "--match", "cache:*", "--yes")
     assert code == 1
     assert "NOREPLICAS" in out
+    assert "Undo with" not in out
+
+
+def test_who_shrank_a_stream_is_not_told_to_undo_it_while_it_exists(valkey: RunningServer, valkey_tool: Tool) -> None:
+    with valkey.client() as client:
+        for number in range(30):
+            client.xadd("orders", {"n": number})
+        client.rpush("jobs", *range(30))
+    words = ("--keep-last", "20", "--yes")
+    code, out, _ = valkey_tool("cleanup", "--shrink", "orders", *words)
+    assert (code, "Undo with" in out, "Once the stream is gone, restore with: redis-oom-tui" in out) == (0, False, True)
+    code, out, _ = valkey_tool("cleanup", "--shrink", "jobs", "--oldest-end", "left", *words)
+    assert (code, "Undo with: redis-oom-tui" in out) == (0, True)
 
 
 def test_where_nothing_matches_nothing_is_asked(valkey: RunningServer, valkey_tool: Tool) -> None:
