@@ -110,6 +110,8 @@ async def test_a_part_fills_in_the_form_and_is_previewed(valkey, tmp_path):
 async def test_finished_jobs_are_offered_first_and_come_back(valkey, tmp_path):
     with valkey.client() as client:
         samples.write(client, samples.load("bullmq").keys)
+        for name in client.keys("*"):
+            client.persist(name)  # a lock that expires meanwhile would be missed below
         for job in range(1000, 1400):
             client.hset(
                 f"bull:mail:{job}", mapping={"name": "send", "data": "x" * 5000, "opts": "{}", "timestamp": "1"}
@@ -134,8 +136,8 @@ async def test_finished_jobs_are_offered_first_and_come_back(valkey, tmp_path):
             app.screen.query_one("#act").focus()
             await pilot.press("enter")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
-            assert "Deleted " in screen_text(app)
-            assert client.zcard("bull:mail:completed") == 0 or client.dbsize() == before - 400
+            assert "Deleted 400 of 400 jobs" in screen_text(app), screen_text(app)
+            assert client.dbsize() == before - 400
             client.config_set("maxmemory", 0)
             await until(pilot, lambda: app.session.reading.snapshot.memory.pressure is None)
             await pilot.press("z")
