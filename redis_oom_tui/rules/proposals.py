@@ -20,6 +20,7 @@ from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.applications.finished_work import finished_command, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
@@ -233,7 +234,20 @@ def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[st
             _left_out(owned, "which an application keeps beside its work"),
             _left_out(mixed, "of many patterns, which no pattern selects"),
         ]
-    return tuple(filter(None, told))
+    return (*filter(None, told), *_unread(recognition))
+
+
+def _unread(recognition: Recognition) -> Iterator[str]:
+    """Finished jobs that may be among what is not proposed: nobody read here how many they are."""
+    for one in recognition.found:
+        for work in unread_work(one):
+            if _is_harmless(one.application, work.state):
+                labels = [label for row in one.rows[work.index] for label in recognition.of(row)]
+                names = [label.instance for label in labels if label.application is one.application]
+                yield (
+                    f"How many jobs of {one.application.name} are {work.state} was not read here; those may go."
+                    f" To count them (nothing is deleted): {finished_command(one, work.state, names)}"
+                )
 
 
 def _in_use(row: PatternRow, seconds: int) -> _Candidate:

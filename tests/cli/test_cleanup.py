@@ -648,6 +648,20 @@ def test_free_to_says_that_results_are_still_in_use(valkey: RunningServer, valke
         assert "which are results used within the last hour, as celery-task-meta-" in out
 
 
+def test_free_to_names_finished_jobs_or_the_command_that_counts_them(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        for job in range(1000, 1300):
+            client.hset(f"bull:mail:{job}", mapping={"name": "a", "data": "x" * 5000, "opts": "{}", "timestamp": "1"})
+            client.zadd("bull:mail:completed", {str(job): 1_700_000_000_000})
+        client.config_set("maxmemory", settled(client))
+        code, out, _ = tool("cleanup", "--free-to", "80%")
+        command = next(line.rpartition(": ")[2].split() for line in out.splitlines() if "cleanup --finished" in line)
+        assert (code, "cleanup" in command) == (0, True)
+        code, out, _ = tool(*command[command.index("cleanup") :])
+        assert (code, "that BullMQ lists as completed" in out) == (0, True)
+
+
 @pytest.mark.parametrize("share", ["0%", "100%", "x", "-5"])
 def test_a_share_that_cannot_be_meant_is_one_sentence(valkey_tool: Tool, share: str) -> None:
     code, _, err = valkey_tool("cleanup", "--free-to", share)

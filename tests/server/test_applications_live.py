@@ -60,6 +60,10 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
             assert data.title.startswith("BullMQ: jobs of 2 queues (mail, sms) hold ")
             assert "removeOnComplete" in data.in_the_application
             assert "ZCARD bull:mail:completed tells how many are completed" in data.evidence
+            assert "Do not delete" not in data.advice
+            assert "Which of them are finished was not read here" in data.advice
+            command = "redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d"
+            assert any(sentence.endswith(f"(nothing is deleted): {command}") for sentence in data.evidence)
             return
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 305 completed jobs of 2 queues (mail, sms) hold about ")

@@ -1,6 +1,5 @@
 """Whose the keys are: finished jobs that are kept, what an application lets grow, and the setting that bounds it."""
 
-import shlex
 from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -9,6 +8,7 @@ from redis_oom_tui.models.application import Application, Confidence, FinishedWo
 from redis_oom_tui.models.recognition import KeyLabel, Recognized
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.rules.applications.finished_work import finished_command, unread_work
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 
 _SHARE = 0.05
@@ -24,6 +24,9 @@ _LOSS = {
     Loss.LOSES_WORK: "Do not delete them unseen: they may hold work that is not done, or sessions in use.",
     Loss.BREAKS: "Do not delete them: the application relies on them.",
 }
+_NOT_READ = (
+    "Which of them are finished was not read here: a dry run of cleanup --finished counts those, and they may go."
+)
 _DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "Probably ", Confidence.POSSIBLE: "Possibly "}
 
 
@@ -61,23 +64,13 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 evidence=(
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
-                    f"To plan it: {_command(one, work, [jobs.instance for jobs in several])}",
+                    f"To plan it: {finished_command(one, work.state, [jobs.instance for jobs in several])}",
                 ),
                 saves_bytes=(low, high) if high <= _WIDEST * low else None,
                 remedy=remedy_for(_largest(one.rows[work.job])),
                 in_the_application=_setting(one.application, work.index),
             ),
         )
-
-
-def _command(one: Recognized, work: FinishedWork, instances: Sequence[bytes | None]) -> str:
-    """What plans a cleanup of such jobs."""
-    names = list(dict.fromkeys(instances))
-    plain = len(names) == 1 and names[0] is not None and names[0].isascii() and bytes(1) not in names[0]
-    queue = f":{safe_text(names[0], 100)}" if plain and names[0] is not None else ""
-    place = ["-n", str(one.db)] if one.db else []
-    chosen = ["--finished", f"{one.application.name.lower()}{queue}", "--state", work.state, "--older-than", "1d"]
-    return shlex.join(["redis-oom-tui", *place, "cleanup", *chosen])
 
 
 def _index(rows: Sequence[PatternRow]) -> str:
@@ -99,6 +92,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
             continue
         largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
         low = int(held * _HARMLESS_SAVES)
+        unread = [work for work in unread_work(one) if work.job == kind_id]
         yield (
             held,
             Finding(
@@ -106,13 +100,13 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _told_instances(case, one, rows))} hold"
                 f" {size(held)}{_share(case, held)}",
-                advice=f"{_default(one.application, kind_id)}{_LOSS[kind.loss]}",
+                advice=f"{_default(one.application, kind_id)}{_NOT_READ if unread else _LOSS[kind.loss]}",
                 evidence=(
                     f"{number_of_keys(sum(row.keys for row in rows))}, most of them {case.named(largest)}"
                     if len(rows) > 1
                     else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
                     *_lifetime(case, rows),
-                    *_ask(one, kind_id),
+                    *_ask(case, one, unread),
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, held) if harmless else None,
@@ -125,12 +119,14 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
 _LENGTHS = {"zset": "ZCARD", "set": "SCARD", "list": "LLEN", "hash": "HLEN"}
 
 
-def _ask(one: Recognized, kind_id: str) -> Iterator[str]:
-    """Where it was not read how many jobs are done (CLIENT NO-TOUCH is missing), what tells it."""
-    for work in one.application.finished:
-        rows = one.rows.get(work.index, ()) if work.job == kind_id else ()
-        if rows and (length := _LENGTHS.get(rows[0].types[0][0] if rows[0].types else "")):
+def _ask(case: Case, one: Recognized, unread: Sequence[FinishedWork]) -> Iterator[str]:
+    """What tells how many jobs are done, where that was not read."""
+    for work in unread:
+        rows = one.rows[work.index]
+        if length := _LENGTHS.get(rows[0].types[0][0] if rows[0].types else ""):
             yield f"{length} {safe_text(_largest(rows).pattern, 60)} tells how many are {work.state}"
+        command = finished_command(one, work.state, _told_instances(case, one, rows))
+        yield f"To count those that are {work.state} and older than a day (nothing is deleted): {command}"
 
 
 def _lifetime(case: Case, rows: Sequence[PatternRow]) -> tuple[str, ...]:
