@@ -23,7 +23,7 @@ from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, parse_duration, parse_size
+from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.plan import (
@@ -196,7 +196,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
             planning: Plan | Planning = await plan_orphans(operator, given["orphans"], given["db"] or 0)
         else:
             planning = _planning(operator, proposal or wanted, operation, seconds)
-        plan, stopped = await _plan(planning)
+        plan, stopped = await _plan(planning, "looking up the keys" if given["names"] else "scanning the keys")
         if yes and stopped:
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped during the search: nothing was done.", err=True)
@@ -221,9 +221,16 @@ async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) ->
     await when_free(operator.learn)
     run = operator.run(result.plan, backup=backup)
     with stopping(run.stop) as came:
-        async with Ticker(lambda: _progress(run.view())):
+        async with Ticker(lambda: _progress(run.view()), _begun(of_what_goes(result.plan, backup))):
             view = await run.run()
     return replace(result, run=view, outcomes=tuple(run.outcomes()), stopped=signal.SIGINT in came)
+
+
+def _begun(going: Plan) -> str:
+    if not going.keys:
+        return ""
+    keys = number_of(len(going.keys), "key")
+    return f"deleting {keys}" if going.operation is Operation.DELETE else f"setting the expiry of {keys}"
 
 
 def _progress(view: RunView) -> str:
@@ -251,12 +258,12 @@ def _planning(
     return operator.plan(wanted, operation=operation, expire_seconds=seconds)
 
 
-async def _plan(planning: Plan | Planning) -> tuple[Plan, bool]:
+async def _plan(planning: Plan | Planning, begun: str) -> tuple[Plan, bool]:
     """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
     if isinstance(planning, Plan):
         return planning, False
     with stopping(planning.stop):
-        async with Ticker(lambda: _planning_words(planning.view())):
+        async with Ticker(lambda: _planning_words(planning.view()), begun):
             view = await planning.run()
     if view.plan is None:
         raise ServerUnreachable(view.error or "The plan could not be made")

@@ -52,15 +52,18 @@ def stopping(stop: Callable[[], None]) -> Iterator[set[signal.Signals]]:
 
 
 class Ticker:
-    """One line of progress on stderr, rewritten twice a second on a terminal, and nothing elsewhere."""
+    """One line of progress on stderr, rewritten twice a second on a terminal; elsewhere `begun` once, where given."""
 
-    def __init__(self, words: Callable[[], str]) -> None:
+    def __init__(self, words: Callable[[], str], begun: str = "") -> None:
         self._words = words
+        self._begun = begun
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> None:
         if sys.stderr.isatty():
             self._task = asyncio.create_task(self._tick())
+        elif self._begun:
+            click.echo(f"redis-oom-tui: {self._begun} ...", err=True)
 
     async def __aexit__(self, *_: object) -> None:
         if self._task is not None:

@@ -109,10 +109,31 @@ def test_who_stops_the_search_gets_no_cleanup(
         code, out, err = valkey_tool("cleanup", "--match", "cache:*", *["--yes"] * yes)
         assert (code, client.dbsize()) == (130, 9000)
     if yes:
-        assert (out, err) == ("", "Stopped during the search: nothing was done.\n")
+        begun = "redis-oom-tui: scanning the keys ...\n"
+        assert (out, err) == ("", begun + "Stopped during the search: nothing was done.\n")
     else:
         assert "The search ended early, after " in out
         assert "Dry run" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "doing"),
+    [
+        (("--match", "a*"), ["scanning the keys"]),
+        (("--key", "a1"), ["looking up the keys"]),
+        (("--match", "a*", "--expire", "1h", "--yes"), ["scanning the keys", "setting the expiry of 2 keys"]),
+        (("--match", "a*", "--yes"), ["scanning the keys", "deleting 2 keys"]),
+        (("--match", "b*", "--yes"), ["scanning the keys"]),
+    ],
+)
+def test_without_a_terminal_it_says_once_what_it_does(
+    valkey: RunningServer, valkey_tool: Tool, words: tuple[str, ...], doing: list[str]
+) -> None:
+    with valkey.client() as client:
+        fill(client, [b"a1", b"a2"])
+    code, _, err = valkey_tool("cleanup", *words)
+    assert code == 0
+    assert err.splitlines() == [f"redis-oom-tui: {each} ..." for each in doing]
 
 
 def test_keys_that_a_limit_leaves_out_are_told(valkey: RunningServer, valkey_tool: Tool) -> None:
