@@ -31,7 +31,8 @@ def with_ranges(verdict: Verdict, memory: Memory, warn: Range | None, crit: Rang
         if found is not None and found.alerts(share * 100) and _RANK.index(alert) > _RANK.index(level):
             marks = (found.low / 100, found.high / 100)
             level = alert
-            reason = (
-                f"{percent_beside(share, marks, 1)} of the limit is used: {option} {found.text()}. {verdict.reason}"
-            )
+            side = "inside" if found.inside else "outside"
+            reason = f"{percent_beside(share, marks, 1)} of maxmemory is used, {side} {option} {found.text()}"
+            # That all is well is not said of what the range alerts on.
+            reason = f"{reason}." if verdict.level is Level.OK else f"{reason}. {verdict.reason}"
     return replace(verdict, level=level, reason=reason)

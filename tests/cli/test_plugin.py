@@ -113,7 +113,9 @@ def test_status_and_exit_code(
     assert bool(data) is ("--perfdata" in options)
     assert all(DATA.match(each) for each in data.split())
     if "--warn" in options and word != "OK" and share == 0.5:
-        assert "of the limit is used: --" in text
+        side = "inside" if "@" in "".join(options) else "outside"
+        assert f"of maxmemory is used, {side} --" in text
+        assert "Healthy" not in out
     if data:
         used = data.split()[0].split(";")
         assert (used[0][:5], used[3], used[4]) == ("used=", "0", str(limit))
