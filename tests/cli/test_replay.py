@@ -57,5 +57,5 @@ def test_a_command_that_records_nothing_refuses_to(
     with pytest.raises(SystemExit) as ended:
         main(["-s", valkey.socket_path, "--record", str(file), "check"])
     assert ended.value.code == 3
-    assert "--record has no effect on check: a recording keeps what the screen shows" in capsys.readouterr().err
+    assert "--record has no effect on check: a recording keeps what the screen shows" in capsys.readouterr().out
     assert not file.exists()

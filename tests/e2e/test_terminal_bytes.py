@@ -82,7 +82,7 @@ def test_what_a_key_costs_until_it_is_painted():
         for keys, shown, most in (
             ("2", "No scan yet", 2560),
             ("1", "refused writes", 3072),
-            ("?", "In Triage", 8192),
+            ("?", "Copy verdict", 8192),
             ("\x1b", "refused writes", 8192),
             ("\x10", "Search for commands", 8192),
         ):

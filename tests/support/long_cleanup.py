@@ -52,7 +52,7 @@ def come_to_the_button(run: Terminal) -> None:
     run.type("\r")
     run.wait_for("Key pattern:")
     run.type("old:*\r")
-    run.wait_for("Key pattern     old:*")
+    run.wait_for("Key pattern      old:*")
     run.type("x")
     run.wait_for(f"To delete: {KEYS:,} keys")
     run.type("x")

@@ -94,4 +94,4 @@ def test_a_refused_connection_is_a_sentence_before_any_screen(tmp_path):
     with terminal([sys.executable, "-m", "redis_oom_tui", "-s", str(path)]) as run:
         assert run.wait() == 3
         assert b"\x1b[?1049h" not in run.raw
-        assert "does not exist: is the server up" in run.text().replace("\n", " ")
+        assert "does not exist: is the server running" in run.text().replace("\n", " ")

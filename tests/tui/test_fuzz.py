@@ -3,7 +3,9 @@
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeAlias
+from unittest.mock import patch
 
 import pytest
 from rich.cells import cell_len
@@ -80,6 +82,11 @@ def questions(some: Sequence[bytes]) -> Drawn:
 
 
 def details(some: Sequence[bytes]) -> Drawn:
+    with patch.object(DetailsScreen, "host", SimpleNamespace(scan=None)):
+        yield from _details(some)
+
+
+def _details(some: Sequence[bytes]) -> Drawn:
     for name in some:
         said = text_of(name)
         shown = DetailsScreen(KeyId(0, name, said))
