@@ -49,7 +49,23 @@ def sampled(invocation: Invocation, preflight: Preflight | None, *, gap: float) 
         import asyncio
 
         samples = asyncio.run(_ask(invocation, gap))
+    db = invocation.connection.db
+    if db and samples.now.fleet is None and db not in {each.db for each in samples.now.databases}:
+        import asyncio
+
+        # One without a key is not in the sample: it may not be there at all.
+        asyncio.run(_opened(invocation))
     return samples
+
+
+async def _opened(invocation: Invocation) -> None:
+    from redis_oom_tui.server.live import LiveServer
+
+    server = LiveServer(invocation.connection)
+    try:
+        await server.open()
+    finally:
+        await server.close()
 
 
 def _sampled_longer(invocation: Invocation, preflight: Preflight, samples: CheckSamples) -> CheckSamples | None:

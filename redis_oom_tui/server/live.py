@@ -60,7 +60,8 @@ class LiveServer:
         return self._clients[key]
 
     async def open(self) -> None:
-        """Connect, find the master where Sentinels are asked, and see that it is a server with data.
+        """Connect, find the master where Sentinels are asked, and see that it is a server with data, and has the
+        database that was chosen.
 
         Raises one of `models.errors`.
         """
@@ -75,6 +76,8 @@ class LiveServer:
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"
             )
+        if db := self.connection.db:
+            await probing.require_database(self.client(db), self.client(), self.address, db)
 
     async def locate(self) -> None:
         """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""

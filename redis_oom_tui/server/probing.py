@@ -1,5 +1,6 @@
 """What a server can do, found by trying: COMMAND and version numbers tell too little (REDIS_FACTS.md §6, §14)."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -11,7 +12,10 @@ from redis.asyncio import Redis
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.errors import said, translated, waits
+from redis_oom_tui.server.replies import settings_in
 
 # Each of these is answered without a trace, whether or not the key exists.
 _MISSING_KEY = b"redis-oom-tui:no-such-key:" + os.urandom(8).hex().encode()
@@ -101,3 +105,22 @@ def _refusal(reply: object) -> str | None:
     if isinstance(reply, exceptions.ResponseError) and _ABSENT.search(str(reply)):
         return said(reply, 200)
     return None
+
+
+_NO_SUCH_DATABASE = "index is out of range"
+
+
+async def require_database(client: Redis, asker: Redis, where: object, db: int) -> None:
+    """Raise BadInput where the server has no database `db`, which `client` is of; `asker` asks how many there are."""
+    try:
+        async with borrowed(client):
+            return
+    except exceptions.RedisError as error:
+        # Anything else is told by whoever asks next.
+        if _NO_SUCH_DATABASE not in str(error):
+            return
+    there = ""
+    with contextlib.suppress(exceptions.RedisError):
+        number = settings_in([await asker.execute_command("CONFIG GET", "databases")]).get("databases", "")
+        there = f" (0 to {int(number) - 1})" if number.isdigit() else ""
+    raise BadInput(f"{where} has no database {db}{there}")

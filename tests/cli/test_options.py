@@ -235,3 +235,20 @@ def test_a_saved_scan_of_one_database_is_no_scan_of_all(
     capsys.readouterr()
     err = refused(capsys, "-s", valkey.socket_path, "limits", "--saved-scan", scan)
     assert "the saved scan is of database 0 only, without the keys of 1 other database: a policy may evict any" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("hogs",), ("hogs", "--instant"), ("check",), ("cleanup", "--match", "a"), ("limits",)]
+)
+def test_a_database_that_is_not_there_is_one_sentence(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    told = refused(capsys, "-s", valkey.socket_path, "-n", "99", *words)
+    assert told.rstrip(".\n").endswith(f"unix:{valkey.socket_path} has no database 99 (0 to 15)")
+
+
+def test_an_empty_database_is_there(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["-s", valkey.socket_path, "-n", "15", "check"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("OK: ")
