@@ -241,10 +241,12 @@ def test_expired_keys_that_still_hold_memory() -> None:
     ],
 )
 def test_giants_by_type(kind: str, id_: str) -> None:
-    found = told(look(), scanned(top=(giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY),)))[id_]
+    exact = giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY, size_low=30 * MIB, size_high=30 * MIB)
+    found = told(look(), scanned(top=(exact,)))[id_]
     assert "30% of all that is used" in found.title
     assert found.remedy is not None
     assert found.remedy.match == b"x\\[1\\]"
+    assert found.saves_bytes == (30 * MIB, 30 * MIB), "an exact size is no range"
     # What holds at most so much is no less worth a look.
     assert id_ in told(look(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 import redis
 
+from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -115,6 +116,8 @@ async def test_a_slow_subscriber_is_named(flavour: str) -> None:
                 pipeline.execute()
             found, _ = await told(server, scan=False)
         assert "a subscriber named feed" in found["client-hogs"].evidence[0]
+        if saves := found["client-hogs"].saves_bytes:
+            assert f" holds {size(saves[1])} of " in found["client-hogs"].title, "closing frees more than it holds"
 
 
 async def test_scripts_with_values_in_their_text(flavour: str) -> None:

@@ -122,12 +122,12 @@ def _counted_before(
 
 
 def _freed_with(*rows: KeyRow) -> tuple[int, int]:
-    """What deleting these keys frees."""
+    """What deleting these keys frees: no wider a range than that of their sizes, where these are known."""
     lows = (row.size if row.size_low is None else row.size_low for row in rows)
     highs = (row.size if row.size_high is None else row.size_high for row in rows)
-    exact = all(row.size_kind is SizeKind.EXACT for row in rows)
-    told = all(row.size_low is not None for row in rows)
-    return freed(sum(low or 0 for low in lows), sum(high or 0 for high in highs), len(rows), exact=exact or told)
+    low, high = sum(low or 0 for low in lows), sum(high or 0 for high in highs)
+    known = all(row.size_kind is SizeKind.EXACT or row.size_low is not None for row in rows)
+    return (low, high) if known else freed(low, high, len(rows), exact=False)
 
 
 def _giant(case: Case, row: KeyRow) -> Finding:
