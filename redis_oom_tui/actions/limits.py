@@ -52,7 +52,7 @@ class LimitsReader:
             path=whatif.write_path(snapshot),
             room=await self._room(snapshot),
             over_bytes=whatif.over_bytes(snapshot.memory),
-            data_room_bytes=room_for_data(snapshot.memory),
+            data_room_bytes=room_for_data(snapshot.memory, snapshot.activity),
             scanned=scan is not None,
             unsized=whatif.why_unsized(capabilities, scan),
             refused=refused,

@@ -35,7 +35,7 @@ def _split(memory: Memory, keys: int | None, activity: Activity | None) -> Break
     return Breakdown(
         parts=tuple(Part(share, sizes[share], share in estimates) for share in Share if sizes.get(share)),
         clients_unbelievable=None if believable else memory.clients_normal_bytes,
-        data_room_bytes=room_for_data(memory),
+        data_room_bytes=room_for_data(memory, activity),
         outside_bytes=None if memory.rss_bytes is None else max(0, memory.rss_bytes - used),
     )
 
@@ -96,16 +96,17 @@ def reported_buffers(memory: Memory) -> int | None:
     return sum(known) if memory.counted_bytes is None else counted_buffers(memory)
 
 
-def room_for_data(memory: Memory) -> int | None:
+def room_for_data(memory: Memory, activity: Activity | None = None) -> int | None:
     """Bytes of maxmemory that keys can have: less start-up, backlog, buffers, scripts and functions as they are now.
 
-    None without a limit.
+    `activity` takes off, at the least, what is booked as data and in no key. None without a limit.
     """
     if memory.maxmemory_bytes is None:
         return None
     sizes = counted_parts(memory)
     fixed = (Share.STARTUP, Share.SCRIPTS, Share.FUNCTIONS, *BUFFERS)
-    return max(0, memory.maxmemory_bytes - sum(sizes.get(share, 0) for share in fixed))
+    keyless = 0 if activity is None else sum(low for low, _ in estimated_bytes(activity).values())
+    return max(0, memory.maxmemory_bytes - sum(sizes.get(share, 0) for share in fixed) - keyless)
 
 
 # Bytes for each, low and high, beside what is booked to its client. Measured on 6.2 to 9.1 with names of 10 to 200.

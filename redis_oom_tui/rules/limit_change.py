@@ -90,7 +90,7 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
 def _consequence(new: int, snapshot: Snapshot, room: Room) -> str:
     """What follows of the limit itself, and for a higher one what the machine has: a fact to compare with."""
     has = f" {room.words}" if room.words and _raised(new, snapshot) and new else ""
-    data = room_for_data(replace(snapshot.memory, maxmemory_bytes=new)) if new else None
+    data = room_for_data(replace(snapshot.memory, maxmemory_bytes=new), snapshot.activity) if new else None
     keys = "" if data is None or data >= 0.9 * new else f" {size(data)} of it is room for data, as buffers are now."
     return f"{_fill(new, snapshot)}{keys}{has}"
 
@@ -135,7 +135,7 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
         return (f"Writes will be refused until {size(over)} is freed: no key has a TTL, so none is evicted.",)
     if not is_known(memory.policy):
         return (f"It may evict {size(over)} of data at once, or refuse writes: {_unknown_policy(snapshot)}.",)
-    room = room_for_data(replace(memory, maxmemory_bytes=new))
+    room = room_for_data(replace(memory, maxmemory_bytes=new), snapshot.activity)
     if not room:
         return (
             (

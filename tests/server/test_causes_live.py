@@ -10,9 +10,11 @@ from dataclasses import dataclass
 import pytest
 import redis
 
+from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.findings import find
@@ -380,3 +382,18 @@ def test_memory_that_is_still_being_freed(flavour: str) -> None:
     assert verdict.rule == "refusing-freeing"
     assert re.search(r"1 deleted object is still being freed in the background \(.* pending\)", verdict.reason)
     assert verdict.first_step == WAIT
+
+
+async def test_what_tracking_holds_is_no_room_for_data_and_explains_what_keys_do_not(flavour: str) -> None:
+    with started(flavour, "maxmemory 64mb") as server, ExitStack() as stack:
+        scene = Scene(server, stack)
+        scene.keys(100, 100)
+        _tracking(scene)
+        async with opened(server.connection) as live:
+            snapshot = await live.snapshot()
+            view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+        split = breakdown_of(snapshot)
+        assert split.data_room_bytes is not None
+        assert split.size(Share.TRACKING) > 3 * MIB
+        assert split.data_room_bytes + split.size(Share.TRACKING) <= snapshot.memory.maxmemory_bytes - MIB // 4
+        assert view.contradiction is None

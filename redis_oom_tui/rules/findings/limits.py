@@ -66,7 +66,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
     number, held = memory.neighbours
     others = (f"{number_of(number, 'other Redis server')} there with {size(held)}",) if number else ()
     free = "" if memory.host_free_bytes is None else f", and {size(memory.host_free_bytes)} are free"
-    data = room_for_data(replace(memory, maxmemory_bytes=wanted))
+    data = room_for_data(replace(memory, maxmemory_bytes=wanted), case.now.activity)
     yield Finding(
         id="raise-limit",
         level=case.near,
@@ -75,7 +75,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
         evidence=(
             f"host RAM {size(case.host)}, of which the server uses {size(memory.rss_bytes)} (RSS){free}",
             *others,
-            f"room for data: {size(data)} then, {size(room_for_data(memory))} now",
+            f"room for data: {size(data)} then, {size(room_for_data(memory, case.now.activity))} now",
         ),
         remedy=Remedy("limits", setting="maxmemory", value=str(wanted)),
     )

@@ -8,6 +8,7 @@ from msgspec import Struct, field
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
+from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.sizing import contradiction, corrected_total, unsized_note
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
@@ -221,7 +222,10 @@ class ScanViewBuilder:
         standing, tally = self._standing, self._tally
         if standing.used is None or not standing.sized or self._options.filtered or self._options.databases is not None:
             return None
-        overhead = 0 if standing.snapshot is None else standing.snapshot.memory.overhead_bytes or tally.floor
+        overhead = 0
+        if standing.snapshot is not None:
+            keyless = sum(high for _, high in estimated_bytes(standing.snapshot.activity).values())
+            overhead = (standing.snapshot.memory.overhead_bytes or tally.floor) + keyless
         found = contradiction(tally.bytes, standing.used, overhead, unsized=tally.unsized, refused=tally.refused)
         if found is None or not standing.closely:
             return found
