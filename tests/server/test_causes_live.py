@@ -307,10 +307,10 @@ STATES: dict[str, State] = {
         _connections, "refusing-connections", "60. connections hold", "give it a pool", flavours=("redis6", "redis7"),
     ),
     "the backlog": State(
-        _backlog, "refusing-backlog", "the replication backlog holds", "Lower repl-backlog-size",
+        _backlog, "refusing-backlog", "the replication backlog holds", "CONFIG SET repl-backlog-size 1mb",
         ("repl-backlog-size 9mb", "repl-diskless-sync yes", "repl-diskless-sync-delay 1000"),
     ),
-    "scripts": State(_scripts, "refusing-scripts", "cached scripts hold", "SCRIPT FLUSH", ("maxmemory 8mb",)),
+    "scripts": State(_scripts, "refusing-scripts", "cached scripts hold", "FLUSH.* NOSCRIPT", ("maxmemory 8mb",)),
     "functions": State(
         _functions, "refusing-functions", "function libraries hold", "FUNCTION DELETE", flavours=SEVEN_ON
     ),

@@ -127,6 +127,7 @@ async def test_scripts_with_values_in_their_text(flavour: str) -> None:
                 client.script_load(f"return '{number:0400}'")
         found, _ = await told(server, scan=False)
         assert found["scripts"].title.startswith("600 cached scripts")
+        assert "NOSCRIPT" in found["scripts"].advice
 
 
 async def test_a_backlog_too_large_for_the_limit(flavour: str) -> None:
@@ -142,7 +143,7 @@ async def test_a_backlog_too_large_for_the_limit(flavour: str) -> None:
                 client.set("k", b"x" * 100_000)
                 await asyncio.sleep(0.01)
         found, _ = await told(server, scan=False)
-        assert "backlog" in found
+        assert "CONFIG SET repl-backlog-size 1mb" in found["backlog"].advice
 
 
 async def test_many_channels(flavour: str) -> None:

@@ -255,6 +255,8 @@ async def test_a_failed_save_is_told_apart_from_memory(flavour: str, tmp_path: P
                 assert judge(await live.snapshot()).rule == "save-failed"  # its settings are not known here
             verdict, _ = await looked_at(server)
             assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
+            assert "CONFIG GET dir" in verdict.first_step
+            assert "server log" in verdict.first_step
             with pytest.raises(redis.ResponseError, match="MISCONF"):
                 client.set("k", "v")
 

@@ -9,6 +9,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import break_down, tracking_bytes
 from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
+from redis_oom_tui.rules.verdict.causes import AFTER_FLUSH
 
 _READ_FASTER = {
     ClientKind.SUBSCRIBER: "Make the subscriber faster, subscribe it to fewer channels, or use a trimmed stream.",
@@ -112,7 +113,8 @@ def backlog(case: Case) -> Iterator[Finding]:
         id="backlog",
         level=Level.CRITICAL if held > 0.5 * limit else Level.WARNING,
         title=f"The replication backlog takes {size(held)} of the {size(limit)} limit",
-        advice="Lower repl-backlog-size (the server's own setting): no client holds it, and no deletion frees it.",
+        advice="Lower it (CONFIG SET repl-backlog-size 1mb, the default of Redis): no client holds it, and no deletion"
+        " frees it. A replica that was away for longer copies all data again.",
         evidence=(f"mem_replication_backlog {size(held)}",),
         saves_bytes=(int(0.9 * (held - MIB)), held),
     )
@@ -129,7 +131,8 @@ def scripts(case: Case) -> Iterator[Finding]:
         id="scripts",
         level=case.at_least_warning if most else Level.WARNING,
         title=f"{count(kept)} cached scripts take {size(held)}",
-        advice="Stop sending scripts with values in their text; SCRIPT FLUSH, by hand, drops those already kept.",
+        advice="Stop sending scripts with values in their text; SCRIPT FLUSH, by hand, drops those already kept."
+        f" {AFTER_FLUSH}",
         evidence=(f"number_of_cached_scripts {count(kept)}, {size(held)}",),
         saves_bytes=(int(0.75 * held), int(1.4 * held)),
         in_the_application="Pass values as KEYS and ARGV, so that one script is kept once (EVALSHA).",

@@ -11,6 +11,9 @@ from redis_oom_tui.rules.policies import is_volatile
 from redis_oom_tui.rules.verdict import clauses, holders
 from redis_oom_tui.rules.verdict.facts import Facts
 
+AFTER_FLUSH = "EVALSHA then answers NOSCRIPT: clients that fall back to EVAL load theirs again, others fail."
+"""What SCRIPT FLUSH costs."""
+
 
 class Cause(Struct, frozen=True):
     """Why a server is full. `name` ends the id of a verdict, `confirm` are commands that show it to a person.
@@ -67,8 +70,9 @@ CAUSES = (
             f"the replication backlog holds {clauses.held_by(facts, Share.BACKLOG)} of it, not data and not a client"
         ),
         lambda _: (
-            "Lower repl-backlog-size: that frees at once what no replica still has to read. No client holds it, and"
-            " deleting or evicting keys will not help."
+            "Lower repl-backlog-size (CONFIG SET repl-backlog-size 1mb, the default of Redis): that frees at once what"
+            " no replica still has to read; one that was away for longer copies all data again. Deleting or evicting"
+            " keys will not help."
         ),
         ("INFO memory (mem_replication_backlog)", "CONFIG GET repl-backlog-size"),
         in_keys=False,
@@ -137,6 +141,7 @@ CAUSES = (
         lambda facts: f"cached scripts hold {clauses.held_by(facts, Share.SCRIPTS)} of it, not data",
         lambda _: (
             "Pass values as KEYS and ARGV, so that each script is kept once; SCRIPT FLUSH, by hand, drops the rest."
+            f" {AFTER_FLUSH}"
         ),
         ("INFO memory (used_memory_scripts, used_memory_vm_eval, number_of_cached_scripts)",),
         in_keys=False,

@@ -13,7 +13,10 @@ _FRAGMENTED_FROM = _GIB
 _SWAPPED_FROM = 64 * _MIB
 # An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
 _CHURN_SECONDS = 60.0
-_SAVE_STEP = "Check the disk, and the memory for the fork (server log); deletions work again after a good save."
+_SAVE_STEP = (
+    "Look in the server log for the reason, at space and rights of its directory (CONFIG GET dir), and at the memory"
+    " for the fork. Deletions work once rdb_last_bgsave_status (BGSAVE tries again) and aof_last_write_status are ok."
+)
 _REPLICAS_STEP = "Bring the replicas back, or lower min-replicas-to-write."
 
 
