@@ -11,6 +11,8 @@ from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
 
 DELETED_EARLIER = "an earlier run of this plan deleted it"
 LOST_AND_GONE = "the reply was lost; it is gone now, perhaps by this run"
+KEPT = "kept: "
+"""What the detail of a key begins with that could not be saved, and so was not deleted."""
 EARLIER_AND_GONE = "it is gone now; an earlier run of this plan was interrupted, and may have deleted it"
 READ_BY_BACKUP = "it was used since the preview, perhaps only read by this tool's own backup"
 
@@ -95,6 +97,10 @@ class OutcomeTable:
     def deleted_earlier(self) -> int:
         """How many are gone because an earlier run of the plan deleted them."""
         return sum(detail == DELETED_EARLIER for detail in self._details.values())
+
+    def kept(self) -> int:
+        """How many were kept because they could not be saved."""
+        return sum(detail.startswith(KEPT) for detail in self._details.values())
 
     def counts(self) -> Mapping[Outcome, int]:
         """How many keys came to what; an outcome that no key came to is left out."""

@@ -301,6 +301,7 @@ class Run:
             None if before is None or now is None else before - now,
             restarted=any(worker.restarted for worker in self._workers),
             earlier=self._table.deleted_earlier(),
+            kept=self._table.kept(),
         )
         bound = self._plan.criteria.max_bytes
         failures = list(self._failures)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from redis_oom_tui.actions.context import SharedRun
-from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, gone
+from redis_oom_tui.actions.outcomes import KEPT, READ_BY_BACKUP, gone
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
@@ -206,7 +206,7 @@ class Saver:
         """Keep a key that cannot be copied, unless it was read before the confirmation that there is no copy of it."""
         key = self._keys[position]
         if self._choice.keep_unsaved or headroom.why_uncopied(key, self._choice) is None:
-            self._table.put(position, Outcome.FAILED, f"kept: {reason}")
+            self._table.put(position, Outcome.FAILED, f"{KEPT}{reason}")
             return
         if position not in self.saved:
             self._lines.append(Record(self._placed(key.id), key.type, None, left_out=reason))

@@ -39,7 +39,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
-from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.rules.headroom import headroom, over_limit
 from redis_oom_tui.rules.proposals import proposal_lines
 
 _SHOWN = 20
@@ -207,7 +207,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
             save_plan(plan, given["save_plan"])
         snapshot = await when_free(server.snapshot)
         if snapshot.fleet is None:
-            backup = replace(backup, room_bytes=headroom(snapshot))
+            backup = replace(backup, room_bytes=headroom(snapshot), over_bytes=over_limit(snapshot))
         going = of_what_goes(plan, backup)
         budget = operator.budget(going, snapshot) if target is None else budget_of(going, snapshot, target)
         consent = operator.consent(plan, backup) + ((_ALL_KEPT,) if plan.keys and not going.keys else ())

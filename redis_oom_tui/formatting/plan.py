@@ -176,7 +176,10 @@ def outcome_lines(outcomes: Sequence[KeyOutcome]) -> list[str]:
     lines = []
     for each in notable[:_SHOWN]:
         where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
-        lines.append(f"{each.outcome.value}: {exact_name(each.id.key)}{where}: {safe_text(each.detail) or '-'}")
+        word, detail = each.outcome.value, safe_text(each.detail)
+        if each.outcome is Outcome.FAILED and detail.startswith("kept: "):
+            word, detail = "kept", detail.removeprefix("kept: ")
+        lines.append(f"{word}: {exact_name(each.id.key)}{where}: {detail or '-'}")
     if len(notable) > _SHOWN:
         lines.append(f"... and {count(len(notable) - _SHOWN)} more (--json lists each)")
     return lines

@@ -36,7 +36,8 @@ class BackupChoice(Struct, frozen=True):
     `path` None means a new file under the state directory. A key of which the plan tells that it cannot be copied (over
     `max_key_bytes`, too large for `room_bytes`, of unknown size) is deleted without a copy, or kept where
     `keep_unsaved` says so; one of which that turns out later is kept. A run stops, the rest untouched, when the file
-    has grown to `max_total_bytes`. `room_bytes` are free below maxmemory, None where nothing bounds a reply.
+    has grown to `max_total_bytes`. `room_bytes` are free below maxmemory, None where nothing bounds a reply; that is
+    so at OOM until `over_bytes` have gone.
     """
 
     wanted: bool = True
@@ -45,6 +46,7 @@ class BackupChoice(Struct, frozen=True):
     max_total_bytes: int = 512 * MIB
     keep_unsaved: bool = False
     room_bytes: int | None = None
+    over_bytes: int = 0
 
 
 class PlanningState(StrEnum):

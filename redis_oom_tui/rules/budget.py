@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.keys import sum_words
 from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import BackupChoice, Budget
-from redis_oom_tui.models.plan import Operation, Plan
+from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
@@ -208,9 +208,9 @@ def nothing_planned(plan: Plan) -> str:
 
 def of_what_goes(plan: Plan, backup: BackupChoice) -> Plan:
     """`plan` without the keys that will be kept because they cannot be saved."""
-    if not backup.keep_unsaved:
-        return plan
-    kept = {key.id for key, _ in headroom.uncopied_keys(plan, backup)}
+    kept = {key.id for key in headroom.kept_later(plan, backup)}
+    if backup.keep_unsaved:
+        kept |= {key.id for key, _ in headroom.uncopied_keys(plan, backup)}
     return replace(plan, keys=tuple(key for key in plan.keys if key.id not in kept)) if kept else plan
 
 
@@ -256,6 +256,7 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         "Restoring requires free memory below maxmemory.",
     ]
     words += [_other_words(count_, reason, backup) for reason, count_ in others.items()]
+    words += _later_words(headroom.kept_later(plan, backup))
     # About how large the file becomes at most: base64, with a line's other fields around it.
     if (plan.size - held) * 4 // 3 + (len(plan.keys) - number) * _LINE_BYTES > backup.max_total_bytes:
         words.append(f"The backup may reach its cap of {size(backup.max_total_bytes)}; the run would stop there.")
@@ -279,6 +280,22 @@ def _other_words(number: int, reason: str, backup: BackupChoice) -> str:
         is_kept, has = "may be kept", "may have"
     ends = is_kept if backup.keep_unsaved else f"{has} no undo"
     return f"{number_of_keys(number)} {ends}: {reason}."
+
+
+def _later_words(kept: list[PlannedKey]) -> list[str]:
+    """That some keys will not be saved once others are gone, and what helps."""
+    if not kept:
+        return []
+    largest = max(key.size or 0 for key in kept)
+    them = "it" if len(kept) == 1 else "them"
+    held = size(sum(key.size or 0 for key in kept))
+    return [
+        (
+            f"{number_of_keys(len(kept))} ({held}) may be kept: once others are gone, writes are accepted again, and"
+            f" saving {size(largest)} needs {size(headroom.needed(largest))} free below maxmemory. To delete {them}:"
+            " raise maxmemory first, or write no backup (--no-backup)."
+        )
+    ]
 
 
 def _none_copied(plan: Plan, backup: BackupChoice, number: int, others: Mapping[str, int]) -> str:

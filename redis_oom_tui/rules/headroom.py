@@ -61,6 +61,14 @@ def headroom(snapshot: Snapshot) -> int | None:
     return _free(memory.maxmemory_bytes, memory.counted_bytes, memory.policy, snapshot.expires)
 
 
+def over_limit(snapshot: Snapshot) -> int:
+    """Bytes that have to go until writes are accepted again, and replies need room; 0 where they need it now."""
+    memory = snapshot.memory
+    if memory.maxmemory_bytes is None or memory.counted_bytes is None or headroom(snapshot) is not None:
+        return 0
+    return max(0, memory.counted_bytes - memory.maxmemory_bytes)
+
+
 def headroom_in(fields: Mapping[str, object], stated_limit: int | None = None) -> int | None:
     """The same from the fields of INFO memory, keyspace and replication; of a server that takes writes without these.
 
@@ -223,6 +231,29 @@ def uncopied_keys(plan: Plan, choice: BackupChoice) -> Iterator[tuple[PlannedKey
         # Nearly every key is small, and there may be hundreds of thousands.
         if (reason := why_uncopied(key, choice)) is not None:
             yield key, reason
+
+
+def kept_later(plan: Plan, choice: BackupChoice) -> list[PlannedKey]:
+    """The keys of `plan` that are too large to be copied once others are gone and writes are accepted again.
+
+    A run takes the large keys behind the small ones, and those that it kept again, the smallest first.
+    """
+    if not choice.wanted or plan.operation is Operation.EXPIRE or not choice.over_bytes:
+        return []
+    large = [key for key in plan.keys if needed(key.size or 0) and why_uncopied(key, choice) is None]
+    freed = plan.size - sum(key.size or 0 for key in large)
+    kept: list[PlannedKey] = []
+    for key in large:
+        if freed <= choice.over_bytes or has_room(key.size or 0, freed - choice.over_bytes):
+            freed += key.size or 0
+        else:
+            kept.append(key)
+    kept.sort(key=lambda key: key.size or 0)
+    for at, key in enumerate(kept):
+        if not has_room(key.size or 0, freed - choice.over_bytes):
+            return kept[at:]
+        freed += key.size or 0
+    return []
 
 
 _TIMES = 9.0

@@ -39,9 +39,11 @@ def report(
     *,
     restarted: bool = False,
     earlier: int = 0,
+    kept: int = 0,
 ) -> str:
     """What a run came to; `fell` is by how many bytes used_memory is lower than before it. After the server was
-    `restarted` meanwhile, nobody knows. `earlier` of the keys that are gone were deleted by a run of the plan before.
+    `restarted` meanwhile, nobody knows. `earlier` of the keys that are gone were deleted by a run of the plan before;
+    `kept` of those that failed could not be saved.
 
     >>> report(Operation.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
     'Deleted 8 of 10 keys; 2 were skipped, as they changed or may have; used memory fell by 2.0 KiB.'
@@ -55,8 +57,10 @@ def report(
         (Outcome.IN_DOUBT, _LOST[operation], _LOST[operation]),
         *_OTHER_OUTCOMES,
     )
+    if kept:
+        parts.append(f"{count(kept)} {'was' if kept == 1 else 'were'} kept, as no copy could be saved")
     for outcome, one, many in rest:
-        if number := counts.get(outcome):
+        if number := counts.get(outcome, 0) - (kept if outcome is Outcome.FAILED else 0):
             parts.append(f"{count(number)} {one if number == 1 else many}")
     # What the memory did where nothing was deleted is no doing of the run.
     acted = counts.get(done) or counts.get(Outcome.IN_DOUBT) or counts.get(Outcome.FAILED)

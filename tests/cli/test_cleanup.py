@@ -531,7 +531,9 @@ def test_a_key_that_cannot_be_backed_up_is_kept_with_the_reason(server: RunningS
     assert code == 1
     assert "1 key (" in out
     assert "is kept, as too large to save" in out
-    assert "failed: cache:giant: kept: " in out
+    assert "kept: cache:giant: " in out
+    assert "1 was kept, as no copy could be saved" in out
+    assert "failed" not in out
     assert "is too large to save, with at most 10.0 KiB a key" in out
     with server.client() as client:
         assert client.keys() == [b"cache:giant"]
@@ -549,6 +551,28 @@ def test_a_key_that_cannot_be_backed_up_goes_where_that_is_asked_for(server: Run
         assert code == 0
         assert "this cannot be undone" in out
         assert client.dbsize() == 0
+
+
+def test_keys_that_will_have_no_room_to_be_saved_are_told_before(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        for number in range(8):
+            client.rpush(f"cache:{number}", os.urandom(1_500_000))
+        client.set("other", os.urandom(4_000_000))
+        client.config_set("maxmemory-policy", "noeviction")
+    with server.client() as client:
+        client.config_set("maxmemory", settled(client) - 1_000_000)
+        words = ("cleanup", "--match", "cache:*")
+        code, document = tool.json(*words)
+        assert code == 0
+        assert document["budget"]["plan_bytes"] < 8_000_000, document["budget"]
+        code, out, _ = tool(*words, "--yes")
+        assert "may be kept: once others are gone, writes are accepted again, and saving 1." in out
+        assert "or write no backup (--no-backup)." in out
+        assert code == 1
+        assert "were kept, as no copy could be saved" in out
+        assert client.exists("other")
+        code, out, _ = tool(*words, "--yes", "--no-backup")
+        assert (code, client.keys()) == (0, [b"other"])
 
 
 def test_a_giant_in_a_full_server_evicts_nobody_else(server: RunningServer, tool: Tool) -> None:

@@ -25,7 +25,7 @@ class PlanDialog(WordDialog[BackupChoice]):
     `consent` says what has to be read, for a choice of backup; `budget` what the plan does for the memory; `hidden`
     how many of the keys were marked rows that a filter hides. `word` is to be typed for a large plan; one of which
     something cannot come back wants it in any case. `room_bytes` are free below maxmemory, None where nothing bounds a
-    reply.
+    reply, as at OOM until `over_bytes` have gone.
     """
 
     def __init__(
@@ -37,11 +37,12 @@ class PlanDialog(WordDialog[BackupChoice]):
         hidden: int = 0,
         word: str | None = None,
         room_bytes: int | None = None,
+        over_bytes: int = 0,
     ) -> None:
         keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
         verb = "Delete" if plan.operation is Operation.DELETE else "Expire"
         self.plan = plan
-        self.choice = BackupChoice(room_bytes=room_bytes)
+        self.choice = BackupChoice(room_bytes=room_bytes, over_bytes=over_bytes)
         self._lost = without_copy(plan, self.choice)
         self._large = word
         self._act = f"{verb} {keys}"

@@ -14,7 +14,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
-from redis_oom_tui.rules.headroom import headroom
+from redis_oom_tui.rules.headroom import headroom, over_limit
 from redis_oom_tui.rules.proposals import NOTHING, needed_bytes, propose, why_in_vain
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
@@ -141,6 +141,7 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
         hidden=hidden,
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
         room_bytes=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
+        over_bytes=0 if snapshot is None or snapshot.fleet is not None else over_limit(snapshot),
     )
     choice = await actions.ask(dialog)
     if choice is None:
