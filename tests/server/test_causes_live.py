@@ -365,6 +365,11 @@ async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
     if cause is not None and not cause.in_keys:
         assert "raise-limit" not in {finding.id for finding in found}
         assert in_vain(verdict.rule)
+    if name == "functions":
+        assert found[0].id == "functions"
+    if name == "many connections":
+        assert found[0].id == "many-connections"
+        assert "without a name over the unix socket" in found[0].evidence[1]
 
 
 def test_memory_that_is_still_being_freed(flavour: str) -> None:

@@ -97,6 +97,8 @@ FINDINGS: Shown = {
     "client-hogs": (found.test_clients_that_hold_buffers, found.test_a_slow_subscriber_is_named),
     "clients-evicted": (found.test_clients_that_were_closed_for_their_buffers,),
     "maxmemory-clients": (found.test_clients_that_hold_buffers,),
+    "functions": (causes.test_the_cause_and_the_first_step,),
+    "many-connections": (causes.test_the_cause_and_the_first_step,),
     "backlog": (found.test_a_backlog_too_large_for_the_limit,),
     "scripts": (found.test_scripts_with_values_in_their_text,),
     "channels": (found.test_many_channels,),

@@ -1,15 +1,18 @@
 """Memory that is not data: clients, replication, scripts, channels, tracking."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, percent, size
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import break_down, tracking_bytes
 from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.verdict.causes import AFTER_FLUSH
+from redis_oom_tui.rules.verdict.holders import are_many
 
 _READ_FASTER = {
     ClientKind.SUBSCRIBER: "Make the subscriber faster, subscribe it to fewer channels, or use a trimmed stream.",
@@ -137,6 +140,49 @@ def scripts(case: Case) -> Iterator[Finding]:
         saves_bytes=(int(0.75 * held), int(1.4 * held)),
         in_the_application="Pass values as KEYS and ARGV, so that one script is kept once (EVALSHA).",
     )
+
+
+@finding("functions")
+def functions(case: Case) -> Iterator[Finding]:
+    """Function libraries stay until somebody deletes them."""
+    held = case.memory.functions_bytes or 0
+    if case.matters(held, 0.1):
+        yield Finding(
+            id="functions",
+            level=case.at_least_warning if case.matters(held, 0.5) else Level.WARNING,
+            title=f"Function libraries take {size(held)}",
+            advice="List them (FUNCTION LIST) and delete, by hand, those that nobody calls (FUNCTION DELETE).",
+            evidence=(f"{size(held)} by used_memory_functions and used_memory_vm_functions",),
+            in_the_application="Load one library for all callers, and replace it (FUNCTION LOAD REPLACE).",
+        )
+
+
+@finding("many-connections")
+def many_connections(case: Case) -> Iterator[Finding]:
+    """Connections of which none holds much, but all together do."""
+    held, number = break_down(case.memory).size(Share.CLIENTS), case.now.activity.connected_clients or 0
+    if not case.matters(held, 0.25) or not are_many(case.facts):
+        return
+    groups = Counter(_from(client) for client in case.clients)
+    yield Finding(
+        id="many-connections",
+        level=case.at_least_warning,
+        title=f"{count(number)} connections hold {size(held)}, none of them much",
+        advice="Find who opens so many and give it a pool; timeout closes idle ones, maxclients bounds them.",
+        evidence=(
+            f"connected_clients {count(number)}, {size(held // number)} each",
+            *(f"{count(several)} {who}" for who, several in groups.most_common(3)),
+        ),
+        in_the_application="Share a pool of connections in each process, and close it at its end.",
+    )
+
+
+def _from(client: ClientBuffer) -> str:
+    """Who opened it: by its name, or the host where it has none."""
+    if client.name:
+        return f"named {safe_text(client.name, 32)}"
+    host = client.address.rpartition(":")[0]
+    return "without a name over the unix socket" if "/" in host else f"without a name from {safe_text(host, 40)}"
 
 
 @finding("channels")

@@ -117,6 +117,7 @@ CAUSES = (
         ),
         ("INFO clients (connected_clients)", "INFO memory (mem_clients_normal)", "CLIENT LIST (name, addr, tot-mem)"),
         in_keys=False,
+        findings=("many-connections",),
     ),
     Cause(
         "buffers",
@@ -157,6 +158,7 @@ CAUSES = (
         ),
         ("INFO memory (used_memory_functions, used_memory_vm_functions, number_of_libraries)", "FUNCTION LIST"),
         in_keys=False,
+        findings=("functions",),
     ),
     Cause(
         "tracking",
