@@ -1,5 +1,6 @@
 """What the options of every command come to: one value that every command is given."""
 
+import sys
 from collections.abc import Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -110,6 +111,8 @@ def _password(given: Mapping[str, Any]) -> Secret | None:
     if len(ways) > 1:
         raise BadInput("the password is given in two ways: keep one of -a, --askpass, --pass-file and --pass-command")
     if given["askpass"]:
+        if not sys.stdin.isatty():
+            raise BadInput("--askpass needs a terminal: use --pass-file, --pass-command or REDISCLI_AUTH")
         return Secret(click.prompt("Password", hide_input=True, err=True))
     if given["password_file"]:
         return _fetched(SecretSource(SecretKind.FILE, str(given["password_file"])), "--pass-file")

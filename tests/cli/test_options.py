@@ -1,5 +1,6 @@
 """What has no effect, or cannot be used, is refused in one sentence before any server is asked."""
 
+import io
 import os
 from pathlib import Path
 
@@ -245,6 +246,14 @@ def test_a_database_that_is_not_there_is_one_sentence(
 ) -> None:
     told = refused(capsys, "-s", valkey.socket_path, "-n", "99", *words)
     assert told.rstrip(".\n").endswith(f"unix:{valkey.socket_path} has no database 99 (0 to 15)")
+
+
+@pytest.mark.parametrize("command", ["check", "hogs"])
+def test_a_password_is_asked_for_on_a_terminal_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert "--askpass needs a terminal" in refused(capsys, command, "--askpass")
 
 
 def test_an_empty_database_is_there(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
