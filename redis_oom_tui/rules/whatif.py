@@ -231,7 +231,7 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
     if keys == 0:
         answer = f"no: there are no {whose}, so the write is refused with OOM"
     else:
-        answer = f"yes: {count(keys)} {whose} are evicted until it fits, then the write is accepted"
+        answer = f"yes: up to {count(keys)} {whose} are evicted until it fits, then the write is accepted"
         if is_volatile(memory.policy):
             answer = f"yes: up to {count(keys)} {whose} go; once they are gone, writes are refused with OOM"
     steps.append(WriteStep("Is there anything to evict?", answer, lit=lit, end=True))
