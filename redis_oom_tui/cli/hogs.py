@@ -17,13 +17,12 @@ from redis_oom_tui.cli.instant import instant, show_before_the_scan
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
-from redis_oom_tui.cli.undo_command import database_args, line
+from redis_oom_tui.cli.way_to_plan import way_to_plan
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs as text
-from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.applications import application_lines
 from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
-from redis_oom_tui.formatting.sanitize import from_glob, glob_text, safe_text
+from redis_oom_tui.formatting.sanitize import from_glob, safe_text
 from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
 from redis_oom_tui.models.keys import KeyRow, PatternSample
 from redis_oom_tui.models.recognition import Recognition
@@ -33,7 +32,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesApplications, Scan, Source
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.compare import compare
-from redis_oom_tui.rules.key_patterns import contains, read
+from redis_oom_tui.rules.key_patterns import read
 
 _KEPT = 1000
 _UNSIZED_SHOWN = 5
@@ -127,7 +126,11 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         elif wish.form == "csv":
             click.echo(as_csv(scan.view, recognition, keys, wish), nl=False)
         else:
-            to_plan = _to_plan(scan.view, options, invocation.connection_args) if given["rdb"] is None else []
+            to_plan = (
+                []
+                if given["rdb"] is not None
+                else way_to_plan(scan.view, recognition, options, invocation.connection_args)
+            )
             click.echo(as_text(scan.view, recognition, keys, comparison, wish, to_plan), nl=False)
     return _exit_code(scan.view)
 
@@ -299,27 +302,6 @@ def as_text(
     else:
         lines += ["", *text.keys(keys, view)]
     return "\n".join(lines) + "\n"
-
-
-def _to_plan(view: ScanView, options: ScanOptions, connection_args: Sequence[str]) -> list[str]:
-    """A line to copy that plans a cleanup of the largest pattern, and so shows how any of them is named."""
-    row = next(iter(view.patterns), None)
-    if row is None or row.select is None:
-        return []
-    whole = options.pattern if options.pattern is not None and contains(row.select, options.pattern) else row.select
-    words = pattern_text.cleanup_options(whole)
-    if not words:
-        return []
-    # What the scan did not look at was not counted either.
-    words += [] if options.match is None else ["--match", glob_text(options.match)]
-    words += [] if options.type is None else ["--type", options.type]
-    db = row.db if len(view.databases) > 1 else None
-    db = db if options.databases is None else options.databases[0]
-    return [
-        "",
-        "To plan a cleanup of exactly the keys of a pattern (nothing is deleted yet):",
-        line((*connection_args, *database_args(db)), "cleanup", *words),
-    ]
 
 
 def _exit_code(view: ScanView) -> int:

@@ -313,6 +313,31 @@ def test_the_application_behind_the_keys_is_named(server: RunningServer) -> None
     assert (told["bull:mail:completed"], told["other:*"]) == ("BullMQ: completed", "")
 
 
+def test_the_last_line_plans_what_may_go_and_never_what_loses_work(valkey: RunningServer) -> None:
+    with valkey.client() as client:
+        for job in range(60):
+            client.hset(f"bull:mail:{job}", mapping={"name": "a", "data": "x" * 3000, "opts": "{}", "timestamp": "1"})
+            client.zadd("bull:mail:completed", {str(job): 1_700_000_000_000})
+        client.hset("bull:mail:meta", mapping={"version": "bullmq:5.1.0", "opts.maxLenEvents": 10000})
+        client.set("bull:mail:id", 60)
+        last = run(valkey, "--patterns").stdout.splitlines()[-1]
+        assert "cleanup --finished bullmq:mail --state completed --older-than 1d" in last
+        client.flushall()
+        for entry in range(300):
+            client.xadd("orders", {"data": "x" * 500, "n": entry})
+        assert run(valkey, "--patterns").stdout.splitlines()[-1].endswith("cleanup --shrink orders --keep-last 1000")
+        client.flushall()
+        samples.write(client, samples.load("sidekiq").keys)
+        for number in range(300):
+            client.zadd("retry", {f'{{"class": "Mail", "jid": "{number}", "args": ["{"x" * 500}"]}}': number})
+        assert "Sidekiq" in run(valkey, "--patterns").stdout
+        assert "To plan" not in run(valkey, "--patterns").stdout
+        client.flushall()
+        for number in range(300):
+            client.set(f"page:{number}", "x" * 500)
+        assert "cleanup --pattern 'page:<id>'" in run(valkey, "--patterns").stdout
+
+
 def test_instant_tells_what_the_server_counts_itself_and_reads_no_key(server: RunningServer) -> None:
     with server.client() as client:
         client.mset({b"s:%d" % number: b"x" * 3000 for number in range(400)})

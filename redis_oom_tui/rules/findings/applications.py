@@ -91,7 +91,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         if one.finished and any(kind_id == work.job for work in one.application.finished):
             continue
         largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
-        low = int(held * _HARMLESS_SAVES)
+        low, listed = int(held * _HARMLESS_SAVES), any(kind_id == work.index for work in one.application.finished)
         unread = [work for work in unread_work(one) if work.job == kind_id]
         yield (
             held,
@@ -110,7 +110,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, held) if harmless else None,
-                remedy=remedy_for(largest, "cleanup" if harmless and len(rows) == 1 else "hogs"),
+                remedy=remedy_for(largest, "cleanup" if harmless and len(rows) == 1 and not listed else "hogs"),
                 in_the_application=_setting(one.application, kind_id),
             ),
         )
