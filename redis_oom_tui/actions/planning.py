@@ -317,7 +317,7 @@ async def prepared(
         refused = await deletion_refused(server)
         if refused is not None:
             weaknesses = (
-                f"The server refuses deletions just now, so this plan would do nothing: {refused}.",
+                f"The server refuses deletions just now, so this plan would do nothing: {str(refused).rstrip('.')}.",
                 *weaknesses,
             )
     return _lfu_before(context, str(server.address), snapshot), weaknesses

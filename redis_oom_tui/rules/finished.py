@@ -9,6 +9,7 @@ import msgspec
 from redis_oom_tui.applications import known_applications
 from redis_oom_tui.applications.name_shapes import PREFIX, shape
 from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob
+from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.application import Application, FinishedWork, KeyKind, KeyUse, Loss, TimeUnit
@@ -132,7 +133,7 @@ def frozen(plan: FinishedPlan) -> FinishedPlan:
 
 def consent(plan: FinishedPlan, backup: BackupChoice) -> tuple[str, ...]:
     """What a person has to read before saying yes."""
-    role = f" ({plan.role})" if plan.role else ""
+    role = f" ({role_text(plan.role)})" if plan.role else ""
     about = "" if plan.about_bytes is None else f", about {size(plan.about_bytes)}"
     indexes = list(dict.fromkeys(job.index for job in plan.jobs))
     where = ", ".join(escape_exact(index[:80]) for index in indexes[:3])

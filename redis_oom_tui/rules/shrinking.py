@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
@@ -228,7 +229,7 @@ def order_words(plan: ShrinkPlan) -> str:
 def consent(plan: ShrinkPlan, backup: BackupChoice) -> tuple[str, ...]:
     """What a person has to read before saying yes: what goes where, first; then the way back, then the flags."""
     words, request = WORDS[plan.type], plan.request
-    role = f" ({plan.role})" if plan.role else ""
+    role = f" ({role_text(plan.role)})" if plan.role else ""
     about = "" if plan.about_bytes is None else f", about {size(plan.about_bytes)} of {size(plan.size)}"
     rule = f"all but the newest {count(request.keep_last)}" if request.keep_last is not None else ""
     if request.older_than_seconds is not None:

@@ -397,6 +397,8 @@ def test_a_run_that_could_not_finish_exits_1(valkey: RunningServer, valkey_tool:
     assert code == 1
     assert "NOREPLICAS" in out
     assert "Undo with" not in out
+    assert "so this plan would do nothing: " in out
+    assert "write.." not in out
 
 
 def test_who_shrank_a_stream_is_not_told_to_undo_it_while_it_exists(valkey: RunningServer, valkey_tool: Tool) -> None:
@@ -406,6 +408,7 @@ def test_who_shrank_a_stream_is_not_told_to_undo_it_while_it_exists(valkey: Runn
         client.rpush("jobs", *range(30))
     words = ("--keep-last", "20", "--yes")
     code, out, _ = valkey_tool("cleanup", "--shrink", "orders", *words)
+    assert "(primary)" in out
     assert (code, "Undo with" in out, "Once the stream is gone, restore with: redis-oom-tui" in out) == (0, False, True)
     code, out, _ = valkey_tool("cleanup", "--shrink", "jobs", "--oldest-end", "left", *words)
     assert (code, "Undo with: redis-oom-tui" in out) == (0, True)
@@ -727,6 +730,7 @@ def test_finished_jobs_go_and_come_back_on_the_command_line(server: RunningServe
         words = ("cleanup", "--finished", "bullmq:mail", "--older-than", "0s")
         code, out, _ = tool(*words)
         assert code == 0
+        assert "(primary)" in out
         assert "Delete 3 of 3 jobs that BullMQ lists as completed (bull:mail:completed), older than 0s" in out
         assert "Waiting and active jobs are not touched." in out
         assert client.dbsize() == before
