@@ -67,11 +67,11 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
             return
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 305 completed jobs of 2 queues (mail, sms) hold about ")
-        assert jobs.advice == ("removeOnComplete by default: every completed job is kept for ever. These 305 may go.")
-        assert jobs.in_the_application.startswith("Set removeOnComplete to { count: 1000 } (")
-        assert jobs.evidence[-1] == (
-            "To plan it: redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d"
+        assert jobs.advice == (
+            "removeOnComplete by default: every completed job is kept for ever. These 305 may go. To plan it:"
+            " redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d."
         )
+        assert jobs.in_the_application.startswith("Set removeOnComplete to { count: 1000 } (")
         assert jobs.evidence[0] == "305 of 378 jobs: the length of bull:mail:completed and 1 more"
         freed = delete_finished(client, "mail", "completed") + delete_finished(client, "sms", "completed")
         low, high = jobs.saves_bytes
@@ -84,7 +84,7 @@ async def test_jobs_that_are_all_finished_are_measured_not_guessed() -> None:
         found, _ = await told(server)
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 200 completed jobs of queue mail hold 3.")
-        assert jobs.evidence[-1].endswith("cleanup --finished bullmq:mail --state completed --older-than 1d")
+        assert jobs.advice.endswith("cleanup --finished bullmq:mail --state completed --older-than 1d.")
         low, high = jobs.saves_bytes
         assert low * 0.95 <= delete_finished(client, "mail", "completed") <= high * 1.05
 

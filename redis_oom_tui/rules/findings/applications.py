@@ -53,6 +53,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         low, held, high = (sum(amounts) for amounts in zip(*((j.low, j.size, j.high) for j in several), strict=True))
         jobs, every = sum(j.jobs for j in several), sum(row.keys for row in one.rows[work.job])
         what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
+        plan = finished_command(one, work.state, [jobs.instance for jobs in several])
         worth = f"{'' if low == high else 'about '}{size(held)}{_share(case, held)}"
         yield (
             held,
@@ -60,11 +61,11 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 id="finished-work",
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {what} hold {worth}",
-                advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, jobs)}",
+                advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, jobs)}"
+                f" To plan it: {plan}.",
                 evidence=(
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
-                    f"To plan it: {finished_command(one, work.state, [jobs.instance for jobs in several])}",
                 ),
                 saves_bytes=(low, high) if high <= _WIDEST * low else None,
                 remedy=remedy_for(_largest(one.rows[work.job])),
