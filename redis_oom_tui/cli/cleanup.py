@@ -17,7 +17,7 @@ from redis_oom_tui.cli.criteria import criteria_of
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.finished import finished
 from redis_oom_tui.cli.free_to import proposed, share_of
-from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
+from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
@@ -99,7 +99,7 @@ class _Result(Struct, frozen=True):
 @click.option("--no-ttl", is_flag=True, help="Only keys that never expire.")
 @click.option("--with-ttl", is_flag=True, help="Only keys that expire.")
 @click.option("--larger-than", metavar="SIZE", help="Larger than this, e.g. 1mb.")
-@click.option("--max-keys", type=click.IntRange(1), metavar="N", help="At most N keys.")
+@click.option("--max-keys", type=Number(1), metavar="N", help="At most N keys.")
 @click.option("--max-bytes", metavar="SIZE", help="At most this many bytes in total.")
 @click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
 @click.option("--emergency", is_flag=True, help="A plan of the configuration file.")

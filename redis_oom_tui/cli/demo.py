@@ -6,14 +6,13 @@ from typing import Self
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import Number
 from redis_oom_tui.demo.server import KEYS, DemoServer
 from redis_oom_tui.models.structs import replace
 
 
 @click.command()
-@click.option(
-    "--keys", type=click.IntRange(1000, 5_000_000), default=KEYS, metavar="N", help=f"About how many keys ({KEYS})."
-)
+@click.option("--keys", type=Number(1000, 5_000_000), default=KEYS, metavar="N", help=f"About how many keys ({KEYS}).")
 @click.option("--check", "check_only", is_flag=True, help="No screen: print its verdict as check does, and end.")
 @click.pass_context
 def demo(ctx: click.Context, /, *, keys: int, check_only: bool) -> int:

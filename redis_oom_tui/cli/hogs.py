@@ -14,7 +14,7 @@ from msgspec import Struct
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.instant import instant, show_before_the_scan
-from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, among, given_options, refuse_beside
+from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.cli.way_to_plan import way_to_plan
@@ -58,7 +58,7 @@ class _Wish(Struct, frozen=True):
 
 
 @click.command()
-@click.option("--top", type=click.IntRange(1, 100_000), default=20, show_default=True, help="How many rows to print.")
+@click.option("--top", type=Number(1, 100_000), default=20, show_default=True, help="How many rows to print.")
 @click.option("--sort", type=click.Choice(list(_SORTS)), default="bytes", show_default=True)
 @click.option("--match", metavar="GLOB", help="Only keys that match; odd bytes as \\xNN.")
 @click.option("--pattern", metavar="PATTERN", help="Only keys of a pattern, exactly those it counts, e.g. 'user:<id>'.")
@@ -70,7 +70,7 @@ class _Wish(Struct, frozen=True):
     help="Only keys of this type: string, hash, list, set, zset, stream.",
 )
 @click.option("--patterns", is_flag=True, help="Group by key pattern.")
-@click.option("--sample", type=click.IntRange(1), metavar="N", help="Stop after N keys; figures are then estimates.")
+@click.option("--sample", type=Number(1), metavar="N", help="Stop after N keys; figures are then estimates.")
 @click.option("--instant", is_flag=True, help="Only the server's own count of key sizes, without a scan (Redis 8.0+).")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the patterns too.")

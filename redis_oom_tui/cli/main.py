@@ -7,6 +7,7 @@ import io
 import re
 import sys
 from collections.abc import Sequence
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -46,6 +47,9 @@ EXIT_INTERRUPTED = 130
 _MONITORS = frozenset({"check", "watch"})
 # These speak to no server, and must work where the configuration file is broken.
 _WITHOUT_SERVER = frozenset({"completion", "config", "demo", "rdb", "replay", "schema"})
+
+# Less alike than this, an option is no slip of the one that it resembles.
+_ALIKE = 0.75
 
 
 @click.group(
@@ -150,6 +154,9 @@ def _plain(error: click.UsageError) -> str:
     words = safe_text(error.format_message().rstrip("."), 400)
     if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
         words = f"{'/'.join(error.param.opts)}: {safe_text(error.message.rstrip('.'), 400)}"
+    if isinstance(error, click.NoSuchOption):
+        near = get_close_matches(error.option_name, error.possibilities or (), 1, _ALIKE)
+        words = safe_text(error.message.rstrip("."), 400) + (f"; did you mean {near[0]}?" if near else "")
     command = "redis-oom-tui" if error.ctx is None else error.ctx.command_path
     return f"{words[:1].lower()}{words[1:]} (see {command} --help)"
 

@@ -1,6 +1,7 @@
 """The options of every command, paths as options take them, and options that would have no effect."""
 
 import errno
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
@@ -70,6 +71,27 @@ NEW_FILE = FilePath(new=True)
 KEPT_FILE = FilePath(kept=True)
 
 
+class Number(click.ParamType):  # type: ignore[type-arg]  # it takes none in click 8.1
+    """A number from `least` to `most` (None: no upper bound); a whole one unless `fraction`."""
+
+    name = "number"
+
+    def __init__(self, least: float, most: float | None = None, *, fraction: bool = False) -> None:
+        self._least, self._most = least, math.inf if most is None else most
+        self._read: Callable[[Any], float] = float if fraction else int
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The number. Raises click's BadParameter, which names the bounds."""
+        try:
+            number = self._read(value)
+        except ValueError:
+            number = math.nan
+        if not (self._least <= number <= self._most) or math.isinf(number):
+            bounds = f"of {self._least} or more" if self._most == math.inf else f"from {self._least} to {self._most}"
+            self.fail(f"{str(value)!r} is not a {'' if self._read is float else 'whole '}number {bounds}", param, ctx)
+        return number
+
+
 def profile_names(ctx: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """For a shell to complete: the configuration's profiles that begin so; none where it cannot be read."""
     return _beginning(_settings(ctx).profiles, incomplete)
@@ -116,7 +138,7 @@ def _options(topic: str, *decorators: Callable[[Any], Any]) -> Callable[[Any], A
 _CONNECTION = _options(
     "Connection",
     click.option("-h", "--host", "host", metavar="HOST", help="Server host (127.0.0.1)."),
-    click.option("-p", "--port", "port", type=click.IntRange(1, 65535), metavar="PORT", help="Server port (6379)."),
+    click.option("-p", "--port", "port", type=Number(1, 65535), metavar="PORT", help="Server port (6379)."),
     click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, instead of host and port."),
     click.option("-u", "--url", "url", metavar="URL", help="redis://, rediss:// or unix:// URL (or REDIS_URL)."),
     click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password (prefer REDISCLI_AUTH)."),
@@ -124,7 +146,7 @@ _CONNECTION = _options(
     click.option("--askpass", is_flag=True, help="Ask for the password on the terminal."),
     click.option("--pass-file", "password_file", type=READ_FILE, metavar="FILE", help="Read the password from a file."),
     click.option("--pass-command", "password_command", metavar="CMD", help="Run a command that prints the password."),
-    click.option("-n", "--db", "db", type=click.IntRange(0), metavar="DB", help="Database number (default: all)."),
+    click.option("-n", "--db", "db", type=Number(0), metavar="DB", help="Database number (default: all)."),
     click.option("-c", "--cluster", "cluster", is_flag=True, help="Cluster mode: show all nodes."),
     click.option(
         "--limit", "limit", metavar="SIZE", help="State the limit of a server that does not report maxmemory."
@@ -178,7 +200,7 @@ _SCREEN_LOOKS = _options(
     "Screen",
     click.option(
         "--interval",
-        type=click.FloatRange(0.1, 3600),
+        type=Number(0.1, 3600, fraction=True),
         default=1.0,
         metavar="SECONDS",
         help="Seconds between polls (default 1).",

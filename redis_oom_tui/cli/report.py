@@ -11,7 +11,14 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import PRINTED
-from redis_oom_tui.cli.options import NEW_FILE, READ_FILE, connection_options_given, given_options, refuse_beside
+from redis_oom_tui.cli.options import (
+    NEW_FILE,
+    READ_FILE,
+    Number,
+    connection_options_given,
+    given_options,
+    refuse_beside,
+)
 from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.files.audit import AuditFile, state_folder
@@ -55,7 +62,7 @@ _NOT_ASKED = "a recording is read, and no server contacted"
 @click.option("--no-scan", is_flag=True, help="Skip the key scan.")
 @click.option(
     "--hours",
-    type=click.FloatRange(0),
+    type=Number(0, fraction=True),
     default=_AUDIT_HOURS,
     show_default=True,
     help="Include actions from the last N hours.",

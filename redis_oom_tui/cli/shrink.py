@@ -8,7 +8,7 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.options import given_options
+from redis_oom_tui.cli.options import Number, given_options
 from redis_oom_tui.cli.stepped import Stepped, carry_out, result_lines
 from redis_oom_tui.formatting.sanitize import from_glob, unescape_exact
 from redis_oom_tui.formatting.shrink import shrink_document
@@ -26,7 +26,7 @@ ACTING = frozenset({"backup_path", "no_backup", "max_backup", "plan_hash", "yes"
 
 _CHOICES = (
     click.option("--shrink", metavar="KEY", help="Remove elements of this key, which stays; with the options below."),
-    click.option("--keep-last", type=click.IntRange(1), metavar="N", help="All but the newest N go."),
+    click.option("--keep-last", type=Number(1), metavar="N", help="All but the newest N go."),
     click.option("--older-than", metavar="TIME", help="Those older than this go, e.g. 7d."),
     click.option("--fields", metavar="GLOB", help="Fields of a hash, or members of a set, that match go."),
     click.option("--oldest-end", type=click.Choice(["left", "right"]), help="Where a list has its oldest elements."),

@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.options import Number
 from redis_oom_tui.cli.watch_listeners import (
     arming_options,
     hook_queues,
@@ -40,14 +41,14 @@ from redis_oom_tui.server.open_source import source_for
 _SHORTEST_SCAN_SECONDS = 60.0
 # With --once: how long its deliveries, retries among them, may take before it leaves.
 _LAST_DELIVERY_SECONDS = 30.0
-_PERCENT = click.FloatRange(0, 100)
+_PERCENT = Number(0, 100, fraction=True)
 
 
 @click.command()
 @click.option("--warn", type=_PERCENT, metavar="PERCENT", help="Warning threshold, % of maxmemory (80).")
 @click.option("--crit", type=_PERCENT, metavar="PERCENT", help="Critical threshold, % of maxmemory (95).")
 @click.option(
-    "--interval", type=click.FloatRange(0.5, 86400), metavar="SECONDS", help="Seconds between polls (default 5)."
+    "--interval", type=Number(0.5, 86400, fraction=True), metavar="SECONDS", help="Seconds between polls (default 5)."
 )
 @click.option("--hold", metavar="TIME", help="How long a level must persist before alerting (10s).")
 @click.option("--scan-every", metavar="TIME", help="Also run a gentle scan this often: what uses the memory.")

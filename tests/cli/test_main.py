@@ -46,7 +46,7 @@ def test_help_never_imports_the_screen(arguments: list[str]) -> None:
     ("arguments", "words"),
     [
         (["-u", "http://x"], "this is not a Redis URL"),
-        (["--port", "seven"], "not a valid integer"),
+        (["--port", "seven"], "not a whole number from 1 to 65535"),
         (["-s", "/s", "-h", "x"], "leave out -h and -p"),
         (["--sentinel", "a:1"], "belong together"),
         (["--cacert", "/no/such/file"], "no such file"),

@@ -187,8 +187,16 @@ def test_a_file_that_this_user_may_not_read(
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("-p", "seven", "hogs"), "-p/--port: 'seven' is not a valid integer range (see redis-oom-tui --help)"),
-        (("hogs", "--top", "x"), "--top: 'x' is not a valid integer range (see redis-oom-tui hogs --help)"),
+        (
+            ("-p", "seven", "hogs"),
+            "-p/--port: 'seven' is not a whole number from 1 to 65535 (see redis-oom-tui --h",
+        ),
+        (("-p", "99999", "hogs"), "-p/--port: '99999' is not a whole number from 1 to 65535 (see"),
+        (("-n", "-1", "hogs"), "-n/--db: '-1' is not a whole number of 0 or more (see"),
+        (("--interval", "nan"), "--interval: 'nan' is not a number from 0.1 to 3600 (see"),
+        (("hogs", "--top", "x"), "--top: 'x' is not a whole number from 1 to 100000 (see redis-oom-tui hogs --help)"),
+        (("hogs", "--all"), "no such option '--all' (see redis-oom-tui hogs --help)"),
+        (("hogs", "--matchs", "a"), "no such option '--matchs'; did you mean --match? (see redis-oom-tui hogs"),
         (("hogs", "--nothing"), "no such option"),
         (("restore",), "missing argument 'FILE'"),
         (("nothing",), "no such command 'nothing'"),
