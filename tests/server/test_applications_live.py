@@ -113,9 +113,11 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         found, _ = await told(server)
         replies = found["application-data"]
         assert replies.title.startswith("Celery: reply queues hold 2.")
-        assert replies.advice.endswith("They may go.")
+        assert replies.advice.endswith("that no list of the application names any more may go; the others are in use.")
+        assert "To plan it: redis-oom-tui cleanup --orphans celery" in replies.evidence
+        assert replies.saves_bytes is None, "how many are orphaned was not read"
         assert "control_queue_expires" in replies.in_the_application
-        assert replies.remedy.pane == "cleanup"
+        assert replies.remedy.pane == "hogs", "not all of them may go"
 
 
 async def test_what_an_application_needs_is_not_offered_as_passing_data() -> None:

@@ -36,6 +36,12 @@ def application_options(row: PatternRow, recognition: Recognition) -> tuple[str,
     return ()
 
 
+def application_command(one: Recognized, row: PatternRow, recognition: Recognition) -> str:
+    """What plans a cleanup of what may go of `row`, a pattern of that application."""
+    place = ["-n", str(one.db)] if one.db else []
+    return shlex.join(["redis-oom-tui", *place, "cleanup", *application_options(row, recognition)])
+
+
 def unread_work(one: Recognized) -> tuple[FinishedWork, ...]:
     """Work that is listed as done, where it was not read how much that is (CLIENT NO-TOUCH is missing)."""
     told = {jobs.state for jobs in one.finished}

@@ -8,7 +8,7 @@ from redis_oom_tui.models.application import Application, Confidence, FinishedWo
 from redis_oom_tui.models.recognition import KeyLabel, Recognized
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level
-from redis_oom_tui.rules.applications.finished_work import finished_command, unread_work
+from redis_oom_tui.rules.applications.finished_work import application_command, finished_command, unread_work
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 
 _SHARE = 0.05
@@ -24,6 +24,7 @@ _LOSS = {
     Loss.LOSES_WORK: "Do not delete them unseen: they may hold work that is not done, or sessions in use.",
     Loss.BREAKS: "Do not delete them: the application relies on them.",
 }
+_ORPHANED = "Those that no list of the application names any more may go; the others are in use."
 _NOT_READ = (
     "Which of them are finished was not read here: a dry run of cleanup --finished counts those, and they may go."
 )
@@ -93,6 +94,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
             continue
         largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
         low, listed = int(held * _HARMLESS_SAVES), any(kind_id == work.index for work in one.application.finished)
+        orphaned = any(orphans.keys == kind_id for orphans in one.application.orphans)
         unread = [work for work in unread_work(one) if work.job == kind_id]
         yield (
             held,
@@ -101,17 +103,21 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _told_instances(case, one, rows))} hold"
                 f" {size(held)}{_share(case, held)}",
-                advice=f"{_default(one.application, kind_id)}{_NOT_READ if unread else _LOSS[kind.loss]}",
+                advice=f"{_default(one.application, kind_id)}"
+                f"{_NOT_READ if unread else _ORPHANED if orphaned else _LOSS[kind.loss]}",
                 evidence=(
                     f"{number_of_keys(sum(row.keys for row in rows))}, most of them {case.named(largest)}"
                     if len(rows) > 1
                     else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
                     *_lifetime(case, rows),
                     *_ask(case, one, unread),
+                    *([f"To plan it: {application_command(one, largest, case.recognition)}"] if orphaned else []),
                     *([kind.note] if kind.note else []),
                 ),
-                saves_bytes=(low, held) if harmless else None,
-                remedy=remedy_for(largest, "cleanup" if harmless and len(rows) == 1 and not listed else "hogs"),
+                saves_bytes=(low, held) if harmless and not orphaned else None,
+                remedy=remedy_for(
+                    largest, "cleanup" if harmless and len(rows) == 1 and not (listed or orphaned) else "hogs"
+                ),
                 in_the_application=_setting(one.application, kind_id),
             ),
         )
