@@ -47,6 +47,8 @@ def report(
 
     >>> report(Operation.DELETE, {Outcome.DELETED: 8, Outcome.CHANGED: 2}, 10, 2048)
     'Deleted 8 of 10 keys; 2 were skipped, as they changed or may have; used memory fell by 2.0 KiB.'
+    >>> report(Operation.DELETE, {Outcome.FAILED: 3}, 3, -2048)
+    'Deleted 0 of 3 keys; 3 failed.'
     """
     verb, done = ("Deleted", Outcome.DELETED) if operation is Operation.DELETE else ("Set a TTL on", Outcome.EXPIRING)
     parts = [f"{verb} {count(counts.get(done, 0))} of {number_of_keys(total)}"]
@@ -63,7 +65,7 @@ def report(
         if number := counts.get(outcome, 0) - (kept if outcome is Outcome.FAILED else 0):
             parts.append(f"{count(number)} {one if number == 1 else many}")
     # What the memory did where nothing was deleted is no doing of the run.
-    acted = counts.get(done) or counts.get(Outcome.IN_DOUBT) or counts.get(Outcome.FAILED)
+    acted = counts.get(done) or counts.get(Outcome.IN_DOUBT)
     if operation is Operation.DELETE and fell is not None and acted:
         parts.append(memory_words(fell))
     elif operation is Operation.DELETE and restarted and acted:

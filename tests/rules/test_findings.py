@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyId, KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
@@ -16,7 +16,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampling import summarize
@@ -414,3 +414,15 @@ def test_what_grew_is_told_where_the_scans_divide_it_otherwise() -> None:
     grew = told(look(), scan(old + new), before=scan(old))["grew"]
     assert "cache:product:new* grew by" in grew.title
     assert grew.evidence[1] == "0 keys before, 20,000 now"
+
+
+@pytest.mark.parametrize(("address", "name"), [("", b""), ("?:0", b""), ("10.0.0.7:4711", b""), ("", b"importer")])
+def test_a_script_that_sends_large_values_has_no_address(address: str, name: bytes) -> None:
+    one = LargeCommand(b"HSET", b"hot:3", 9 * MIB, 0.0, address, name)
+    (found,) = [each for each in examine(Case(look(99 * MIB, 100 * MIB), large=(one,))) if each.id == "large-writers"]
+    who = {
+        b"importer": " by importer",
+        b"": " from 10.0.0.7:4711" if "4711" in address else " by a script (EVAL): the server does not say whose",
+    }[name]
+    assert found.title == f"Commands of up to 9.0 MiB are sent: HSET of hot:3{who}"
+    assert ("client name or address" in found.advice) == ("script" not in who)

@@ -71,7 +71,7 @@ def large_writers(case: Case) -> Iterator[Finding]:
         id="large-writers",
         level=case.at_least_warning,
         title=f"Commands of up to {size(first.size)} are sent: {_large_words(first)}",
-        advice="Find the application by its client name or address, and have it write in parts or compressed.",
+        advice=f"{_whose(first)} write in parts or compressed.",
         evidence=tuple(f"{_large_words(one)}: {size(one.size)}" for one in found[:5]),
         in_the_application="A command is held while it arrives, beside what it stores: large values count twice.",
     )
@@ -81,10 +81,23 @@ def large_writers(case: Case) -> Iterator[Finding]:
 _LARGE_SHARE = 0.02
 
 
+def _whose(one: LargeCommand) -> str:
+    if one.name or _told(one):
+        return "Find the application by its client name or address, and have it"
+    return "Find the application by its key, and have its scripts" if one.key else "Have the applications' scripts"
+
+
+def _told(one: LargeCommand) -> bool:
+    """Whether the log has an address: of what a script calls it has none."""
+    return one.address not in ("", "?:0")
+
+
 def _large_words(one: LargeCommand) -> str:
     key = f" of {safe_text(one.key, 40)}" if one.key else ""
     name = f" by {safe_text(one.name, 32)}" if one.name else ""
     origin = "" if "/" in one.address else f" from {safe_text(one.address, 40)}"
+    if not _told(one):
+        origin = "" if one.name else " by a script (EVAL): the server does not say whose"
     return f"{safe_text(one.command.upper(), 24)}{key}{name}{origin}"
 
 
