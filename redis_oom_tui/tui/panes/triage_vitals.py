@@ -38,6 +38,8 @@ _SIDE_BY_SIDE = 70
 # what was lost meanwhile.
 _SCALE = 11
 _HEADED, _WITH_LOSSES, _LOSS_ROWS = 4, 12, 2
+# A chart of many lines moves this often.
+_STEP_SECONDS = 5.0
 _SPANS = {15.0: "last 15 s", 60.0: "last minute", 300.0: "last 5 min", 900.0: "last 15 min", 3600.0: "last hour"}
 _PARTS = {
     Share.DATA: "part0",
@@ -235,15 +237,26 @@ def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: D
     if rows < _HEADED:
         side = outlook if width >= _SIDE_BY_SIDE else ()
         return _used(samples, span, width, pen, rows, _SPANS[span], side)
+    settled = _settled(samples)
     losses = _LOSS_ROWS if rows >= _WITH_LOSSES else 0
     told = ", ".join(word for word in outlook if word)
     head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{_SPANS[span]}: {told}", "text")), width)
     return [
         head,
-        *_used(samples, span, width, pen, rows - 1 - 2 * losses),
-        *_gains("refused writes", [(s.monotonic, s.refused_writes) for s in samples], span, width, pen, losses),
-        *_gains("evicted keys", [(s.monotonic, s.evicted_keys) for s in samples], span, width, pen, losses),
+        *_used(settled, span, width, pen, rows - 1 - 2 * losses),
+        *_gains(
+            "refused writes", [(s.monotonic, s.refused_writes) for s in samples], len(settled), span, width, pen, losses
+        ),
+        *_gains(
+            "evicted keys", [(s.monotonic, s.evicted_keys) for s in samples], len(settled), span, width, pen, losses
+        ),
     ]
+
+
+def _settled(samples: Sequence[TrendSample]) -> Sequence[TrendSample]:
+    """Those up to the last full step of time: a tall chart that moved with each poll would cost a kilobyte a second."""
+    until = samples[-1].monotonic // _STEP_SECONDS * _STEP_SECONDS
+    return [sample for sample in samples if sample.monotonic <= until] or samples
 
 
 def _used(
@@ -275,13 +288,14 @@ def _used(
 
 
 def _gains(
-    word: str, totals: Sequence[tuple[float, int]], span: float, width: int, pen: DrawStyle, rows: int
+    word: str, totals: Sequence[tuple[float, int]], drawn: int, span: float, width: int, pen: DrawStyle, rows: int
 ) -> list[Line]:
-    """What a counter gained over time as columns, and what it gained in all."""
+    """What a counter gained over time as columns, of the first `drawn` totals, and what it gained in all."""
     across = max(1, width - _LABEL - _SCALE)
-    gained = gains(totals, span, across)
+    gained = gains(totals[:drawn], span, across)
     known = [gain for gain in gained if gain]
-    told = sizes.count(round(sum(known))) if known else "none"
+    whole = round(sum(gain or 0.0 for gain in gains(totals, span, across)))
+    told = sizes.count(whole) if whole else "none"
     out: list[Line] = []
     for row, text in enumerate(columns(gained, across, rows, pen, low=0.0, high=max(known, default=1.0))):
         label, total = (word, f" {pad(told, 9)}") if row == rows - 1 else ("", "")
