@@ -258,4 +258,4 @@ def test_the_servers_own_limit_counts_more_than_a_stated_one(capsys: pytest.Capt
 def test_no_limit_is_stated_by_0(capsys: pytest.CaptureFixture[str]) -> None:
     with replayed(case("ot1760-operator-5pct")) as port, pytest.raises(SystemExit):
         main(["-p", str(port), "--limit", "0", "check"])
-    assert "--limit 0 states no limit" in capsys.readouterr().err
+    assert "--limit 0 states no limit" in capsys.readouterr().out

@@ -162,7 +162,7 @@ BLIND = Capabilities(
 async def test_what_this_user_may_not_read_is_said_and_not_taken_for_nothing():
     app = an_app(ScriptedSource(capabilities=BLIND), operator=ScriptedOperator())
     async with app.run_test(size=(120, 36)) as pilot:
-        await until(pilot, lambda: "No permission" in screen_text(app))
+        await until(pilot, lambda: "Not readable" in screen_text(app))
         text = screen_text(app)
         assert "Not readable: keys, sizes of keys, clients and settings" in text
         assert "CLIENT LIST is refused here: this user has no permissions to run the 'client list' command" in text
@@ -182,7 +182,7 @@ async def test_clients_that_were_not_listed_yet_are_no_refusal():
     app = an_app(Mute(), operator=ScriptedOperator())
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "CLIENT LIST has not answered yet" in screen_text(app))
-        assert "No permission" not in screen_text(app)
+        assert "Not readable" not in screen_text(app)
         await pilot.press("c")
         await until(pilot, lambda: "CLIENT LIST has not answered yet, try again" in " ".join(screen_text(app).split()))
 
