@@ -120,19 +120,22 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
             _saved(scan, given["save"])
     finally:
         # What took hours to find is told, even where it cannot be kept.
-        keys = _first_rows(scan.view, wish)
-        if wish.form == "json":
-            print_document(hogs_document(scan.view, keys, comparison, recognition))
-        elif wish.form == "csv":
-            click.echo(as_csv(scan.view, recognition, keys, wish), nl=False)
-        else:
-            to_plan = (
-                []
-                if given["rdb"] is not None
-                else way_to_plan(scan.view, recognition, options, invocation.connection_args)
-            )
-            click.echo(as_text(scan.view, recognition, keys, comparison, wish, to_plan), nl=False)
+        of_a_dump = given["rdb"] is not None
+        to_plan = [] if of_a_dump else way_to_plan(scan.view, recognition, options, invocation.connection_args)
+        _print(scan.view, recognition, comparison, wish, to_plan)
     return _exit_code(scan.view)
+
+
+def _print(
+    view: ScanView, recognition: Recognition, comparison: Comparison | None, wish: _Wish, to_plan: Sequence[str]
+) -> None:
+    keys = _first_rows(view, wish)
+    if wish.form == "json":
+        print_document(hogs_document(view, keys, comparison, recognition))
+    elif wish.form == "csv":
+        click.echo(as_csv(view, recognition, keys, wish), nl=False)
+    else:
+        click.echo(as_text(view, recognition, keys, comparison, wish, to_plan), nl=False)
 
 
 def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) -> None:

@@ -241,16 +241,12 @@ def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: D
     losses = _LOSS_ROWS if rows >= _WITH_LOSSES else 0
     told = ", ".join(word for word in outlook if word)
     head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{_SPANS[span]}: {told}", "text")), width)
-    return [
-        head,
-        *_used(settled, span, width, pen, rows - 1 - 2 * losses),
-        *_gains(
-            "refused writes", [(s.monotonic, s.refused_writes) for s in samples], len(settled), span, width, pen, losses
-        ),
-        *_gains(
-            "evicted keys", [(s.monotonic, s.evicted_keys) for s in samples], len(settled), span, width, pen, losses
-        ),
-    ]
+    lines = [head, *_used(settled, span, width, pen, rows - 1 - 2 * losses)]
+    refused = [(sample.monotonic, sample.refused_writes) for sample in samples]
+    evicted = [(sample.monotonic, sample.evicted_keys) for sample in samples]
+    for word, totals in (("refused writes", refused), ("evicted keys", evicted)):
+        lines += _gains(word, totals, len(settled), span, width, pen, losses)
+    return lines
 
 
 def _settled(samples: Sequence[TrendSample]) -> Sequence[TrendSample]:
