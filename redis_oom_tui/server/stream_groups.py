@@ -1,9 +1,11 @@
 """The consumer groups of a stream: who reads it, what was delivered and not acknowledged, and who has gone."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 from redis_oom_tui.models.keys import ConsumerHealth, GroupHealth
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.replies import array, data, strings, whole
 
 Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 """Sends commands and returns the raw replies, refusals in their places."""
@@ -16,18 +18,30 @@ async def group_health(ask: Ask, key: bytes) -> tuple[GroupHealth, ...]:
     (raw,) = await ask([("XINFO", "GROUPS", key)])
     if not isinstance(raw, list):
         return ()
-    groups = [dict(zip(one[::2], one[1::2], strict=False)) for one in raw[:_MOST_GROUPS]]
-    asked = [one for one in groups if 0 < one[b"consumers"] <= _MOST_CONSUMERS]
-    replies = await ask([("XINFO", "CONSUMERS", key, one[b"name"]) for one in asked]) if asked else []
-    consumers = {one[b"name"]: _consumers(reply) for one, reply in zip(asked, replies, strict=True)}
-    return tuple(
-        GroupHealth(one[b"name"], one[b"consumers"], one[b"pending"], one.get(b"lag"), consumers.get(one[b"name"], ()))
-        for one in groups
-    )
+    groups = [_group(_fields(one)) for one in raw[:_MOST_GROUPS]]
+    asked = [group.name for group in groups if 0 < group.consumers <= _MOST_CONSUMERS]
+    replies = await ask([("XINFO", "CONSUMERS", key, name) for name in asked]) if asked else []
+    known = {name: _consumers(reply) for name, reply in zip(asked, replies, strict=True)}
+    return tuple(replace(group, known=known.get(group.name, ())) for group in groups)
+
+
+def _group(told: Mapping[bytes, Any]) -> GroupHealth:
+    lag = told.get(b"lag")
+    name, consumers, pending = data(told.get(b"name")), whole(told.get(b"consumers")), whole(told.get(b"pending"))
+    return GroupHealth(name, consumers, pending, None if lag is None else whole(lag))
 
 
 def _consumers(reply: Any) -> tuple[ConsumerHealth, ...]:
     if not isinstance(reply, list):
         return ()
-    found = [dict(zip(one[::2], one[1::2], strict=False)) for one in reply]
-    return tuple(ConsumerHealth(one[b"name"], one[b"pending"], one[b"idle"] // 1000) for one in found)
+    found = map(_fields, reply)
+    return tuple(
+        ConsumerHealth(data(one.get(b"name")), whole(one.get(b"pending")), whole(one.get(b"idle")) // 1000)
+        for one in found
+    )
+
+
+def _fields(reply: object) -> Mapping[bytes, Any]:
+    """One group or consumer, told as names and values in turn; raises redis-py's InvalidResponse for another form."""
+    found = array(reply)
+    return dict(zip(strings(found[::2]), found[1::2], strict=False))

@@ -55,7 +55,7 @@ def one_sentence(server: RunningServer, capsys: pytest.CaptureFixture[str], path
     assert code, said
     assert "defect" not in said
     assert "Traceback" not in said
-    assert str(path).rstrip("/") in said
+    assert str(path).rstrip("/") in out + err
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_one_odd_line_in_the_audit_log_breaks_nothing_and_is_counted(
     with valkey.client() as client:
         client.set("a", 1)
         code, out, err = run("cleanup", "--match", "a*")
-        assert (code, err) == (0, "")
+        assert (code, err) == (0, "redis-oom-tui: scanning the keys ...\n")
         assert "2 lines of the audit log cannot be read and were skipped" in out
         assert run("cleanup", "--match", "a*", "--yes")[0] == 0
         assert client.dbsize() == 0

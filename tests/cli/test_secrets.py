@@ -1,6 +1,7 @@
 """Every way in which a password reaches the tool, and that none shows it."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import pytest
@@ -37,6 +38,7 @@ def test_from_a_file_a_command_and_the_terminal(tmp_path: Path, monkeypatch: pyt
     kept = tmp_path / "secret"
     kept.write_text("hunter2\n")
     monkeypatch.setattr("click.prompt", lambda *words, **options: "hunter2")
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(isatty=lambda: True))
     for ways in (("--pass-file", str(kept)), ("--pass-command", "printf hunter2"), ("--askpass",), ("-a", "hunter2")):
         invocation = _read("-h", "cache-1", *ways)
         assert invocation.connection.password == Secret("hunter2")
