@@ -2,7 +2,10 @@
 
 import pytest
 
+from redis_oom_tui.formatting.sanitize import cells
+from redis_oom_tui.formatting.sizes import short_size
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.breakdown import Breakdown, Part, Share
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
@@ -14,7 +17,7 @@ from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
-from redis_oom_tui.tui.panes.triage_vitals import bucketed
+from redis_oom_tui.tui.panes.triage_vitals import breakdown, bucketed
 from redis_oom_tui.tui.screens.reader import FindingScreen, VerdictScreen
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
@@ -265,6 +268,17 @@ async def test_it_scans_by_itself_only_where_it_may_and_has_room(size, options, 
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
         assert source.scans == []
+
+
+@pytest.mark.parametrize("width", range(40, 140))
+def test_the_legend_of_the_memory_keeps_whole_entries(width):
+    parts = tuple(Part(share, 1024 * n + 999) for n, share in enumerate(Share))
+    _, legend = breakdown(Breakdown(parts), width, DrawStyle())
+    text = "".join(piece for piece, _ in legend)
+    assert cells(text) <= width
+    assert "…" not in text
+    names = {f"{part.share.value} {short_size(part.size)}" for part in parts}
+    assert {entry.strip() for entry in text.split(DrawStyle().glyphs.square)[1:]} <= names
 
 
 async def test_the_verdict_is_copied_for_a_chat():

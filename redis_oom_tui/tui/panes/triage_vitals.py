@@ -217,10 +217,13 @@ def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:
     """As many entries of three pieces as fit: half a name helps nobody."""
     kept = list(legend[:1])
     for start in range(1, len(legend), 3):
-        if cells_of([*kept, *legend[start : start + 3]]) > width + 2:
+        entry = legend[start : start + 3]
+        # Behind the last of them no space is needed.
+        if cells_of([*kept, *entry]) - 2 > width:
             break
-        kept += legend[start : start + 3]
-    return clip(kept, width)
+        kept += entry
+    *others, (size, role) = kept
+    return clip((*others, (size.rstrip(), role)) if len(kept) > 1 else kept, width)
 
 
 def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: DrawStyle, rows: int) -> list[Line]:
