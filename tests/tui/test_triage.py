@@ -19,7 +19,7 @@ from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
 from redis_oom_tui.tui.panes.triage_vitals import breakdown, bucketed
 from redis_oom_tui.tui.screens.reader import FindingScreen, VerdictScreen
-from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -268,6 +268,24 @@ async def test_it_scans_by_itself_only_where_it_may_and_has_room(size, options, 
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
         assert source.scans == []
+
+
+@pytest.mark.parametrize(
+    ("view", "refusal", "words"),
+    [
+        (None, None, "None yet: scan in Hogs"),
+        (None, "SCAN is refused here: no permission", "SCAN is refused here: no permission"),
+        (a_view(ScanState.FAILED, patterns=(), error="The server went away"), None, "The server went away"),
+        (a_view(ScanState.PAUSED, patterns=()), None, "the scan is paused"),
+        (a_view(ScanState.COMPLETE, patterns=()), None, "The scan found no pattern"),
+    ],
+)
+async def test_where_no_pattern_is_known_it_says_why(view, refusal, words):
+    app = an_app(options=ScreenOptions(interval_seconds=0.05, auto_scan=False))
+    async with app.run_test(size=(200, 60)):
+        patterns = app.main.panes["triage"].patterns
+        patterns.show(view, refusal, scans_soon=False)
+        assert words in "\n".join("".join(text for text, _ in line) for line in patterns.lines(80, 9))
 
 
 @pytest.mark.parametrize("width", range(40, 140))

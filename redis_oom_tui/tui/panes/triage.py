@@ -88,7 +88,7 @@ class TriagePane(Pane):
             self.refresh_bindings()
         self.clients.show(reading.clients, used, refusal)
         self._scan_once(reading)
-        self.patterns.show(self.host.scan, scans_soon=self._scan_begun)
+        self.patterns.show(self.host.scan, self.why_no_scan(), scans_soon=self._scan_begun)
         self._find(reading, self.host.scan)
 
     def _scan_once(self, reading: ServerState) -> None:
@@ -103,7 +103,7 @@ class TriagePane(Pane):
 
     def show_scan(self, view: ScanView | None) -> None:
         """A scan knows more: look for findings again once it ends."""
-        self.patterns.show(view, scans_soon=self._scan_begun)
+        self.patterns.show(view, self.why_no_scan(), scans_soon=self._scan_begun)
         reading = self.host.reading
         if reading is not None and view is not None and view.complete:
             self._find(reading, view)

@@ -14,7 +14,7 @@ from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
-from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, shorten, spread
+from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, paragraph, shorten, spread
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.header_model import PANES, level_role, pressure_role
@@ -191,27 +191,37 @@ class TopPatterns(LineWidget):
 
     view: ScanView | None = None
     scans_soon = False
+    refusal: str | None = None
 
-    def show(self, view: ScanView | None, *, scans_soon: bool) -> None:
-        """Draw those of a scan; `scans_soon` is whether one begins by itself."""
-        self.view, self.scans_soon = view, scans_soon
+    def show(self, view: ScanView | None, refusal: str | None, *, scans_soon: bool) -> None:
+        """Draw those of a scan; `refusal` is why there can be none, `scans_soon` whether one begins by itself."""
+        self.view, self.refusal, self.scans_soon = view, refusal, scans_soon
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         view = self.view
         rows = [] if view is None else [row for row in view.patterns if row.level == 1]
         if view is None or not rows:
-            words = "A gentle scan begins by itself." if self.scans_soon else "None yet: scan in Hogs (2, r)."
-            if view is not None:
-                words = "Scanning." if view.state is ScanState.RUNNING else "The scan found no pattern."
-            return [((" Largest patterns", "title"),), ((f" {words}", "dim"),)]
+            title: Line = ((" Largest patterns", "title"),)
+            return [title, *paragraph(safe_text(self._why_none(view), 300), max(8, width - 2), "dim", " ")]
         read = "" if view.complete else f"  {sizes.percent(view.share_scanned)} of the keys read"
         rows.sort(key=lambda row: -row.size)
-        title: Line = ((" Largest patterns", "title"), (read, "dim"))
+        title = ((" Largest patterns", "title"), (read, "dim"))
         return [
             title,
             *_table(rows[: height - 2], columns_of_patterns(view, recognize(view)), "size", width, self.pen.glyphs),
         ]
+
+    def _why_none(self, view: ScanView | None) -> str:
+        """What to say where there is no pattern to show."""
+        if view is None:
+            soon = "A gentle scan begins by itself." if self.scans_soon else "None yet: scan in Hogs (2, r)."
+            return self.refusal or soon
+        if view.state is ScanState.FAILED:
+            return view.error or "The scan failed."
+        if view.state in (ScanState.PAUSED, ScanState.STOPPED):
+            return f"None yet: the scan is {view.state.value}."
+        return "Scanning." if view.state is ScanState.RUNNING else "The scan found no pattern."
 
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:
