@@ -22,7 +22,7 @@ from redis_oom_tui.rules.key_patterns import compiled_glob, contains
 from redis_oom_tui.rules.key_patterns import matcher as matcher_of
 from redis_oom_tui.tui.messages import MakePlan
 from redis_oom_tui.tui.panes.base import host_of
-from redis_oom_tui.tui.panes.keyspace_map import KeyspaceMap
+from redis_oom_tui.tui.panes.keyspace_map import KeyspaceMap, PatternFacts
 from redis_oom_tui.tui.widgets.fields import filter_glob, matcher
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
@@ -174,7 +174,7 @@ class HogsTables(Horizontal):
         self.keys.show(self.selection.keys(view), nothing, moving=moving)
         self.patterns.show(self.selection.patterns(view), nothing, moving=moving)
         self._view = view
-        self.map.show(self.selection.level, nothing, recognition)
+        self.map.show(self.selection.level, nothing, PatternFacts(recognition, view.ttls_told))
 
     def before_a_scan(self, refusal: str | None, sizes: KeySizes | None) -> None:
         """Say why there can be no scan, or that there can be one; and `sizes`, which need none."""
@@ -182,7 +182,7 @@ class HogsTables(Horizontal):
         told = "" if sizes is None or not sizes.histograms else f"\n\n{screen_text(sizes, _SIZES_SHOWN)}"
         self.keys.show((), (sentence or _INVITATION) + told)
         self.patterns.show((), sentence or _NO_PATTERNS)
-        self.map.show((), sentence or _NO_PATTERNS, Recognition())
+        self.map.show((), sentence or _NO_PATTERNS, PatternFacts())
 
     def _inside(self, row: PatternRow) -> list[PatternRow]:
         """What a pattern is made of."""

@@ -15,7 +15,7 @@ from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.formatting.treemap import Tile, tiles
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow
-from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, shorten, spread
+from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, paragraph, shorten, spread
 from redis_oom_tui.tui.drawing import width as width_of
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.table_model import TableModel
@@ -37,13 +37,22 @@ class Kind(NamedTuple):
     words: str
 
 
-def by_ttl(row: PatternRow, _: Recognition) -> Kind:
+class PatternFacts(NamedTuple):
+    """What is known of the patterns beside their rows."""
+
+    recognition: Recognition = Recognition()
+    ttls_told: bool = True
+
+
+def by_ttl(row: PatternRow, known: PatternFacts) -> Kind:
     """Whether its keys will go by themselves, as in the report."""
+    if not known.ttls_told:
+        return Kind(_OTHER, "TTL unknown")
     kind = ttl_kind(row)
     return Kind(("expiring", "mixed", "lasting").index(kind), kind_words(kind))
 
 
-def by_idle(row: PatternRow, _: Recognition) -> Kind:
+def by_idle(row: PatternRow, _: PatternFacts) -> Kind:
     """How long half of its keys have not been used."""
     if row.idle_quantiles is None:
         return Kind(_OTHER, "idle time unknown")
@@ -53,17 +62,17 @@ def by_idle(row: PatternRow, _: Recognition) -> Kind:
     return Kind(1, "unused for an hour") if median >= _HOUR else Kind(0, "in use")
 
 
-def by_application(row: PatternRow, recognition: Recognition) -> Kind:
+def by_application(row: PatternRow, known: PatternFacts) -> Kind:
     """Whose its keys are."""
-    labels = recognition.of(row)
+    labels = known.recognition.of(row)
     if not labels:
         return Kind(_OTHER, "not recognized")
     name = labels[0].application.name
-    known = dict.fromkeys(one.application.name for one in recognition.found)
-    return Kind(list(known).index(name) % _OTHER if name in known else _OTHER, name)
+    names = list(dict.fromkeys(one.application.name for one in known.recognition.found))
+    return Kind(names.index(name) % _OTHER if name in names else _OTHER, name)
 
 
-_COLORINGS: tuple[tuple[str, Callable[[PatternRow, Recognition], Kind]], ...] = (
+_COLORINGS: tuple[tuple[str, Callable[[PatternRow, PatternFacts], Kind]], ...] = (
     ("TTL", by_ttl),
     ("idle time", by_idle),
     ("application", by_application),
@@ -111,12 +120,12 @@ class KeyspaceMap(CursorList[PatternRow]):
         self._coloring = 0
         self._path: tuple[PatternRow, ...] = ()
         self._empty = ""
-        self._recognition = Recognition()
+        self._known = PatternFacts()
         self._places: list[_Place] = []
 
-    def show(self, path: tuple[PatternRow, ...], empty: str, recognition: Recognition) -> None:
+    def show(self, path: tuple[PatternRow, ...], empty: str, known: PatternFacts) -> None:
         """Draw the model's rows; `empty` is said where there are none."""
-        self._path, self._empty, self._recognition = path, empty, recognition
+        self._path, self._empty, self._known = path, empty, known
         self.redraw()
 
     @property
@@ -138,7 +147,7 @@ class KeyspaceMap(CursorList[PatternRow]):
         shown = sorted((row for row in self.items if row.size > 0), key=lambda row: -row.size)
         head = self._head(width)
         if not shown or height < 3:
-            return [head, clip(((f"  {self._empty}", "dim"),), width)]
+            return [head, *paragraph(self._empty, width - 2, "dim", "  ")]
         total = sum(row.size for row in shown)
         layout = _icicle if width < _NARROW else _treemap
         self._places = layout(shown, width, height - 2, self._inside)
@@ -154,7 +163,7 @@ class KeyspaceMap(CursorList[PatternRow]):
             return clip(((f" {crumbs}", "key"),), width)
         kind = self._kind(row).words
         name = shorten(safe_text(row.pattern, 60) or '""', max(12, width // 3))
-        told = f"{name}  {sizes.short_size(row.size)}  {sizes.count(row.keys)} keys, {kind} "
+        told = f"{name}  {self._held(row)}  {sizes.number_of_keys(row.keys)}, {kind} "
         return spread(((f" {crumbs}", "key"),), ((told, "text"),), width)
 
     def _legend(self, shown: Iterable[PatternRow], width: int) -> Line:
@@ -166,8 +175,13 @@ class KeyspaceMap(CursorList[PatternRow]):
                 line += [("  ", "text"), (self.pen.glyphs.square, f"dot{kind.color}"), (words, "text")]
         return merged(line)
 
+    def _held(self, row: PatternRow) -> str:
+        """As the table has it: marked where it is an estimate."""
+        column = next(column for column in self.model.columns if column.id == "size")
+        return column.text(row, column.width)
+
     def _kind(self, row: PatternRow) -> Kind:
-        return _COLORINGS[self._coloring][1](row, self._recognition)
+        return _COLORINGS[self._coloring][1](row, self._known)
 
     def _draw(self, grid: list[list[Piece]], place: _Place, total: int) -> None:
         """A title, then its figures where there is room; the last column stays open between two tiles."""
@@ -179,7 +193,9 @@ class KeyspaceMap(CursorList[PatternRow]):
             title = title if place.bottom - place.top > 1 else body
         width = place.right - place.left
         gap = 1 if width > 3 and place.right < len(grid[0]) else 0
-        texts = _texts(row, kind, total, width - gap - 1)
+        texts = ["others" if width - gap > len("others") else "+"]
+        if row is not None:
+            texts = _texts(row, self._held(row), kind, total, width - gap - 1)
         for line in range(place.top, place.bottom):
             text = texts[line - place.top] if line - place.top < len(texts) else ""
             edge = " " if self.pen.tracks else self.pen.glyphs.column
@@ -206,15 +222,12 @@ class KeyspaceMap(CursorList[PatternRow]):
                 self.clicked(event.chain)
 
 
-def _texts(row: PatternRow | None, kind: Kind, total: int, room: int) -> list[str]:
+def _texts(row: PatternRow, size: str, kind: Kind, total: int, room: int) -> list[str]:
     """A tile's lines in `room` cells: no figure is cut, and a name only where nothing else is left to go."""
-    if row is None:
-        return ["others" if room >= len("others") else "+"]
     name, share = safe_text(row.pattern, 60) or '""', f" {share_text(row.size / total)}%"
     room_beside = room - len(share)
     first = f"{safe_text(name, room_beside)}{share}" if room_beside >= min(10, cells_of(name)) else cut(name, room)
-    size = sizes.short_size(row.size)
-    lines = (f"{size}  {sizes.count(row.keys)} keys", kind.words)
+    lines = (f"{size}  {sizes.number_of_keys(row.keys)}", kind.words)
     told = [lines[0] if len(lines[0]) <= room else size, lines[1]]
     return [first, *(line if cells_of(line) <= room else "" for line in told)]
 
