@@ -12,6 +12,7 @@ from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
@@ -295,6 +296,16 @@ async def test_text_longer_than_the_screen_says_so_and_scrolls_to_its_end():
         for _ in range(12):
             await pilot.press("pagedown")
         await until(pilot, lambda: "line 59" in screen_text(app))
+
+
+async def test_what_may_be_picked_is_read_to_its_end():
+    label = "4.2 MiB  results of finished tasks not used for an hour: celery-task-meta-* and whatever else there is"
+    app = an_app()
+    async with app.run_test(size=(60, 20)) as pilot:
+        await opened(pilot, PickDialog("What may go?", "It must go.", [Option("1", label), Option("2", "none of it")]))
+        told = " ".join(screen_text(app).replace("│", " ").split())
+        assert " ".join(label.split()) in told
+        assert "none of it" in told
 
 
 async def test_closing_a_client_names_it_by_what_it_is():

@@ -9,7 +9,8 @@ from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.drawing import Line, paragraph, spread
+from redis_oom_tui.tui.drawing import Line, merged, paragraph, spread
+from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 
@@ -45,8 +46,11 @@ class OptionList(CursorList[Option]):
         """Its label and badge, its note."""
         mark, role = (self.pen.glyphs.cursor, "cursor") if here else (" ", "text")
         badge = ((" ", role), (f" {item.badge} ", item.badge_role)) if item.badge else ()
-        label = spread(((f" {mark} {safe_text(item.label)} ", role), *badge), (), width, role)
-        return [label, *(paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ())]
+        # Of a sentence that is cut in its middle, a "not" may be lost.
+        (first, *more) = paragraph(safe_text(item.label), max(8, width - 4 - cells_of(badge)), role)
+        lines = [merged(spread(((f" {mark} ", role), *first, (" ", role), *badge), (), width, role))]
+        lines += [spread((("   ", role), *line), (), width, role) for line in more]
+        return [*lines, *(paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ())]
 
     def needed(self, width: int) -> int:
         rows = sum(len(self.row(option, width, here=False)) for option in self._options)

@@ -95,7 +95,7 @@ async def propose_cleanup(actions: ActionController) -> None:
         raise BadInput(" ".join((NOTHING, *proposal.kept)))
     intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
     options = [
-        Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}. {part.risk}.")
+        Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}: {part.risk}.")
         for place, part in enumerate(proposal.parts)
     ]
     options = [
