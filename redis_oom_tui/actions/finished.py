@@ -21,14 +21,15 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import finished
+from redis_oom_tui.rules import finished, headroom
 from redis_oom_tui.rules.applications.recognizing import alike_keys
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import finished as jobs_on
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
-from redis_oom_tui.server.mutations.finished import WORDS, SavedJob
+from redis_oom_tui.server.mutations.finished import GONE, TOO_LARGE, WORDS, SavedJob
 from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 
@@ -180,6 +181,7 @@ class FinishedRun(StepRun):
         super().__init__(context, deployment, plan, backup)
         self._plan = plan
         self._reasons: dict[str, None] = {}
+        self._room: int | None = None
 
     def _freed(self) -> int:
         done = self._counts[Outcome.DELETED]
@@ -200,7 +202,7 @@ class FinishedRun(StepRun):
             async with throttled(server, probe=ExclusiveConnection(server)) as self._throttle:
                 if self._stop:
                     self._throttle.stop()
-                await self._batches(connection, self._throttle)
+                await self._batches(server, connection, self._throttle)
             await self._measure(server)
         finally:
             await connection.close()
@@ -223,10 +225,15 @@ class FinishedRun(StepRun):
         if path is not None:
             self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
 
-    async def _batches(self, connection: PinnedConnection, throttle: CallThrottle) -> None:
+    async def _batches(self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle) -> None:
         jobs = self._plan.jobs
         while self._settled < len(jobs) and not throttle.stopping:
             began = time.monotonic()
+            if self._writer is not None:
+                # A copy on its way counts toward maxmemory: others must not be evicted for it.
+                self._room = headroom.headroom(
+                    await asked_again(connection, server.snapshot, lambda: throttle.stopping)
+                )
             batch = jobs[self._settled : self._settled + min(_JOBS_AT_ONCE, throttle.keys)]
             number = self._record.next_batch()
             await self._record.batch(number, [KeyId(self._plan.request.db, job.keys[0]) for job in batch])
@@ -254,8 +261,8 @@ class FinishedRun(StepRun):
         for place, (job, copy) in enumerate(zip(batch, saved, strict=True)):
             if throttle.stopping:
                 return
-            if copy is not None and copy.why_not:
-                outcomes[place] = self._kept(copy.why_not)
+            if copy is not None and copy.code != 1:
+                outcomes[place] = self._kept(copy.code)
                 continue
             outcomes[place] = Outcome.IN_DOUBT
             outcomes[place] = await self._deleted(connection, throttle, job, copy)
@@ -270,13 +277,13 @@ class FinishedRun(StepRun):
         for job in batch:
 
             async def ask(job: FinishedJob = job) -> SavedJob:
-                call = jobs_on.saving(job, self._choice.max_key_bytes)
+                call = jobs_on.saving(job, headroom.largest(self._room, self._choice.max_key_bytes))
                 (reply,) = await paced(throttle, ScriptCaller(connection.channel).call(call), 1)
                 return jobs_on.saved(reply, job)
 
             copy = await asked_again(connection, ask, lambda: throttle.stopping)
             found.append(copy)
-            if not copy.why_not:
+            if copy.code == 1:
                 writer.add(self._line(job, copy))
         await on_disk(writer)
         return found
@@ -299,8 +306,11 @@ class FinishedRun(StepRun):
             except ServerBusy:
                 await connection.hold(lambda: throttle.stopping)
                 continue
-            return Outcome.DELETED if code == 1 else self._kept(WORDS[code])
+            return Outcome.DELETED if code == 1 else self._kept(code)
 
-    def _kept(self, why: str) -> Outcome:
+    def _kept(self, code: int) -> Outcome:
+        why = WORDS[code]
+        if code == TOO_LARGE and self._room is not None:
+            why += f", with {size(self._room)} free below maxmemory"
         self._reasons[why] = None
-        return Outcome.GONE if why == WORDS[0] else Outcome.CHANGED
+        return {GONE: Outcome.GONE, TOO_LARGE: Outcome.FAILED}.get(code, Outcome.CHANGED)

@@ -184,6 +184,6 @@ class StepRun(ABC):
 _LEFT = (
     (Outcome.GONE, "were gone already"),
     (Outcome.CHANGED, "changed since the preview and were kept"),
-    (Outcome.FAILED, "failed"),
+    (Outcome.FAILED, "were kept, as no copy could be saved"),
     (Outcome.IN_DOUBT, "in doubt, as the reply was lost"),
 )

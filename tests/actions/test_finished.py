@@ -18,6 +18,7 @@ from tests.actions.test_undo import photograph as with_ttls
 from tests.apps import samples
 from tests.support.acting import NO_BACKUP, operating
 from tests.support.servers import RunningServer
+from tests.support.shapes import used_at_rest
 
 PREFIXES = [b"", b"myapp:"]
 
@@ -166,7 +167,7 @@ async def test_a_job_too_large_to_save_is_kept_without_a_trace(valkey: RunningSe
         async with operating(valkey.connection, tmp_path) as operator:
             plan = await frozen(operator)
             view = await operator.steps.run_finished(plan, backup=BackupChoice(max_key_bytes=10)).run()
-            assert dict(view.counts) == {Outcome.CHANGED: plan.going}
+            assert dict(view.counts) == {Outcome.FAILED: plan.going}
             assert "too large to save" in str(view.ended)
             assert view.backup_path is None
             view = await operator.steps.run_finished(plan, backup=NO_BACKUP).run()
@@ -254,3 +255,27 @@ async def test_waiting_and_active_jobs_of_each_sample_stay(valkey: RunningServer
         assert waiting & before.keys()
         for key in (waiting & before.keys()) | lists:
             assert after[key] == before[key], key
+
+
+async def test_no_key_of_others_is_evicted_for_the_copy_of_a_large_job(server: RunningServer, tmp_path: Path) -> None:
+    """Only the others can be evicted here; the first run has the server's own first costs behind it."""
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(server.connection, tmp_path) as operator:
+            await operator.steps.run_finished(await frozen(operator), backup=BackupChoice()).run()
+            pipeline = client.pipeline(transaction=False)
+            for number in range(4):
+                pipeline.hset(f"bull:mail:{number}", mapping={"data": b"x" * 6_000_000, "finishedOn": "1700000000001"})
+                pipeline.zadd("bull:mail:completed", {str(number): 1_700_000_000_001})
+            for number in range(20_000):
+                pipeline.set(f"other:{number}", b"y" * 200, ex=90_000)
+            pipeline.execute()
+            plan = await frozen(operator)
+            client.config_set("maxmemory-policy", "volatile-lru")
+            client.config_set("maxmemory", used_at_rest(client) + 200_000)
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+        others = sum(1 for _ in client.scan_iter("other:*", count=5000))
+    assert dict(view.counts) == {Outcome.FAILED: 4}, view.ended
+    assert "4 were kept, as no copy could be saved" in str(view.ended)
+    assert "free below maxmemory" in str(view.ended)
+    assert others > 19_000

@@ -23,18 +23,19 @@ class JobKey(NamedTuple):
 
 
 class SavedJob(NamedTuple):
-    """All keys of a job that are there, at the server's time `now_ms`; `why_not` is why it is kept instead."""
+    """All keys of a job that are there, at the server's time `now_ms`; `code` is 1, else of `WORDS`: why it is kept."""
 
     keys: tuple[JobKey, ...]
     now_ms: int = 0
-    why_not: str = ""
+    code: int = 1
 
 
+GONE, TOO_LARGE = 0, -3
 WORDS = {
-    0: "it is not listed as finished any more",
+    GONE: "it is not listed as finished any more",
     -1: "it is finished at another time now",
     -2: "somebody works at it",
-    -3: "it is too large to save",
+    TOO_LARGE: "it is too large to save",
     -4: "it was changed after it was saved",
 }
 """What a script says in place of having done it."""
@@ -210,7 +211,7 @@ def saved(reply: Any, job: FinishedJob) -> SavedJob:
     if isinstance(reply, TriageError):
         raise reply
     if isinstance(reply, int) and reply in WORDS:
-        return SavedJob((), why_not=WORDS[reply])
+        return SavedJob((), code=reply)
     if not isinstance(reply, list) or not reply:
         raise _nonsense()
     (seconds, micros), *keys = reply
