@@ -52,9 +52,9 @@ class ShrinkRun(StepRun):
         self._names = deque(plan.marked)
 
     def _freed(self) -> int:
-        if self._plan.size is None or self._state is None:
+        if self._plan.size is None or self._state is None or self._state.size is None:
             return 0
-        return max(0, self._plan.size - (self._state.size or 0))
+        return max(0, self._plan.size - self._state.size)
 
     def _left_words(self) -> str:
         plan, state = self._plan, self._state
@@ -164,9 +164,9 @@ class ShrinkRun(StepRun):
 
     async def _batch(self, connection: PinnedConnection, throttle: CallThrottle, chunk: Sequence[Element]) -> None:
         """Write `chunk` down, and remove it call by call."""
-        number, mark = self._record.next_batch(), None
+        number, marks = self._record.next_batch(), list[BackupMark]()
         if self._writer is not None:
-            mark = await self._saved(self._writer, chunk)
+            marks = await self._saved(self._writer, chunk)
         await self._record.batch(number, [self._plan.key])
         before, outcome, start = self._settled, Outcome.DELETED, 0
         caller = ScriptCaller(connection.channel)
@@ -188,16 +188,16 @@ class ShrinkRun(StepRun):
             start += self._counts[Outcome.IN_DOUBT]
             raise
         finally:
-            if self._writer is not None and mark is not None and start < len(chunk):
+            if self._writer is not None and start < len(marks):
                 # What was not removed is not to be restored: a list would have it twice.
-                self._writer.rollback(mark)
-                await self._saved(self._writer, chunk[:start])
+                self._writer.rollback(marks[start])
+                await on_disk(self._writer)
             words = f"{count(self._settled - before)} of {count(len(chunk))} {WORDS[self._plan.type]}"
             self._record.done(number, [outcome], {0: words})
 
-    async def _saved(self, writer: BackupWriter, chunk: Sequence[Element]) -> BackupMark:
-        mark = writer.mark()
-        if chunk and mark.size > self._choice.max_total_bytes:
+    async def _saved(self, writer: BackupWriter, chunk: Sequence[Element]) -> list[BackupMark]:
+        """Write `chunk` down; returns the places before each of its elements, for those that are not removed."""
+        if writer.size > self._choice.max_total_bytes:
             raise CapReached(
                 f"The backup has reached its cap of {size(self._choice.max_total_bytes)}, so the rest was left as it is"
             )
@@ -205,9 +205,12 @@ class ShrinkRun(StepRun):
         end = plan.request.oldest_end
         now_ms, expires_ms = (0, None) if state is None else (state.now_ms, state.expires_ms)
         common = Record(plan.key, plan.type, None, expires_ms, saved_ms=now_ms, end=None if end is None else end.value)
-        writer.add(*[common._replace(element=element) for element in chunk])
+        marks = []
+        for element in chunk:
+            marks.append(writer.mark())
+            writer.add(common._replace(element=element))
         await on_disk(writer)
-        return mark
+        return marks
 
     async def _remove(self, caller: ScriptCaller, throttle: CallThrottle, part: Sequence[Element]) -> None:
         plan = self._plan
