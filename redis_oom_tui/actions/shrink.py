@@ -23,12 +23,12 @@ from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import shrinking as removing
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
 from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 from redis_oom_tui.server.mutations.shrinking import KeyState, Removal
 
-_BYTES_AT_ONCE = 1024 * 1024
 # So often a stream, hash or set, whose elements have names, may differ from what was just read.
 _TRIES = 3
 _CHANGED = (
@@ -48,7 +48,7 @@ class ShrinkRun(StepRun):
         self.things = WORDS[plan.type]
         self._plan = plan
         self._state: KeyState | None = None
-        self._at_once = _BYTES_AT_ONCE
+        self._at_once = 1
         self._names = deque(plan.marked)
 
     def _freed(self) -> int:
@@ -69,8 +69,6 @@ class ShrinkRun(StepRun):
         server, _ = node_of(self._deployment, self._plan.key.key)
         snapshot = await server.snapshot()
         self._must_be_the_same(server, snapshot)
-        room = headroom.headroom(snapshot)
-        self._at_once = headroom.at_once(room, _BYTES_AT_ONCE)
         self._used = (snapshot.memory.used_bytes, snapshot.memory.used_bytes)
         connection = PinnedConnection(server, self._plan.key.db, self._plan.run_id)
         try:
@@ -83,7 +81,7 @@ class ShrinkRun(StepRun):
                 if self._stop:
                     self._throttle.stop()
                 try:
-                    await self._batches(connection, self._throttle)
+                    await self._batches(server, connection, self._throttle)
                 finally:
                     self._state = await self._look(connection)
                     await self._measure(server)
@@ -114,10 +112,12 @@ class ShrinkRun(StepRun):
         if path is not None:
             self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
 
-    async def _batches(self, connection: PinnedConnection, throttle: CallThrottle) -> None:
+    async def _batches(self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle) -> None:
         tries = 0
         while self._settled < self._plan.going and not throttle.stopping:
             began = time.monotonic()
+            snapshot = await asked_again(connection, server.snapshot, lambda: self._stop)
+            self._at_once = headroom.elements_at_once(self._held(), self._plan.elements, headroom.headroom(snapshot))
             chunk = await asked_again(
                 connection, lambda: self._next(connection.channel, self._size_of_batch(throttle)), lambda: self._stop
             )
@@ -136,10 +136,15 @@ class ShrinkRun(StepRun):
                     raise
             throttle.batched(len(chunk), time.monotonic() - began)
 
-    def _size_of_batch(self, throttle: CallThrottle) -> int:
+    def _held(self) -> int | None:
+        """What all elements would hold if each were as large as the mean of all, or of those that go."""
         plan = self._plan
-        each = max(1, (plan.size or 0) // max(1, plan.elements), (plan.about_bytes or 0) // max(1, plan.going))
-        return max(1, min(throttle.keys, plan.going - self._settled, self._at_once // each))
+        if plan.size is None or plan.about_bytes is None:
+            return plan.size
+        return max(plan.size, plan.about_bytes * plan.elements // max(1, plan.going))
+
+    def _size_of_batch(self, throttle: CallThrottle) -> int:
+        return max(1, min(throttle.keys, self._plan.going - self._settled, self._at_once))
 
     async def _next(self, channel: ExclusiveConnection, number: int) -> list[Element]:
         """The next elements that go, as they are now; those of a hash or set that are not as planned are settled."""

@@ -14,7 +14,7 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import shrinking, streams
+from redis_oom_tui.rules import headroom, shrinking, streams
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import shrinking as reading
@@ -75,6 +75,8 @@ class ShrinkPlanner:
         self._throttle: CallThrottle | None = None
         self._stop = False
         self._counted = 0
+        # How many elements one reply may bring: it counts toward maxmemory until it is read.
+        self._at_once = 1
 
     def view(self) -> int:
         """How many elements were read."""
@@ -97,7 +99,7 @@ class ShrinkPlanner:
         channel = ExclusiveConnection(server, self._request.key.db, changing=changing)
         try:
             async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as self._throttle:
-                plan = await self._planned(channel, self._throttle)
+                plan = await self._planned(channel, self._throttle, headroom.headroom(snapshot))
         finally:
             await channel.close()
         touched = () if why_not is None else (_TOUCHED.format(safe_text(why_not.rstrip("."), 120)),)
@@ -111,13 +113,14 @@ class ShrinkPlanner:
             )
         )
 
-    async def _planned(self, channel: ExclusiveConnection, throttle: CallThrottle) -> ShrinkPlan:
+    async def _planned(self, channel: ExclusiveConnection, throttle: CallThrottle, room: int | None) -> ShrinkPlan:
         request = self._request
         state = await reading.key_state(channel, request.key.key)
         if state is None:
             raise BadInput("There is no such key now")
         shrinking.check_type(request, state.type)
         plan = ShrinkPlan(request, state.type, state.elements, 0, self._wall(), "", size=state.size)
+        self._at_once = headroom.elements_at_once(state.size, state.elements, room)
         if state.type in shrinking.BY_NAME:
             return await self._by_name(channel, throttle, plan)
         if state.type == "stream":
@@ -142,9 +145,10 @@ class ShrinkPlanner:
         shrinking.stays_alive(plan.type, plan.elements, going)
         if not going:
             return plan
-        number = min(_SAMPLED, going)
+        most = min(_SAMPLED, self._at_once)
+        number = min(most, going)
         first, last = await some(0, number), await some(going - number, number)
-        stays = await some(going, min(_SAMPLED, plan.elements - going))
+        stays = await some(going, min(most, plan.elements - going))
         if not first or not last:
             raise TriageError(_DELETED_MEANWHILE)
         return _ended(plan, going, first[0], last[-1], ([*first, *last], stays))
@@ -153,35 +157,37 @@ class ShrinkPlanner:
         self, channel: ExclusiveConnection, throttle: CallThrottle, plan: ShrinkPlan, state: KeyState
     ) -> ShrinkPlan:
         request, key = plan.request, plan.key.key
-        first = await reading.first_elements(channel, key, "stream", _SAMPLED)
+        first = await reading.first_elements(channel, key, "stream", min(_SAMPLED, self._at_once))
         if not first:
             return plan
         if request.older_than_seconds is not None:
             if not shrinking.has_times(first[0][0]):
                 raise BadInput("The IDs of this stream are no times: say --keep-last N instead of --older-than")
-            below = b"%d-0" % (state.now_ms - request.older_than_seconds * 1000)
-            going, newest = await self._last_of(throttle, reading.entry_pages(channel, key, below=below), None)
+            end = b"(%d-0" % (state.now_ms - request.older_than_seconds * 1000)
+            pages = reading.entry_pages(channel, key, self._at_once, end=end)
+            going, newest = await self._last_of(throttle, pages, None)
         else:
             going = max(0, plan.elements - (request.keep_last or 0))
             kept = plan.elements - going
             # Whichever way is shorter: what stays, or what goes.
             backward = kept < going
-            pages = reading.entry_pages(channel, key, newest_first=backward)
+            pages = reading.entry_pages(channel, key, self._at_once, newest_first=backward)
             _, newest = await self._last_of(throttle, pages, kept + 1 if backward else going)
         if not going or newest is None:
             return plan
         stays = await self._newest(channel, key) if going < plan.elements else []
         plan = _ended(plan, going, first[0], newest, ([*first[:going], newest], stays))
         flags: tuple[str, ...] = ()
-        for group in await reading.groups_up_to(channel, key, newest[0]):
+        for group in await reading.groups_up_to(channel, key, newest[0], self._at_once):
             flags += shrinking.group_flags(group.name, group.pending, group.unread)
         groups, mean = await group_health(channel.call, key), shrinking.entry_bytes([*first, *stays, newest])
         flags += (*shrinking.held_by_groups(plan, mean, groups), *streams.health(groups))
         return replace(plan, about_bytes=shrinking.about_entries(plan, mean, groups), flags=flags)
 
     async def _newest(self, channel: ExclusiveConnection, key: bytes) -> list[Element]:
-        async with contextlib.aclosing(_generator(reading.entry_pages(channel, key, newest_first=True))) as pages:
-            return list(await anext(pages))[:_SAMPLED]
+        newest = reading.entry_pages(channel, key, min(_SAMPLED, self._at_once), newest_first=True)
+        async with contextlib.aclosing(_generator(newest)) as pages:
+            return list(await anext(pages))
 
     async def _last_of(
         self, throttle: CallThrottle, pages: AsyncIterator[list[Element]], most: int | None
@@ -200,7 +206,7 @@ class ShrinkPlanner:
         glob = plan.request.matching or b""
         found: dict[bytes, MarkedElement] = {}
         weights: list[Element] = []
-        pages = reading.matching_elements(channel, plan.key.key, plan.type, glob)
+        pages = reading.matching_elements(channel, plan.key.key, plan.type, glob, self._at_once)
         async for page in each_page(throttle, pages, lambda: self._stop):
             weights += page[: max(0, 2 * _SAMPLED - len(weights))]
             for element in page:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
@@ -137,6 +138,32 @@ def at_once(free: int | None, most: int) -> int:
     (4096, 4000000, 16384)
     """
     return most if free is None else max(UNNOTICED, min(most, free // _SHARE))
+
+
+# What one reply may bring of a key that is read piece by piece.
+_PIECE_BYTES, _PIECE_ELEMENTS = 1 << 20, 500
+
+
+def elements_at_once(held: int | None, elements: int, free: int | None) -> int:
+    """How many elements of a key that holds `held` bytes one reply may bring with `free` bytes below maxmemory, by
+    their mean. Raises BadInput where not even one has room.
+
+    >>> elements_at_once(100_000, 1000, 0), elements_at_once(6_000_000, 2, None), elements_at_once(None, 9, None)
+    (163, 1, 500)
+    >>> elements_at_once(6_000_000, 2, 1_000_000)
+    Traceback (most recent call last):
+    redis_oom_tui.models.errors.BadInput: Its elements take about 2.9 MiB each: reading one needs 7.3 MiB free below \
+maxmemory, and 976.6 KiB are free
+    """
+    if held is None and free is not None:
+        raise BadInput(f"How large its elements are is not known ({SIZE_UNKNOWN})")
+    mean = max(1, (held or 1) // max(1, elements))
+    if free is not None and mean > largest(free, mean):
+        raise BadInput(
+            f"Its elements take about {size(mean)} each: reading one needs {size(needed(mean))} free below maxmemory,"
+            f" and {size(free)} are free"
+        )
+    return max(1, min(_PIECE_ELEMENTS, at_once(free, _PIECE_BYTES) // mean))
 
 
 def list_of_clients(clients: int | None, free: int | None) -> str | None:

@@ -24,6 +24,7 @@ from tests.actions.test_cluster import acting
 from tests.support.acting import NO_BACKUP, operating
 from tests.support.cluster import clustered
 from tests.support.servers import RunningServer
+from tests.support.shapes import used_at_rest
 
 KEY = KeyId(0, b"giant \xff")
 NAME = KEY.key
@@ -456,3 +457,33 @@ async def test_in_a_cluster_the_node_of_the_key_is_asked(tmp_path: Path) -> None
                 assert dict(report.counts) == {RestoreOutcome.RESTORED: 200}, report.ended
             with pytest.raises(BadInput, match="connect to one node without -c"):
                 await operator.steps.plan_finished(FinishedRequest("bullmq", 0)).run()
+
+
+@pytest.mark.parametrize("kind", ["list", "stream", "hash"])
+async def test_no_other_key_is_evicted_by_a_look_at_large_elements(
+    server: RunningServer, tmp_path: Path, kind: str
+) -> None:
+    """Only the others can be evicted here; the first plan has the server's own first costs behind it."""
+    with server.client() as client:
+        filled(client, kind)
+        async with operating(server.connection, tmp_path) as operator:
+            await operator.steps.plan_shrink(request(**CHOICES[kind])).run()
+            client.delete(NAME)
+            pipeline = client.pipeline(transaction=False)
+            for number in range(4):
+                value = b"x" * 3_000_000
+                if kind == "list":
+                    pipeline.rpush(NAME, value)
+                elif kind == "stream":
+                    pipeline.xadd(NAME, {b"f": value})
+                else:
+                    pipeline.hset(NAME, b"old:%d" % number, value)
+            for number in range(5000):
+                pipeline.set(f"other:{number}", b"y" * 200, ex=90_000)
+            pipeline.execute()
+            client.config_set("maxmemory-policy", "volatile-lru")
+            client.config_set("maxmemory", used_at_rest(client) + 300_000)
+            choice = CHOICES[kind] if kind == "hash" else {**CHOICES[kind], "keep_last": 1}
+            with pytest.raises(BadInput, match=r"Its elements take about .* free below maxmemory"):
+                await operator.steps.plan_shrink(request(**choice)).run()
+        assert client.info("stats")["evicted_keys"] == 0

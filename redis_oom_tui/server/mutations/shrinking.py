@@ -18,7 +18,6 @@ from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import lean
 
 LENGTHS = {"list": "LLEN", "stream": "XLEN", "zset": "ZCARD", "hash": "HLEN", "set": "SCARD"}
-_PAGE = 500
 
 
 class KeyState(NamedTuple):
@@ -97,12 +96,12 @@ async def named_elements(
 
 
 async def matching_elements(
-    channel: ExclusiveConnection, key: bytes, kind: str, glob: bytes
+    channel: ExclusiveConnection, key: bytes, kind: str, glob: bytes, number: int
 ) -> AsyncIterator[list[Element]]:
-    """The fields or members that match `glob`, page by page; one may come twice."""
+    """The fields or members that match `glob`, about `number` a page; one may come twice."""
     cursor: Word = 0
     while True:
-        command: Command = ("HSCAN" if kind == "hash" else "SSCAN", key, cursor, "MATCH", glob, "COUNT", _PAGE)
+        command: Command = ("HSCAN" if kind == "hash" else "SSCAN", key, cursor, "MATCH", glob, "COUNT", number)
         cursor, page = await channel.one(*command)
         yield list(zip(page[::2], page[1::2], strict=True)) if kind == "hash" else [(member,) for member in page]
         if int(cursor) == 0:
@@ -110,18 +109,24 @@ async def matching_elements(
 
 
 async def entry_pages(
-    channel: ExclusiveConnection, key: bytes, *, newest_first: bool = False, below: bytes | None = None
+    channel: ExclusiveConnection,
+    key: bytes,
+    number: int,
+    *,
+    newest_first: bool = False,
+    begin: bytes = b"-",
+    end: bytes = b"+",
 ) -> AsyncIterator[list[Element]]:
-    """The entries of a stream, page by page, those `below` an id where that is given."""
-    start = b"+" if newest_first else b"-"
+    """The entries of a stream from `begin` to `end`, at most `number` a page."""
+    start = end if newest_first else begin
     while True:
         if newest_first:
-            page = await channel.one("XREVRANGE", key, start, "-", "COUNT", _PAGE)
+            page = await channel.one("XREVRANGE", key, start, begin, "COUNT", number)
         else:
-            page = await channel.one("XRANGE", key, start, "+" if below is None else b"(" + below, "COUNT", _PAGE)
+            page = await channel.one("XRANGE", key, start, end, "COUNT", number)
         if page:
             yield [_entry(entry) for entry in page]
-        if len(page) < _PAGE:
+        if len(page) < number:
             return
         start = b"(" + page[-1][0]
 
@@ -141,8 +146,10 @@ class StreamGroup(NamedTuple):
     unread: int
 
 
-async def groups_up_to(channel: ExclusiveConnection, key: bytes, newest: bytes) -> list[StreamGroup]:
-    """The groups of a stream and what each has of the entries up to `newest`. Raises one of `models.errors`."""
+async def groups_up_to(channel: ExclusiveConnection, key: bytes, newest: bytes, number: int) -> list[StreamGroup]:
+    """The groups of a stream and what each has of the entries up to `newest`; at most `number` entries are read at a
+    time. Raises one of `models.errors`.
+    """
     found = []
     for raw in await channel.one("XINFO", "GROUPS", key):
         facts = dict(zip(raw[::2], raw[1::2], strict=False))
@@ -150,10 +157,13 @@ async def groups_up_to(channel: ExclusiveConnection, key: bytes, newest: bytes) 
         pending: Sequence[Any] = ()
         if facts[b"pending"]:
             pending = await channel.one("XPENDING", key, name, "-", newest, MOST_COUNTED)
-        unread: Sequence[Any] = ()
+        unread = 0
         if id_number(delivered) < id_number(newest):
-            unread = await channel.one("XRANGE", key, b"(" + delivered, newest, "COUNT", MOST_COUNTED)
-        found.append(StreamGroup(name, len(pending), len(unread)))
+            async for page in entry_pages(channel, key, number, begin=b"(" + delivered, end=newest):
+                unread += len(page)
+                if unread >= MOST_COUNTED:
+                    break
+        found.append(StreamGroup(name, len(pending), min(unread, MOST_COUNTED)))
     return found
 
 
