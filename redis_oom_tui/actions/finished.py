@@ -43,7 +43,7 @@ _PROVING_JOBS = 3
 def only_node(deployment: Deployment) -> ActionNode:
     """The server. Raises BadInput in a cluster, where a job's keys may be on several nodes."""
     if deployment.clustered:
-        raise BadInput("Finished jobs are cleaned up on one server: in a cluster, connect to one node without -c")
+        raise BadInput("An application's lists are read on one server: in a cluster, connect to one node without -c")
     return deployment.node(Place(deployment.shown))
 
 
