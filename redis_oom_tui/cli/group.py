@@ -1,7 +1,7 @@
 """The group of commands: options of the connection on both sides of the command, `-h` and `help`, help by topic."""
 
 import importlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from typing import Any
 
@@ -91,6 +91,12 @@ class Commands(click.Group):
         return [*front, *moved, rest[0], *kept]
 
 
+def called(words: Sequence[str], ours: Iterable[click.Parameter], commands: Container[str]) -> str:
+    """The command among the words of a run, which no value of `ours` before it can be; empty where there is none."""
+    _, rest = _split(words, _by_name(ours), first=True)
+    return next((word for word in rest if word in commands), "")
+
+
 def _by_name(parameters: Iterable[click.Parameter]) -> dict[str, click.Option]:
     """Options by each of their spellings."""
     options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
@@ -126,7 +132,8 @@ def _split(
         ours = bool(spelled) and not set(spelled) & set(keep)
         lacking = len(piece) < 1 + needs_value
         if ours and lacking and strict:
-            raise click.BadOptionUsage(word, f"Option {word!r} requires an argument.")
+            sentence = f"Option {word!r} requires an argument."
+            raise click.BadOptionUsage(word, sentence, click.get_current_context())
         (taken if ours and not lacking else left).extend(piece)
     return taken, left
 

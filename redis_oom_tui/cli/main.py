@@ -15,7 +15,7 @@ import click
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure, tells_a_status
-from redis_oom_tui.cli.group import Commands, asks_for_help
+from redis_oom_tui.cli.group import Commands, asks_for_help, called
 from redis_oom_tui.cli.options import refuse_without_effect, root_options
 from redis_oom_tui.formatting.sanitize import crash_report, safe_text
 from redis_oom_tui.models.address import Connection
@@ -115,12 +115,12 @@ def _written_down(fault: NotJudged) -> None:
 
 def _run(given: list[str]) -> int:
     PRINTED.document = False
-    command = next((word for word in given if word in COMMANDS), "")
+    command = called(given, cli.params, COMMANDS)
     usage, failed = (EXIT_UNKNOWN, EXIT_UNKNOWN) if command in _MONITORS else (EXIT_USAGE, EXIT_FAILED)
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
     except click.UsageError as error:
-        return _failed(given, command, _plain(error), usage)
+        return _failed(given, command, _plain(error, command), usage)
     except (click.Abort, KeyboardInterrupt):
         return EXIT_INTERRUPTED
     except click.ClickException as error:
@@ -149,7 +149,7 @@ def _run(given: list[str]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _plain(error: click.UsageError) -> str:
+def _plain(error: click.UsageError, command: str) -> str:
     """What is wrong with the options in one sentence, and where they are listed."""
     words = safe_text(error.format_message().rstrip("."), 400)
     if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
@@ -157,8 +157,9 @@ def _plain(error: click.UsageError) -> str:
     if isinstance(error, click.NoSuchOption):
         near = get_close_matches(error.option_name, error.possibilities or (), 1, _ALIKE)
         words = safe_text(error.message.rstrip("."), 400) + (f"; did you mean {near[0]}?" if near else "")
-    command = "redis-oom-tui" if error.ctx is None else error.ctx.command_path
-    return f"{words[:1].lower()}{words[1:]} (see {command} --help)"
+    # click says of an option without its value only how it is spelled.
+    path = f"redis-oom-tui {command}".rstrip() if error.ctx is None else error.ctx.command_path
+    return f"{words[:1].lower()}{words[1:]} (see {path} --help)"
 
 
 def _failed(given: list[str], command: str, sentence: str, code: int) -> int:

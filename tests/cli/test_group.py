@@ -140,7 +140,11 @@ def test_help_as_the_value_of_an_option_asks_for_none(capsys: pytest.CaptureFixt
     ("words", "sentence"),
     [
         (("help", "nothing"), "no such command 'nothing'"),
-        (("hogs", "-n"), "option '-n' requires an argument"),
+        (("hogs", "-n"), "option '-n' requires an argument (see redis-oom-tui --help)"),
+        (("hogs", "--match"), "option '--match' requires an argument (see redis-oom-tui hogs --help)"),
+        # Neither is the command: the one is a host, the other a glob.
+        (("-h", "check", "hogs", "--no"), "no such option '--no'"),
+        (("hogs", "--no", "--match", "check"), "no such option '--no'"),
         (("-p",), "option '-p' requires an argument"),
         (("hogs", "--port", "x"), "-p/--port: 'x' is not a whole number"),
     ],
@@ -151,6 +155,13 @@ def test_what_cannot_be_read_is_told_in_one_line(
     code, out, err = ran(capsys, *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert sentence in err
+
+
+@pytest.mark.parametrize("words", [("--no", "check"), ("--no", "x", "check"), ("-h", "hogs", "check", "--no")])
+def test_a_check_that_cannot_be_read_is_unknown(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = ran(capsys, *words)
+    assert (code, err) == (3, "")
+    assert out.startswith("UNKNOWN: no such option '--no'")
 
 
 def test_help_has_the_commands_first_and_the_options_by_topic() -> None:
