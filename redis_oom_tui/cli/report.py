@@ -96,11 +96,13 @@ def report(
     with contextlib.ExitStack() as stack:
         invocation, notes = of_server_or_dump(invocation, rdb, server_binary, stack)
         gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
-    if notes and gathered.scan is not None:
-        gathered.scan = replace(gathered.scan, notes=(*notes, *gathered.scan.notes))
     since = gathered.snapshots[0].taken_at - 3600 * hours
     actions, skipped = _actions(invocation, gathered, since)
-    made = replace(_report(gathered, invocation, names=not no_names, actions=actions), actions_skipped=skipped)
+    made = replace(
+        _report(gathered, invocation, names=not no_names, actions=actions),
+        actions_skipped=skipped,
+        notes=() if rdb is None else (_of_dump(rdb), *notes),
+    )
     as_html = as_html or (output is not None and output.suffix.lower() in HTML_SUFFIXES)
     text = json.dumps(document(made), indent=2) + "\n" if as_json else page(made) if as_html else markdown(made)
     if output is None:
@@ -109,6 +111,13 @@ def report(
     else:
         write_new(output, text)
     return 0
+
+
+def _of_dump(path: Path) -> str:
+    return (
+        f"made of the dump file {shown(path)}: verdict, limit, policy, clients and uptime are those of the private"
+        " server that loaded it, and say nothing of the one that wrote it"
+    )
 
 
 class Gathered:

@@ -80,6 +80,7 @@ def document(report: IncidentReport) -> "ReportDocument":
             "evidence": list(report.verdict.evidence),
             "first_step": with_commands(report.verdict.first_step) or None,
         },
+        "notes": list(report.notes),
         "nodes": None if report.last.fleet is None else node_documents(report.last.fleet),
         "before": _state(report.first),
         "after": _state(report.last),

@@ -89,6 +89,8 @@ def _heading(report: IncidentReport) -> Iterator[Block]:
     up = "" if server.uptime_seconds is None else f", up for {spoken(server.uptime_seconds)}"
     yield Heading(f"Memory incident report: {server.address}", 1)
     yield Paragraph(f"Made {moment(report.made_at)} by redis-oom-tui. Server: {kind}{up}.")
+    if report.notes:
+        yield Bullets(tuple(f"{note[:1].upper()}{note[1:]}." for note in report.notes))
     yield Paragraph(f"{verdict.level.value.upper()}: {verdict.reason}", strong=True)
     if verdict.first_step:
         yield Paragraph(f"Next: {with_commands(verdict.first_step)}")
@@ -231,10 +233,11 @@ def _patterns(report: IncidentReport) -> Iterator[Block]:
     if scan is not None and scan.error and not scan.scanned_keys:
         yield Heading(PATTERNS)
         yield Paragraph(f"The keys could not be scanned: {scan.error}.")
-    elif scan is not None and scan.patterns:
+    elif scan is not None:
         yield Heading(PATTERNS)
         yield Paragraph(_scanned(scan))
-        yield _pattern_table(report, scan)
+        if scan.patterns:
+            yield _pattern_table(report, scan)
 
 
 def _scanned(scan: ScanView) -> str:

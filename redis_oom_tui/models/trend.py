@@ -113,7 +113,7 @@ class IncidentReport(Struct, frozen=True):
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
     into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known;
     `recognition` are the applications of the scanned keys. `split` is where the memory is at the end, `samples` how it
-    went, oldest first.
+    went, oldest first. `notes` are what must be said of all its figures.
     """
 
     made_at: float
@@ -132,3 +132,4 @@ class IncidentReport(Struct, frozen=True):
     recognition: Recognition = field(default_factory=Recognition)
     split: Breakdown = Breakdown(())
     samples: tuple[TrendSample, ...] = ()
+    notes: tuple[str, ...] = ()

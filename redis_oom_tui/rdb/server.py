@@ -39,7 +39,8 @@ class RdbServer:
 
     def __init__(self, path: Path, binary: Path | None = None) -> None:
         self._path = path.absolute()
-        self._binary = binary
+        # A bare name would be looked for on PATH.
+        self._binary = None if binary is None else binary.absolute()
         self._supervisor: subprocess.Popen[str] | None = None
         self._socket: Path | None = None
         self.header: DumpHeader = read_header(self._path)
@@ -73,7 +74,11 @@ class RdbServer:
         """What a reader of its figures must know."""
         expired = self.expired_keys
         gone = [f"{count(expired)} keys had expired by now and were left out"] if expired else []
-        return (f"sizes are those of {self.server}, which loaded the file", *gone)
+        return (
+            f"sizes are those of {self.server}, which loaded the file",
+            "idle times begin with the loading, unless the file holds them (saved under an LRU policy)",
+            *gone,
+        )
 
     def load(self, on_progress: Progress | None = None) -> None:
         """Load it with the first server that takes its format.

@@ -19,6 +19,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rdb import server as rdb_server
 from redis_oom_tui.rdb.header import read_header
 from redis_oom_tui.rdb.server import RdbServer
+from tests.support.json_documents import document_of
 from tests.support.servers import binaries, started
 from tests.support.waiting import until
 
@@ -88,6 +89,31 @@ def test_a_report_is_made_of_a_dump(valkey_dump: Path, capsys: pytest.CaptureFix
     text = capsys.readouterr().out
     assert "user:\\*" in text
     assert "Sizes are those of Valkey" in text
+
+
+@pytest.mark.parametrize("form", [(), ("--html",), ("--json",)])
+def test_a_report_says_that_its_verdict_is_not_of_the_server_that_wrote_the_dump(
+    form: tuple[str, ...], valkey_dump: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert ended("report", "--no-scan", "--rdb", valkey_dump, *form) == 0
+    text = capsys.readouterr().out
+    said = "\n".join(document_of("report", text)["notes"]) if form == ("--json",) else text
+    assert "ade of the dump file" in said
+    assert "say nothing of the one that wrote it" in said
+    assert "dle times begin with the loading" in said
+
+
+def test_a_server_binary_named_without_a_folder_is_the_file_here(
+    valkey_dump: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = valkey_dump.parent / "with a space"
+    folder.mkdir()
+    (folder / "redis-server").symlink_to(binaries()["valkey"])
+    shutil.move(valkey_dump, folder / "a dump.rdb")
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert ended("hogs", "--rdb", "a dump.rdb", "--server-binary", "redis-server", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["scanned_keys"] == 300
 
 
 @pytest.fixture

@@ -48,6 +48,12 @@ def test_a_live_server_is_reported_whole(server: RunningServer, capsys: pytest.C
     assert ("Values not sampled" in text) == (server.flavour != "valkey")
 
 
+def test_of_no_keys_a_report_says_that_it_scanned(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    text = reported(capsys, "-s", valkey.socket_path, "report")
+    assert "By a scan of all keys (0, 0 B)." in text
+    assert "## What uses the memory" not in reported(capsys, "-s", valkey.socket_path, "report", "--no-scan")
+
+
 def test_the_document_says_the_same(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     load(valkey)
     told = document_of("report", reported(capsys, "-s", valkey.socket_path, "report", "--json"))

@@ -101,6 +101,7 @@ class ReportDocument(Document):
     made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
     server: Annotated[ServerFields, says("who answered, and where")]
     verdict: Annotated[ReportVerdict, says("the verdict at the end")]
+    notes: Annotated[list[str], says("what must be said of all figures, such as that they are of a dump file")]
     nodes: Annotated[list[NodeFields] | None, says("with -c: every node of the cluster, worst first")]
     before: Annotated[StateFields, says("the figures at the beginning")]
     after: Annotated[StateFields, says("the figures at the end")]
