@@ -81,11 +81,9 @@ _WIDE, _TALL = 160, 28
 _TABLE_SECONDS = 0.9
 
 
-class HogsPane(ScanKeys):
-    """Keys, and beside or below them (or in their place, in a small terminal) the patterns that they fall into."""
+class BrowseKeys(ScanKeys):
+    """A pane of keys and patterns: which table, pattern and filter are chosen, and what is done with the rows."""
 
-    pane = "hogs"
-    title = "Hogs"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="hogs.filter", tooltip="Filter by substring or glob"),
         Binding("tab", "other('patterns')", "patterns", id="hogs.other", tooltip="Switch to patterns"),
@@ -101,14 +99,14 @@ class HogsPane(ScanKeys):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self._view: ScanView | None = None
-        self._tables_due = 0.0
-        self.progress, self.tables, self.filter_line = ScanProgressView(), HogsTables(), FilterLine()
+        self.tables, self.filter_line = HogsTables(), FilterLine()
         self.keys, self.patterns = self.tables.keys, self.tables.patterns
 
-    def compose(self) -> ComposeResult:
-        yield self.progress
-        yield self.tables
-        yield self.filter_line
+    def _draw(self) -> None:
+        """Draw what is selected of the scan."""
+
+    def _show_progress(self) -> None:
+        """Draw what is said of the scan and of the selection."""
 
     @property
     def main_widget(self) -> LiveTable[KeyRow] | LiveTable[PatternRow] | KeyspaceMap:
@@ -121,58 +119,9 @@ class HogsPane(ScanKeys):
         """Whether the keys go to the patterns, as a table or as a picture."""
         return self.has_class("-patterns")
 
-    @property
-    def marked(self) -> int:
-        """How many keys are marked."""
-        return len(self.keys.model.marked)
-
-    def show_scan(self, view: ScanView | None) -> None:
-        """Draw the scan as it stands: its progress each time, the tables once a second while it runs."""
-        before, self._view = self._view, view
-        if (None if view is None else view.state) is not (None if before is None else before.state):
-            self.refresh_bindings()
-        now = self.host.clock.monotonic()
-        steady = view is not None and before is not None and view.state is before.state is ScanState.RUNNING
-        if steady and before is not None and before.top and now < self._tables_due:
-            self._show_progress()
-        else:
-            self._draw()
-
-    def show_reading(self, reading: ServerState) -> None:
-        """Before the first scan: whether there can be one, and what the server tells of its keys without."""
-        if self._view is not None:
-            return
-        refusal = self.why_no_scan()
-        snapshot = reading.snapshot
-        self.tables.before_a_scan(refusal, None if snapshot is None else key_sizes(snapshot))
-        if refusal != self.progress.refusal:
-            self.progress.refusal = refusal
-            self.refresh_bindings()
-            self._draw()
-
-    def entered(self) -> None:
-        self._draw()
-        super().entered()
-
-    def _draw(self) -> None:
-        self._tables_due = self.host.clock.monotonic() + _TABLE_SECONDS
-        if self._view is not None:
-            self.tables.show(self._view)
-        self._show_progress()
-
-    @on(LiveTable.Changed)
-    def _show_progress(self) -> None:
-        note = self.tables.note(self._view)
-        hidden = not any(map(self.has_class, ("-patterns", "-wide", "-stacked")))
-        self.progress.show(self._view, self.tables.used_bytes(), note, hidden=hidden)
-
     def _select(self, selection: Selection) -> None:
         self.tables.selection = selection
         self._draw()
-
-    def wanted_names(self) -> bytes | None:
-        """What the filter lets through, where none of the keys at hand is among it."""
-        return self.tables.selection.searched(self._view)
 
     def action_filter(self) -> None:
         self.filter_line.open()
@@ -233,16 +182,6 @@ class HogsPane(ScanKeys):
             return False
         return True
 
-    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only patterns can be gone into, only a scan under way can be paused or ended, and Tab goes to the other."""
-        if action == "scan":
-            return None if self.why_not(action) is not None else True
-        if action == "other":
-            return (parameters == ("keys",)) == self.in_patterns
-        if action in ("pause", "end"):
-            return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        return action != "level" or self.in_patterns
-
     @on(LiveTable.Chosen)
     def _chosen(self, message: LiveTable.Chosen) -> None:
         if isinstance(message.row, KeyRow):
@@ -260,6 +199,82 @@ class HogsPane(ScanKeys):
         self._select(replace(self.tables.selection, text=message.text))
         if message.closed:
             self.put_focus(self.main_widget)
+
+
+class HogsPane(BrowseKeys):
+    """Keys, and beside or below them (or in their place, in a small terminal) the patterns that they fall into."""
+
+    pane = "hogs"
+    title = "Hogs"
+
+    def __init__(self, id: str | None = None) -> None:  # noqa: A002
+        super().__init__(id=id)
+        self._tables_due = 0.0
+        self.progress = ScanProgressView()
+
+    def compose(self) -> ComposeResult:
+        yield self.progress
+        yield self.tables
+        yield self.filter_line
+
+    @property
+    def marked(self) -> int:
+        """How many keys are marked."""
+        return len(self.keys.model.marked)
+
+    def show_scan(self, view: ScanView | None) -> None:
+        """Draw the scan as it stands: its progress each time, the tables once a second while it runs."""
+        before, self._view = self._view, view
+        if (None if view is None else view.state) is not (None if before is None else before.state):
+            self.refresh_bindings()
+        now = self.host.clock.monotonic()
+        steady = view is not None and before is not None and view.state is before.state is ScanState.RUNNING
+        if steady and before is not None and before.top and now < self._tables_due:
+            self._show_progress()
+        else:
+            self._draw()
+
+    def show_reading(self, reading: ServerState) -> None:
+        """Before the first scan: whether there can be one, and what the server tells of its keys without."""
+        if self._view is not None:
+            return
+        refusal = self.why_no_scan()
+        snapshot = reading.snapshot
+        self.tables.before_a_scan(refusal, None if snapshot is None else key_sizes(snapshot))
+        if refusal != self.progress.refusal:
+            self.progress.refusal = refusal
+            self.refresh_bindings()
+            self._draw()
+
+    def entered(self) -> None:
+        self._draw()
+        super().entered()
+
+    def _draw(self) -> None:
+        self._tables_due = self.host.clock.monotonic() + _TABLE_SECONDS
+        if self._view is not None:
+            self.tables.show(self._view)
+        self._show_progress()
+
+    @on(LiveTable.Changed)
+    def _show_progress(self) -> None:
+        note = self.tables.note(self._view)
+        hidden = not any(map(self.has_class, ("-patterns", "-wide", "-stacked")))
+        self.progress.show(self._view, self.tables.used_bytes(), note, hidden=hidden)
+
+    def wanted_names(self) -> bytes | None:
+        """What the filter lets through, where none of the keys at hand is among it."""
+        return self.tables.selection.searched(self._view)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Only patterns can be gone into, only a scan under way can be paused or ended, and Tab goes to the other."""
+        if action == "scan":
+            return None if self.why_not(action) is not None else True
+        if action == "other":
+            return (parameters == ("keys",)) == self.in_patterns
+        if action in ("pause", "end"):
+            return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
+        return action != "level" or self.in_patterns
 
     def on_resize(self, event: events.Resize) -> None:
         wide = event.size.width >= _WIDE
