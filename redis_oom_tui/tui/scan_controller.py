@@ -54,6 +54,11 @@ class ScanController:
         view = self._host.scan
         return self._scan is not None and view is not None and view.state in _ACTIVE
 
+    @property
+    def pace(self) -> Pace:
+        """That of the scan under way, else of the next one: a scan that began by itself may be slower than those."""
+        return self.walked.pace if self.active else self.options.pace
+
     def start(self, options: ScanOptions, *, asked_for: bool = True, match: bytes | None = None) -> None:
         """Begin, in place of the scan that may run: that one ends after the page in flight.
 
@@ -128,7 +133,7 @@ class ScanController:
 
     def set_pace(self, pace: Pace) -> None:
         """From the next page on, and for the next scan."""
-        self.options = replace(self.options, pace=pace)
+        self.options, self.walked = replace(self.options, pace=pace), replace(self.walked, pace=pace)
         if self._scan is not None and self.active:
             self._scan.set_pace(pace)
             self._look()

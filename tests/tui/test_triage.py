@@ -254,6 +254,19 @@ async def test_a_large_screen_shows_patterns_clients_and_what_was_lost():
         await until(pilot, lambda: app.return_value == 0)
 
 
+async def test_a_scan_that_began_by_itself_gets_faster_step_by_step():
+    source = ScriptedSource()
+    app = an_app(source)
+    async with app.run_test(size=(200, 60)) as pilot:
+        await until(pilot, lambda: app.session.scan is not None)
+        ((options, scan),) = source.scans
+        assert options.pace is Pace.GENTLE
+        await pilot.press("2", "plus")
+        await until(pilot, lambda: scan.calls == ["normal"])
+        await pilot.press("minus")
+        await until(pilot, lambda: scan.calls == ["normal", "gentle"])
+
+
 @pytest.mark.parametrize(
     ("size", "options", "profile"),
     [

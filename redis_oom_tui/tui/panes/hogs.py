@@ -70,7 +70,7 @@ class ScanKeys(Pane):
         self.post_message(OpenScan())
 
     def action_pace(self, by: int) -> None:
-        index = _PACES.index(self.host.scanner.options.pace) + by
+        index = _PACES.index(self.host.scanner.pace) + by
         self.post_message(SetPace(_PACES[max(0, min(index, len(_PACES) - 1))]))
 
 
