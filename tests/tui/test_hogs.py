@@ -192,6 +192,20 @@ async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_ques
         assert len(source.scans) == 1
 
 
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
+async def test_a_scan_that_ended_long_ago_says_how_long(size):
+    clock = FakeClock()
+    app = an_app(ScriptedSource(views=[a_view(ScanState.COMPLETE)], clock=clock), clock=clock)
+    async with app.run_test(size=size) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: "COMPLETE" in screen_text(app))
+        assert "ago" not in screen_text(app)
+        clock.move(40 * 60)
+        await until(pilot, lambda: "40 minutes ago" in screen_text(app))
+        (line,) = [row for row in rows(app) if "COMPLETE" in row]
+        assert "165,280 keys" in line
+
+
 @pytest.mark.usefixtures("listening_at_once")
 @pytest.mark.parametrize("key", ["q", "ctrl+q", "ctrl+c"])
 async def test_a_running_scan_is_left_only_after_a_question(key):

@@ -235,8 +235,11 @@ class HogsPane(BrowseKeys):
             self._draw()
 
     def show_reading(self, reading: ServerState) -> None:
-        """Before the first scan: whether there can be one, and what the server tells of its keys without."""
+        """Before the first scan: whether there can be one, and what the server tells of its keys without; later, how
+        old the scan is.
+        """
         if self._view is not None:
+            self._show_progress()
             return
         refusal = self.why_no_scan()
         snapshot = reading.snapshot
@@ -260,7 +263,9 @@ class HogsPane(BrowseKeys):
     def _show_progress(self) -> None:
         note = self.tables.note(self._view)
         hidden = not any(map(self.has_class, ("-patterns", "-wide", "-stacked")))
-        self.progress.show(self._view, self.tables.used_bytes(), note, hidden=hidden)
+        ended = self.host.scanner.ended_at
+        age = 0.0 if ended is None else self.host.clock.wall() - ended
+        self.progress.show(self._view, note, hidden=hidden, age=age)
 
     def wanted_names(self) -> bytes | None:
         """What the filter lets through, where none of the keys at hand is among it."""

@@ -22,6 +22,7 @@ _WORDS = {
 # A key with less than this share of all bytes is not what fills the memory.
 _LITTLE = 0.01
 _SCATTERED = "No key over 1%. Tab: by pattern"
+_OLD_SECONDS = 60.0
 # In less room than this a sentence tells nothing.
 _LEAST_NOTE = 20
 
@@ -33,14 +34,14 @@ class ScanProgressView(LineWidget):
     """
 
     view: ScanView | None = None
-    used_bytes: int | None = None
     note = ""
     refusal: str | None = None
     hidden = False
+    age_seconds = 0.0
 
-    def show(self, view: ScanView | None, used_bytes: int | None, note: str, *, hidden: bool = False) -> None:
-        """Draw the scan as it stands."""
-        self.view, self.used_bytes, self.note, self.hidden = view, used_bytes, note, hidden
+    def show(self, view: ScanView | None, note: str, *, hidden: bool = False, age: float = 0.0) -> None:
+        """Draw the scan as it stands, or stood when it ended `age` seconds ago."""
+        self.view, self.note, self.hidden, self.age_seconds = view, note, hidden, age
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
@@ -61,13 +62,18 @@ class ScanProgressView(LineWidget):
             waiting = "counting keys" if view.state is ScanState.RUNNING else ""
             return (*left, (waiting, "dim"))
         progress = _how_far(view)
-        right = _pace(view)
+        right = self._age(view) or _pace(view)
         if cells_of(left) + cells_of(progress) + cells_of(right) > width:
             right = _pace(view, brief=True)
         gauge_room = width - cells_of(left) - cells_of(progress) - cells_of(right) - 2
         if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
         return spread((*left, *progress), right, width)
+
+    def _age(self, view: ScanView) -> list[Piece]:
+        """How old figures are that no longer move."""
+        still = view.state not in (ScanState.RUNNING, ScanState.PAUSED) and self.age_seconds >= _OLD_SECONDS
+        return [(f"{sizes.ago(self.age_seconds)} ", "dim")] if still else []
 
     def _totals(self, view: ScanView, width: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]
