@@ -36,6 +36,9 @@ _LEAST_SHARE = 0.01
 # A difference between gains is chance up to so many standard deviations; at the late end a walk strays by so many.
 _UNEVEN = 1.6
 _T_LATE = 1.3
+# However short the past, growth is not told to meet the limit in less than this part of the time that it takes at the
+# highest likely slope: 16 bytes a second are no reason to warn.
+_SOONEST_PART = 0.25
 # Times ahead that are tried, in units of what was watched: 3% apart, up to a thousandfold.
 _STEPS = (0.0, *(0.01 * 1.03**power for power in range(390)))
 _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
@@ -79,10 +82,11 @@ def _on_a_wave(wave: Season, limit: int | None, watched: float) -> Forecast:
         return found
     soonest, latest = wave.seconds_to(limit)
     slack = _slack(soonest, watched)
+    soonest = max(soonest / slack, _SOONEST_PART * max(0.0, limit - max(wave.values)) / high)
     if latest is not None:
-        latest = latest * slack + _LEAST_SHARE * watched
+        latest = max(soonest, latest * slack + _LEAST_SHARE * watched)
     vouched = latest is not None and latest <= _VOUCHED_WAVE * watched
-    return replace(found, seconds_to_limit=(soonest / slack, latest if vouched else None))
+    return replace(found, seconds_to_limit=(soonest, latest if vouched else None))
 
 
 def _slack(soonest: float, watched: float) -> float:
@@ -137,7 +141,7 @@ def _over(points: list[Point], limit: int | None) -> Forecast:
         return Forecast(Trend.NONE, 0.0, min(0.0, low), high, None, watched)
     if trend is not Trend.GROWING or limit is None:
         return Forecast(trend, slope, low, high, None, watched)
-    return Forecast(trend, slope, low, high, _time_to(points, slope, course, limit), watched)
+    return Forecast(trend, slope, low, high, _time_to(points, (slope, high), course, limit), watched)
 
 
 def _slopes(points: list[Point]) -> list[float]:
@@ -205,8 +209,14 @@ def _course(points: list[Point]) -> _Course:
     return _Course(width, tuple(gains), mean, spread, recent, (down, up), stray)
 
 
-def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> tuple[float, float | None]:
-    """From when to when the limit is met; the end is None where growth may stop before, or it is too far ahead."""
+def _time_to(
+    points: list[Point], slopes: tuple[float, float], course: _Course, limit: int
+) -> tuple[float, float | None]:
+    """From when to when the limit is met; the end is None where growth may stop before, or it is too far ahead.
+
+    `slopes` are the usual one and the highest that is likely.
+    """
+    slope, highest = slopes
     watched = points[-1][0] - points[0][0]
     latest_levels = (statistics.median(value for _, value in points[-3:]), points[-1][1])
     # Where many samples became one point, the last of them lies some way back.
@@ -222,7 +232,8 @@ def _time_to(points: list[Point], slope: float, course: _Course, limit: int) -> 
     if latest is None or fell or latest > _VOUCHED * watched:
         latest = None
     slack = _slack(soonest, watched)
-    return soonest / slack, None if latest is None else latest * slack
+    soonest = max(soonest / slack, _SOONEST_PART * least / highest)
+    return soonest, None if latest is None else max(soonest, latest * slack)
 
 
 def _slowed(course: _Course) -> bool:

@@ -24,6 +24,8 @@ _DIFFERS = -0.3
 _SHORTEST = 8
 _GAP = 0.125
 _ABOVE_NOISE = 4.0
+# What the rounding of a straight line leaves is no wave: less than so many bytes up and down.
+_LEAST_WAVE = 256
 # Deviations allowed on either side, and how far ahead a wave is followed, in its own periods.
 _DEVIATIONS = 2.5
 _AHEAD = 60
@@ -80,7 +82,8 @@ def wave_in(points: Sequence[Point]) -> Season | None:
         return None
     values, width = _cells(points)
     waving = _without_line(values)
-    lag = _period(waving) if statistics.stdev(waving) > _ABOVE_NOISE * noise(points) else None
+    least = max(_LEAST_WAVE, _ABOVE_NOISE * noise(points))
+    lag = _period(waving) if statistics.stdev(waving) > least else None
     if lag is None:
         return None
     gains = [value - _between(values, place - lag) for place, value in enumerate(values) if place >= lag]

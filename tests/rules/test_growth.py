@@ -1,5 +1,6 @@
 """Growth that ends, that goes on in steps or teeth, and a relief: look by look, as a watch sees it."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -139,3 +140,24 @@ def test_no_range_begins_at_nought_while_there_is_room() -> None:
     for curve in (lambda t: 400 + t if t < 300 else 300, grown(2, 60), lambda t: 300 + t % 300):
         for told in watched(curve, 900).forecasts:
             assert told.seconds_to_limit is None or told.seconds_to_limit[0] >= 1.0
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.001])
+def test_a_few_bytes_a_second_are_no_way_to_the_limit(noise: float) -> None:
+    """Seen of an idle Valkey 9.1, polled each second: 16 bytes more each time, "full in 3m36s or more" for minutes."""
+    seen = watched(lambda t: 330 + 16 * t / MIB, 300, every=1, noise=noise)
+    assert noise or any(ahead.trend is Trend.GROWING for ahead in seen.forecasts)
+    assert not seen.warned
+
+
+def test_connections_that_opened_at_the_start_are_no_way_to_the_limit() -> None:
+    seen = watched(lambda t: 330 + min(0.1, 0.01 * t) + 400 * t / MIB, 300, every=1, noise=0.001)
+    assert any(ahead.trend is Trend.GROWING for ahead in seen.forecasts)
+    assert not seen.warned
+
+
+def test_a_wave_that_gains_a_few_kilobytes_is_no_way_to_the_limit() -> None:
+    """It would take two days to the limit."""
+    seen = watched(lambda t: 330 + math.sin(t / 5) + 0.004 * t, 300, every=1, noise=0.0)
+    assert any(ahead.trend is Trend.GROWING for ahead in seen.forecasts)
+    assert not [at for at in seen.warned if at > 60]
