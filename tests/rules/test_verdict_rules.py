@@ -28,8 +28,10 @@ def foreign(snapshot: Snapshot) -> Snapshot:
 
 NAMED = ClientBuffer(1, "10.0.0.7:4431", b"n" * 300 * MIB)
 GIANT = KeyRow(KeyId(0, b"export:2026"), "list", 900 * MIB, None)
-SCAN_OF_ONE = ScanView(ScanState.COMPLETE, scanned_keys=1000, total_keys=1000, bytes_seen=990 * MIB, top=(GIANT,))
-SCAN_OF_LITTLE = replace(SCAN_OF_ONE, bytes_seen=90 * MIB, top=())
+SCAN_OF_ONE = ScanView(
+    ScanState.COMPLETE, scanned_keys=1000, total_keys=1000, bytes_seen=990 * MIB, explained_share=0.99, top=(GIANT,)
+)
+SCAN_OF_LITTLE = replace(SCAN_OF_ONE, bytes_seen=90 * MIB, explained_share=0.09, top=())
 
 
 STATES: dict[str, tuple[Snapshot, dict[str, Any]]] = {

@@ -14,14 +14,12 @@ from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.flavours import differs
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
-from redis_oom_tui.rules.verdict.clauses import WAIT, keyless_step
+from redis_oom_tui.rules.verdict import holders
+from redis_oom_tui.rules.verdict.clauses import WAIT, keyless_step, unexplained
 from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals, takes_memory
-from redis_oom_tui.rules.verdict.holders import BOOKED, suspects
 
 # What is booked to no key is worth a line from this share of used_memory on.
 _KEYLESS_SHARE = 0.25
-# A scan explains less than all by what it cannot see of tables and allocator: 0.64 was seen of 400,000 tiny keys.
-_EXPLAINED = 0.5
 _LINKS_SHARE = 0.1
 
 
@@ -105,15 +103,12 @@ def _large_words(one: LargeCommand) -> str:
 def keyless(case: Case) -> Iterator[Finding]:
     """Memory in use on a server without a key, or of which a complete scan of the keys explains little."""
     facts, share = case.facts, case.facts.explained_by_keys
-    if not case.now.keyspace_known or (case.now.keys and (share is None or share >= _EXPLAINED)):
+    if not case.now.keyspace_known or (case.now.keys and not unexplained(facts)):
         return
     if case.scan is not None and case.scan.unsized_keys:
         # They may hold it: the cause says so.
         return
-    booked = sum(facts.parts.get(part, 0) for part in (*BOOKED, Share.TRACKING, Share.CHANNELS, Share.WATCHED))
-    # What a scan explains holds the tables too, which are booked.
-    explained = max(0, round((share or 0.0) * facts.used_by_data) - facts.parts.get(Share.TABLES, 0))
-    held = facts.used_by_data - booked - explained
+    booked, held = holders.booked(facts), holders.in_no_key(facts) or 0
     if held < 8 * MIB or not case.matters(held, _KEYLESS_SHARE):
         return
     tracked = case.now.activity.replica_expires_tracked
@@ -127,7 +122,7 @@ def keyless(case: Case) -> Iterator[Finding]:
         evidence=(
             f"{count(case.now.keys)} keys, used_memory {size(case.memory.used_bytes)}",
             *((f"{size(booked)} of the rest is booked: tables, buffers, scripts",) if booked else ()),
-            *suspects(facts),
+            *holders.suspects(facts),
             *((f"slave_expires_tracked_keys {count(tracked)}",) if tracked else ()),
         ),
     )

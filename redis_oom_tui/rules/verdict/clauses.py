@@ -11,8 +11,10 @@ from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known
 from redis_oom_tui.rules.verdict import holders
 from redis_oom_tui.rules.verdict.facts import Facts
 
-# Below this, most of what is used is in no key.
-_UNEXPLAINED = 0.5
+# Below this, most of what is used is in no key: 0.64 was seen of 400,000 tiny keys, whose tables a scan cannot see.
+_EXPLAINED = 0.5
+# A server that has just started, with some connections and this tool's scripts, held 0.9 MB in no key.
+_KEYLESS_BYTES, _KEYLESS_SHARE = 2 * 2**20, 0.25
 # Without any eviction, writes alone bring memory no further than this beyond the limit.
 _WRITTEN = 1.10
 # What has expired and is still held is worth a scan from this share of what is counted on.
@@ -69,28 +71,30 @@ def freeing(facts: Facts) -> bool:
 def freeing_clause(facts: Facts) -> str:
     pending = facts.now.memory.lazyfree_pending_objects or 0
     objects = "1 deleted object is" if pending == 1 else f"{count(pending)} deleted objects are"
-    held = holders.pending_bytes(facts)
+    held = holders.in_no_key(facts)
     falls = f", {size(_falling(facts))} of it in the last {facts.rates.seconds:.1f}s" if _falling(facts) else ""
     return f"{objects} still being freed in the background{f' ({size(held)} pending)' if held else ''}{falls}"
 
 
 def no_key_left(facts: Facts) -> str:
     """That none is left, and what is held by no key where that is a good part."""
-    held = facts.used_by_data - sum(facts.parts.get(share, 0) for share in holders.BOOKED)
+    held = holders.in_no_key(facts) or 0
     much = 4 * held > (facts.now.memory.counted_bytes or 0)
     return f"no key is left to evict{f', and {size(held)} is held by no key' if much else ''}{_known(facts)}"
 
 
 def unexplained(facts: Facts) -> bool:
-    """Whether a complete scan found most of the memory in no key."""
-    share = facts.explained_by_keys
-    return share is not None and share < _UNEXPLAINED
+    """Whether a complete scan found most of the memory in no key, and a good part of it is booked nowhere."""
+    share, held = facts.explained_by_keys, holders.in_no_key(facts) or 0
+    if share is None or share >= _EXPLAINED:
+        return False
+    return held >= max(_KEYLESS_BYTES, _KEYLESS_SHARE * (facts.now.memory.counted_bytes or 0))
 
 
 def unexplained_clause(facts: Facts) -> str:
     share = facts.explained_by_keys or 0.0
-    rest = round(facts.used_by_data * (1 - share))
-    return f"its keys explain only {percent(share)} of the memory, and {size(rest)} is in no key{_known(facts)}"
+    held = size(holders.in_no_key(facts))
+    return f"its keys explain only {percent(share)} of the memory, and {held} is in no key{_known(facts)}"
 
 
 def _known(facts: Facts) -> str:
@@ -119,12 +123,12 @@ def unsized(facts: Facts) -> int:
 
 
 def unsized_clause(facts: Facts) -> str:
-    rest = round(facts.used_by_data * (1 - (facts.explained_by_keys or 0.0)))
     names = holders.module_names(facts)
     whose = f"the module {names[0]}" if len(names) == 1 else "modules"
     number = unsized(facts)
     keys = "1 key" if number == 1 else f"{count(number)} keys"
-    return f"{keys} of {whose}, which tells no sizes, may hold {size(rest)} of it that no other key explains"
+    held = size(holders.in_no_key(facts))
+    return f"{keys} of {whose}, which tells no sizes, may hold {held} of it that no other key explains"
 
 
 def rehashing(facts: Facts) -> bool:

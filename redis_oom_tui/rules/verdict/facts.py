@@ -1,5 +1,6 @@
 """What the rules of the verdict look at: one snapshot, what changed lately, and what refused writes tell."""
 
+import math
 from enum import StrEnum
 from functools import cached_property
 
@@ -107,6 +108,8 @@ class Facts(Struct, frozen=True, dict=True):
     def explained_by_keys(self) -> float | None:
         """What keys and their tables hold by a complete scan, as a share of all beyond the empty server; else None, and
         so where nobody told the sizes, or some keys may not be read.
+
+        What memory grew by since the scan is counted as theirs: the scan cannot tell.
         """
         scan = self.scan
         if scan is None or not scan.complete or scan.error is not None or not self.used_by_data:
@@ -114,17 +117,20 @@ class Facts(Struct, frozen=True, dict=True):
         if scan.refused_keys or (scan.scanned_keys and not scan.bytes_seen and not scan.unsized_keys):
             return None
         # One of some keys or databases only, or of long ago.
-        if scan.scanned_keys < 0.9 * self.now.keys:
+        if scan.explained_share is None or scan.scanned_keys < 0.9 * self.now.keys:
             return None
-        now = (scan.bytes_seen + self.parts.get(Share.TABLES, 0)) / self.used_by_data
-        # A key that went away since then, or memory that came since, is not for the scan to explain.
-        return max(now, scan.explained_share or 0.0)
+        used_then = scan.bytes_seen / scan.explained_share if scan.explained_share else math.inf
+        since = max(0.0, (self.now.memory.used_bytes or 0) - used_then)
+        return (scan.bytes_seen + self.parts.get(Share.TABLES, 0) + since) / self.used_by_data
 
     @property
     def giant(self) -> KeyRow | None:
-        """The key that holds most of what is counted; None where there is none, or nobody looked."""
-        top = None if self.scan is None else next(iter(self.scan.top), None)
-        return top if top is not None and 2 * (top.size or 0) > (self.now.memory.counted_bytes or 0) else None
+        """The key that holds most of what is counted; None where there is none, or nobody looked.
+
+        One that would hold more than all of it has been deleted or shortened since the scan.
+        """
+        top, counted = None if self.scan is None else next(iter(self.scan.top), None), self.now.memory.counted_bytes
+        return top if top is not None and counted and counted < 2 * (top.size or 0) <= 2 * counted else None
 
     @property
     def over_limit_seconds(self) -> float | None:

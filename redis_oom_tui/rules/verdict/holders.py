@@ -12,9 +12,8 @@ from redis_oom_tui.rules.verdict.facts import Facts
 
 ALL_BUFFERS: Literal["all buffers"] = "all buffers"
 """No one kind of buffers explains it, and all together do."""
-BOOKED = (Share.SCRIPTS, Share.FUNCTIONS, Share.TABLES, *BUFFERS)
-"""Parts that are no data, and that the server books as what they are."""
 _ELSEWHERE = (Share.SCRIPTS, Share.FUNCTIONS, Share.TRACKING, Share.CHANNELS, Share.WATCHED)
+_BOOKED = (Share.TABLES, *_ELSEWHERE, *BUFFERS)
 # More connections than this, each with little, are many; they took 17 KB each on 6.2 and 7.0, 8 KB on 8.2 and 9.1.
 _MANY, _LITTLE_BYTES = 200, 128 * 1024
 
@@ -97,13 +96,19 @@ def _culprits(facts: Facts) -> tuple[ClientKind, list[Hog]] | None:
     return (kind, kinds[kind]) if 4 * held >= facts.buffer_bytes else None
 
 
-def pending_bytes(facts: Facts) -> int | None:
-    """About how much is still to be freed; None where keys hold an unknown part of what is left."""
+def in_no_key(facts: Facts) -> int | None:
+    """Bytes that are in no key and booked nowhere; None where keys hold an unknown part."""
     share = 0.0 if not facts.now.keys else facts.explained_by_keys
     if share is None:
         return None
-    booked = sum(facts.parts.get(share, 0) for share in BOOKED) if not facts.now.keys else 0
-    return max(0, round(facts.used_by_data * (1 - share)) - booked)
+    # What the keys explain has the tables in it, which are booked too.
+    explained = max(0, round(share * facts.used_by_data) - facts.parts.get(Share.TABLES, 0))
+    return max(0, facts.used_by_data - booked(facts) - explained)
+
+
+def booked(facts: Facts) -> int:
+    """Bytes that are no data, and that the server books, or tells the number of."""
+    return sum(facts.parts.get(share, 0) for share in _BOOKED)
 
 
 def module_names(facts: Facts) -> tuple[str, ...]:
