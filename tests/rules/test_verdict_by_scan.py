@@ -3,6 +3,7 @@
 import pytest
 
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import holders, judge
 from redis_oom_tui.rules.verdict.clauses import unexplained
@@ -58,3 +59,12 @@ def test_a_giant_that_is_gone_is_no_cause() -> None:
     assert "export" not in judge(shrunk, scan=SCAN_OF_ONE).reason
     nobody_knows = replace(look(), memory=replace(look().memory, used_bytes=None))
     assert Facts(nobody_knows, scan=SCAN_OF_ONE).giant is None
+
+
+def test_growth_of_buffers_is_no_reason_to_free_keys() -> None:
+    soon = Forecast(Trend.GROWING, 1e6, 8e5, 2e6, (1200.0, 2400.0), 600.0)
+    held = {"clients_normal_bytes": 500 * MIB, "overhead_bytes": 510 * MIB}
+    verdict = judge(look(used=700 * MIB, memory=held), forecast=soon)
+    assert verdict.rule == "growing"
+    assert "buffers use" in verdict.reason
+    assert "evicting keys will not help" in verdict.first_step

@@ -6,7 +6,6 @@ from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.causes import LARGE, cause_of, why_full
-from redis_oom_tui.rules.verdict.clauses import free_some
 from redis_oom_tui.rules.verdict.facts import Facts, earlier_refusals
 from redis_oom_tui.rules.verdict.phrases import in_use, product, refusals, refused_before, rule, say, why_unjudged
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
@@ -97,8 +96,10 @@ def growing(facts: Facts) -> Verdict | None:
     if trend.seconds_to_limit[0] > facts.thresholds.soon_seconds:
         return None
     full = f"{full_in(*trend.seconds_to_limit)} at this rate"
-    reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)} then."
-    return say(facts, Level.WARNING, "growing", reason, free_some(facts))
+    cause = cause_of(facts)
+    # What its policy does, it does once it is full; what holds the memory holds it now.
+    reason = f"Growing: at {in_use(facts)} and {full}; {why_full(facts)}{' then' if cause.of_policy else ''}."
+    return say(facts, Level.WARNING, "growing", reason, cause.first_step(facts))
 
 
 @rule("evicting", confirm=("INFO stats (evicted_keys)",))
