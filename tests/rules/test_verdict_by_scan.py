@@ -8,7 +8,9 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import holders, judge
 from redis_oom_tui.rules.verdict.clauses import unexplained
 from redis_oom_tui.rules.verdict.facts import Facts
+from tests.rules.scanned import scanned
 from tests.rules.snapshots import MIB, look
+from tests.rules.test_applications import CELERY, SIDEKIQ, UUID
 from tests.rules.test_verdict_rules import GIANT, SCAN_OF_LITTLE, SCAN_OF_ONE
 
 
@@ -68,3 +70,15 @@ def test_growth_of_buffers_is_no_reason_to_free_keys() -> None:
     assert verdict.rule == "growing"
     assert "buffers use" in verdict.reason
     assert "evicting keys will not help" in verdict.first_step
+
+
+def test_a_giant_that_an_application_needs_is_not_to_be_deleted() -> None:
+    full = look(used=1001 * MIB, over_ms=500)
+    sidekiq = scanned([*SIDEKIQ, ("queue:critical", "list", 900 * MIB)])
+    verdict = judge(full, scan=sidekiq)
+    assert verdict.rule == "refusing-giant"
+    assert "It belongs to Sidekiq (waiting jobs): do not delete it unseen" in verdict.first_step
+    assert find(full, sidekiq)[0].id == "application-data"
+    harmless = scanned([*CELERY, (f"{UUID.format(99)}.reply.celery.pidbox", "list", 900 * MIB)])
+    for scan in (harmless, scanned([("export:2026", "list", 900 * MIB)]), SCAN_OF_ONE):
+        assert "split it or delete it" in judge(full, scan=scan).first_step

@@ -257,12 +257,9 @@ CAUSES = (
         "giant",
         lambda facts: facts.giant is not None,
         clauses.giant_clause,
-        lambda facts: (
-            "See that key first (Hogs): shorten it, split it or delete it."
-            + (" Eviction spares it and takes the others, or takes it whole." if facts.can_evict else "")
-        ),
+        clauses.giant_step,
         ("MEMORY USAGE of that key",),
-        findings=("giant-key", "queue-growing", "stream-untrimmed", "zset-log"),
+        findings=("giant-key", "queue-growing", "stream-untrimmed", "zset-log", "finished-work", "application-data"),
     ),
     Cause(
         "expired",

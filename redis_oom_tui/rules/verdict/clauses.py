@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.models.application import Confidence, Loss
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.headroom import higher_limit
@@ -192,6 +193,27 @@ def giant_clause(facts: Facts) -> str:
     held = giant.size or 0
     share = percent(min(1.0, held / (facts.now.memory.counted_bytes or held)))
     return f"one key, {safe_text(giant.id.key, 40)}, holds {size(held)}, {share} of it"
+
+
+_DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "probably ", Confidence.POSSIBLE: "possibly "}
+_NEEDED = {
+    Loss.LOSES_WORK: "do not delete it unseen, as it may hold work that is not done or sessions in use",
+    Loss.BREAKS: "do not delete it, as the application relies on it",
+}
+
+
+def giant_step(facts: Facts) -> str:
+    """What to do about the one key; one that a known application needs is not to be deleted."""
+    eviction = " Eviction spares it and takes the others, or takes it whole." if facts.can_evict else ""
+    label = facts.giant_needed
+    if label is None:
+        return f"See that key first (Hogs): shorten it, split it or delete it.{eviction}"
+    application, kind = label.application, label.kind
+    setting = application.bounding(kind.id)
+    bound = "" if setting is None else f" {setting.name} bounds it."
+    grew = f" Find why it grew{raise_limit(facts)}."
+    whose = f"{_DOUBT[label.confidence]}belongs to {application.name} ({kind.use.value})"
+    return f"See that key first (Hogs). It {whose}: {_NEEDED[kind.loss]}.{bound}{grew}{eviction}"
 
 
 def largest_that_fits(facts: Facts) -> str:

@@ -7,12 +7,15 @@ from functools import cached_property
 from msgspec import Struct, field
 
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.recognition import KeyLabel
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.breakdown import counted_buffers, counted_parts, estimated_bytes
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import NOEVICTION, is_known
@@ -131,6 +134,16 @@ class Facts(Struct, frozen=True, dict=True):
         """
         top, counted = None if self.scan is None else next(iter(self.scan.top), None), self.now.memory.counted_bytes
         return top if top is not None and counted and counted < 2 * (top.size or 0) <= 2 * counted else None
+
+    @cached_property
+    def giant_needed(self) -> KeyLabel | None:
+        """What that key is to an application that needs it; None where none is known to."""
+        if self.giant is None or self.scan is None:
+            return None
+        from redis_oom_tui.rules.applications.recognizing import labels_of_key  # noqa: PLC0415 - slow to import
+
+        labels = labels_of_key(self.giant.id, self.scan, recognize(self.scan))
+        return next((label for label in labels if label.kind.loss is not Loss.HARMLESS), None)
 
     @property
     def over_limit_seconds(self) -> float | None:
