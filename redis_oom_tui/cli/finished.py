@@ -1,15 +1,11 @@
 """`cleanup --finished`: jobs that an application has done, with all that belongs to them."""
 
-import asyncio
 from typing import Any
 
-import click
-
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import given_options
 from redis_oom_tui.cli.shrink import ACTING, shrink_key
-from redis_oom_tui.cli.stepped import Stepped, carry_out, result_lines
+from redis_oom_tui.cli.stepped import Stepped, run_stepped
 from redis_oom_tui.formatting.sanitize import glob_text, unescape_exact
 from redis_oom_tui.formatting.shrink import finished_document
 from redis_oom_tui.formatting.sizes import count, parse_duration
@@ -82,13 +78,7 @@ def _jobs(
         lambda operator: operator.steps.plan_finished(request),
         lambda plan: rules.consent(plan, backup),
         lambda operator, plan: operator.steps.run_finished(plan, backup=backup),
+        finished_document,
+        lambda plan: f"None of the {count(plan.total)} {plan.state} jobs is that old",
     )
-    result = asyncio.run(carry_out(invocation, stepped, given["plan_hash"], yes=yes))
-    plan = result.plan
-    if json_wanted:
-        print_document(finished_document(plan, result.consent, result.run))
-    elif not plan.going:
-        click.echo(f"None of the {count(plan.total)} {plan.state} jobs is that old: there is nothing to do.")
-    else:
-        click.echo("\n".join(result_lines(result, invocation.connection_args)))
-    return result.exit_code
+    return run_stepped(invocation, stepped, given["plan_hash"], yes=yes, json_wanted=json_wanted)

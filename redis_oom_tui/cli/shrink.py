@@ -1,15 +1,13 @@
 """`cleanup --shrink`: fewer elements in a key that stays; printed, and run only when told --yes."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any, TypeVar
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import Number, given_options
-from redis_oom_tui.cli.stepped import Stepped, carry_out, result_lines
+from redis_oom_tui.cli.stepped import Stepped, run_stepped
 from redis_oom_tui.formatting.sanitize import from_glob, unescape_exact
 from redis_oom_tui.formatting.shrink import shrink_document
 from redis_oom_tui.formatting.sizes import count, parse_duration
@@ -84,17 +82,11 @@ def shrink_key(
         lambda operator: operator.steps.plan_shrink(request),
         lambda plan: shrinking.consent(plan, backup),
         lambda operator, plan: operator.steps.run_shrink(plan, backup=backup),
+        shrink_document,
+        lambda plan: f"None of the {count(plan.elements)} {shrinking.WORDS[plan.type]} is to go",
+        lambda plan: "Once the stream is gone, restore with" if plan.type == "stream" else "Undo with",
     )
-    result = asyncio.run(carry_out(invocation, stepped, given["plan_hash"], yes=yes))
-    plan = result.plan
-    if json_wanted:
-        print_document(shrink_document(plan, result.consent, result.run))
-    elif not plan.going:
-        click.echo(f"None of the {count(plan.elements)} {shrinking.WORDS[plan.type]} is to go: there is nothing to do.")
-    else:
-        undo = "Once the stream is gone, restore with" if plan.type == "stream" else "Undo with"
-        click.echo("\n".join(result_lines(result, invocation.connection_args, undo)))
-    return result.exit_code
+    return run_stepped(invocation, stepped, given["plan_hash"], yes=yes, json_wanted=json_wanted)
 
 
 def _request(invocation: Invocation, given: dict[str, Any]) -> ShrinkRequest:

@@ -1,15 +1,18 @@
 """What `cleanup --shrink` and `cleanup --finished` share: a plan printed, and run in steps only when told --yes."""
 
+import asyncio
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
+import click
 from msgspec import Struct
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, require
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
@@ -38,13 +41,19 @@ _Plan = TypeVar("_Plan", bound=HashedPlan)
 
 
 class Stepped(Struct, Generic[_Plan], frozen=True):
-    """How a plan is made, told and carried out; `things` are what it counts."""
+    """How a plan is made, told and carried out; `things` are what it counts.
+
+    `nothing` says that none of them go, `undo` leads to the command that restores them.
+    """
 
     action: Action
     things: str
     planner: Callable[[LiveOperator], Job[_Plan, int]]
     consent: Callable[[_Plan], tuple[str, ...]]
     runner: Callable[[LiveOperator, _Plan], Job[RunView, RunView]]
+    document: Callable[[_Plan, tuple[str, ...], RunView | None], Mapping[str, object]]
+    nothing: Callable[[_Plan], str]
+    undo: Callable[[_Plan], str] = lambda _plan: "Undo with"
 
 
 class SteppedResult(Struct, Generic[_Plan], frozen=True):
@@ -63,7 +72,22 @@ class SteppedResult(Struct, Generic[_Plan], frozen=True):
         return EXIT_INTERRUPTED if self.stopped else EXIT_INCOMPLETE
 
 
-async def carry_out(
+def run_stepped(
+    invocation: Invocation, stepped: Stepped[_Plan], wanted_hash: str | None, *, yes: bool, json_wanted: bool
+) -> int:
+    """Plan it and print it; with `yes`, run exactly what was planned. Returns the exit code."""
+    result = asyncio.run(_carry_out(invocation, stepped, wanted_hash, yes=yes))
+    plan = result.plan
+    if json_wanted:
+        print_document(stepped.document(plan, result.consent, result.run))
+    elif not plan.going:
+        click.echo(f"{stepped.nothing(plan)}: there is nothing to do.")
+    else:
+        click.echo("\n".join(_result_lines(result, invocation.connection_args, stepped.undo(plan))))
+    return result.exit_code
+
+
+async def _carry_out(
     invocation: Invocation, stepped: Stepped[_Plan], wanted_hash: str | None, *, yes: bool
 ) -> SteppedResult[_Plan]:
     """Plan, and run where `yes`. Raises BadInput where the hash is another than `wanted_hash`."""
@@ -93,7 +117,7 @@ def _progress(view: RunView, things: str) -> str:
     return f"{view.phase}: {done}, {view.keys_per_second:,.0f}/s"
 
 
-def result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...], undo: str = "Undo with") -> list[str]:
+def _result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...], undo: str) -> list[str]:
     """The plan that takes something, and its report where it ran, for people; `undo` says when it can be undone."""
     plan, run = result.plan, result.run
     lines = [safe_text(sentence) for sentence in result.consent]
