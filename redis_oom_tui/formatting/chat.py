@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import advice_with_commands, role_text, server_text, share_of_limit, with_commands
-from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of, size
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 
@@ -66,8 +66,8 @@ def chat_text_of(
         items.append(f"*To confirm*: {', '.join(code(safe_text(each)) for each in verdict.confirm)}")
     items += [f"*Note*: {chat_text(note)}" for note in notes]
     if snapshot is not None and snapshot.fleet is not None:
-        items += _first(map(_node, snapshot.fleet.nodes), "nodes")
-    items += _first(map(_finding, findings), "findings")
+        items += _first(map(_node, snapshot.fleet.nodes), "node")
+    items += _first(map(_finding, findings), "finding")
     first = f"*{verdict.level.value.upper()}*: {chat_text(verdict.reason)}"
     return "\n".join([first, *([""] if items else []), *(f"- {item}" for item in items)])
 
@@ -76,7 +76,7 @@ def _first(items: Iterable[str], what: str) -> list[str]:
     """The first of them, and how many more there are."""
     shown = list(items)
     more = len(shown) - _SHOWN
-    return [*shown[:_SHOWN], *([f"and {count(more)} more {what}"] if more > 0 else [])]
+    return [*shown[:_SHOWN], *([f"and {number_of(more, f'more {what}')}"] if more > 0 else [])]
 
 
 def _figures(snapshot: Snapshot) -> str:
@@ -95,7 +95,7 @@ def _node(view: NodeView) -> str:
     name = code(safe_text(view.name, 60))
     if view.snapshot is None or view.verdict is None:
         return f"{name}: no answer"
-    return f"{name}: {view.verdict.level.value.upper()}, {percent(view.pressure)} of its limit"
+    return f"{name}: {view.verdict.level.value.upper()}, {share_of_limit(view.snapshot.memory)}"
 
 
 def _finding(finding: Finding) -> str:
