@@ -87,12 +87,16 @@ def plugin_lines(level: Level, reason: str, more: Sequence[str], data: Sequence[
 
 
 def performance_data(snapshot: Snapshot, warn: Range, crit: Range) -> list[str]:
-    """`label=value;warn;crit;min;max` of each figure that is known; ranges and maximum only where there is a limit."""
+    """`label=value;warn;crit;min;max` of each figure that is known; ranges and maximum only where there is a limit.
+
+    Of a cluster the memory is that of its worst primary, now this one and now that: what is counted is of all of them.
+    """
     return list(_data(snapshot, warn, crit))
 
 
 def _data(snapshot: Snapshot, warn: Range, crit: Range) -> Iterator[str]:
-    memory, counters = snapshot.memory, snapshot.counters
+    memory, counters = snapshot.memory, snapshot.fleet or snapshot.counters
+    keys = snapshot.fleet.keys if snapshot.fleet else snapshot.keys if snapshot.keyspace_known else None
     limit = memory.maxmemory_bytes
     if memory.counted_bytes is not None:
         bounds = ";;;0;" if not limit else f";{warn.text(limit / 100)};{crit.text(limit / 100)};0;{limit}"
@@ -103,7 +107,7 @@ def _data(snapshot: Snapshot, warn: Range, crit: Range) -> Iterator[str]:
         ("rss", memory.rss_bytes, "B"),
         ("refused_writes", counters.refused_writes_total, "c"),
         ("evicted_keys", counters.evicted_keys_total, "c"),
-        ("keys", snapshot.keys if snapshot.keyspace_known else None, ""),
+        ("keys", keys, ""),
     )
     for label, value, unit in figures:
         if value is not None:

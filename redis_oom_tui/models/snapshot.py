@@ -345,6 +345,16 @@ class ClusterView(Struct, frozen=True):
         """The limits of all primaries; None where one has none, or did not answer."""
         return self._sum(lambda snapshot: snapshot.memory.maxmemory_bytes)
 
+    @property
+    def refused_writes_total(self) -> int | None:
+        """Writes refused on all primaries; None where one does not tell, or did not answer."""
+        return self._sum(lambda snapshot: snapshot.counters.refused_writes_total)
+
+    @property
+    def evicted_keys_total(self) -> int | None:
+        """Keys evicted on all primaries; None where one does not tell, or did not answer."""
+        return self._sum(lambda snapshot: snapshot.counters.evicted_keys_total)
+
     def _sum(self, part: Callable[[Snapshot], int | None]) -> int | None:
         parts = [None if view.snapshot is None else part(view.snapshot) for view in self.primaries]
         return None if None in parts else sum(value or 0 for value in parts)
