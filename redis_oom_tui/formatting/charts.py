@@ -14,6 +14,7 @@ from redis_oom_tui.formatting.treemap import Tile, tiles
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.trend import Episode, TrendSample
 
+_Text = Callable[[PatternRow], str]
 _WIDTH = 960
 _LEFT, _PLOT = 84, 860
 # Shorter than this, a line of memory over time shows nothing.
@@ -25,8 +26,11 @@ _LEAST_SHARE = 0.002
 _MOST_TILES = 120
 
 
-def memory_chart(samples: Sequence[TrendSample]) -> str:
-    """used_memory and its limit over time, and under it refused writes and evicted keys; '' where it is too short."""
+def memory_chart(samples: Sequence[TrendSample], *, refused_known: bool = True, evicted_known: bool = True) -> str:
+    """used_memory and its limit over time, and under it refused writes and evicted keys; '' where it is too short.
+
+    What the server does not count is unknown, not 0.
+    """
     if len(samples) < 3 or samples[-1].at - samples[0].at < _SHORTEST_SECONDS:
         return ""
     shown = [*samples[:: max(1, len(samples) // _MOST_POINTS)], samples[-1]]
@@ -39,17 +43,18 @@ def memory_chart(samples: Sequence[TrendSample]) -> str:
         f'<path class="area" d="{used} V220 H{_LEFT} Z"/><path class="used" d="{used}"/>',
         f'<path class="limit" d="{limit}"/>' if limit else "",
         _word(_LEFT + 6, 36, "used_memory, and maxmemory dashed" if limit else "used_memory"),
-        *_gains(shown, 240, "refused writes", lambda point: point.refused_writes),
-        *_gains(shown, 320, "evicted keys", lambda point: point.evicted_keys),
+        *_gains(shown, 240, "refused writes", lambda point: point.refused_writes, known=refused_known),
+        *_gains(shown, 320, "evicted keys", lambda point: point.evicted_keys, known=evicted_known),
         _word(_LEFT, 404, _clock(shown[0].at)),
         _word(_LEFT + _PLOT, 404, _clock(shown[-1].at), "end"),
     ]
     first, last = shown[0], shown[-1]
+    refused = count(last.refused_writes - first.refused_writes if refused_known else None)
+    evicted = count(last.evicted_keys - first.evicted_keys if evicted_known else None)
     told = (
         f"Used memory went from {size(first.used_bytes)} to {size(last.used_bytes)} in"
         f" {duration(last.at - first.at)}, at most {size(max(point.used_bytes for point in samples))};"
-        f" {count(last.refused_writes - first.refused_writes)} writes were refused and"
-        f" {count(last.evicted_keys - first.evicted_keys)} keys evicted."
+        f" {refused} writes were refused and {evicted} keys evicted."
     )
     return _picture(412, told, parts)
 
@@ -72,7 +77,9 @@ def _line(
     return "M" + " L".join(places)
 
 
-def _gains(points: Sequence[TrendSample], y: float, title: str, total: Callable[[TrendSample], int]) -> list[str]:
+def _gains(
+    points: Sequence[TrendSample], y: float, title: str, total: Callable[[TrendSample], int], *, known: bool
+) -> list[str]:
     """Bars of what a counter gained from point to point."""
     gains = [max(0, total(after) - total(before)) for before, after in pairwise(points)]
     most = max(gains)
@@ -86,7 +93,7 @@ def _gains(points: Sequence[TrendSample], y: float, title: str, total: Callable[
             bars.append(
                 f'<rect class="bar" x="{x:.1f}" y="{y + 60 - tall:.1f}" width="{wide:.1f}" height="{tall:.1f}"/>'
             )
-    whole = total(points[-1]) - total(points[0])
+    whole = total(points[-1]) - total(points[0]) if known else None
     marks = ((1.0, count(most)),) if most else ()
     return [*_axis(y + 12, 48, (*marks, (0.0, "0"))), *bars, _word(_LEFT + 6, y + 8, f"{title}: {count(whole)}")]
 
@@ -119,8 +126,12 @@ def verdict_chart(episodes: Sequence[Episode]) -> str:
     return _picture(56, f"Verdicts: {told}.", parts)
 
 
-def keyspace_chart(rows: Sequence[PatternRow], label: Callable[[PatternRow], str]) -> str:
-    """Patterns as tiles as large as their bytes, and within each what it is made of; '' without any."""
+def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_told: bool = True) -> str:
+    """Patterns as tiles as large as their bytes, and within each what it is made of; '' without any.
+
+    Where `ttls_told` is False, nothing is known of TTLs.
+    """
+    kind_of = ttl_kind if ttls_told else _untold
     known = [row for row in rows if row.size > 0]
     total = sum(row.size for row in known if row.level == 1)
     top = sorted(
@@ -131,8 +142,8 @@ def keyspace_chart(rows: Sequence[PatternRow], label: Callable[[PatternRow], str
         return ""
     parts = []
     for row, tile in zip(top, tiles([row.size for row in top], Tile(0, 0, _WIDTH, 420)), strict=True):
-        parts += _tile(row, tile, label, share=row.size / total, outer=True)
-        parts += _inside(row, tile, known, label, total)
+        parts += _tile(row, tile, label, kind_of, share=row.size / total, outer=True)
+        parts += _inside(row, tile, known, label, kind_of, total)
     told = "The keyspace by bytes: " + ", ".join(
         f"{safe_text(label(row), 60)} {percent(row.size / total)}" for row in top[:8]
     )
@@ -140,7 +151,7 @@ def keyspace_chart(rows: Sequence[PatternRow], label: Callable[[PatternRow], str
 
 
 def _inside(
-    row: PatternRow, tile: Tile, known: Sequence[PatternRow], label: Callable[[PatternRow], str], total: int
+    row: PatternRow, tile: Tile, known: Sequence[PatternRow], label: _Text, kind_of: _Text, total: int
 ) -> list[str]:
     """The patterns that a pattern is made of, under its name."""
     room = Tile(tile.x + 3, tile.y + 20, tile.width - 6, tile.height - 23)
@@ -155,12 +166,12 @@ def _inside(
     parts: list[str] = []
     for child, place in zip(by_size, laid, strict=True):
         if child is not None:
-            parts += _tile(child, place, label, share=child.size / total, outer=False)
+            parts += _tile(child, place, label, kind_of, share=child.size / total, outer=False)
     return parts
 
 
-def _tile(row: PatternRow, tile: Tile, label: Callable[[PatternRow], str], *, share: float, outer: bool) -> list[str]:
-    kind = ttl_kind(row)
+def _tile(row: PatternRow, tile: Tile, label: _Text, kind_of: _Text, *, share: float, outer: bool) -> list[str]:
+    kind = kind_of(row)
     x, y, wide, tall = tile.x + 0.5, tile.y + 0.5, max(0.0, tile.width - 1), max(0.0, tile.height - 1)
     name = safe_text(label(row), 80)
     hint = escape(f"{name}: {size(row.size)}, {percent(share)}, {count(row.keys)} keys, {kind_words(kind)}")
@@ -180,9 +191,14 @@ def ttl_kind(row: PatternRow) -> str:
     return "lasting" if lasting > 0.9 else "mixed" if lasting > 0.1 else "expiring"
 
 
+def _untold(_row: PatternRow) -> str:
+    return "untold"
+
+
 def kind_words(kind: str) -> str:
     """What a tile's class says of its keys."""
-    return {"lasting": "without TTL", "mixed": "partly with TTL", "expiring": "with TTL"}[kind]
+    words = {"lasting": "without TTL", "mixed": "partly with TTL", "expiring": "with TTL", "untold": "TTL unknown"}
+    return words[kind]
 
 
 def _picture(height: int, told: str, parts: Sequence[str]) -> str:

@@ -29,6 +29,8 @@ _KEY = (
     '<span class="key expiring"></span>with a TTL. The table below has the figures.'
 )
 
+_NO_KEY = "TTLs are unknown here. The table below has the figures."
+
 
 def page(report: IncidentReport) -> str:
     """The whole file. Every text is escaped, and the policy in its head allows its own style and nothing else."""
@@ -57,10 +59,18 @@ def _parts(report: IncidentReport) -> Iterator[str]:
 
 def _pictures(report: IncidentReport) -> dict[str, str]:
     """What stands under a section's heading, by the heading."""
-    memory = _figure(memory_chart(report.samples), "Memory over time, with refused writes and evicted keys.")
+    counters = report.last.counters
+    memory_picture = memory_chart(
+        report.samples,
+        refused_known=counters.refused_writes_total is not None,
+        evicted_known=counters.evicted_keys_total is not None,
+    )
+    memory = _figure(memory_picture, "Memory over time, with refused writes and evicted keys.")
     verdicts = _figure(verdict_chart(report.episodes), "The verdicts over time.")
+    told = report.scan is None or report.scan.ttls_told
     rows = () if report.scan is None else report.scan.patterns
-    keyspace = _figure(keyspace_chart(rows, lambda row: glob_text(row.pattern)), _KEY)
+    picture = keyspace_chart(rows, lambda row: glob_text(row.pattern), ttls_told=told)
+    keyspace = _figure(picture, _KEY if told else _NO_KEY)
     return {**dict.fromkeys(FIGURES, memory), VERDICTS: verdicts, PATTERNS: keyspace}
 
 

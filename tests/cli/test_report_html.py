@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.formatting.charts import memory_chart
+from redis_oom_tui.models.trend import TrendSample
 from tests.cli.test_report import load, recording, reported
+from tests.rules.snapshots import MIB
 from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("_own_home")
@@ -89,10 +92,30 @@ def test_a_recording_has_its_curve_and_its_verdicts(tmp_path: Path, capsys: pyte
     memory, verdicts = page.pictures()
     assert memory == (
         "Used memory went from 100.0 MiB to 1001 MiB in 19m50s, at most 1001 MiB; 1,150 writes were refused and"
-        " 0 keys evicted."
+        " ? keys evicted."
     )
     assert verdicts.startswith("Verdicts: ok for ")
     assert [word for word in ("warning", "critical", "oom") if word not in verdicts] == []
+
+
+def test_ttls_that_are_not_told_are_not_drawn_as_expiring(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    load(server)
+    with server.client() as client:
+        client.execute_command("ACL", "SETUSER", "blind", "on", ">x", "~*", "+@all", "-pttl", "-ttl")
+    text = reported(capsys, "-s", server.socket_path, "--user", "blind", "-a", "x", "report", "--html")
+    assert "TTL unknown" in text
+    assert "TTLs are unknown here" in text
+    assert re.search(r'rect class="(lasting|mixed|expiring)', text) is None
+
+
+def test_what_a_server_does_not_count_is_unknown_and_not_0() -> None:
+    samples = [TrendSample(at, at, MIB, MIB, refused_writes=0, evicted_keys=int(at)) for at in (0.0, 60.0, 120.0)]
+    picture = memory_chart(samples, refused_known=False)
+    assert "refused writes: ?" in picture
+    assert "evicted keys: 120" in picture
+    assert "? writes were refused and 120 keys evicted" in picture
 
 
 def test_a_report_has_one_form(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
