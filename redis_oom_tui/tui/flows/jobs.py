@@ -24,16 +24,19 @@ class BackgroundJobs:
         return bool(self._stops)
 
     async def follow(self, job: Job[_Result, _View], publish: Callable[[_View], None]) -> _Result:
-        """Run a job to its end, publishing how far it is twice a second."""
+        """Run a job to its end, publishing how far it is twice a second; where that fails, the job is stopped."""
         task = asyncio.create_task(job.run())
         self._stops[task] = job.stop
+        task.add_done_callback(lambda done: self._stops.pop(done, None))
         try:
             while not task.done():
                 publish(job.view())
                 await asyncio.wait({task}, timeout=_LOOK_SECONDS)
         finally:
             if task.done():
-                del self._stops[task]
+                self._stops.pop(task, None)
+            else:
+                job.stop()
         return task.result()
 
     def stop(self) -> None:
