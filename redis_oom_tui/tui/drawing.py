@@ -1,7 +1,7 @@
 """Drawing without a screen: lines of (text, role), and the bars that they are made of.
 
 A line knows roles, not colors; a look turns them into styles where it is painted. Texts must be harmless already
-(`words.hostile.safe_text`): nothing here or later parses them.
+(`formatting.sanitize.safe_text`): nothing here or later parses them.
 """
 
 import time

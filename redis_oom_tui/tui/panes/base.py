@@ -32,7 +32,7 @@ class Pane(Vertical, can_focus=True):
     The app calls `show_reading` with the frozen reading of each tick and `show_scan` with the scan as it stands (None
     before the first scan), but only while the pane is on screen; it calls both once more, then `entered`, when the pane
     comes back. So a pane keeps no copy of the server's state beyond what it draws, and a hidden pane costs nothing.
-    What a pane wants done it posts as one of `tui.intents`.
+    What a pane wants done it posts as one of `tui.messages`.
     """
 
     pane: ClassVar[str] = ""
@@ -95,7 +95,7 @@ class Pane(Vertical, can_focus=True):
         return 0
 
     def actions_changed(self) -> None:
-        """What the desk holds (a cleanup, the settings, the audit file) has moved on; called as `show_reading` is."""
+        """A cleanup, the settings or the audit file has moved on; called as `show_reading` is."""
 
     def back(self) -> bool:
         """Undo one step inside the pane (a filter, a drill); False where there is none."""
