@@ -14,6 +14,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports.source import SeesReplicas, Source, TellsSettings
 from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.guarded import DEFECTS, FAULTS
 from redis_oom_tui.rules.info_checks import with_settings
 
 _CLIENTS_SECONDS = 5.0
@@ -96,10 +97,15 @@ class ReplicaPoll:
         return self._views
 
     async def _ask(self, source: SeesReplicas) -> None:
-        # A primary that cannot be asked is the poll's own failure: it is told there.
-        with contextlib.suppress(TriageError):
-            self._views = await source.replicas()
-        self._asking = None
+        try:
+            # A primary that cannot be asked is the poll's own failure: it is told there.
+            with contextlib.suppress(TriageError, OSError):
+                self._views = await source.replicas()
+        except FAULTS as error:
+            self._views = ()
+            DEFECTS.take("what the replicas say is", error)
+        finally:
+            self._asking = None
 
     def close(self) -> None:
         """Ask no more."""

@@ -2,11 +2,14 @@
 
 import asyncio
 
+import pytest
+
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.details import ReplicaPoll
+from redis_oom_tui.rules.guarded import DEFECTS
 from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.tui.support import an_app, screen_text, until
 
@@ -21,7 +24,7 @@ class Replicated(ScriptedSource):
         self.looks = 0
         self.answers = asyncio.Event()
         self.answers.set()
-        self.error: ServerUnreachable | None = None
+        self.error: Exception | None = None
 
     async def replicas(self) -> tuple[NodeView, ...]:
         self.looks += 1
@@ -93,4 +96,24 @@ async def test_what_was_known_stays_when_the_master_does_not_answer() -> None:
     look.seen(_at(1031.0))
     await _settled(look)
     assert (source.looks, len(look.seen(_at(1032.0)))) == (2, 2)
+    look.close()
+
+
+@pytest.mark.defects
+async def test_a_defect_is_kept_and_they_are_asked_again() -> None:
+    source = Replicated()
+    look = ReplicaPoll(source)
+    look.seen(_at(1000.0))
+    await _settled(look)
+    source.error = KeyError("odd")
+    look.seen(_at(1031.0))
+    await _settled(look)
+    assert look.seen(_at(1032.0)) == (), "what they said before is not told as what they say now"
+    assert [fault.words for fault in DEFECTS.kept.values()] == [
+        "what the replicas say is not judged: a defect of this tool (KeyError)"
+    ]
+    source.error = None
+    look.seen(_at(1062.0))
+    await _settled(look)
+    assert len(look.seen(_at(1063.0))) == 2
     look.close()
