@@ -4,6 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from redis.crc import key_slot
@@ -11,6 +13,7 @@ from redis.crc import key_slot
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.cluster.node_scan import NodeScan
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.scan_view import BY_SLOT
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
@@ -114,6 +117,25 @@ async def test_stopped_and_gone_on_with_it_counts_every_key_once(still: RunningC
     assert stopped.state is ScanState.STOPPED
     assert 0 < stopped.scanned_keys < KEYS
     assert (again.state, again.scanned_keys) == (ScanState.COMPLETE, KEYS)
+
+
+class _NodeScan:
+    """Goes on until it is cancelled."""
+
+    node = "n:1"
+
+    async def run(self) -> None:
+        await asyncio.Event().wait()
+
+
+async def test_no_node_is_scanned_on_by_a_scan_that_was_cancelled_as_it_began() -> None:
+    standing = SimpleNamespace(state=ScanState.RUNNING)
+    cluster_scan = cast("ClusterScan", SimpleNamespace(_stop_asked=False, _standing=standing))
+    beginning = asyncio.create_task(ClusterScan._one(cluster_scan, cast("NodeScan", _NodeScan()), asyncio.Semaphore()))
+    await asyncio.sleep(0)
+    beginning.cancel()
+    await asyncio.wait({beginning})
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def _underway(scan: ClusterScan) -> None:

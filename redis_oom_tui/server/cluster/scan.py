@@ -27,7 +27,7 @@ from redis_oom_tui.server.cluster.scan_view import (
 from redis_oom_tui.server.cluster.topology import Owners, PartialSlots, SlotMigration, SlotNodes, slot_migrations, still
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.tasks import together
+from redis_oom_tui.server.tasks import end, together
 
 # One client core reads what about this many gentle servers send; more would only wait for it.
 _AT_ONCE = 32
@@ -214,11 +214,14 @@ class ClusterScan:
         async with gate:
             if self._stop_asked:
                 return scan.view()
-            running = asyncio.ensure_future(scan.run())
-            await asyncio.sleep(0)
-            if self._standing.state is ScanState.PAUSED:
-                scan.pause()
-            return await running
+            running = asyncio.create_task(scan.run(), name=f"scan of {scan.node}")
+            try:
+                await asyncio.sleep(0)
+                if self._standing.state is ScanState.PAUSED:
+                    scan.pause()
+                return await running
+            finally:
+                await end([running])
 
     async def _reach(self, views: Mapping[str, ScanView]) -> None:
         """Count what has gone ahead of slots that stood still, half moved, while all was walked; doubt the others."""
