@@ -147,7 +147,7 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted
 
 def _refuse_what_has_no_effect(given: dict[str, Any]) -> None:
     options = given_options()
-    refuse_beside("plan_path", options, _CHOICES, "the plan is already frozen")
+    refuse_beside("plan_path", options, _CHOICES | {"free_to", "orphans"}, "the plan is already frozen")
     refuse_beside("emergency", options, _CHOICES, "the configuration says what that plan deletes")
     refuse_beside("orphans", options, _CHOICES | {"free_to"}, "the application's own lists choose")
     refuse_beside("free_to", options, _CHOICES, "what may go is proposed by a scan")

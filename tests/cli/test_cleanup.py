@@ -214,6 +214,8 @@ def test_a_frozen_plan_of_another_database_than_asked_for_is_refused(
             "--delimiter cannot be given with --saved-scan",
         ),
         (("--plan", __file__, "--max-keys", "1"), "--max-keys cannot be given with --plan"),
+        (("--plan", __file__, "--free-to", "80%"), "--free-to cannot be given with --plan"),
+        (("--plan", __file__, "--orphans", "celery"), "--orphans cannot be given with --plan"),
         (("--plan", "/nowhere/x"), "cannot be read"),
         (("--match", "a", "--idle-over", "soon"), "soon"),
         ((), "Choose which keys first"),
