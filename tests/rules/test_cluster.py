@@ -1,7 +1,10 @@
 """Worst first, where nodes differ, and what a failover would do: from made-up nodes."""
 
 from redis_oom_tui.formatting.check import node_lines
+from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
@@ -127,3 +130,18 @@ def test_a_node_without_a_limit_reads_as_one() -> None:
     (held,), (free,) = ([line.split("  ") for line in lines if f"127.0.0.1:{port}" in line] for port in (1, 2))
     assert {"50.0 MiB", "100.0 MiB", "50.0%", "noeviction"} <= {cell.strip() for cell in held}
     assert {"50.0 MiB", "no limit", "?", "noeviction"} <= {cell.strip() for cell in free}
+
+
+def test_a_giant_is_of_its_own_node_and_its_share_of_the_whole_cluster() -> None:
+    """The scan is of all nodes, and the figures are those of the worst: a key elsewhere does not fill it."""
+    name = next(b"k%d" % number for number in range(99_999) if slot_of(b"k%d" % number) // 1000 == 1)
+    row = KeyRow(KeyId(0, name), "hash", 60 * MIB)
+    scan = ScanView(ScanState.COMPLETE, scanned_keys=2000, total_keys=2000, bytes_seen=150 * MIB, top=(row,))
+    there, here = (
+        on_cluster(view(1, said(1, 70 * MIB)), view(2, said(2, 95 * MIB))),
+        on_cluster(view(1, said(1, 95 * MIB))),
+    )
+    assert name.decode() not in judge(there, scan=scan).reason
+    assert f"one key, {name.decode()}, holds 60.0 MiB" in judge(here, scan=scan).reason
+    giant = next(finding for finding in find(there, scan) if finding.id == "giant-key")
+    assert giant.title.endswith("60.0 MiB, 36% of all that is used")

@@ -176,7 +176,7 @@ def _instances(one: Recognized, several: Sequence[bytes | None]) -> str:
 
 
 def _share(case: Case, held: int) -> str:
-    used = case.memory.used_bytes
+    used = case.used_bytes
     return f", {percent(held / used)} of all that is used" if used else ""
 
 

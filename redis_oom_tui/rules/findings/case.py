@@ -88,6 +88,12 @@ class Case(Struct, frozen=True, dict=True):
         return self.now.memory
 
     @property
+    def used_bytes(self) -> int | None:
+        """used_memory of all that was scanned: of a whole cluster, where the figures are those of one node."""
+        fleet = self.now.fleet
+        return self.now.memory.used_bytes if fleet is None else fleet.used_bytes
+
+    @property
     def policy(self) -> str:
         """maxmemory-policy, by its own name."""
         return self.now.memory.policy

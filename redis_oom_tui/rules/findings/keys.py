@@ -65,7 +65,7 @@ def giants(case: Case) -> Iterator[Finding]:
     """Keys that each hold a good part of the memory, but those that a known application needs."""
     if case.scan is None:
         return
-    floor = max(MIB, _GIANT_SHARE * (case.memory.used_bytes or 0))
+    floor = max(MIB, _GIANT_SHARE * (case.used_bytes or 0))
     found = [
         row
         for row in case.scan.top
@@ -133,7 +133,7 @@ def _freed_with(*rows: KeyRow) -> tuple[int, int]:
 def _giant(case: Case, row: KeyRow) -> Finding:
     id_, what, advice, application = BY_TYPE.get(row.type, _PLAIN)
     held = row.size or 0
-    used = case.memory.used_bytes
+    used = case.used_bytes
     share = held / used if used else 0.0
     of_all = f", {percent(share)} of all that is used" if used else ""
     idle = (f"idle for {duration(row.idle_seconds)}",) if row.idle_seconds is not None else ()

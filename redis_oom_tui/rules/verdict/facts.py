@@ -3,9 +3,11 @@
 import math
 from enum import StrEnum
 from functools import cached_property
+from itertools import takewhile
 
 from msgspec import Struct, field
 
+from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.breakdown import Share
@@ -132,8 +134,19 @@ class Facts(Struct, frozen=True, dict=True):
 
         One that would hold more than all of it has been deleted or shortened since the scan.
         """
-        top, counted = None if self.scan is None else next(iter(self.scan.top), None), self.now.memory.counted_bytes
-        return top if top is not None and counted and counted < 2 * (top.size or 0) <= 2 * counted else None
+        counted, scan = self.now.memory.counted_bytes, self.scan
+        if scan is None or not counted:
+            return None
+        large = takewhile(lambda row: 2 * (row.size or 0) > counted, scan.top)
+        return next((row for row in large if (row.size or 0) <= counted and self._is_here(row)), None)
+
+    def _is_here(self, row: KeyRow) -> bool:
+        """Whether a key is on the node whose figures these are, where the scan is of a whole cluster."""
+        fleet = self.now.fleet
+        if fleet is None:
+            return True
+        slot, here = slot_of(row.id.key), (view.node for view in fleet.nodes if view.name == self.now.server.node)
+        return any(first <= slot <= last for node in here for first, last in node.ranges)
 
     @cached_property
     def giant_needed(self) -> KeyLabel | None:
