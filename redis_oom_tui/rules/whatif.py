@@ -61,6 +61,9 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
     held = _evictable_bytes(name, snapshot, scan)
     over = over_bytes(snapshot.memory)
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
+    if enough is False and keys and scan is not None and scan.unsized_keys:
+        # Keys of modules that tell no size may be evicted too.
+        enough = None
     recognition = Recognition() if scan is None else recognize(scan)
     first = FirstOut() if scan is None else _first_out(name, scan, snapshot.memory.policy, over or 0)
     return PolicyView(

@@ -36,6 +36,14 @@ def test_volatile_without_a_ttl_anywhere_equals_noeviction() -> None:
     assert any("behaves like noeviction" in warning for warning in view.warnings)
 
 
+def test_whether_it_is_enough_is_not_known_where_a_module_tells_no_sizes() -> None:
+    little = {"volatile_keys": 400, "volatile_bytes": MIB}
+    assert policy_view("volatile-ttl", snapshot(expires=400), scan(**little)).enough is False
+    view = policy_view("volatile-ttl", snapshot(expires=400), scan(**little, unsized_keys=3))
+    assert view.enough is None
+    assert not any("still refused" in warning for warning in view.warnings)
+
+
 def test_volatile_counts_the_keys_with_a_ttl_and_their_bytes_from_the_scan() -> None:
     view = policy_view("volatile-ttl", snapshot(expires=400), scan(volatile_keys=400, volatile_bytes=20 * MIB))
     assert (view.evictable_keys, view.evictable_bytes, view.enough) == (400, 20 * MIB, True)
