@@ -8,13 +8,16 @@ from redis_oom_tui.formatting.columns import exact_name, key_columns, row_docume
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes
 from redis_oom_tui.models.action import Budget, RestoreReport
+from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.shrink import ShrinkPlan
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.cleanup import (
         BudgetFields,
         CleanupDocument,
+        PlanHead,
         PlannedKeyFields,
         ProposalFields,
         RestoreDocument,
@@ -29,6 +32,17 @@ _KEY_FIELDS = (
 )
 
 
+def plan_head(plan: Plan | ShrinkPlan | FinishedPlan) -> "PlanHead":
+    """What the document of every frozen plan begins with."""
+    return {
+        "hash": plan.hash,
+        "server": plan.server,
+        "role": plan.role or None,
+        "run_id": plan.run_id,
+        "made_at_unix_seconds": plan.made_at,
+    }
+
+
 def plan_document(
     plan: Plan, budget: Budget, consent: Iterable[str], run: RunView | None, outcomes: Iterable[KeyOutcome]
 ) -> "CleanupDocument":
@@ -37,13 +51,9 @@ def plan_document(
     return {
         "schema": SCHEMA,
         "plan": {
-            "hash": plan.hash,
-            "server": plan.server,
-            "role": plan.role or None,
-            "run_id": plan.run_id,
+            **plan_head(plan),
             "deed": plan.operation.value,
             "expire_seconds": plan.expire_seconds,
-            "made_at_unix_seconds": plan.made_at,
             "complete": plan.complete,
             "keys_total": len(plan.keys),
             "bytes": known_bytes(plan.size, len(plan.keys)),

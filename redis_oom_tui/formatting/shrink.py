@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import SCHEMA
-from redis_oom_tui.formatting.plan import run_fields
+from redis_oom_tui.formatting.plan import plan_head, run_fields
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields
 from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import RunView
@@ -20,11 +20,7 @@ def shrink_document(plan: ShrinkPlan, consent: tuple[str, ...], run: RunView | N
     return {
         "schema": SCHEMA,
         "shrink": {
-            "hash": plan.hash,
-            "server": plan.server,
-            "role": plan.role or None,
-            "run_id": plan.run_id,
-            "made_at_unix_seconds": plan.made_at,
+            **plan_head(plan),
             "key": name,
             "key_base64": exact,
             "db": plan.key.db,
@@ -53,11 +49,7 @@ def finished_document(plan: FinishedPlan, consent: tuple[str, ...], run: RunView
     return {
         "schema": SCHEMA,
         "finished": {
-            "hash": plan.hash,
-            "server": plan.server,
-            "role": plan.role or None,
-            "run_id": plan.run_id,
-            "made_at_unix_seconds": plan.made_at,
+            **plan_head(plan),
             "application": request.application,
             "state": plan.state,
             "queue": None if request.queue is None else escape_exact(request.queue),

@@ -12,16 +12,21 @@ _OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [outcome.value for
 _DeedName = Annotated[str, Meta(extra_json_schema={"enum": [operation.value for operation in Operation]})]
 
 
-class PlanFields(TypedDict):
-    """The frozen plan."""
+class PlanHead(TypedDict):
+    """What every frozen plan begins with."""
 
     hash: Annotated[str, says("what --hash compares")]
     server: Annotated[str, says("the server that it is for")]
     role: Annotated[str | None, says("that server's role")]
     run_id: Annotated[str | None, says("that server's process")]
+    made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
+
+
+class PlanFields(PlanHead):
+    """The frozen plan."""
+
     deed: Annotated[_DeedName, says("what it does to its keys")]
     expire_seconds: Annotated[int | None, says("over which time they expire")]
-    made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
     complete: Annotated[bool, says("whether all keys were read")]
     keys_total: Annotated[int, says("how many keys it has")]
     bytes: Annotated[int | None, says("what they hold")]
@@ -117,14 +122,9 @@ class CleanupDocument(Document):
     report: Annotated[RunFields | None, says("what came of it; null unless it ran")]
 
 
-class ShrinkFields(TypedDict):
+class ShrinkFields(PlanHead):
     """A key that is to become smaller; elements as lists of their parts, with odd bytes as `\\xNN`."""
 
-    hash: Annotated[str, says("what --hash compares")]
-    server: Annotated[str, says("the server that it is for")]
-    role: Annotated[str | None, says("that server's role")]
-    run_id: Annotated[str | None, says("that server's process")]
-    made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
     key: Annotated[str, says("the key's name, printable")]
     key_base64: Annotated[str | None, says("its exact bytes, where the printable form is not these")]
     db: Annotated[int, says("its database")]
@@ -158,14 +158,9 @@ class FinishedJobFields(TypedDict):
     job: Annotated[str, says("what it is called there")]
 
 
-class FinishedPlanFields(TypedDict):
+class FinishedPlanFields(PlanHead):
     """Jobs that are done."""
 
-    hash: Annotated[str, says("what --hash compares")]
-    server: Annotated[str, says("the server that it is for")]
-    role: Annotated[str | None, says("that server's role")]
-    run_id: Annotated[str | None, says("that server's process")]
-    made_at_unix_seconds: Annotated[UnixSeconds, says("when it was made")]
     application: Annotated[str, says("whose jobs they are")]
     state: Annotated[str, says("what the application calls them")]
     queue: Annotated[str | None, says("the queue that was asked for; null for all")]
