@@ -1,5 +1,6 @@
 """`redis-oom-tui demo`: the screen on a server of our own that is really out of memory."""
 
+import os
 import sys
 from typing import Self
 
@@ -21,6 +22,13 @@ def demo(ctx: click.Context, /, *, keys: int, check_only: bool) -> int:
     The server listens on a private unix socket, writes nothing to disk, and is gone when the screen is left.
     """
     invocation: Invocation = ctx.obj
+    if not check_only and not invocation.screen.plain:
+        from redis_oom_tui.tui.terminal.environment import refusal
+
+        # Before ten seconds of filling, rather than after them.
+        if (sentence := refusal(os.environ, sys.__stdin__, sys.__stderr__)) is not None:
+            sys.stderr.write(f"{sentence}\n")
+            return 2
     with DemoServer() as server:
         with Progress() as progress:
             server.start(keys=keys, on_progress=progress.show)

@@ -8,7 +8,7 @@ import pytest
 from redis_oom_tui.cli.main import main
 
 
-def test_it_is_a_screen_and_says_so_without_a_terminal() -> None:
+def test_it_is_a_screen_and_says_so_without_a_terminal_before_anything_is_filled() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "redis_oom_tui", "demo", "--keys", "1000"],
         stdin=subprocess.DEVNULL,
@@ -20,7 +20,8 @@ def test_it_is_a_screen_and_says_so_without_a_terminal() -> None:
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
-    assert "filling" in done.stderr.splitlines()[0]
+    assert done.stderr.startswith("The TUI needs a terminal on standard input: ")
+    assert "filling" not in done.stderr
 
 
 def test_its_check_prints_the_verdict_of_a_server_that_refuses_writes(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,7 +34,7 @@ def test_its_check_prints_the_verdict_of_a_server_that_refuses_writes(capsys: py
 def test_without_the_extra_it_names_it(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(SystemExit) as left:
-        main(["demo"])
+        main(["demo", "--check"])
     assert left.value.code == 3
     assert "pipx install --force '.[demo]'" in capsys.readouterr().err
 
