@@ -82,3 +82,11 @@ def test_a_giant_that_an_application_needs_is_not_to_be_deleted() -> None:
     harmless = scanned([*CELERY, (f"{UUID.format(99)}.reply.celery.pidbox", "list", 900 * MIB)])
     for scan in (harmless, scanned([("export:2026", "list", 900 * MIB)]), SCAN_OF_ONE):
         assert "split it or delete it" in judge(full, scan=scan).first_step
+
+
+def test_a_giant_that_looks_like_a_queue_is_looked_at_before_it_is_deleted() -> None:
+    full = look(used=1001 * MIB, over_ms=500)
+    for name, kind, use in (("queue:default", "list", "queue"), ("log", "stream", "stream"), ("locks", "set", "lock")):
+        step = judge(full, scan=scanned([(name, kind, 900 * MIB)])).first_step
+        assert f"it may be a {use}: check first that nobody needs it" in step
+    assert "nobody needs it" not in judge(full, scan=SCAN_OF_ONE).first_step

@@ -6,6 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Confidence, Loss
 from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.rules.applications.losses import guessed_use
 from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known
@@ -207,13 +208,22 @@ def giant_step(facts: Facts) -> str:
     eviction = " Eviction spares it and takes the others, or takes it whole." if facts.can_evict else ""
     label = facts.giant_needed
     if label is None:
-        return f"See that key first (Hogs): shorten it, split it or delete it.{eviction}"
+        return f"See that key first (Hogs): shorten it, split it or delete it.{_guessed(facts)}{eviction}"
     application, kind = label.application, label.kind
     setting = application.bounding(kind.id)
     bound = "" if setting is None else f" {setting.name} bounds it."
     grew = f" Find why it grew{raise_limit(facts)}."
     whose = f"{_DOUBT[label.confidence]}belongs to {application.name} ({kind.use.value})"
     return f"See that key first (Hogs). It {whose}: {_NEEDED[kind.loss]}.{bound}{grew}{eviction}"
+
+
+def _guessed(facts: Facts) -> str:
+    """What to heed before its deletion, where its name or type is that of something that is needed."""
+    giant = facts.giant
+    guess = None if giant is None else guessed_use(giant.id.key, (giant.type,))
+    if guess is None or guess.loss is Loss.HARMLESS:
+        return ""
+    return f" By its name or type it may be a {guess.use.value}: check first that nobody needs it."
 
 
 def largest_that_fits(facts: Facts) -> str:
