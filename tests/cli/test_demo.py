@@ -6,6 +6,7 @@ import pytest
 
 from redis_oom_tui.cli import demo, main, screen
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.tui.terminal import environment
 
 
 class StandIn:
@@ -22,6 +23,7 @@ def test_read_only_reaches_the_demo_server(monkeypatch, options, read_only):
     shown = []
     monkeypatch.setattr(demo, "DemoServer", lambda: contextlib.nullcontext(StandIn()))
     monkeypatch.setattr(screen, "show", lambda invocation, connection: shown.append(connection) or 0)
+    monkeypatch.setattr(environment, "refusal", lambda *_: None)  # As if on a terminal.
     with pytest.raises(SystemExit) as left:
         main.main([*options, "demo"])
     assert left.value.code == 0
