@@ -53,8 +53,11 @@ class Invocation(StructWithSecrets, frozen=True):
         return replace(self, connection=connection, profile=self.configuration.profile(name), profiles=())
 
 
-def read_invocation(given: Mapping[str, Any]) -> Invocation:
-    """The invocation that these options, by their names, amount to. Raises BadInput."""
+def read_invocation(given: Mapping[str, Any], *, elsewhere: bool = False) -> Invocation:
+    """The invocation that these options, by their names, amount to. Raises BadInput.
+
+    `elsewhere`: their server is not asked, so no password of a profile is fetched, which may take long or fail.
+    """
     options = _connection_options(given)
     configuration = load(given["config_path"])
     named: str | None = given["profile"]
@@ -66,7 +69,7 @@ def read_invocation(given: Mapping[str, Any]) -> Invocation:
         base = None
     else:
         profile = configuration.profile(named)
-        base = configuration.connection(named)
+        base = None if elsewhere else configuration.connection(named)
     return Invocation(
         connection=resolve(options, base=base),
         screen=read_screen(given),

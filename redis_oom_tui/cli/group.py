@@ -12,11 +12,19 @@ from redis_oom_tui.cli.options import ON_SERVER, TOPICS
 _HELP = "--help"
 # In a context's `meta`: whether only help is asked for, which needs nothing of what else is given.
 _HELP_ONLY = "redis_oom_tui.help_only"
+# In a context's `meta`: whether a command's own option puts something else in place of the one server.
+_ELSEWHERE = "redis_oom_tui.elsewhere"
+_INSTEAD = {"check": {"--all"}, "hogs": {"--rdb"}, "report": {"--rdb", "--from"}}
 
 
 def asks_for_help(context: click.Context) -> bool:
     """Whether the words of this run ask for a command's help."""
     return bool(context.meta.get(_HELP_ONLY))
+
+
+def reads_elsewhere(context: click.Context) -> bool:
+    """Whether a file or all profiles are read, so that nothing is needed of the server that the options name."""
+    return bool(context.meta.get(_ELSEWHERE))
 
 
 class Commands(click.Group):
@@ -85,9 +93,11 @@ class Commands(click.Group):
         inner = command.commands.values() if isinstance(command, click.Group) else ()
         own = _by_name([parameter for each in (command, *inner) for parameter in each.get_params(ctx)])
         moved, kept = _split(rest[1:], {**known, **own}, keep=own, strict=not ctx.resilient_parsing)
-        if _help_among(kept, own):
+        among = set(_given(kept, own))
+        if _HELP in among:
             ctx.meta[_HELP_ONLY] = True
             return [rest[0], *kept]
+        ctx.meta[_ELSEWHERE] = bool(among & _INSTEAD.get(rest[0], set()))
         return [*front, *moved, rest[0], *kept]
 
 
@@ -138,17 +148,17 @@ def _split(
     return taken, left
 
 
-def _help_among(words: Sequence[str], known: Mapping[str, click.Option]) -> bool:
-    """Whether --help stands among them as an option, and not as the value of another."""
+def _given(words: Sequence[str], known: Mapping[str, click.Option]) -> Iterator[str]:
+    """The options among them, and --help, but for what is the value of another."""
     queue = list(words)
     while queue:
         word = queue.pop(0)
-        if word in (_HELP, "--"):
-            return word == _HELP
+        if word == "--":
+            return
         spelled = list(_spelled(word, known)) if _is_option(word) else []
+        yield from [_HELP] if word == _HELP else spelled
         if spelled and _wants_next(word, spelled, known):
             del queue[:1]
-    return False
 
 
 def _is_option(word: str) -> bool:

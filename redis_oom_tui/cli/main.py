@@ -15,7 +15,7 @@ import click
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.context import Invocation, read_invocation, read_screen
 from redis_oom_tui.cli.documents import PRINTED, print_failure, tells_a_status
-from redis_oom_tui.cli.group import Commands, asks_for_help, called
+from redis_oom_tui.cli.group import Commands, asks_for_help, called, reads_elsewhere
 from redis_oom_tui.cli.options import refuse_without_effect, root_options
 from redis_oom_tui.formatting.sanitize import crash_report, safe_text
 from redis_oom_tui.models.address import Connection
@@ -85,7 +85,7 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
             record_path=given["record_path"],
         )
         return None
-    ctx.obj = read_invocation(given)
+    ctx.obj = read_invocation(given, elsewhere=reads_elsewhere(ctx))
     if ctx.obj.profiles and ctx.invoked_subcommand != "check":
         raise BadInput(f"--profile names {len(ctx.obj.profiles)} profiles, and only check takes several: name one")
     if ctx.invoked_subcommand is not None:

@@ -7,7 +7,7 @@ import pytest
 
 from redis_oom_tui.cli.main import main
 from tests.support.json_documents import document_of
-from tests.support.servers import started
+from tests.support.servers import RunningServer, started
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -99,3 +99,24 @@ def test_without_any_profile_it_says_where_they_come_from(tmp_path: Path, capsys
     code, out, _ = ran(capsys, "--config", str(file), "check", "--all")
     assert code == 3
     assert "--all takes the profiles of the configuration file, and it has none" in out
+
+
+def test_what_needs_no_password_of_the_default_profile_fetches_none(
+    valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with valkey.client() as client:
+        client.save()
+    dump = str(valkey.folder / "dump.rdb")
+    marks = tmp_path / "fetched"
+    file = tmp_path / "config.toml"
+    file.write_text(
+        f'default_profile = "a"\n[profiles.a]\nsocket = "{valkey.socket_path}"\n'
+        f'password_command = "sh -c \'echo >> {marks}; exit 1\'"\n[profiles.b]\nsocket = "{valkey.socket_path}"\n'
+    )
+    file.chmod(0o600)
+    code, out, _ = ran(capsys, "--config", str(file), "check", "--all")
+    assert (code, out.splitlines()[0]) == (3, "2 profiles: 1 unknown, 1 ok")
+    assert marks.read_text() == "\n"
+    for words in (("hogs", "--rdb", dump), ("report", "--no-scan", f"--rdb={dump}")):
+        assert ran(capsys, "--config", str(file), *words)[0] == 0
+    assert marks.read_text() == "\n"

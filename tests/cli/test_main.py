@@ -71,7 +71,7 @@ def test_a_wrong_option_pages_nobody(tmp_path: Path) -> None:
 def test_a_defect_is_told_without_a_traceback_and_pages_nobody(
     command: str, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def broken(given: object) -> None:
+    def broken(given: object, **_: object) -> None:
         secret = "hunter2"
         raise KeyError(f"\x1b[2J{len(secret)}")
 
