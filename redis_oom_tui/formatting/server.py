@@ -33,7 +33,7 @@ def share_of_limit(memory: Memory) -> str:
     """How full it is, for a line of figures; 100% only where the limit is reached.
 
     >>> share_of_limit(Memory(99_996, 100_000)), share_of_limit(Memory(5)), share_of_limit(Memory(None, 2048))
-    ('99.9% of 97.7 KiB', 'no limit', '? of 2.0 KiB')
+    ('99.99% of 97.7 KiB', 'no limit', '? of 2.0 KiB')
     >>> share_of_limit(Memory(1500, 1000, not_counted_bytes=560))
     'counted 940 B, 94.0% of 1000 B'
     >>> share_of_limit(Memory(312_000_000, 1))

@@ -151,15 +151,16 @@ def percent_beside(share: float | None, marks: Iterable[float], digits: int = 0)
     """A share as a percentage that stands on the same side of each of `marks` as the share itself.
 
     >>> percent_beside(0.7951, (0.8, 0.95)), percent_beside(0.79999, (0.8,), 1), percent_beside(0.8, (0.8,))
-    ('79%', '79.9%', '80%')
+    ('79.5%', '79.99%', '80%')
     """
     if share is None or share >= _ABSURD_SHARE:
         return percent(share)
     sides = [(round(mark * 100, 6), share < mark) for mark in marks]
     shown = round(share * 100, digits)
     for tried in range(digits, 4):
-        power = 10**tried
-        for shown in (round(share * 100, tried), math.floor(share * 100 * power) / power):
+        # One more digit before the smaller number: 79.6% stands beside the 79.6% of the bar, not 79%.
+        smaller = () if tried == digits else (math.floor(share * 100 * 10**tried) / 10**tried,)
+        for shown in (round(share * 100, tried), *smaller):
             if all((shown < mark) == below for mark, below in sides):
                 return f"{shown:.{tried}f}%"
     return f"{shown:.3f}%"

@@ -302,7 +302,7 @@ def test_there_is_always_one_sentence(
 
 @pytest.mark.parametrize(
     ("used", "told"),
-    [(795, "at 79%"), (799.9999, "at 79%"), (800, "at 80%"), (805, "at 80%"), (949.9, "at 94%")],
+    [(795, "at 79.5%"), (799.9999, "at 79.9%"), (800, "at 80%"), (805, "at 80%"), (949.9, "at 94.9%")],
 )
 def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: float, told: str) -> None:
     assert told in judge(look(used=int(used * MIB))).reason
