@@ -1,6 +1,6 @@
 """A proposal made into one frozen plan: part after part, until enough is found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.keys import KeyId
@@ -9,9 +9,7 @@ from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.plan_hash import frozen
-
-# What is missing of the target by less than this is not worth another walk over all keys.
-_SMALL_SHARE = 50
+from redis_oom_tui.rules.proposals import bound_for, with_margin
 
 
 class ProposalPlanning:
@@ -44,14 +42,14 @@ class ProposalPlanning:
         needed, found = self._proposal.needed_bytes, dict[KeyId, PlannedKey]()
         for part in self._proposal.parts:
             left = needed - sum(key.size or 0 for key in found.values())
-            if self._stop or left <= needed // _SMALL_SHARE:
+            if self._stop or left <= 0:
                 break
-            self._current = self._make(replace(part.criteria, max_bytes=left))
+            self._current = self._make(replace(part.criteria, max_bytes=bound_for(part, left)))
             self._view = await self._current.run()
             if self._view.plan is None:
                 break
             self._plans.append(self._view.plan)
-            found |= {key.id: key for key in self._view.plan.keys if key.id not in found}
+            found |= _enough(self._view.plan.keys, found, with_margin(left))
         self._current = None
         if self._view.state is PlanningState.FAILED:
             return self._view
@@ -78,8 +76,18 @@ class ProposalPlanning:
         )
 
     def _short(self, keys: tuple[PlannedKey, ...]) -> tuple[str, ...]:
-        missing = self._proposal.needed_bytes - sum(key.size or 0 for key in keys)
-        if missing <= self._proposal.needed_bytes // _SMALL_SHARE:
+        if sum(key.size or 0 for key in keys) >= self._proposal.needed_bytes:
             return ()
         # How much is missing is said beside the plan, by what the server uses then.
         return ("What may go is not enough to reach the target: choose more by hand, or raise maxmemory.",)
+
+
+def _enough(keys: Iterable[PlannedKey], found: Mapping[KeyId, PlannedKey], most: int) -> dict[KeyId, PlannedKey]:
+    """The first of `keys` not `found` yet that hold no more than `most` bytes together."""
+    more, left = dict[KeyId, PlannedKey](), most
+    for key in keys:
+        size = key.size or 0
+        if key.id not in found and size <= left:
+            more[key.id] = key
+            left -= size
+    return more

@@ -22,6 +22,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.finished_work import finished_command, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
+from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 
@@ -31,6 +32,8 @@ _IDLE = (30 * _DAY, 7 * _DAY, _DAY)
 _RESULT_IDLE = 3600
 _CACHE = re.compile(rb"(?<![a-z])(?:caches?|cached|tmp|thumb(?:nail)?s?)(?![a-z])")
 _NAMED = 3
+# So much more than must go is looked for: writers go on meanwhile, and a hair short of the target is short.
+_MARGIN_SHARE = 50
 NOTHING = (
     "Nothing: no cache, no result of an application that nobody used for an hour and no other key that nobody used for"
     " a day was found."
@@ -53,6 +56,17 @@ def needed_bytes(snapshot: Snapshot, target: float) -> int:
     if memory.maxmemory_bytes is None or memory.counted_bytes is None:
         raise BadInput("No limit is known here, so there is no share of it to free: give a size with --max-bytes")
     return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+
+
+def with_margin(needed: int) -> int:
+    """The bytes to look for where `needed` must go."""
+    return needed + needed // _MARGIN_SHARE
+
+
+def bound_for(part: ProposedPart, needed: int) -> int:
+    """The bound in bytes of a plan of `part` that frees `needed`: for a key it counts more than the key holds."""
+    each = max(1, part.about_bytes // max(1, part.keys))
+    return with_margin(needed) * weight(each) // each
 
 
 def why_in_vain(snapshot: Snapshot, clients: tuple[ClientBuffer, ...] = ()) -> str:

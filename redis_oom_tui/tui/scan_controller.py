@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from textual.timer import Timer
-from textual.worker import Worker, WorkType
+from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkType
 
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import PatternSample
@@ -36,6 +36,7 @@ class ScanController:
         self._workers = workers
         self._scan: Scan | None = None
         self._worker: Worker[ScanView] | None = None
+        self._sampling: Worker[None] | None = None
         self._timer: Timer | None = None
         self._sampled: Scan | None = None
         self.before: ScanView | None = None
@@ -125,6 +126,16 @@ class ScanController:
             self._scan.stop()
             self._look()
 
+    async def ended(self) -> ScanView | None:
+        """Wait for the end of the scan and for the values that are read after it; None where another replaced it."""
+        scan = self._scan
+        await _end_of(self._worker)
+        if scan is not self._scan:
+            return None
+        self._look()
+        await _end_of(self._sampling)
+        return self._host.scan
+
     def close(self) -> None:
         """Look at nothing any more."""
         self._scan = None
@@ -158,7 +169,7 @@ class ScanController:
                 self._sampled = self._scan
                 # Not a coroutine: an app that is being left drops it, and Python would complain of that.
                 sampling: WorkType[None] = functools.partial(self._read_values, self._host.scan)
-                self._workers.run_worker(sampling, name="values", group="values", exit_on_error=False)
+                self._sampling = self._workers.run_worker(sampling, name="values", group="values", exit_on_error=False)
 
     async def _read_values(self, view: ScanView) -> None:
         """A few keys of each large family, for the findings of the next tick; without them, there are fewer."""
@@ -169,6 +180,12 @@ class ScanController:
     def _pause_timer(self) -> None:
         if self._timer is not None:
             self._timer.pause()
+
+
+async def _end_of(worker: Worker[Any] | None) -> None:
+    if worker is not None:
+        with contextlib.suppress(WorkerFailed, WorkerCancelled):
+            await worker.wait()
 
 
 def _alike(one: ScanOptions, other: ScanOptions) -> bool:

@@ -654,6 +654,7 @@ def test_free_to_proposes_and_frees_what_harms_least(server: RunningServer, tool
         code, document = tool.json("cleanup", "--free-to", "60%", "--yes", "--backup", str(tmp_path / "b"))
         assert code == 0
         assert document["proposal"]["parts"][0]["keys_total"] == 1000
+        assert document["budget"]["enough"]
         gone = document["report"]["counts"]["deleted"]
         left = [client.keys(pattern) for pattern in ("app:cache:*", "old:*", "queue:mail:*")]
         assert gone == 2000 - len(left[0]) - len(left[1])

@@ -1,5 +1,7 @@
 """`x` on Triage: what may go is proposed, and becomes a plan like any other."""
 
+import asyncio
+
 import pytest
 from redis.exceptions import OutOfMemoryError
 
@@ -23,8 +25,6 @@ async def test_what_may_go_is_proposed_and_becomes_a_plan(valkey, tmp_path, size
         app = live_app(valkey, tmp_path)
         async with app.run_test(size=size) as pilot:
             await until(pilot, lambda: is_ready(app))
-            await pilot.press("1", "x")
-            await until(pilot, lambda: "Scan all keys first" in screen_text(app))
             await pilot.press("2", "r")
             await until(pilot, lambda: app.session.scan is not None and app.session.scan.complete)
             client.config_set("maxmemory", settled(client) // 2)
@@ -54,21 +54,21 @@ async def test_where_no_deletion_helps_the_cause_is_named_without_a_scan(valkey,
             await until(pilot, lambda: "No deletion helps: cached scripts hold" in " ".join(screen_text(app).split()))
 
 
-async def test_from_the_first_screen_of_an_oom_to_a_server_that_writes_in_ten_keys(valkey, tmp_path):
+@pytest.mark.parametrize("size", [(60, 20), (80, 24), (200, 60)], ids=str)
+async def test_from_the_first_screen_of_an_oom_to_a_server_that_writes_in_ten_keys(valkey, tmp_path, size):
     with valkey.client() as client:
         fill(client, [b"old:%d" % n for n in range(800)], b"x" * 3000, idle=40 * 86400)
         fill(client, [b"app:cache:%d" % n for n in range(1200)], b"x" * 3000, idle=60)
         client.config_set("maxmemory", settled(client))
         app = live_app(valkey, tmp_path)
         pressed: list[str] = []
-        async with app.run_test(size=(200, 60)) as pilot:
+        async with app.run_test(size=size) as pilot:
 
             async def press(*keys: str) -> None:
                 pressed.extend(keys)
                 await pilot.press(*keys)
 
-            await until(pilot, lambda: is_ready(app) and "app:cache:*" in screen_text(app))
-            await until(pilot, lambda: app.session.scan.complete)
+            await until(pilot, lambda: is_ready(app))
             with pytest.raises(OutOfMemoryError):
                 client.set("written", "1")
             await press("x")
@@ -83,6 +83,27 @@ async def test_from_the_first_screen_of_an_oom_to_a_server_that_writes_in_ten_ke
             assert "z restore" in screen_text(app), "its undo is at hand"
             client.set("written", "1")
             assert len(pressed) <= 10, pressed
+
+
+async def test_the_proposal_does_not_come_over_what_the_user_turned_to(valkey, tmp_path, monkeypatch):
+    with valkey.client() as client:
+        fill(client, [b"app:cache:%d" % n for n in range(1000)], b"x" * 3000, idle=60)
+        client.config_set("maxmemory", settled(client))
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            scanner, elsewhere = app.session.scanner, asyncio.Event()
+            ended = scanner.ended
+
+            async def ended_late():
+                await elsewhere.wait()
+                return await ended()
+
+            monkeypatch.setattr(scanner, "ended", ended_late)
+            await pilot.press("x", "3")
+            elsewhere.set()
+            await until(pilot, lambda: "x in Triage proposes what may go" in screen_text(app))
+            assert not isinstance(app.screen, Dialog)
 
 
 async def test_a_part_fills_in_the_form_and_is_previewed(valkey, tmp_path):

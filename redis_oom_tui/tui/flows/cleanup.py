@@ -15,14 +15,14 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom, over_limit
-from redis_oom_tui.rules.proposals import NOTHING, needed_bytes, propose, why_in_vain
+from redis_oom_tui.rules.proposals import NOTHING, bound_for, needed_bytes, propose, why_in_vain
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.drawing import moment
-from redis_oom_tui.tui.flows import shrink
+from redis_oom_tui.tui.flows import scans, shrink
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
@@ -81,16 +81,17 @@ _ALL, _JOBS = "all", "jobs "
 
 async def propose_cleanup(actions: ActionController) -> None:
     """What may go to reach the target, by the last scan: a part of it fills in the form, all of it is searched for."""
-    snapshot, scan = actions.snapshot, actions.scan
+    snapshot = actions.snapshot
     if snapshot is None or snapshot.fleet is not None:
         raise BadInput("What may go is proposed for one server: in a cluster, each node has a limit of its own")
     if not needed_bytes(snapshot, TARGET):
         raise BadInput(f"It is below {percent(TARGET)} of maxmemory already")
     if in_vain := why_in_vain(snapshot):
         raise BadInput(in_vain)
-    if scan is None or not scan.complete:
-        raise BadInput("Scan all keys first (2, then r): what may go is proposed by what the scan finds")
-    proposal = propose(scan, snapshot, TARGET, actions.host.scanner.values)
+    scan = await scans.all_keys(actions)
+    if scan is None:
+        return
+    proposal = propose(scan, actions.snapshot or snapshot, TARGET, actions.host.scanner.values)
     if not proposal.parts and not proposal.jobs:
         raise BadInput(" ".join((NOTHING, *proposal.kept)))
     intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
@@ -122,7 +123,7 @@ async def propose_cleanup(actions: ActionController) -> None:
         await shrink.finished_flow(actions, proposal.jobs[int(picked.removeprefix(_JOBS))])
     elif picked is not None:
         part = proposal.parts[int(picked)]
-        criteria = replace(part.criteria, max_bytes=proposal.needed_bytes)
+        criteria = replace(part.criteria, max_bytes=bound_for(part, proposal.needed_bytes))
         actions.app.post_message(messages.MakePlan(criteria, "what may go"))
 
 

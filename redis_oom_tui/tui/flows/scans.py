@@ -53,6 +53,32 @@ async def again(actions: ActionController, match: bytes | None = None) -> None:
         actions.host.startup.then(lambda: scans.start(scans.options, match=match))
 
 
+async def all_keys(actions: ActionController) -> ScanView | None:
+    """The scan of all keys for a proposal, made first where there is none: its progress is on screen meanwhile.
+
+    None where the user did not want it, or has turned to something else. Raises BadInput where it did not end.
+    """
+    scan, main, scanner = actions.scan, actions.app.main, actions.host.scanner
+    if scan is not None and scan.complete:
+        return scan
+    main.action_show_pane("hogs")
+    if not scanner.active:
+        await again(actions)
+    if not scanner.active:
+        return None
+    actions.host.tell("All keys are scanned first; then what may go is proposed")
+    scan = await scanner.ended()
+    if scan is None:
+        return None
+    if not scan.complete:
+        raise BadInput(scan.error or "The scan was stopped: what may go is proposed after a scan of all keys")
+    on_top: object = actions.app.screen
+    if main.pane != "hogs" or on_top is not main:
+        actions.host.tell("All keys are scanned: x in Triage proposes what may go")
+        return None
+    return scan
+
+
 def _just_stopped(actions: ActionController, scan: ScanView) -> bool:
     """Whether it was ended by hand a moment ago: who does that and presses r has said what is wanted."""
     ended, now = actions.host.scanner.ended_at, actions.host.clock.wall()
