@@ -18,9 +18,10 @@ HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
 # A large terminal, drawn up to this scene, which alone is saved.
 LARGE, LARGE_SCENE = (200, 60), "triage"
-# The walk in README goes through them in this order but for Triage, which stands on top of it.
+# The walk in README goes through them in this order but for Triage, which stands on top of it; `oom` is its first look.
 # Each scene is what is done for it, after the one before it: keys to press, seconds to wait, or `~word` to wait for.
 SCENES: dict[str, tuple[str | float, ...]] = {
+    "oom": (4.0,),
     "hogs": ("2", "r", "~COMPLETE", 1.0),
     "patterns": ("tab", 1.0),
     "triage": ("1", 20.0),
@@ -34,7 +35,7 @@ SCENES: dict[str, tuple[str | float, ...]] = {
 }
 # What the animated picture of README shows, and for how many seconds: 20 in all.
 FRAMES = {
-    "triage": 4.0,
+    "oom": 4.0,
     "hogs": 2.5,
     "patterns": 3.0,
     "cleanup": 3.0,
@@ -43,7 +44,7 @@ FRAMES = {
     "healthy": 2.5,
 }
 FRAMES_SIZE = (80, 24)
-UNSAVED = {"healthy"}  # Only a frame.
+UNSAVED = {"oom", "healthy"}  # Only frames.
 PATIENCE_SECONDS = 300
 KEYS = 300_000
 # Rich's drawing asks for fonts that a renderer without network may not have.

@@ -22,6 +22,11 @@ def until(terminal: Terminal, done: Callable[[], bool], what: str, patience: flo
         time.sleep(0.05)
 
 
+def canceled(terminal: Terminal) -> bool:
+    terminal.press("Escape")
+    return "Cancel" not in terminal.screen()
+
+
 def cursor_line(terminal: Terminal) -> str:
     return next((line for line in terminal.screen().splitlines() if line.startswith(CURSOR)), "")
 
@@ -133,6 +138,25 @@ def clean_up(terminal: Terminal) -> None:
     terminal.wait_for(f"Delete {OLD} keys?", "Type delete to confirm:")
     type_word(terminal, "delete")
     press_button(terminal, f"Delete {OLD} keys")
+
+
+def test_keys_that_come_in_one_packet_are_handled_one_by_one(tmux: str, valkey: RunningServer) -> None:
+    """As over a slow link: no letter of a name is taken for a command, and no command for a letter."""
+    with valkey.client() as client, opened(tmux, "-s", valkey.socket_path) as terminal:
+        client.mset({f"{name}:{number}": "x" for name in ("xerox", "fox", "user") for number in range(40)})
+        terminal.wait_for("Triage", "OK")
+        terminal.type("2r")
+        terminal.wait_for("COMPLETE")
+        terminal.type("/xerox\rj")
+        assert "fox:" not in terminal.wait_for("/xerox", "xerox:20")
+        terminal.type("4\rfox:*\rx")
+        terminal.wait_for("40 keys", "fox:*")
+        terminal.type("x")
+        terminal.wait_for("Delete 40 keys?")  # A question is deaf for its first moment, whatever was typed ahead.
+        until(terminal, lambda: canceled(terminal), "the question stays")
+        terminal.type("\x1b5")
+        terminal.wait_for("DETAIL")
+        assert client.dbsize() == 120
 
 
 def change_policy(terminal: Terminal, policy: str) -> None:

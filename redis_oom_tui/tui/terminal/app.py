@@ -7,13 +7,14 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.driver import Driver
-from textual.events import Resize
+from textual.events import Event, Key, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.glyphs import FULL, Appearance, glyphs
+from redis_oom_tui.tui.terminal.keys import KeyQueue
 from redis_oom_tui.tui.terminal.output import TerminalOutput
 from redis_oom_tui.tui.terminal.splash import SplashScreen
 from redis_oom_tui.tui.themes import LOOKS, ScreenTheme
@@ -40,11 +41,19 @@ class TerminalApp(App[int]):
         self.theme = appearance.look
         self.output = TerminalOutput(self, enabled=options.diff, is_laid_out=lambda: self.is_laid_out)
         self.splash: SplashScreen | None = None
+        self._keys = KeyQueue(self, super().on_event)
         self._glyphs = glyphs(appearance.glyphs)
 
     def on_mount(self) -> None:
         """After a suspension the terminal shows something else."""
         self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
+
+    async def on_event(self, event: Event) -> None:
+        """Handle an event; keys one by one, in the order in which they were typed."""
+        if isinstance(event, Key) and not event.is_forwarded:
+            await self._keys.put(event)
+        else:
+            await super().on_event(event)
 
     def on_resize(self, event: Resize) -> None:
         """Also where it has the size of before again: it may have had another meanwhile, and lost what stood there."""
