@@ -147,7 +147,7 @@ def test_keys_that_come_in_one_packet_are_handled_one_by_one(tmux: str, valkey: 
         terminal.wait_for("Triage", "OK")
         terminal.type("2r")
         terminal.wait_for("COMPLETE")
-        terminal.type("/xerox\rj")
+        terminal.type("/\x1b[200~xero\x1b[201~x\rj")  # A part of it pasted.
         assert "fox:" not in terminal.wait_for("/xerox", "xerox:20")
         terminal.type("4\rfox:*\rx")
         terminal.wait_for("40 keys", "fox:*")

@@ -7,7 +7,7 @@ from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.driver import Driver
-from textual.events import Event, Key, Resize
+from textual.events import Event, Key, Paste, Resize
 from textual.screen import Screen
 from textual.widgets import Input
 
@@ -49,8 +49,8 @@ class TerminalApp(App[int]):
         self.app_resume_signal.subscribe(self, lambda _: self.action_repaint())
 
     async def on_event(self, event: Event) -> None:
-        """Handle an event; keys one by one, in the order in which they were typed."""
-        if isinstance(event, Key) and not event.is_forwarded:
+        """Handle an event; what is typed or pasted in its order, one by one."""
+        if isinstance(event, Key | Paste) and not event.is_forwarded:
             await self._keys.put(event)
         else:
             await super().on_event(event)

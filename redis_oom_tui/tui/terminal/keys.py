@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from textual._xterm_parser import XTermParser
-from textual.events import Key
+from textual.events import Key, Paste
 
 if TYPE_CHECKING:
     from textual.app import App
@@ -54,19 +54,19 @@ def is_typing(app: "App[Any]") -> bool:
 
 
 class KeyQueue:
-    """Gives the app's keys away one by one, each to what has the focus once the key before it was handled.
+    """Gives the app's keys (and what is pasted) away one by one, each to what has the focus once the key before it was handled.
 
     Over a slow link many keys come in one packet: `/user` and Enter. Textual gives all of them to the widget that had
     the focus at the first, where `user` is not text but four commands. Only with `give` does a key reach a widget.
     """
 
-    def __init__(self, app: "App[Any]", give: Callable[[Key], Awaitable[None]]) -> None:
+    def __init__(self, app: "App[Any]", give: Callable[[Key | Paste], Awaitable[None]]) -> None:
         self._app = app
         self._give = give
-        self._waiting: deque[Key] = deque()
+        self._waiting: deque[Key | Paste] = deque()
         self._task: asyncio.Task[None] | None = None
 
-    async def put(self, key: Key) -> None:
+    async def put(self, key: Key | Paste) -> None:
         """Give it away now, or after those that came before."""
         self._waiting.append(key)
         if self._task is None:
