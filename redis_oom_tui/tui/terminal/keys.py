@@ -54,7 +54,7 @@ def is_typing(app: "App[Any]") -> bool:
 
 
 class KeyQueue:
-    """Gives the app's keys (and what is pasted) away one by one, each to what has the focus once the key before it was handled.
+    """Gives away keys, and what is pasted, one by one: each to what has the focus once the one before was handled.
 
     Over a slow link many keys come in one packet: `/user` and Enter. Textual gives all of them to the widget that had
     the focus at the first, where `user` is not text but four commands. Only with `give` does a key reach a widget.
@@ -80,12 +80,14 @@ class KeyQueue:
         return focused
 
     async def _follow(self, focused: "MessagePump") -> None:
-        await self._handled(focused)
-        while self._waiting:
-            await self._handled(await self._give_next())
+        try:
+            await self._handled(focused)
+            while self._waiting:
+                await self._handled(await self._give_next())
+        finally:
+            self._task = None  # In the same turn as the last look: a key that comes now begins a new one.
 
     def _followed(self, task: asyncio.Task[None]) -> None:
-        self._task = None
         if not task.cancelled() and (error := task.exception()) is not None:
             self._app._handle_exception(error)  # type: ignore[arg-type]
 
