@@ -89,7 +89,7 @@ class PlanMaker:
 
     def view(self) -> PlanningView:
         """How far it is."""
-        return self._view
+        return replace(self._view, elapsed_seconds=self._clock.elapsed)
 
     def stop(self) -> None:
         """End after the page in flight, and a little later the measuring of what was found."""

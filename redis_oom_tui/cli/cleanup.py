@@ -23,7 +23,7 @@ from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size
+from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size, progress
 from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.plan import (
@@ -234,7 +234,7 @@ def _begun(going: Plan) -> str:
 
 
 def _progress(view: RunView) -> str:
-    return f"{view.phase}: {count(view.done_keys)} of {count(view.total_keys)} keys, {view.keys_per_second:,.0f}/s"
+    return f"{view.phase}: {progress(view.done_keys, view.total_keys, view.elapsed_seconds)}"
 
 
 def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
@@ -272,7 +272,8 @@ async def _plan(planning: Plan | Planning, begun: str) -> tuple[Plan, bool]:
 
 def _planning_words(view: PlanningView) -> str:
     doing = view.phase or "looking"
-    return f"{doing}: {count(view.scanned_keys)} of {count(view.total_keys)} keys, {count(view.matched_keys)} match"
+    done = progress(view.scanned_keys, view.total_keys, view.elapsed_seconds)
+    return f"{doing}: {done}, {count(view.matched_keys)} match"
 
 
 def _backup(given: dict[str, Any]) -> BackupChoice:

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.cli.process import Ticker, stopping, when_free
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.scan import ScanOptions
@@ -43,7 +43,7 @@ async def proposed(server: "LiveServer | ClusterSource", target: float, db: int 
         return Proposal(target, needed, snapshot.memory.pressure or 0.0, cause=in_vain if needed else "")
     scan = server.scan(ScanOptions(databases=None if db is None else (db,), idle=True))
     with stopping(scan.stop):
-        async with Ticker(lambda: f"scanning: {count(scan.view().scanned_keys)} keys"):
+        async with Ticker(lambda: progress(scan.view())):
             view = await scan.run()
     if view.error is not None:
         raise ServerUnreachable(view.error)

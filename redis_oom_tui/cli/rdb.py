@@ -2,6 +2,7 @@
 
 import contextlib
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import READ_FILE, connection_options_given, given_options, refuse_beside
+from redis_oom_tui.formatting.sizes import progress
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rdb.server import RdbServer
@@ -72,15 +74,14 @@ def loaded(file: Path, binary: Path | None) -> Iterator[RdbServer]:
     """The dump behind its server, with its size said before and its loading shown on stderr."""
     with RdbServer(file, binary) as server:
         click.echo(f"redis-oom-tui: {server.about()}", err=True)
-        live, shown = sys.stderr.isatty(), -1
+        begun = time.monotonic()
 
         def show(share: float) -> None:
-            nonlocal shown
-            if live and int(100 * share) != shown:
-                shown = int(100 * share)
-                click.echo(f"\rredis-oom-tui: loading {shown}% ", err=True, nl=False)
+            done = progress(int(100 * share), 100, time.monotonic() - begun, "percent")
+            sys.stderr.write(f"\r\x1b[Kredis-oom-tui: loading {done}")
+            sys.stderr.flush()
 
-        server.load(show)
-        if shown >= 0:
-            click.echo(err=True)
+        server.load(show if sys.stderr.isatty() else None)
+        if sys.stderr.isatty():
+            sys.stderr.write("\r\x1b[K")
         yield server

@@ -19,11 +19,12 @@ from redis_oom_tui.cli.options import (
     given_options,
     refuse_beside,
 )
-from redis_oom_tui.cli.process import when_free
+from redis_oom_tui.cli.process import Ticker, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.disk import shown, write_new
 from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
 from redis_oom_tui.formatting.sizes import skipped_lines
@@ -158,8 +159,9 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
         if isinstance(source, LiveServer):
             gathered.large = await large_commands(source)
         if scan:
-            click.echo("redis-oom-tui: scanning the keys ...", err=True)
-            gathered.scan = await source.scan(ScanOptions(databases=_databases(invocation), idle=True)).run()
+            walk = source.scan(ScanOptions(databases=_databases(invocation), idle=True))
+            async with Ticker(lambda: progress(walk.view()), "scanning the keys"):
+                gathered.scan = await walk.run()
             gathered.values = await _sampled(source, gathered.scan)
         gathered.snapshots = [with_room(seen) for seen in (*gathered.snapshots, await source.snapshot())]
     finally:

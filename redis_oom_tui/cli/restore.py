@@ -16,7 +16,7 @@ from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head
 from redis_oom_tui.formatting.plan import restore_document
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import progress
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
@@ -73,7 +73,7 @@ async def _restore(
 
 
 def _progress(report: RestoreReport) -> str:
-    return f"restoring: {count(report.done_keys)} of {count(report.total_keys)} keys"
+    return f"restoring: {progress(report.done_keys, report.total_keys, report.elapsed_seconds)}"
 
 
 def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:

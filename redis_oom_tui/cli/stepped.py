@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Callable, Mapping
 from typing import Generic, Protocol, TypeVar
 
@@ -15,7 +16,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import progress
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import RunView
@@ -96,8 +97,11 @@ async def _carry_out(
             await require(operator, stepped.action, read_only=invocation.connection.read_only)
         give_way(Pace.NORMAL)
         planner = stepped.planner(operator)
+        begun = time.monotonic()
         with stopping(planner.stop):
-            async with Ticker(lambda: f"reading: {count(planner.view())} {stepped.things}"):
+            async with Ticker(
+                lambda: f"reading: {progress(planner.view(), 0, time.monotonic() - begun, stepped.things)}"
+            ):
                 plan = await planner.run()
         if wanted_hash and not plan.hash.startswith(wanted_hash.lower()):
             raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {wanted_hash}: nothing was done")
@@ -113,8 +117,7 @@ async def _carry_out(
 
 
 def _progress(view: RunView, things: str) -> str:
-    done = f"{count(view.done_keys)} of {count(view.total_keys)} {things}"
-    return f"{view.phase}: {done}, {view.keys_per_second:,.0f}/s"
+    return f"{view.phase}: {progress(view.done_keys, view.total_keys, view.elapsed_seconds, things)}"
 
 
 def _result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...], undo: str) -> list[str]:

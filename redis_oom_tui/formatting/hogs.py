@@ -8,13 +8,13 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from redis_oom_tui.formatting import SCHEMA, pattern_text
+from redis_oom_tui.formatting import SCHEMA, pattern_text, sizes
 from redis_oom_tui.formatting.applications import application_documents
 from redis_oom_tui.formatting.columns import KEY_CSV, field_names, key_columns, row_document, text_table
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
-from redis_oom_tui.formatting.sizes import ago, count, duration, known_bytes, number_of_keys, percent, short_size, size
+from redis_oom_tui.formatting.sizes import ago, count, known_bytes, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.keys import KeyRow, SizeKind
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
@@ -29,10 +29,20 @@ _NONE_RECOGNIZED = Recognition()
 
 def progress(view: ScanView) -> str:
     """The scan in one line while it runs."""
-    left = "" if view.remaining_seconds is None else f", about {duration(view.remaining_seconds)} left"
     cost = f", {view.brake.words}" if view.brake.words else ""
-    speed = f"{count(round(view.keys_per_second))} keys/s"
-    return f"{percent(view.share_scanned)}: {count(view.scanned_keys)} keys, {speed}{left}{cost}"
+    return f"{percent(view.share_scanned)}: {scan_progress(view)}{cost}"
+
+
+def scan_progress(view: ScanView, width: int | None = None) -> str:
+    """How far the scan is, without its share; in `width` cells, where that is given."""
+    return sizes.progress(
+        view.scanned_keys,
+        view.total_keys,
+        view.elapsed_seconds,
+        per_second=view.keys_per_second,
+        remaining=view.remaining_seconds,
+        width=width,
+    )
 
 
 def summary(view: ScanView) -> list[str]:

@@ -189,6 +189,44 @@ def duration(seconds: float | None) -> str:
     return f"{left}s"
 
 
+def progress(
+    done: int,
+    total: int,
+    elapsed: float,
+    things: str = "keys",
+    *,
+    per_second: float | None = None,
+    remaining: float | None = None,
+    width: int | None = None,
+) -> str:
+    """How far work is: what is done, its rate, what is left of it and what it took so far, in seconds.
+
+    `total` is 0 where nobody knows it. Rate and rest follow from the average unless `per_second` and `remaining` are
+    given. What does not fit into `width` cells is left out: first what it took, then the rate.
+
+    >>> progress(12_000, 50_000, 2.0)
+    '12,000 of 50,000 keys, 6,000/s, 7s left, 2s so far'
+    >>> progress(12_000, 0, 2.0, "jobs"), progress(12_000, 50_000, 2.0, width=32)
+    ('12,000 jobs, 6,000/s, 2s so far', '12,000 of 50,000 keys, 7s left')
+    """
+    rate = per_second if per_second is not None else done / elapsed if elapsed > 0 else 0.0
+    if remaining is None and rate > 0:
+        remaining = (total - done) / rate
+    goes_on = done < total or not total
+    parts = {
+        "done": f"{count(done)} of {count(total)} {things}" if total else f"{count(done)} {things}",
+        "rate": f"{count(round(rate))}/s" if rate >= 1 and goes_on else "",
+        "left": f"{duration(math.ceil(remaining))} left" if remaining is not None and total and goes_on else "",
+        "took": f"{duration(round(elapsed))} so far" if elapsed >= 1 else "",
+    }
+    for least in ("", "took", "rate", "left"):
+        parts.pop(least, None)
+        words = ", ".join(filter(None, parts.values()))
+        if width is None or len(words) <= width:
+            break
+    return words
+
+
 def ago(seconds: float | None) -> str:
     """How long ago something was, in its largest unit.
 

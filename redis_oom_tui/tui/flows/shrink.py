@@ -46,6 +46,7 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
         actions,
         actions.operator.steps.plan_shrink(request),
         "reading the elements of the key",
+        WORDS[kind],
         lambda plan: f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.",
     )
     if plan is None:
@@ -75,6 +76,7 @@ async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
         actions,
         actions.operator.steps.plan_finished(request),
         "listing finished jobs",
+        "jobs",
         lambda plan: f"None of the {count(plan.total)} {plan.state} jobs is that old.",
     )
     if plan is None:
@@ -121,13 +123,16 @@ async def _asked(actions: ActionController, key: KeyId, kind: str) -> ShrinkRequ
 
 
 async def _counted(
-    actions: ActionController, planner: Job[_Plan, int], phase: str, nothing: Callable[[_Plan], str]
+    actions: ActionController, planner: Job[_Plan, int], phase: str, things: str, nothing: Callable[[_Plan], str]
 ) -> _Plan | None:
     """What goes, counted; None where nothing does, which `nothing` says."""
 
+    begun = actions.host.clock.monotonic()
+
     def publish(counted: int) -> None:
-        view = PlanningView(scanned_keys=counted, phase=phase)
-        actions.show_cleanup(CleanupState(Stage.PLANNING, planning=view))
+        took = actions.host.clock.monotonic() - begun
+        view = PlanningView(scanned_keys=counted, phase=phase, elapsed_seconds=took)
+        actions.show_cleanup(CleanupState(Stage.PLANNING, planning=view, things=things))
 
     ended = CleanupState()
     try:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, progress, size
 from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
@@ -78,23 +78,21 @@ def form_hint(entry: Entry | None, width: int) -> list[Line]:
     return [(), *paragraph(entry.hint[0].upper() + entry.hint[1:], width - 1, "dim", "   ")]
 
 
-def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle) -> list[Line]:
+def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle, *, things: str = "keys") -> list[Line]:
     """How far the search is."""
     if view is None:
         return [((" Looking", "text"),)]
     hint = "Searching; nothing is deleted. Esc stops and uses what was found so far."
-    share = view.scanned_keys / view.total_keys if view.total_keys else 0.0
+    done = f"checked {progress(view.scanned_keys, view.total_keys, view.elapsed_seconds, things)}"
+    found: list[Line] = []
+    if view.total_keys:
+        found = paragraph(f"{count(view.matched_keys)} match, {_matched(view)}", width - 1, "title", " ")
     return [
         *paragraph(hint, width - 1, "dim", " "),
         (),
-        _progress(share, width, pen),
-        *paragraph(f"{count(view.scanned_keys)} of {count(view.total_keys)} keys checked", width - 1, "text", " "),
-        *paragraph(
-            f"{count(view.matched_keys)} match, {_matched(view)}",
-            width - 1,
-            "title",
-            " ",
-        ),
+        *([_progress(view.scanned_keys / view.total_keys, width, pen)] if view.total_keys else []),
+        *paragraph(done, width - 1, "text", " "),
+        *found,
         *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
     ]
 
@@ -199,10 +197,9 @@ def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -
     verb, things = ("Removing", state.things) if state.things else ("Deleting", "keys")
     if state.plan is not None and state.plan.operation is Operation.EXPIRE:
         verb = "Expiring"
-    rate = f"{count(round(view.keys_per_second))}/s"
     return [
         *paragraph(f"{verb}. Esc stops after this batch.", width - 1, "dim", " "),
-        *paragraph(f"{count(view.done_keys)} of {count(view.total_keys)} {things}, {rate}", width - 1, "title", " "),
+        *paragraph(progress(view.done_keys, view.total_keys, view.elapsed_seconds, things), width - 1, "title", " "),
         *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
         _progress(share, width, pen),
     ]
@@ -282,7 +279,8 @@ def restore_lines(view: RestoreReport | None, width: int, pen: DrawStyle) -> lis
     if view.ended is not None:
         lines += paragraph(safe_text(view.ended, 400), width - 1, "crit" if view.failed else "ok", " ")
     if view.ended is None:
-        lines.append(_progress(share, width, pen))
+        done = progress(view.done_keys, view.total_keys, view.elapsed_seconds)
+        lines += [_progress(share, width, pen), *paragraph(done, width - 1, "title", " ")]
     counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
     lines += paragraph(counts or "nothing yet", width - 1, "text", " ")
     if view.left_out_keys:

@@ -46,7 +46,7 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
         """As `cleanup_draw` has it; the budget of a plan is taken from the latest figures."""
         state, actions = self.state, host_of(self).actions
         if state.stage is Stage.PLANNING:
-            return cleanup_draw.planning_lines(state.planning, width, self.pen)
+            return cleanup_draw.planning_lines(state.planning, width, self.pen, things=state.things or "keys")
         sums = None if state.plan is None else self._summed(state.plan, actions.snapshot)
         if state.stage is Stage.PREVIEW and state.plan is not None and sums is not None:
             return cleanup_draw.plan_head(state.plan, sums, width, height, self.pen, hidden=state.hidden)

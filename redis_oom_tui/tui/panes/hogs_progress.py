@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.hogs import scan_progress
 from redis_oom_tui.formatting.keys import kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.scan import Pace, ScanState, ScanView
@@ -61,10 +62,11 @@ class ScanProgressView(LineWidget):
         if not (view.total_keys or view.scanned_keys or view.complete):
             waiting = "counting keys" if view.state is ScanState.RUNNING else ""
             return (*left, (waiting, "dim"))
-        progress = _how_far(view)
         right = self._age(view) or _pace(view)
+        progress = _how_far(view, width - cells_of(left) - cells_of(right))
         if cells_of(left) + cells_of(progress) + cells_of(right) > width:
             right = _pace(view, brief=True)
+            progress = _how_far(view, width - cells_of(left) - cells_of(right))
         gauge_room = width - cells_of(left) - cells_of(progress) - cells_of(right) - 2
         if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
@@ -124,8 +126,8 @@ def _scattered(view: ScanView) -> bool:
     return view.complete and not view.refused_keys and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
 
 
-def _how_far(view: ScanView) -> list[Piece]:
-    """How far it came; a bar and a share that could only be whole are left out."""
+def _how_far(view: ScanView, room: int) -> list[Piece]:
+    """How far it came, in `room` cells; a bar and a share that could only be whole are left out."""
     elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
     if view.complete:
         pieces: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]
@@ -134,10 +136,11 @@ def _how_far(view: ScanView) -> list[Piece]:
         elif view.explained_share is not None:
             pieces.append((f", covers {sizes.percent(view.explained_share)} of used memory", "dim"))
         return pieces
-    keys = f" {sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
-    left = "" if view.remaining_seconds is None else f", {sizes.duration(view.remaining_seconds)} left"
-    speed = f"  {view.keys_per_second / 1000:.1f}k/s{left}" if view.state is ScanState.RUNNING else elapsed
-    return [(f" {sizes.percent(view.share_scanned)} ", "title"), (keys, "text"), (speed, "dim")]
+    share = f" {sizes.percent(view.share_scanned)}  "
+    if view.state is ScanState.RUNNING:
+        return [(share, "title"), (scan_progress(view, room - len(share) - 1), "text")]
+    keys = f"{sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
+    return [(share, "title"), (keys, "text"), (elapsed, "dim")]
 
 
 def _pace(view: ScanView, *, brief: bool = False) -> list[Piece]:
