@@ -32,7 +32,7 @@ def config() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 @click.pass_obj
 def check(invocation: Invocation, file: Path | None, secrets: bool, as_json: bool) -> int:
-    """Check FILE, else --config's, else the default one; exit 0 where it is good, 1 where it is not.
+    """Validate the configuration file: FILE, else that of --config, else the default one. Exits 0 if valid, else 1.
 
     It speaks to no server and changes nothing.
     """

@@ -26,7 +26,9 @@ from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Outcome
 
+# How much of the end of the file is looked through at most, and by what steps: the last actions stand at its end.
 _TAIL = 32 * MIB
+_TAILS = (MIB // 2, 4 * MIB, _TAIL)
 _LONGEST_ENTRY = MIB
 _BATCH = re.compile(rb'.{0,80}"phase":"(batch|done)"', re.DOTALL)
 
@@ -120,9 +122,16 @@ class AuditFile:
     def history(self, most: int = 500) -> tuple[AuditEntry, ...]:
         """The last actions, newest first; a line that cannot be read is passed over, and counted in `skipped`."""
         entries: dict[str, AuditEntry] = {}
-        for line in self._lines():
-            take(line, entries)
+        for tail in _TAILS:
+            entries.clear()
+            for line in self._lines(tail=tail):
+                take(line, entries)
+            if len(entries) >= most or self._size() <= tail:
+                break
         return tuple(sorted(entries.values(), key=lambda entry: entry.at, reverse=True)[:most])
+
+    def _size(self) -> int:
+        return self.path.stat().st_size if self.path.exists() else 0
 
     def unfinished(self, plan_hash: str) -> dict[str, set[tuple[int, bytes]]]:
         """By backup file: the keys, as (database, name), to which runs of this plan had come, without settling them."""
@@ -152,13 +161,13 @@ class AuditFile:
         found.end()
         return found
 
-    def _lines(self, *, batches: bool = False) -> Iterator[AuditLine]:
+    def _lines(self, *, batches: bool = False, tail: int = _TAIL) -> Iterator[AuditLine]:
         self.skipped = 0
         if not os.path.lexists(self.path):
             return
         try:
             with open_plain(self.path) as file:
-                start = max(0, file.seek(0, os.SEEK_END) - _TAIL)
+                start = max(0, file.seek(0, os.SEEK_END) - tail)
                 file.seek(start)
                 if start:
                     # Most likely the middle of a line.

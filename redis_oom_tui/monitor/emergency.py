@@ -63,7 +63,9 @@ def armed(option: str | None, emergency: Emergency, *, dry_run: bool, read_only:
     if dry_run:
         return True
     if read_only:
-        raise BadInput("--on-critical deletes keys, which --read-only refuses: leave out one of them, or add --dry-run")
+        raise BadInput(
+            "--on-critical deletes keys and cannot be combined with --read-only: add --dry-run, or leave out one"
+        )
     if not emergency.armed or emergency.plan != option:
         raise BadInput(
             f"--on-critical {option} is not armed: the configuration must say so too, by armed = true and"

@@ -182,3 +182,19 @@ def test_a_file_that_is_no_plain_one_is_neither_waited_for_nor_written_to(tmp_pa
     assert file.skipped == 1
     with pytest.raises(AuditFailed, match="not a plain file"):
         file.intent("purge", server="s", who="w", what="x")
+
+
+def test_the_last_actions_are_found_at_the_end_of_a_long_file(tmp_path: Path) -> None:
+    """Only as much of it is read as they take; among large batches that is more."""
+    path = tmp_path / "audit.jsonl"
+    line = '{"v":1,"at":%d,"phase":"intent","id":"%012x","action":"set","server":"a:1","who":"me","what":"%s"}\n'
+    batch = '{"v":1,"at":1,"phase":"batch","id":"x","batch":0,"keys":[[0,"%s"]]}\n' % ("k" * 100_000)
+    with path.open("w") as file:
+        file.write("not a line of ours\n")
+        file.writelines(line % (at, at, "early") for at in range(10_000))
+        file.writelines(batch + line % (20_000 + at, 20_000 + at, "late") for at in range(45))
+    found = AuditFile(path, wall=lambda: 0.0)
+    assert [entry.at for entry in found.history(most=20)] == [float(at) for at in range(20_044, 20_024, -1)]
+    assert found.skipped == 0
+    assert len(found.history(most=10_045)) == 10_045
+    assert found.skipped == 1

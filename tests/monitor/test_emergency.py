@@ -412,7 +412,7 @@ def test_both_places_must_arm_the_same_plan() -> None:
     for emergency in (Emergency(), replace(BOUNDS, armed=False), replace(BOUNDS, plan="other")):
         with pytest.raises(BadInput, match="--on-critical cache is not armed"):
             armed("cache", emergency, dry_run=False, read_only=False)
-    with pytest.raises(BadInput, match="which --read-only refuses"):
+    with pytest.raises(BadInput, match="cannot be combined with --read-only"):
         armed("cache", BOUNDS, dry_run=False, read_only=True)
 
 
