@@ -30,6 +30,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.rights import deletion_refused
+from redis_oom_tui.server.scan.preparation import counted
 from redis_oom_tui.server.tasks import ActiveClock
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
@@ -145,6 +146,7 @@ class PlanMaker:
         return self._chosen.remeasured(keys, found)
 
     async def _look(self, snapshot: Snapshot, throttle: CallThrottle) -> None:
+        snapshot = await counted(self._server.connection, snapshot, self._criteria.databases)
         left = self._databases(snapshot)
         while left:
             db = left.pop(0)

@@ -177,6 +177,8 @@ def _held(answer: Answer) -> str:
 
 
 def _keys(snapshot: Snapshot) -> str:
+    if not snapshot.keyspace_known and not snapshot.databases:
+        return "? keys"
     least = "" if snapshot.keyspace_known else "at least "
     return f"{least}{count(snapshot.keys)} keys, {least}{count(snapshot.expires)} with a TTL"
 

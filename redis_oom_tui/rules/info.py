@@ -201,8 +201,13 @@ def _must_be_a_server(fields: InfoFields, address: Address) -> None:
 
 
 def _databases(fields: InfoFields) -> tuple[tuple[Database, ...], bool]:
-    """The databases, and whether the number of keys is known of each."""
-    found, known = [], True
+    """The databases, and whether the number of keys is known of each.
+
+    No database means no keys, but for servers with only fields of their own: Garnet leaves them out of INFO all.
+    """
+    found, known = [], "used_memory" in fields.info or any(map(_DATABASE.fullmatch, fields.info))
+    if not known:
+        fields.doubt("keyspace", NOT_REPORTED)
     for name, value in fields.info.items():
         match = _DATABASE.fullmatch(name)
         if match is None:

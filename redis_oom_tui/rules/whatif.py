@@ -89,6 +89,8 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
 def _evictable_keys(name: str, snapshot: Snapshot) -> int | None:
     if name == NOEVICTION:
         return 0
+    if not snapshot.keyspace_known:
+        return None
     if is_volatile(name):
         return snapshot.expires
     return snapshot.keys if is_allkeys(name) else None
@@ -164,7 +166,7 @@ def _warnings(name: str, snapshot: Snapshot, enough: bool | None) -> tuple[str, 
     found: list[str] = []
     if unjudged := not_judged(name):
         found.append(f"This tool does not know the policy {safe_text(name, 24)}: {unjudged}.")
-    if is_volatile(name) and snapshot.expires == 0:
+    if is_volatile(name) and _evictable_keys(name, snapshot) == 0:
         found.append(f"No key has a TTL, so {name} can evict nothing here: it behaves like noeviction.")
     elif enough is False:
         found.append(
@@ -233,6 +235,8 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
     whose = "keys with a TTL" if is_volatile(memory.policy) else "keys"
     if keys == 0:
         answer = f"no: there are no {whose}, so the write is refused with OOM"
+    elif keys is None:
+        answer = f"not known: the number of {whose} is not"
     else:
         answer = f"yes: up to {count(keys)} {whose} are evicted until it fits, then the write is accepted"
         if is_volatile(memory.policy):

@@ -150,6 +150,64 @@ INDEX: dict[str, tuple[str, Right]] = {
             refused=("CONFIG GET",),
         ),
     ),
+    "garnet": (
+        "garnet-documented",
+        Right(
+            "count-unknown",
+            "unknown",
+            ("used_memory is not reported", f"Garnet {NOT_REDIS}"),
+            ("not-redis",),
+            ("used_memory", "maxmemory", "maxmemory_policy", "keyspace"),
+            (*UNLIMITED, "Healthy", "noeviction", " 0 keys"),
+            refused=("CONFIG GET",),
+        ),
+    ),
+    "upstash": (
+        "upstash-documented",
+        Right(
+            "count-unknown",
+            "unknown",
+            ("used_memory is not reported", f"Upstash {NOT_REDIS}"),
+            ("not-redis",),
+            ("used_memory", "maxmemory", "maxmemory_policy"),
+            (*UNLIMITED, "Healthy", "noeviction"),
+            refused=("CONFIG GET",),
+        ),
+    ),
+    "redis enterprise": (
+        "enterprise-documented",
+        Right(
+            "limit-unknown", "unknown",
+            ("its limit is not reported",),
+            ("refusals-unknown",),
+            ("maxmemory", "maxmemory_policy"),
+            (*UNLIMITED, "Healthy", "writes are accepted"),
+            refused=("CONFIG GET",),
+        ),
+    ),
+    "azure managed": (
+        "azure-managed-documented",
+        Right(
+            "limit-unknown", "unknown",
+            ("its limit is not reported",),
+            ("refusals-unknown",),
+            ("maxmemory", "maxmemory_policy"),
+            (*UNLIMITED, "Healthy", "writes are accepted"),
+            refused=("CONFIG GET",),
+        ),
+    ),
+    "memorydb": (
+        "memorydb-documented",
+        Right("healthy", "ok", ("at 49% of 4.0 GiB",), ("refusals-unknown",), refused=("CONFIG",)),
+    ),
+    "memorystore": (
+        "memorystore-documented",
+        Right("close-critical", "critical", ("at 95% of 4.0 GiB",), ("refusals-unknown",), refused=("CONFIG",)),
+    ),
+    "tair": (
+        "tair-documented",
+        Right("healthy", "ok", ("at 49% of 4.0 GiB",), ("refusals-unknown",), refused=("CONFIG",)),
+    ),
     "redis13973": (
         "redis13973-overhead-over-used",
         Right("close-warning", "warning", ("88% of 600.0 MiB",), (), ("used_memory_overhead", "used_memory_dataset")),

@@ -109,6 +109,7 @@ FINDINGS: Shown = {
     "refused-large": (judged.test_refusals_of_values_too_large_and_of_a_burst_are_told_apart,),
     "one-cluster-node": (reported.test_check_tells_it,),
     "not-redis": (reported.test_check_tells_it,),
+    "refusals-unknown": (reported.test_check_tells_it,),
     "limit-stated": (reported.test_a_stated_limit_counts,),
     "tracking": (states.test_keys_tracked_for_clients,),
     "no-limit": (states.test_a_container_that_is_nearly_full,),

@@ -5,6 +5,7 @@ import contextlib
 import fnmatch
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,17 +19,33 @@ from redis_oom_tui.server.replies import client_buffers, clients_in, info_in
 
 INFO = Path(__file__).parents[1] / "cases" / "info"
 NAMES = sorted(path.stem for path in INFO.glob("*.txt"))
+_WRITES = ("CONFIG", "EVAL", "EVALSHA", "PEXPIREAT", "RESTORE", "SCRIPT", "UNLINK")
+_OF_KEYS = {
+    "TYPE": b"+string\r\n",
+    "PTTL": b":-1\r\n",
+    "MEMORY USAGE": b":100\r\n",
+    "OBJECT IDLETIME": b":1000\r\n",
+    "OBJECT ENCODING": b"$3\r\nraw\r\n",
+    "OBJECT REFCOUNT": b":1\r\n",
+    "DUMP": b"$4\r\ndump\r\n",
+    "EXISTS": b":1\r\n",
+}
 _DISABLED = b"-ERR This instance has cluster support disabled\r\n"
 
 
 @dataclass(frozen=True)
 class Case:
-    """An INFO text and a CLIENT LIST; `growing` counters gain so much with each INFO after the first."""
+    """An INFO text and a CLIENT LIST; `growing` counters gain so much with each INFO after the first.
+
+    `keys` are strings of 100 bytes that nobody used for 1,000 seconds; `refusal` is the answer to each write.
+    """
 
     info: str
     clients: str = ""
     refused: Sequence[str] = ()
     growing: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    keys: Sequence[str] = ()
+    refusal: str = ""
 
     def after(self, polls: int) -> str:
         """The text of the INFO that follows so many others."""
@@ -104,7 +121,7 @@ class _Server:
             "maxmemory-policy": str(fields.get("maxmemory_policy", "noeviction")),
             "maxmemory-samples": "5",
         }
-        self._keys = re.findall(r"(?m)^db\d+:keys=(\d+)", shown.info)
+        self._keys = [len(shown.keys)] if shown.keys else re.findall(r"(?m)^db\d+:keys=(\d+)", shown.info)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, until it ends."""
@@ -131,15 +148,22 @@ class _Server:
         if command == "CONFIG GET":
             found = [(name, value) for name, value in self._settings.items() if fnmatch.fnmatch(name, words[2].lower())]
             return _array(*(_bulk(part) for pair in found for part in pair))
+        if self._case.refusal and words[0].upper() in _WRITES:
+            return f"-{self._case.refusal}\r\n".encode()
+        if self._case.keys and command in _OF_KEYS:
+            return _OF_KEYS[command]
+        if self._case.keys and words[0].upper() in _OF_KEYS:
+            return _OF_KEYS[words[0].upper()]
         fixed = {
+            "TIME": _array(_bulk(str(int(time.time()))), _bulk("0")),
             "HELLO": b"-NOPROTO unsupported protocol version\r\n",
             "PING": b"+PONG\r\n",
-            "SELECT": b"+OK\r\n",
+            "SELECT": b"+OK\r\n" if words[-1] == "0" else b"-ERR DB index is out of range\r\n",
             "CLIENT SETNAME": b"+OK\r\n",
             "CLIENT SETINFO": b"+OK\r\n",
             "CLIENT LIST": _bulk(self._case.clients),
             "DBSIZE": f":{sum(map(int, self._keys))}\r\n".encode(),
-            "SCAN": _array(_bulk("0"), _array()),
+            "SCAN": _array(_bulk("0"), _array(*map(_bulk, self._case.keys))),
             "SLOWLOG GET": _array(),
             "LATENCY LATEST": _array(),
         }

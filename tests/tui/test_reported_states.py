@@ -15,6 +15,13 @@ SEEN = {
     "redis4574-query-buffers": ("client and replica buffers use", "50 clients hold 4.8 GiB of query buffers"),
     "keydb234-oom-no-keys": ("held by no key", "no key", "KeyDB 6.0.13"),
     "kvrocks3208-replica": ("neither Redis nor Valkey", "Kvrocks unstable", "limit not reported"),
+    "garnet-documented": ("neither Redis nor Valkey", "Garnet 1.0.84", "limit not reported"),
+    "upstash-documented": ("neither Redis nor Valkey", "Upstash 1.10.5", "limit not reported"),
+    "enterprise-documented": ("limit is not reported", "Redis Enterprise", "--limit SIZE"),
+    "azure-managed-documented": ("limit is not reported", "Redis Enterprise", "--limit SIZE"),
+    "memorydb-documented": ("Amazon MemoryDB", "49% of 4.0 GiB"),
+    "memorystore-documented": ("95% of 4.0 GiB",),
+    "tair-documented": ("49% of 4.0 GiB", "redis 5.0.5"),
     "dragonfly5431-lsn-buffers": ("neither Redis nor Valkey", "Dragonfly df-v1.31.0"),
 }
 NEVER = ("no limit", "No limit", "swapping", "permission", "18446744")
@@ -29,7 +36,7 @@ async def test_the_first_screen_tells_it(name: str) -> None:
             await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
             await pilot.pause()
             text = screen_text(app)
-            for key in ("3", "2", "4", "1"):
+            for key in ("3", "2", "4", "5", "1"):
                 await pilot.press(key)
                 await pilot.pause()
         await source.close()

@@ -181,6 +181,23 @@ def foreign(case: Case) -> Iterator[Finding]:
     )
 
 
+@finding("refusals-unknown")
+def refusals_unknown(case: Case) -> Iterator[Finding]:
+    """A server that does not report how many writes it refused: past refusals are not judged."""
+    server = case.now.server
+    if server.is_foreign or case.now.counters.refused_writes_total is not None:
+        return
+    yield Finding(
+        id="refusals-unknown",
+        level=Level.OK,
+        title="This server does not report how many writes it refused: refusals that are over are not judged",
+        advice=(
+            "Redis reports it from 6.2 on, in INFO errorstats; the application's log has the OOM errors. "
+            + differs(server.product)
+        ).rstrip(),
+    )
+
+
 @finding("limit-stated")
 def stated_limit(case: Case) -> Iterator[Finding]:
     """The operator's word stands for the limit."""

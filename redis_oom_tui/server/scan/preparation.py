@@ -12,7 +12,7 @@ from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import ScanOptions
-from redis_oom_tui.models.snapshot import Server, Snapshot
+from redis_oom_tui.models.snapshot import Database, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.flavours import FLAVOURS
 from redis_oom_tui.rules.sizing import churn_between, missing_keys
@@ -141,6 +141,15 @@ async def keys_held(connection: Connection, databases: Iterable[int] | None) -> 
     return held
 
 
+async def counted(connection: Connection, snapshot: Snapshot, databases: Iterable[int] | None) -> Snapshot:
+    """`snapshot` with its databases by DBSIZE, where INFO leaves them out, as Garnet's does; raises `models.errors`."""
+    if snapshot.keyspace_known or snapshot.databases:
+        return snapshot
+    with translated(connection.address, "DBSIZE"):
+        held = await keys_held(connection, databases)
+    return replace(snapshot, databases=tuple(Database(db, keys, 0) for db, keys in held.items()))
+
+
 def note(refusal: Exception) -> str:
     """What the figures of such a scan leave out."""
     return f"{refusal}: so shares of used memory, idle times and the load of the scan are unknown"
@@ -209,6 +218,9 @@ class ScanPreparation:
                 raise
             await self._prepare_blindly(refusal)
             return
+        snapshot = await counted(self._server.connection, snapshot, self._options.databases)
+        if not snapshot.keyspace_known:
+            standing.held = {database.db: database.keys for database in snapshot.databases}
         if standing.run_id is not None and snapshot.server.run_id != standing.run_id:
             raise AnotherServer(
                 f"{self._server.address} has restarted or failed over since the scan began, "

@@ -156,7 +156,8 @@ def counters(reading: ServerState, snapshot: Snapshot, width: int) -> list[Line]
     refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
     refusals = (">" if totals.refused_is_lower_bound else "") + sizes.count(totals.refused_writes_total)
     evictions = sizes.count(totals.evicted_keys_total)
-    keys, volatile = snapshot.keys, snapshot.expires
+    told = snapshot.keyspace_known or snapshot.databases
+    keys, volatile = (snapshot.keys, snapshot.expires) if told else (None, None)
     blocked = f"{activity.blocked_clients} blocked" if activity.blocked_clients else ""
     policy = f"{safe_text(snapshot.memory.policy, 20)}{' ' * _TAIL}"
     return [
@@ -164,7 +165,12 @@ def counters(reading: ServerState, snapshot: Snapshot, width: int) -> list[Line]
         _pair("refused writes", refusals, per_second(refused), width, "crit" if refused else ""),
         _pair("evicted keys", evictions, per_second(evicted), width, "warn" if evicted else ""),
         _pair("keys", sizes.count(keys), sizes.number_of(len(snapshot.databases), "database"), width),
-        _pair("with a TTL", sizes.count(volatile), sizes.percent(volatile / keys) if keys else "", width),
+        _pair(
+            "with a TTL",
+            sizes.count(volatile),
+            sizes.percent(volatile / keys) if keys and volatile is not None else "",
+            width,
+        ),
         _pair("clients", sizes.count(activity.connected_clients), blocked, width),
     ]
 

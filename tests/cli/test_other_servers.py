@@ -1,0 +1,65 @@
+"""Servers that are not plain Redis, imitated: the commands neither fail nor guess, and no refused write is a success.
+
+`check` and `limits` on the same texts are in test_public_reports.py, the panes in tests/tui/test_reported_states.py.
+"""
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from redis_oom_tui.cli.main import main
+from redis_oom_tui.rules.flavours import MANAGED, PRODUCTS, REFUSAL
+from tests.support.json_documents import document_of
+from tests.support.replayed import case, replayed
+
+pytestmark = pytest.mark.usefixtures("home")
+
+KEYS = ("cache:1", "cache:2", "job:1")
+REFUSALS = {product.name: product.refusal for product in (*PRODUCTS, *MANAGED)}
+# The INFO of each, and how it refuses a write for want of room.
+SERVERS = {
+    "keydb188-active-replica": REFUSALS["KeyDB"],
+    "dragonfly1936-cache-mode": REFUSALS["Dragonfly"],
+    "kvrocks3208-replica": REFUSALS["Kvrocks"],
+    "garnet-documented": REFUSAL,
+    "upstash-documented": REFUSALS["Upstash"],
+    "enterprise-documented": REFUSALS["Redis Enterprise"],
+    "azure-managed-documented": REFUSALS["Redis Enterprise"],
+    "elasticache-serverless-like": REFUSAL,
+    "memorydb-documented": REFUSAL,
+    "memorystore-documented": REFUSAL,
+    "tair-documented": REFUSAL,
+    "ser828-redis3-windows": REFUSAL,
+}
+
+
+@pytest.mark.parametrize("name", SERVERS)
+def test_keys_are_read_and_a_refused_deletion_is_no_success(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    known = case(name)
+    info = re.sub(r"(?m)^(db0:keys)=\d+,expires=\d+", rf"\1={len(KEYS)},expires=0", known.info)
+    info = info.replace("role:slave", "role:master")
+    shown = replace(known, info=info, keys=KEYS, refusal=SERVERS[name])
+
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["-p", str(port), *words])
+        told = capsys.readouterr()
+        return int(ended.value.code or 0), told.out, told.err
+
+    with replayed(shown) as port:
+        _, hogs, _ = run("hogs", "--json")
+        planned, plan, _ = run("cleanup", "--match", "cache:*")
+        code, text, _ = run("cleanup", "--match", "cache:*", "--yes")
+        set_code, changed, _ = run("limits", "--set", "maxmemory-samples=7", "--yes")
+    document = document_of("hogs", hogs)
+    assert document["scanned_keys"] == len(KEYS)
+    assert document["bytes"] == 100 * len(KEYS)
+    assert planned == 0
+    assert "Delete 2 keys (200 B)" in plan
+    assert code != 0
+    assert "Deleted 0 of 2 keys; 2 " in text
+    refused_by_its_limit = SERVERS[name].startswith("OOM ")
+    assert refused_by_its_limit or SERVERS[name].removeprefix("ERR ") in text
+    assert set_code != 0
+    assert "is 7 now" not in changed
