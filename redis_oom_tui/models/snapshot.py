@@ -268,10 +268,19 @@ class Snapshot(Struct, frozen=True):
         return sum(database.field_expires for database in self.databases)
 
 
+class SlotStats(Struct, frozen=True):
+    """A slot of a cluster by the server's own count; `memory_bytes` is None where the server counts only keys."""
+
+    slot: int
+    keys: int
+    memory_bytes: int | None = None
+
+
 class NodeView(Struct, frozen=True):
     """A node and what it said: a snapshot with its verdict, or the sentence why there is none.
 
-    `settings` are those that CONFIG GET told when last asked, empty where it did not.
+    `settings` are those that CONFIG GET told when last asked, empty where it did not. `heaviest_slots` are the first by
+    memory, or by keys where the server does not count memory by slot; None where it tells nothing of slots.
     """
 
     node: ClusterNode
@@ -279,6 +288,7 @@ class NodeView(Struct, frozen=True):
     verdict: Verdict | None = None
     error: str | None = None
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    heaviest_slots: tuple[SlotStats, ...] | None = None
 
     @property
     def name(self) -> str:

@@ -62,6 +62,7 @@ READS = frozenset(
         "CLUSTER SLOTS",
         "CLUSTER MYID",
         "CLUSTER COUNTKEYSINSLOT",
+        "CLUSTER SLOT-STATS",
         "SENTINEL GET-MASTER-ADDR-BY-NAME",
         "SENTINEL MASTER",
         "SENTINEL MASTERS",

@@ -5,13 +5,14 @@ among the replies is raised as it is. Of the settings a handful is asked for, an
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.snapshot import SlotStats
 from redis_oom_tui.rules.headroom import headroom_in
 
 if TYPE_CHECKING:
@@ -202,6 +203,29 @@ async def read_settings(client: "Redis") -> Mapping[str, str]:
     pipeline = client.pipeline(transaction=False)
     ask_settings(pipeline)
     return settings_in(await pipeline.execute(raise_on_error=False))
+
+
+_SLOTS = 3
+
+
+async def heaviest_slots(client: "Redis") -> tuple[SlotStats, ...] | None:
+    """A node's slots with most memory, or with most keys where it does not count memory by slot; None where it does
+    not tell. Raises redis-py's errors."""
+    pipeline = client.pipeline(transaction=False)
+    for metric in ("MEMORY-BYTES", "KEY-COUNT"):
+        pipeline.execute_command("CLUSTER", "SLOT-STATS", "ORDERBY", metric, "LIMIT", _SLOTS, "DESC")
+    told = await pipeline.execute(raise_on_error=False)
+    found = next((reply for reply in told if isinstance(reply, list)), None)
+    return None if found is None else tuple(stats for entry in found for stats in _slot_stats(entry) if stats.keys)
+
+
+def _slot_stats(entry: object) -> Iterator[SlotStats]:
+    match entry:
+        case [int(slot), list(pairs)]:
+            figures = dict(zip(pairs[::2], pairs[1::2], strict=False))
+            keys, held = figures.get(b"key-count"), figures.get(b"memory-bytes")
+            if isinstance(keys, int):
+                yield SlotStats(slot, keys, held if isinstance(held, int) else None)
 
 
 def ask_settings(pipeline: "Pipeline") -> int:

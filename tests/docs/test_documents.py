@@ -62,6 +62,7 @@ ARGUMENTS: dict[str, tuple[object, ...]] = {
     "ZCOUNT": ("z", 0, 1),
     "ZRANGE": ("z", 0, 1),
     "PEXPIREAT": ("k", 1),
+    "CLUSTER SLOT-STATS": ("ORDERBY", "KEY-COUNT"),
     "RESTORE": ("k", 0, "payload"),
 }
 ON_A_KEY = (

@@ -6,13 +6,17 @@ import pytest
 
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import NotAllowed, NotRedis
+from redis_oom_tui.models.snapshot import SlotStats
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.cluster.source import ClusterSource
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.replies import heaviest_slots
 from tests.support.cluster import RunningCluster, clustered
-from tests.support.servers import RunningServer, available
+from tests.support.proxy import lied_to
+from tests.support.servers import RunningServer, available, started
 from tests.support.sources import fleet_opened
 
 
@@ -62,13 +66,21 @@ async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> 
         for node, share in zip(nodes, (0.9, 0.4, 0.4), strict=True):
             with node.server.client() as client:
                 client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
+        with nodes[0].server.client() as client:
+            client.set("k2", "v")
         async with fleet_opened(cluster.connection) as source:
             found = {finding.id: finding for finding in find(await source.snapshot())}
     finally:
         for node in nodes:
             with node.server.client() as client:
                 client.config_set("maxmemory", 0)
+        with nodes[0].server.client() as client:
+            client.unlink("k2")
     assert found["shard-skew"].title.startswith(f"{nodes[0].name} is ")
+    told = nodes[0].server.flavour in ("valkey", "redis8")
+    words = "slots with most keys: 449 (1 key)" if told else "its heaviest slots are not reported"
+    assert found["shard-skew"].evidence[-1].startswith(words)
+    assert (words in found["shard-skew"].advice) == told
 
 
 async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
@@ -131,3 +143,17 @@ async def test_a_server_that_is_no_cluster_is_told_so(valkey: RunningServer) -> 
     with pytest.raises(NotRedis, match="leave out -c"):
         await source.open()
     await source.close()
+
+
+@pytest.mark.parametrize("by_memory", [True, False])
+async def test_the_heaviest_slots_by_what_the_node_counts(by_memory: bool) -> None:
+    # Written from the documentation of Redis: no server at hand counts memory by slot.
+    counted = b"-ERR Unrecognized sort metric for ORDERBY.\r\n"
+    if by_memory:
+        counted = b"*1\r\n*2\r\n:7\r\n*4\r\n$9\r\nkey-count\r\n:2\r\n$12\r\nmemory-bytes\r\n:900\r\n"
+    answers = {"CLUSTER SLOT-STATS": counted}
+    with started("valkey") as server, lied_to(server.connection, answers) as liar:
+        live = LiveServer(liar.connection)
+        told = await heaviest_slots(live.client())
+        await live.close()
+    assert told == ((SlotStats(7, 2, 900),) if by_memory else None)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value
-from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, limit_of, node_names
@@ -82,9 +82,26 @@ def _skew(fleet: ClusterView) -> Iterator[Finding]:
         id="shard-skew",
         level=Level.WARNING,
         title=f"{full} is {percent(high)} full, {empty} only {percent(low)}",
-        advice="One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away.",
-        evidence=tuple(f"{safe_text(view.name, 80)} {percent(pressure)}" for pressure, view in reversed(pressures)),
+        advice="One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away"
+        + (f"; {_heaviest(fullest)}." if fullest.heaviest_slots else "."),
+        evidence=(
+            *(f"{safe_text(view.name, 80)} {percent(pressure)}" for pressure, view in reversed(pressures)),
+            _heaviest(fullest),
+        ),
     )
+
+
+def _heaviest(view: NodeView) -> str:
+    """The slots of a node to move first, and what moving each takes along."""
+    slots = view.heaviest_slots
+    if slots is None:
+        return "its heaviest slots are not reported: CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2) is not available here"
+    by_memory = any(stats.memory_bytes is not None for stats in slots)
+    each = [
+        f"{stats.slot} ({number_of_keys(stats.keys)}{f', {size(stats.memory_bytes)}' if by_memory else ''})"
+        for stats in slots
+    ]
+    return f"slots with most {'memory' if by_memory else 'keys'}: {', '.join(each) or 'none has keys'}"
 
 
 def _disagreement(fleet: ClusterView) -> Iterator[Finding]:

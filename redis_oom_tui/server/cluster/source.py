@@ -14,7 +14,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, SlotStats, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.info_checks import with_write_settings
@@ -24,7 +24,7 @@ from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.topology import Topology
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.replies import read_settings
+from redis_oom_tui.server.replies import heaviest_slots, read_settings
 from redis_oom_tui.server.tasks import together
 from redis_oom_tui.server.values import sample_families
 
@@ -47,6 +47,7 @@ class _Known(Struct):
     rest_until: float = 0.0
     settings: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     settings_due: float = 0.0
+    slots: tuple[SlotStats, ...] | None = None
     view: NodeView | None = None
     fresh_until: float = 0.0
 
@@ -92,13 +93,14 @@ class ClusterPoll:
         snapshot = with_write_settings(snapshot, known.settings)
         verdict = judge(snapshot, known.last)
         known.last, known.error, known.failures = snapshot, None, 0
-        return NodeView(node, snapshot, verdict, settings=known.settings)
+        return NodeView(node, snapshot, verdict, settings=known.settings, heaviest_slots=known.slots)
 
     async def _settle(self, known: _Known, server: LiveServer) -> None:
         if self._monotonic() < known.settings_due:
             return
         with translated(server.address, "CONFIG GET"):
             known.settings = await read_settings(server.client())
+            known.slots = await heaviest_slots(server.client())
         known.settings_due = self._monotonic() + _SETTINGS_EVERY
 
 
