@@ -3,6 +3,7 @@
 Commands are imported when they are called: `--help` and `check` never pay for the screens.
 """
 
+import gc
 import io
 import re
 import sys
@@ -95,8 +96,14 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
     return show(ctx.obj)
 
 
+# Of the youngest objects, then rounds of the older ones. With the default, 700, 10, 10, a start takes longer by 6 %.
+_COLLECTED_AFTER = 50_000, 5, 5
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit code; every error is told in a sentence, never a traceback."""
+    # Modules are what a start makes most of, and they stay: Python's collector of cycles goes through them for nothing.
+    gc.set_threshold(*_COLLECTED_AFTER)
     given = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name with letters that the terminal's encoding lacks is shown by their numbers, as on stderr.
