@@ -164,6 +164,7 @@ def change_policy(terminal: Terminal, policy: str) -> None:
     terminal.press("3")
     terminal.wait_for("EVICTION POLICY", "noeviction")
     terminal.press("Home")
+    until(terminal, lambda: "volatile-lru" in cursor_line(terminal).partition("│")[0], "the cursor is not at the top")
     go_to(terminal, policy)
     terminal.press("Enter")
     terminal.wait_for("Change maxmemory-policy?", policy)

@@ -273,8 +273,8 @@ STATES: dict[str, State] = {
         "give more keys a TTL", ("maxmemory-policy volatile-lru",), write=False,
     ),
     "limit lowered": State(
-        _lowered, "refusing-lowered", "maxmemory was set .* below what it holds, and noevi", "Raise maxmemory again",
-        ("maxmemory 10mb",),
+        _lowered, "refusing-lowered", "it holds .* more than maxmemory .lowered, or passed by a script., and noevi",
+        "Raise maxmemory again", ("maxmemory 10mb",),
     ),
     "loaded more than the limit": State(
         _loaded, "refusing-lowered", "it loaded .* more than its limit from disk when it started", "maxmemory",

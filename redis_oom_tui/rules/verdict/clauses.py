@@ -141,7 +141,7 @@ def rehashing(facts: Facts) -> bool:
 
 
 def over_by_no_write(facts: Facts) -> bool:
-    """Whether it is further over its limit than writes can bring it: it was lowered, or data was loaded."""
+    """Whether it is further over its limit than writes bring it: lowered, passed by a script, or data was loaded."""
     return not facts.can_evict and is_known(facts.policy) and (facts.pressure or 0.0) >= _WRITTEN
 
 
@@ -156,7 +156,7 @@ def lowered_clause(facts: Facts) -> str:
     if _since_start(facts):
         up = duration(facts.now.server.uptime_seconds)
         return f"it loaded {over} more than its limit from disk when it started, {up} ago"
-    return f"maxmemory was set {over} below what it holds, and {policy_clause(facts)}"
+    return f"it holds {over} more than maxmemory (lowered, or passed by a script), and {policy_clause(facts)}"
 
 
 def many_expired(facts: Facts) -> bool:
