@@ -6,8 +6,9 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.options import connection_options_given, given_options, refuse_beside
-from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.cli.options import given_options, refuse_beside
+from redis_oom_tui.cli.several import chosen
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -79,17 +80,7 @@ def check(
 def _check_profiles(invocation: Invocation, given: dict[str, str], *, all_profiles: bool, as_json: bool) -> int:
     from redis_oom_tui.cli import check_profiles
 
-    decisive = "all_profiles" if all_profiles else "profile"
-    if all_profiles:
-        everywhere = given_options(click.get_current_context().find_root())
-        servers = connection_options_given()
-        refuse_beside(decisive, given | everywhere, {"profile"}, "all profiles are checked, or those of --profile")
-        refuse_beside(decisive, given | servers, servers, "each profile has a server of its own")
-    for useless, reason in _NOT_OF_SEVERAL.items():
-        refuse_beside(decisive, {"profile": "a glob as --profile", **given}, useless, reason)
-    names = invocation.profiles or tuple(sorted(invocation.configuration.settings.profiles))
-    if not names:
-        raise BadInput("--all takes the profiles of the configuration file, and it has none (see config example)")
+    names = chosen(invocation, given, _NOT_OF_SEVERAL, all_profiles=all_profiles)
     checked = check_profiles.checked(invocation, names)
     if as_json:
         print_document(check_profiles.document(checked))

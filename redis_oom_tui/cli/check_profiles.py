@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # Each waits for its server most of the time.
 _AT_ONCE = 64
 _GAP_SECONDS = 0.1
-_WORST_FIRST = (Level.OOM, Level.CRITICAL, Level.UNKNOWN, Level.WARNING, Level.OK)
+WORST_FIRST = (Level.OOM, Level.CRITICAL, Level.UNKNOWN, Level.WARNING, Level.OK)
 
 
 class CheckedProfile(Struct, frozen=True):
@@ -41,7 +41,7 @@ def checked(invocation: Invocation, names: Sequence[str]) -> list[CheckedProfile
     """All of them, the worst first. It takes as long as the slowest, which its own timeouts bound."""
     with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
         found = list(pool.map(lambda name: _checked(invocation, name), names))
-    return sorted(found, key=lambda each: (_WORST_FIRST.index(each.verdict.level), -_pressure(each), each.name))
+    return sorted(found, key=lambda each: (WORST_FIRST.index(each.verdict.level), -_pressure(each), each.name))
 
 
 def _checked(invocation: Invocation, name: str) -> CheckedProfile:
@@ -62,14 +62,21 @@ def _pressure(each: CheckedProfile) -> float:
 
 def lines(found: Sequence[CheckedProfile]) -> list[str]:
     """How many there are of each level, and a line for each."""
-    levels = [each.verdict.level for each in found]
-    summary = ", ".join(f"{levels.count(level)} {level.value}" for level in _WORST_FIRST if level in levels)
     width = min(32, max(len(safe_text(each.name)) for each in found))
     rows = (
         f"{each.verdict.level.value.upper():<8}  {safe_text(each.name, width):<{width}}  {each.verdict.reason}"
         for each in found
     )
-    return [f"{number_of(len(found), 'profile')}: {summary}", *rows]
+    return [f"{number_of(len(found), 'profile')}: {summary([each.verdict.level for each in found])}", *rows]
+
+
+def summary(levels: Sequence[Level]) -> str:
+    """How many there are of each level, the worst first.
+
+    >>> summary([Level.OK, Level.OOM, Level.OK])
+    '1 oom, 2 ok'
+    """
+    return ", ".join(f"{levels.count(level)} {level.value}" for level in WORST_FIRST if level in levels)
 
 
 def document(found: Sequence[CheckedProfile]) -> "CheckAllDocument":

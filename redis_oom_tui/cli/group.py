@@ -14,7 +14,7 @@ _HELP = "--help"
 _HELP_ONLY = "redis_oom_tui.help_only"
 # In a context's `meta`: whether a command's own option puts something else in place of the one server.
 _ELSEWHERE = "redis_oom_tui.elsewhere"
-_INSTEAD = {"check": {"--all"}, "hogs": {"--rdb"}, "report": {"--rdb", "--from"}}
+_INSTEAD = {"check": {"--all"}, "watch": {"--all"}, "hogs": {"--rdb"}, "report": {"--rdb", "--from"}}
 
 
 def asks_for_help(context: click.Context) -> bool:

@@ -87,8 +87,9 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
         )
         return None
     ctx.obj = read_invocation(given, elsewhere=reads_elsewhere(ctx))
-    if ctx.obj.profiles and ctx.invoked_subcommand != "check":
-        raise BadInput(f"--profile names {len(ctx.obj.profiles)} profiles, and only check takes several: name one")
+    if ctx.obj.profiles and ctx.invoked_subcommand not in {"check", "watch"}:
+        number = len(ctx.obj.profiles)
+        raise BadInput(f"--profile names {number} profiles, and only check and watch take several: name one")
     if ctx.invoked_subcommand is not None:
         return None
     from redis_oom_tui.cli.screen import show

@@ -5,13 +5,15 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
 
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.options import Number
+from redis_oom_tui.cli.options import Number, given_options
+from redis_oom_tui.cli.several import chosen
 from redis_oom_tui.cli.watch_listeners import (
     arming_options,
     hook_queues,
@@ -21,10 +23,13 @@ from redis_oom_tui.cli.watch_listeners import (
     metrics,
     scanning,
 )
+from redis_oom_tui.cli.watch_profiles import LAST_DELIVERY_SECONDS, ProfileWatches
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
-from redis_oom_tui.formatting.sizes import parse_duration
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import duration, parse_duration
 from redis_oom_tui.formatting.watch_lines import missing_line, missing_object
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import HookSettings, WatchSettings
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
@@ -39,12 +44,19 @@ from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
 
 _SHORTEST_SCAN_SECONDS = 60.0
-# With --once: how long its deliveries, retries among them, may take before it leaves.
-_LAST_DELIVERY_SECONDS = 30.0
 _PERCENT = Number(0, 100, fraction=True)
 
 
+# What cannot be given where several profiles are watched, and why.
+_NOT_OF_SEVERAL = {
+    frozenset({"warn", "crit"}): "thresholds come from each profile",
+    frozenset({"on_critical", "dry_run"}): "an unattended cleanup is armed for one server",
+    frozenset({"scan_every"}): "scans of many servers at once load this host and the network",
+}
+
+
 @click.command()
+@click.option("--all", "all_profiles", is_flag=True, help="Watch the servers of all profiles, in one process.")
 @click.option("--warn", type=_PERCENT, metavar="PERCENT", help="Warning threshold, % of maxmemory (80).")
 @click.option("--crit", type=_PERCENT, metavar="PERCENT", help="Critical threshold, % of maxmemory (95).")
 @click.option(
@@ -65,8 +77,12 @@ def watch(invocation: Invocation, /, **given: Any) -> int:
     """Poll the server; report each change once.
 
     One line per poll on stdout, and a line for each event. Thresholds, hooks and the rest may be set in the
-    configuration file; options override it. SIGTERM and Ctrl+C end it cleanly.
+    configuration file; options override it. SIGTERM and Ctrl+C end it cleanly. With --all, or a glob
+    as --profile, each line names its profile, and text tells each server's changes of level only.
     """
+    if given["all_profiles"] or invocation.profiles:
+        names = chosen(invocation, given_options(), _NOT_OF_SEVERAL, all_profiles=given["all_profiles"])
+        return asyncio.run(_watch_several(invocation, names, given))
     settings = watch_settings(invocation.profile.watch, given)
     return asyncio.run(_watch(invocation, settings, given))
 
@@ -98,9 +114,31 @@ def _scan_seconds(text: str) -> float:
 async def _watch(invocation: Invocation, settings: WatchSettings, given: dict[str, Any]) -> int:
     stop = asyncio.Event()
     with contextlib.ExitStack() as resources:
-        output = _output(invocation, settings, given, resources)
+        outputs = _outputs(invocation, settings.bell, given, resources)
+        output = outputs(None, invocation.connection.address)
         _stop_on_signals(stop)
         return await _watch_until(stop, invocation, settings, given, output, resources)
+
+
+async def _watch_several(invocation: Invocation, names: Sequence[str], given: dict[str, Any]) -> int:
+    """A watch of each of these profiles, with its own settings."""
+    stop = asyncio.Event()
+    of = {name: invocation.configuration.profile(name).watch for name in names}
+    settings = {name: replace(watch_settings(base, given), scan_seconds=None) for name, base in of.items()}
+    if any(base.scan_seconds is not None for base in of.values()):
+        click.echo("watch of several profiles: scan_every of the configuration is not used", err=True)
+    began = time.monotonic()
+    with contextlib.ExitStack() as resources:
+        outputs = _outputs(invocation, any(each.bell for each in settings.values()), given, resources)
+        watches = ProfileWatches(invocation, settings, given, outputs, resources)
+        _stop_on_signals(stop)
+        if given["once"]:
+            return await watches.once()
+        await watches.run(stop)
+        if not given["as_json"]:
+            text = f"stopped after {duration(time.monotonic() - began)} ({watches.words()})"
+            outputs(None, invocation.connection.address).note(Note("end", text, time.time()))
+    return 0
 
 
 async def _watch_until(
@@ -158,7 +196,7 @@ def _listeners_once(
     if lasting:
         raise BadInput(f"{' and '.join(lasting)} cannot be combined with --once, which ends after one poll")
     shown, _ = metrics(given, book, log, resources)
-    listeners = hook_queues(hooks, invocation, clock, log, farewell_seconds=_LAST_DELIVERY_SECONDS)
+    listeners = hook_queues(hooks, invocation, clock, log, farewell_seconds=LAST_DELIVERY_SECONDS)
     return [*listeners, *shown]
 
 
@@ -166,9 +204,10 @@ def _ledger() -> Ledger:
     return Ledger(state_folder() / "emergency.json")
 
 
-def _output(
-    invocation: Invocation, settings: WatchSettings, given: dict[str, Any], resources: contextlib.ExitStack
-) -> TickOutput:
+def _outputs(
+    invocation: Invocation, rings: bool, given: dict[str, Any], resources: contextlib.ExitStack
+) -> Callable[[str | None, Address], TickOutput]:
+    """What makes the output of a server, by the profile that its lines name. Raises BadInput."""
     as_json: bool = given["as_json"]
     if sys.stdout is None:
         raise BadInput("standard output is closed: redirect it, e.g. to /dev/null")
@@ -177,15 +216,21 @@ def _output(
     )
     resources.callback(stream.close)
     bell = None
-    if settings.bell and sys.stderr.isatty():
+    if rings and sys.stderr.isatty():
         bell = BufferedOutput(sys.stderr.fileno())
         resources.callback(bell.close)
-    if as_json:
-        return JsonLines(stream, address=invocation.connection.address, bell=bell)
     wanted = invocation.screen.color
     color = sys.stdout.isatty() and "NO_COLOR" not in os.environ if wanted is None else wanted
     plain = given["plain"] or invocation.screen.plain
-    return TextLines(stream, journal="JOURNAL_STREAM" in os.environ, color=color and not plain, bell=bell)
+
+    def output(profile: str | None, address: Address) -> TickOutput:
+        if as_json:
+            return JsonLines(stream, address=address, bell=bell, profile=profile)
+        label = None if profile is None else safe_text(profile, 32)
+        journal = "JOURNAL_STREAM" in os.environ
+        return TextLines(stream, journal=journal, color=color and not plain, bell=bell, label=label)
+
+    return output
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

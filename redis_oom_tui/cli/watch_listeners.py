@@ -3,9 +3,9 @@
 import contextlib
 import os
 import shlex
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -17,7 +17,7 @@ from redis_oom_tui.cli.options import KEPT_FILE, plan_names
 from redis_oom_tui.files.config.file import variables
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.address import Secret
+from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import HookSettings, NamedPlan, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Plan
@@ -34,6 +34,9 @@ from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
+
+if TYPE_CHECKING:  # it is an extra
+    from redis_oom_tui.monitor.metrics import Metrics
 
 _DEFAULT_PORT = 9121
 
@@ -65,50 +68,69 @@ def hook_queues(
     log: Callable[[Note], None],
     *,
     farewell_seconds: float = FAREWELL_SECONDS,
+    ours: dict[str, str] | None = None,
 ) -> list[Listener]:
-    """One queue for each hook. Raises BadInput where a hook cannot be used."""
+    """One queue for each hook. Raises BadInput where a hook cannot be used.
+
+    `ours` is what a command has of our environment; without it, what holds no secret.
+    """
     hooks: list[Hook] = []
     url = invocation.configuration.secret(settings.webhook, "the webhook's URL")
     if settings.command:
-        hooks.append(CommandHook(settings, _environment(settings, invocation, url)))
+        hooks.append(CommandHook(settings, environment(invocation, settings, url) if ours is None else ours))
     if url is not None:
         hooks.append(Webhook(url, settings))
     return [HookQueue(hook, settings, clock, log, farewell_seconds=farewell_seconds) for hook in hooks]
 
 
-def _environment(settings: HookSettings, invocation: Invocation, url: Secret | None) -> dict[str, str]:
+def environment(invocation: Invocation, settings: HookSettings, url: Secret | None) -> dict[str, str]:
     """What a command is given of our environment: no secret that is known here."""
-    connection = invocation.connection
-    sentinel = connection.sentinel
-    secrets = (connection.password, None if sentinel is None else sentinel.password, url)
     names = set(variables(invocation.configuration.settings))
     if settings.webhook is not None and settings.webhook.kind is SecretKind.ENVIRONMENT:
         names.add(settings.webhook.place)
-    return inherited(os.environ, names, filter(None, secrets))
+    secrets = secrets_of(invocation.connection)
+    return inherited(os.environ, names, [*secrets, *([] if url is None else [url])])
+
+
+def secrets_of(connection: Connection) -> list[Secret]:
+    """The passwords of the server and of its Sentinels, as far as there are any."""
+    sentinel = connection.sentinel
+    return [*filter(None, (connection.password, None if sentinel is None else sentinel.password))]
 
 
 def metrics(
     given: dict[str, Any], book: AlertBook, log: Callable[[Note], None], cleanup: contextlib.ExitStack
 ) -> tuple[list[Listener], Callable[[ScanView], None]]:
     """The metrics and whatever shows them, and who takes a scan into them; none unasked. Raises BadInput."""
+    collectors, shown = metrics_of(given, [book], log, cleanup)
+    if not collectors:
+        return [], lambda _: None
+    return [*collectors, *shown], collectors[0].scanned
+
+
+def metrics_of(
+    given: dict[str, Any], books: Sequence[AlertBook], log: Callable[[Note], None], cleanup: contextlib.ExitStack
+) -> tuple[list["Metrics"], list[Listener]]:
+    """The metrics of each book, and whatever shows all of them; none unasked. Raises BadInput."""
     endpoint: str | None = given["prometheus"]
     file: Path | None = given["prometheus_file"]
     if endpoint is None and file is None:
-        return [], lambda _: None
+        return [], []
     try:
-        from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile
+        from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile, Together
     except ImportError:
         raise BadInput(
             "Prometheus metrics need one more package: in the checkout, pipx install --force '.[prometheus]'"
         ) from None
-    collector = Metrics(book)
-    listeners: list[Listener] = [collector]
+    collectors = [Metrics(book) for book in books]
+    together = Together(collectors)
+    shown: list[Listener] = []
     if endpoint is not None:
         host, port = listening_address(endpoint)
-        cleanup.callback(Endpoint(collector, host, port).close)
+        cleanup.callback(Endpoint(together, host, port).close)
     if file is not None:
-        listeners.append(TextFile(collector, file, log))
-    return listeners, collector.scanned
+        shown.append(TextFile(together, file, log))
+    return collectors, shown
 
 
 def scanning(

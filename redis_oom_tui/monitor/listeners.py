@@ -123,27 +123,34 @@ def _figures(view: ScanView) -> dict[str, object]:
     }
 
 
+def _status(state: ServerState) -> str:
+    return f"{state.verdict_now.level.value}: {safe_text(state.verdict_now.reason, 400)}"
+
+
 class Service(Listener):
     """Tells systemd by its notification socket; each tick is a sign of life for WatchdogSec."""
 
     name = "the systemd notification"
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, status: Callable[[ServerState], str] = _status) -> None:
         # A leading @ stands for the NUL of an abstract socket (sd_notify(3)).
+        self._status = status
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._ready = False
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "Service | None":
+    def from_environment(
+        cls, environment: Mapping[str, str] = os.environ, *, status: Callable[[ServerState], str] = _status
+    ) -> "Service | None":
         """The service that systemd started, by NOTIFY_SOCKET; None where it did not, or wants to hear nothing."""
         address = environment.get("NOTIFY_SOCKET", "")
-        return cls(address) if address.startswith(("/", "@")) else None
+        return cls(address, status) if address.startswith(("/", "@")) else None
 
     def on_state(self, state: ServerState) -> None:
         """Say that the watch lives, and what it saw."""
         alive = "WATCHDOG=1" if self._ready else "READY=1\nWATCHDOG=1"
         self._ready = True
-        self._tell(f"{alive}\nSTATUS={state.verdict_now.level.value}: {safe_text(state.verdict_now.reason, 400)}")
+        self._tell(f"{alive}\nSTATUS={self._status(state)}")
 
     async def run(self, stop: asyncio.Event) -> None:
         """Say that it ends once it was asked to."""

@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from msgspec import Struct
@@ -86,6 +86,23 @@ class Metrics(Listener):
     def _expose(self, **changes: object) -> None:
         with self._lock:
             self._exposed = replace(self._exposed, **changes)  # type: ignore[arg-type]
+
+
+class Together:
+    """The metrics of several servers as one collector: the format wants each family once."""
+
+    def __init__(self, each: Sequence[Metrics]) -> None:
+        self._each = each
+
+    def collect(self) -> Iterable[Metric]:
+        """Every family, with the samples of all servers."""
+        families: dict[str, Metric] = {}
+        for metrics in self._each:
+            for family in metrics.collect():
+                families.setdefault(family.name, Metric(family.name, family.documentation, family.type)).samples.extend(
+                    family.samples
+                )
+        return families.values()
 
 
 Values = list[tuple[tuple[str, ...], float]]
@@ -180,7 +197,7 @@ def _patterns(server: str, view: ScanView) -> Iterator[Metric]:
 class Endpoint:
     """An HTTP endpoint for a Prometheus server to scrape; open from when it is made."""
 
-    def __init__(self, metrics: Metrics, host: str, port: int) -> None:
+    def __init__(self, metrics: Metrics | Together, host: str, port: int) -> None:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(metrics)
         try:
@@ -205,7 +222,7 @@ class TextFile(Listener):
 
     name = "the Prometheus file"
 
-    def __init__(self, metrics: Metrics, path: Path, log: Callable[[Note], None]) -> None:
+    def __init__(self, metrics: Metrics | Together, path: Path, log: Callable[[Note], None]) -> None:
         if not path.parent.is_dir():
             raise BadInput(f"--prometheus-file: there is no directory {safe_text(str(path.parent), 200)}")
         # It is replaced, whatever it is: /dev/null would be gone for everybody.
@@ -252,6 +269,9 @@ class TextFile(Listener):
         try:
             await aside(self._write, name="prometheus-file", expected=_EXPECTED)
             self._failing = False
+        except asyncio.CancelledError:
+            self._due.set()  # nobody knows whether it was written
+            raise
         except _EXPECTED as error:
             if not self._failing:
                 reason = error.strerror if isinstance(error, OSError) else str(error)

@@ -69,11 +69,23 @@ class Writer(Protocol):
 
 
 class TextLines:
-    """For people: the time of day first; under journald, which has its own clock, a priority instead."""
+    """For people: the time of day first; under journald, which has its own clock, a priority instead.
+
+    Where the output is that of several servers, `label` names this one: ticks that repeat the level are left out, and
+    so is the last line of each.
+    """
 
     def __init__(
-        self, stream: Writer, *, journal: bool = False, color: bool = False, bell: Writer | None = None
+        self,
+        stream: Writer,
+        *,
+        journal: bool = False,
+        color: bool = False,
+        bell: Writer | None = None,
+        label: str | None = None,
     ) -> None:
+        self._label = label
+        self._level: Level | None = None
         self._stream = stream
         self._color = color
         self._journal = journal
@@ -81,6 +93,10 @@ class TextLines:
 
     def tick(self, state: ServerState) -> None:
         """One tick, in one line."""
+        level = Level.UNKNOWN if state.answer is None else state.verdict_now.level
+        repeated, self._level = level is self._level, level
+        if repeated and self._label is not None:
+            return
         if state.answer is not None:
             verdict = state.verdict_now
             line = tick_line(state.answer, verdict, state.gained, state.forecast)
@@ -96,10 +112,14 @@ class TextLines:
 
     def note(self, note: Note) -> None:
         """A line that names its kind."""
+        if note.kind == "end" and self._label is not None:
+            return
         self._write(f"{note.kind}: {safe_text(note.text)}", note.at, note.level)
 
     def _write(self, line: str, at: float, level: Level) -> None:
         start = priority(level) if self._journal else time.strftime("%H:%M:%S  ", time.localtime(at))
+        if self._label is not None:
+            line = f"{self._label}  {line}"
         if self._color and level in _COLORS:
             line = f"\x1b[{_COLORS[level]}m{line}\x1b[0m"
         self._stream.write(f"{start}{line}\n")
@@ -108,7 +128,10 @@ class TextLines:
 class JsonLines:
     """For machines: one object a line, `type` says which."""
 
-    def __init__(self, stream: Writer, *, address: Address, bell: Writer | None = None) -> None:
+    def __init__(
+        self, stream: Writer, *, address: Address, bell: Writer | None = None, profile: str | None = None
+    ) -> None:
+        self._profile = {} if profile is None else {"profile": safe_text(profile)}
         self._stream = stream
         self._address = address
         self._bell = bell
@@ -138,7 +161,7 @@ class JsonLines:
         self._write({**start, **note.figures})
 
     def _write(self, value: Mapping[str, object]) -> None:
-        self._stream.write(json_line(value) + "\n")
+        self._stream.write(json_line({**value, **self._profile}) + "\n")
 
 
 # Hours of ticks, and less than a megabyte.

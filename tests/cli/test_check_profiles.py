@@ -78,15 +78,15 @@ def test_what_says_which_server_is_refused(tmp_path: Path, capsys: pytest.Captur
     config = configured(tmp_path, one='host = "127.0.0.1"')
     for words, sentence in (
         (("-p", "1", "check", "--all"), "-p/--port cannot be given with --all"),
-        (("--profile", "one", "check", "--all"), "--profile cannot be given with --all: all profiles are checked"),
-        (("--profile", "o*", "check", "--all"), "--profile cannot be given with --all: all profiles are checked"),
+        (("--profile", "one", "check", "--all"), "--profile cannot be given with --all: all profiles are meant"),
+        (("--profile", "o*", "check", "--all"), "--profile cannot be given with --all: all profiles are meant"),
         (("check", "--all", "--warn", "9"), "--warn cannot be given with --all: thresholds come from each profile"),
         (("check", "--all", "--perfdata"), "--perfdata cannot be given with --all: performance data are of one"),
         (("check", "--all", "--markdown"), "--markdown cannot be given with --all: each server is one line"),
         (("--profile", "o*", "check", "--markdown"), "--markdown cannot be given with a glob as --profile: each"),
         (("--profile", "o*", "-p", "1", "check"), "several profiles have a server each"),
         (("--profile", "x*", "check"), "no profile matches 'x*'; there are: one"),
-        (("--profile", "o*", "hogs"), "only check takes several"),
+        (("--profile", "o*", "hogs"), "only check and watch take several"),
     ):
         code, out, err = ran(capsys, "--config", config, *words)
         assert code == (3 if "check" in words else 2)

@@ -15,6 +15,7 @@ class WatchLine(Document):
     """What every line of `watch` has."""
 
     at: Annotated[str, says("when, in UTC (ISO 8601)")]
+    profile: NotRequired[Annotated[str, says("the profile's name, where several are watched")]]
 
 
 class SinceLast(TypedDict):
