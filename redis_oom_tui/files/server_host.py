@@ -38,8 +38,7 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
         )
     limit, left = _cgroup(root, pid)
     available = _kilobytes(root / "proc/meminfo", "MemAvailable")
-    free = min((value for value in (available, left) if value is not None), default=None)
-    total = min(value for value in (limit, host_bytes) if value is not None) if limit or host_bytes else None
+    free = _least(available, left)
     if limit is not None and (host_bytes is None or limit < host_bytes):
         words = (
             f"The server's cgroup allows {size(limit)}{'' if free is None else f', {size(free)} of it free for use'}."
@@ -48,14 +47,13 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
         words = f"The host has {size(host_bytes)}, {size(available)} of it available."
     number, held = neighbours(root, pid)
     more = f" {number_of(number, 'other Redis or Valkey server')} there: {size(held)} of RSS." if number else ""
-    return Room(total, free, words + more)
+    return Room(_least(limit, host_bytes), free, words + more)
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
     """What a process of ours may still take here, in bytes: the host's, or its cgroup's where that is less."""
-    available = _kilobytes(root / "proc/meminfo", "MemAvailable")
     _, left = _cgroup(root, os.getpid())
-    return min((value for value in (available, left) if value is not None), default=None)
+    return _least(_kilobytes(root / "proc/meminfo", "MemAvailable"), left)
 
 
 def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
@@ -68,16 +66,20 @@ def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
     pid = server.process_id
     if pid is None or not is_local(server.address) or not is_server(root, pid):
         return snapshot
-    seen = room(server.address, pid, memory.host_bytes, root)
+    limit, left = _cgroup(root, pid)
     known = replace(
         memory,
-        host_bytes=seen.limit_bytes,
-        host_free_bytes=seen.free_bytes,
+        host_bytes=_least(limit, memory.host_bytes),
+        host_free_bytes=_least(_kilobytes(root / "proc/meminfo", "MemAvailable"), left),
         # All of /proc is read for them: only where it matters.
         neighbours=neighbours(root, pid) if (memory.pressure or 0.0) >= _NEAR else (0, 0),
         swapped_bytes=_kilobytes(root / f"proc/{pid}/status", "VmSwap"),
     )
     return snapshot if known == memory else replace(snapshot, memory=known)
+
+
+def _least(*values: int | None) -> int | None:
+    return min((value for value in values if value is not None), default=None)
 
 
 def is_server(root: Path, pid: int) -> bool:

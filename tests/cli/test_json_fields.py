@@ -127,6 +127,7 @@ def pure_documents() -> dict[str, set[str]]:
     lines: list[str] = []
     writer = JsonLines(SimpleNamespace(write=lines.append), address=address)
     writer.event(Event(1, EventKind.OOM, 0.0, "a:1", Level.OOM, Level.OK, "full"))
+    JsonLines(SimpleNamespace(write=lines.append), address=address, profile="a").note(Note("failed", "text", 0.0))
     for kind in ("scan", "server", "metrics", "failed"):
         writer.note(Note(kind, "text", 0.0))
     writer.note(Note("scan", "text", 0.0, figures=_figures(scanned)))
