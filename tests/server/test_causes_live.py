@@ -219,6 +219,41 @@ def _channels(scene: Scene) -> None:
     scene.limit_at(1.02)
 
 
+def _patterns(scene: Scene) -> None:
+    """Each pattern is compared with each message, so the test publishes none."""
+    scene.hold(*[(b"PSUBSCRIBE", *(b"p%05d*" % (n * 1000 + i) for i in range(1000))) for n in range(20)])
+    scene.wait("stats", "pubsub_patterns", 20_000)
+    time.sleep(0.3)
+    scene.limit_at(1.02)
+
+
+def _shard_channels(scene: Scene) -> None:
+    scene.hold(*[(b"SSUBSCRIBE", *(b"s%05d" % (n * 1000 + i) for i in range(1000))) for n in range(30)])
+    scene.wait("stats", "pubsubshard_channels", 30_000)
+    time.sleep(0.3)
+    scene.limit_at(1.02)
+
+
+def _one_database(scene: Scene) -> None:
+    """Database 9 holds nearly all; the others a key each."""
+    for number in (0, 3, 15):
+        scene.several([("SELECT", number), ("SET", "k", "v")])
+    scene.several([("SELECT", 9), *(("SET", f"k:{n}", b"x" * 10_000) for n in range(1100)), ("SELECT", 0)])
+
+
+def _refused_before(scene: Scene) -> None:
+    """Refused until the limit was raised; now a third is used."""
+    scene.keys(1100, 10_000)
+    scene.client.config_set("maxmemory", 30 * MIB)
+
+
+def _lowered_and_evicted(scene: Scene) -> None:
+    """Eviction has brought it under its new limit already."""
+    scene.keys(2000, 5000)
+    scene.client.config_set("maxmemory", 6 * MIB)
+    scene.keys(200, 5000, "later")
+
+
 def _watched(scene: Scene) -> None:
     """By several clients: each new key is compared with all that its client watches."""
     for client in range(10):
@@ -263,6 +298,28 @@ STATES: dict[str, State] = {
     "volatile-lru without a TTL": State(
         _full, "refusing-no-ttl", "none of the .* keys has one", "give keys a TTL",
         ("maxmemory 10mb", "maxmemory-policy volatile-lru"),
+    ),
+    "volatile-lfu without a TTL": State(
+        _full, "refusing-no-ttl", "none of the .* keys has one", "give keys a TTL",
+        ("maxmemory 10mb", "maxmemory-policy volatile-lfu"),
+    ),
+    "one database of many": State(
+        _one_database, "refusing-noeviction", "noeviction evicts nothing", "Find the large keys", ("maxmemory 10mb",)
+    ),
+    "refused before, room now": State(
+        _refused_before, "healthy", "writes refused since", "", ("maxmemory 10mb",), levels="ok", write=False
+    ),
+    "lowered, and evicted since": State(
+        _lowered_and_evicted, "full-cache", "normal for a full cache", "", ("maxmemory-policy allkeys-lfu",),
+        levels="ok", write=False,
+    ),
+    "pattern subscriptions": State(_patterns, "refusing-channels", "pub/sub", "CLIENT LIST"),
+    "shard channels": State(
+        _shard_channels, "refusing-channels", "pub/sub", "CLIENT LIST", flavours=SEVEN_ON
+    ),
+    "one key is the cache, allkeys-lfu": State(
+        _giant, "crowded", "one key, export:2026, holds .* of it", "See that key first",
+        ("maxmemory-policy allkeys-lfu",), levels="warning", write=False,
     ),
     "volatile-ttl with TTLs of fields only": State(
         _field_ttls, "refusing-no-ttl", "TTLs of hash fields, which 400 of them have, do not count", "give keys a TTL",
