@@ -1,4 +1,4 @@
-"""Every pane at every size, as text: `REDRAW=1 pytest tests/tui/test_screens.py` writes the files again. Look at them."""
+"""Every pane at every size, as text. With REDRAW=1 in the environment the files are written again: look at them."""
 
 import os
 import time

@@ -178,8 +178,8 @@ CAUSES = (
         clauses.part(Share.CHANNELS),
         lambda facts: f"pub/sub channels hold {clauses.estimated(facts, Share.CHANNELS)} of it, not data",
         lambda _: (
-            "Find who subscribes to so many channels (CLIENT LIST, sub and psub) and close it or share channels: no key"
-            " holds it."
+            "Find who subscribes to so many channels (CLIENT LIST: sub, psub, ssub) and close it or share channels: no"
+            " key holds it."
         ),
         ("INFO stats (pubsub_channels, pubsub_patterns, pubsubshard_channels)", "CLIENT LIST TYPE pubsub"),
         in_keys=False,
