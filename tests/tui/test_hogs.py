@@ -10,9 +10,11 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules.key_sizes import size_histograms
 from redis_oom_tui.tui.glyphs import Appearance
-from redis_oom_tui.tui.messages import MakePlan
+from redis_oom_tui.tui.messages import ApplyRemedy, MakePlan
+from redis_oom_tui.tui.panes.hogs_tables import Selection
 from redis_oom_tui.tui.panes.keyspace_map import _icicle, _treemap
 from redis_oom_tui.tui.terminal.diff import FrameDiff
 from redis_oom_tui.tui.widgets.table_model import fitting
@@ -288,6 +290,28 @@ async def test_a_filter_narrows_and_escape_gives_back():
         assert f"/QUEUE  {found} of the 200 largest keys" in screen_text(app)
         await pilot.press("j", "escape")
         assert len(hogs(app).keys.model.rows) == 200
+
+
+async def test_a_finding_shows_the_keys_that_it_is_about():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "slash", *"QUEUE", "enter")
+        pane = hogs(app)
+        await until(pilot, lambda: pane._view is not None and pane._view.patterns)
+        row = pane._view.patterns[0]
+        await pilot.press("1")
+        app.post_message(ApplyRemedy(Remedy("hogs", match=row.match, db=row.db, pattern=row.select)))
+        await until(pilot, lambda: pane.tables.selection.family == row)
+        assert app.main.pane == "hogs"
+        assert (pane.tables.selection.text, pane.filter_line.value) == ("", "")
+        assert pane.keys.model.rows == pane.tables.selection.keys(pane._view)
+
+        app.post_message(ApplyRemedy(Remedy("hogs", match=b"queue:*")))
+        await until(pilot, lambda: pane.tables.selection.family is None or pane.tables.selection.family != row)
+        assert {row.id.key[:5] for row in pane.keys.model.rows} == {b"queue"}
+
+        app.post_message(ApplyRemedy(Remedy("hogs", match=b"\xff\xfe")))
+        await until(pilot, lambda: pane.tables.selection == Selection())
 
 
 async def test_a_filter_that_finds_nothing_says_where_it_looked():

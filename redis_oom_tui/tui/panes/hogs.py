@@ -9,6 +9,7 @@ from textual.binding import Binding, BindingType
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.key_sizes import key_sizes
 from redis_oom_tui.tui.messages import OpenScan, PauseScan, SaveScan, ScanAgain, SetPace, ShowDetails, StopScan
@@ -194,11 +195,31 @@ class BrowseKeys(ScanKeys):
         self.action_other("keys")
         self._select(replace(self.tables.selection, family=family))
 
+    def pull(self, remedy: Remedy) -> None:
+        """Show the keys that a finding is about: those of its pattern, else those whose names its glob lets through."""
+        if self._view is None or (remedy.match is None and remedy.pattern is None):
+            return
+        row = next((row for row in self._view.patterns if _is_about(remedy, row)), None)
+        # A name that is no text cannot stand in the filter: the keys are shown as they were before.
+        text = "" if row is not None or remedy.match is None else remedy.match.decode(errors="ignore")
+        if not text.isprintable() or (row is None and text.encode() != remedy.match):
+            text = ""
+        self.filter_line.value = text
+        self.action_other("keys")
+        self._select(Selection(family=row, text=text))
+
     @on(FilterLine.Filtered)
     def _filtered(self, message: FilterLine.Filtered) -> None:
         self._select(replace(self.tables.selection, text=message.text))
         if message.closed:
             self.put_focus(self.main_widget)
+
+
+def _is_about(remedy: Remedy, row: PatternRow) -> bool:
+    """Whether `row` counts the very keys of the finding."""
+    if remedy.db not in (None, row.db):
+        return False
+    return row.match == remedy.match if remedy.pattern is None else row.select == remedy.pattern
 
 
 class HogsPane(BrowseKeys):
