@@ -129,7 +129,7 @@ _COMMANDS: dict[str, Any] = {
 def seen(keys: Keys) -> tuple[ScanView, Recognition]:
     """A scan of these keys, each of 1,000 bytes, and what is recognized in it with a look at every pattern."""
     view = scanned([(name, of["type"], 1000) for name, of in keys.items()])
-    return view, recognize(view, _looks(view, keys))
+    return view, recognize(view, looks(view, keys))
 
 
 def told(keys: Keys) -> dict[bytes, str]:
@@ -147,7 +147,7 @@ def said(view: ScanView, recognition: Recognition) -> dict[bytes, str]:
     }
 
 
-def _looks(view: ScanView, keys: Keys) -> tuple[PatternSample, ...]:
+def looks(view: ScanView, keys: Keys) -> tuple[PatternSample, ...]:
     """Of each pattern the fields that all its hashes have, or the format of its values."""
     found = []
     for row in view.patterns:

@@ -2,12 +2,16 @@
 
 import pytest
 
+from redis_oom_tui.models.application import KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.proposal import Proposal, ProposedJobs
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.proposals import needed_bytes, proposal_lines, propose
+from tests.apps import samples
 from tests.rules.snapshots import look
 
 DAY = 86400
@@ -107,3 +111,29 @@ def test_what_cannot_be_known_is_one_sentence() -> None:
     with pytest.raises(BadInput, match="after a complete scan only"):
         propose(scan(OLD, state=ScanState.STOPPED), FULL, 0.8)
     assert needed_bytes(look(used=MB, limit=100 * MB), 0.8) == 0
+
+
+JOBS = {KeyUse.JOB, KeyUse.WAITING_JOBS, KeyUse.ACTIVE_JOBS, KeyUse.FAILED_JOBS, KeyUse.QUEUE, KeyUse.SCHEDULE}
+
+
+def test_no_proposal_takes_the_work_of_any_application() -> None:
+    """All keys are long idle and every byte has to go: still no key is taken that is a job, or whose loss does harm."""
+    with_jobs: set[str] = set()
+    for sample in map(samples.load, samples.names()):
+        view, recognition = samples.seen(sample.keys)
+        parents = {row.parent for row in view.patterns}
+        needed = []
+        for row in (row for row in view.patterns if row.pattern not in parents):
+            kinds = [(label.application.name, label.kind) for label in recognition.of(row)]
+            with_jobs |= {name for name, kind in kinds if kind.use in JOBS}
+            if any(kind.loss is not Loss.HARMLESS or kind.use in JOBS for _, kind in kinds):
+                needed += [row.select] if row.select is not None else []
+        idle = tuple(replace(row, idle_curve=(90 * DAY,) * 11) for row in view.patterns)
+        full = look(used=1000 * MB, limit=1000 * MB)
+        found = propose(replace(view, patterns=idle), full, 0.01, samples.looks(view, sample.keys))
+        taken = [select for part in found.parts for select in part.criteria.key_patterns]
+        names = list(sample.keys)
+        kept = {name for one in needed for name, held in zip(names, matcher(one).held(names), strict=True) if held}
+        gone = {name for one in taken for name, held in zip(names, matcher(one).held(names), strict=True) if held}
+        assert not kept & gone, sample.name
+    assert len(with_jobs) >= 20, with_jobs
