@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.cli import watch_listeners
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.watch_listeners import _environment
 from redis_oom_tui.files.config import Configuration
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel
 from redis_oom_tui.models.alert import Event, EventKind, Figures
@@ -231,7 +231,7 @@ async def test_a_command_has_our_environment_without_any_secret(
         connection=Connection(password=Secret("secret-of-connection"), sentinel=sentinel),
         configuration=Configuration(Settings(profiles={"other": other})),
     )
-    env = _environment(settings, invocation, Secret("secret-of-HOOK_URL"))
+    env = watch_listeners.environment(invocation, settings, Secret("secret-of-HOOK_URL"))
     assert "exited 0" in await CommandHook(settings, env).deliver(EVENT)
     seen = json.loads(out.read_text())
     assert "secret-of" not in json.dumps(seen)
