@@ -1,6 +1,7 @@
 """Dialogs: the safe answer has the focus, nothing that a slow link may type acts, Tab and Enter do."""
 
 from functools import partial
+from pathlib import Path
 
 import pytest
 from textual import events
@@ -9,13 +10,17 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import PlannedKey
+from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.change import ChangeDialog
+from redis_oom_tui.tui.dialogs.path import ExportDialog, PathDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
+from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog
 from redis_oom_tui.tui.messages import ApplyRemedy
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
@@ -101,6 +106,35 @@ async def test_a_choice_with_the_focus_is_marked_by_more_than_color():
         assert " [x] write each key" in screen_text(app)
         app.screen.query_one("#backup").focus()
         await until(pilot, lambda: f"{app.pen.glyphs.cursor}[x] write each key" in screen_text(app))
+
+
+@pytest.mark.parametrize(
+    ("make", "stops"),
+    [
+        (lambda: ConfirmDialog(QUESTION), 2),
+        (a_plan_dialog, 3),
+        (lambda: ChangeDialog(Change("maxmemory", "1", "2"), where="here"), 4),
+        (lambda: ExportDialog(Path("report.md")), 4),
+        (lambda: PathDialog("Open", "A scan.", None, act="Open", new=False), 3),
+        (lambda: ShrinkChoiceDialog(KeyId(0, b"a"), "list"), 3),
+        (lambda: PickDialog("Which?", "One.", [Option("1", "one"), Option("2", "two")]), 2),
+    ],
+)
+async def test_tab_goes_through_a_dialog_as_it_is_read_and_back(make, stops):
+    app = an_app()
+    async with app.run_test() as pilot:
+        await opened(pilot, make())
+        first, seen = app.focused, [app.focused]
+        await pilot.press("tab")
+        while app.focused is not first:
+            seen.append(app.focused)
+            await pilot.press("tab")
+        assert len(seen) == stops
+        places = [(widget.region.y, widget.region.x) for widget in seen]
+        top = places.index(min(places))
+        assert places[top:] + places[:top] == sorted(places)
+        await pilot.press("shift+tab")
+        assert app.focused is seen[-1]
 
 
 async def test_escape_leaves():
@@ -404,7 +438,7 @@ async def test_a_word_half_typed_goes_on_where_it_was_left_after_a_choice_was_tu
     async with app.run_test() as pilot:
         dialog = a_plan_dialog(some_keys(1001))
         answers = await opened(pilot, dialog)
-        await pilot.press(*"del", "shift+tab", "shift+tab")
+        await pilot.press(*"del", "shift+tab")
         assert app.focused.id == "backup"
         await pilot.press("space", *"ete", "enter")
         await until(pilot, lambda: answers == [BackupChoice(wanted=False)])

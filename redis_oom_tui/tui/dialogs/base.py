@@ -163,12 +163,6 @@ class Dialog(InputGuard[T], Generic[T]):
         """What the acting button returns; None refuses, and the dialog stays."""
         return None
 
-    def order(self) -> list[Widget]:
-        """What Tab goes through: Cancel, a word to type, what acts, and the choices."""
-        cancel, *act = self.query(PushButton).results(PushButton)
-        fields = [widget for widget in self.query("#fields > *").results(Widget) if widget.can_focus]
-        return [cancel, *self.query("#word").results(Widget), *act, *fields]
-
     def compose(self) -> ComposeResult:
         self.content.id = "content"
         with Box(self.content, self.needed, title=self.title_text, danger=self.danger):
@@ -201,8 +195,8 @@ class Dialog(InputGuard[T], Generic[T]):
         self.dismiss(None)
 
     def action_step(self, by: int) -> None:
-        """Move the focus."""
-        order = [widget for widget in self.order() if not widget.disabled]
+        """Move the focus to what stands next on the screen."""
+        order = self.focus_chain
         index = order.index(self.focused) if self.focused in order else -1
         # At once, unlike Widget.focus: an Enter right behind a Tab must find the focus where the Tab has put it.
         self.set_focus(order[(index + by) % len(order)], scroll_visible=False)

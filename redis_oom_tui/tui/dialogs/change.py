@@ -149,10 +149,6 @@ class ValueDialog(Dialog[Change]):
         """Where it is typed."""
         yield Field(id="value", placeholder="Enter to review; nothing changes yet")
 
-    def order(self) -> list[Widget]:
-        """The field comes first here: what follows is only a look at what the value would do."""
-        return [self.query_one("#value"), self.query_one("#act"), self.query_one("#cancel")]
-
     @on(Input.Submitted, "#value")
     def _entered(self, message: Input.Submitted) -> None:
         message.stop()

@@ -79,11 +79,6 @@ class AsksPath(Dialog[T]):
             self.typed, self.missed = typed, False
             self.refit()
 
-    def order(self) -> list[Widget]:
-        """The path comes first: a new file, or a look at one, harms nobody."""
-        choices = [widget for widget in self.query("#fields > *").results(Widget) if widget.can_focus]
-        return [*choices, self.query_one("#act"), self.query_one("#cancel")]
-
     @on(Input.Submitted, "#path")
     def _entered(self, message: Input.Submitted) -> None:
         message.stop()

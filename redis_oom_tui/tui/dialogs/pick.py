@@ -5,7 +5,6 @@ from typing import ClassVar
 
 from msgspec import Struct
 from textual.binding import Binding, BindingType
-from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
@@ -75,9 +74,6 @@ class PickDialog(Dialog[str]):
 
     def needed(self, width: int) -> int:
         return self.options.needed(width)
-
-    def order(self) -> list[Widget]:
-        return [self.options, self.query_one("#cancel")]
 
     def action_pick(self) -> None:
         option = self.options.current

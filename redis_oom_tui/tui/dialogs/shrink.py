@@ -51,10 +51,6 @@ class ShrinkChoiceDialog(Dialog[ShrinkRequest]):
         _, label = _ASKED.get(self.kind, ("", "Number or age:"))
         yield LabelledField(f" {label}", Field(id="wanted"), role="text")
 
-    def order(self) -> list[Widget]:
-        """The field comes first: a preview harms nobody."""
-        return [self.query_one("#wanted"), self.query_one("#act"), self.query_one("#cancel")]
-
     @on(Input.Changed, "#wanted")
     def _changed(self, message: Input.Changed) -> None:
         message.stop()
