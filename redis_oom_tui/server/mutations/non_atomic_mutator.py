@@ -42,15 +42,16 @@ class NonAtomicMutator:
 
     async def delete(self, checks: Sequence[Check]) -> list[Said]:
         """UNLINK each key that looks as expected."""
-        told, _ = await self._differences(checks)
+        told, _, _ = await self._differences(checks)
         return await self._act([*told], [("UNLINK", check.id.key) for check in checks])
 
     async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> list[Said]:
         """Give each key that looks as expected its end, in a second at the earliest; EARLIER where it ends sooner."""
-        told, now = await self._differences(checks)
+        told, ttls, now = await self._differences(checks)
         commands: list[Command | None] = []
-        for check, due in zip(checks, due_ms, strict=True):
-            sooner = 0 <= check.expected.expires_ms <= due
+        for check, ttl, due in zip(checks, ttls, due_ms, strict=True):
+            # By what it has now, as the script does: never is a TTL made longer.
+            sooner = 0 <= ttl <= due - now.ms
             commands.append(None if sooner else ("PEXPIREAT", check.id.key, max(due, now.ms + 1000)))
         return await self._act([*told], commands)
 
@@ -67,7 +68,7 @@ class NonAtomicMutator:
 
     async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | Said]:
         """The value of each key that looks as expected and fits into `limit`."""
-        differences, _ = await self._differences(checks, saving=True)
+        differences, _, _ = await self._differences(checks, saving=True)
         told: list[Saved | Uncopied | Said] = [*differences]
         try:
             sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
@@ -117,18 +118,22 @@ class NonAtomicMutator:
             sizes[at] = size if told else None
         return sizes
 
-    async def _differences(self, checks: Sequence[Check], *, saving: bool = False) -> tuple[list[Said], ServerTime]:
-        """DONE for each key that looks as expected, and the server's time when they were looked at."""
+    async def _differences(
+        self, checks: Sequence[Check], *, saving: bool = False
+    ) -> tuple[list[Said], list[int], ServerTime]:
+        """DONE for each key that looks as expected, its PTTL (-1: none), and the server's time of both."""
         try:
             replies, now = await self._facts(checks)
         except ServerBusy as busy:
-            return [busy] * len(checks), ServerTime(0)
+            return [busy] * len(checks), [-1] * len(checks), ServerTime(0)
         # After the idle times: a key that came to share a number since then was changed within that moment.
         unseen = await self._unseen(checks)
         told: list[Said] = []
+        ttls: list[int] = []
         for at, check in enumerate(checks):
             kind, ttl, idle, size = replies[4 * at : 4 * at + 4]
             kind, ttl = string(kind), integer(ttl)
+            ttls.append(-1 if isinstance(ttl, TriageError) else ttl)
             if isinstance(kind, TriageError):
                 told.append(kind)
                 continue
@@ -150,7 +155,7 @@ class NonAtomicMutator:
             in_use = Reply.IN_USE if check.expected.used_at == IN_USE else Reply.DONE
             same = Reply.DONE if allowed else unseen.get(at, in_use)
             told.append(same if differs is None else _DIFFERENCES[differs])
-        return await self._same_content(checks, told), now
+        return await self._same_content(checks, told), ttls, now
 
     async def _facts(self, checks: Sequence[Check]) -> tuple[list[Any], ServerTime]:
         """Type, PTTL, idle time and size of each key, and the time when they were told.
