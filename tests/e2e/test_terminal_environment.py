@@ -112,13 +112,13 @@ def frozen(run):
 
 
 def is_whole(run):
-    """Whether each cell is as a full paint leaves it."""
-    while run.read(1.0):
+    """Whether each cell is as a full paint leaves it. A busy machine may let the app wait for over a second."""
+    while run.read(2.0):
         pass
     left = cells(run.screen)
     run.screen.reset()
     run.type("\x0c")
-    while run.read(1.0):
+    while run.read(2.0):
         pass
     assert "q quit" in run.text()
     return left == cells(run.screen)
