@@ -106,6 +106,21 @@ async def test_the_proposal_does_not_come_over_what_the_user_turned_to(valkey, t
             assert not isinstance(app.screen, Dialog)
 
 
+async def test_a_scan_that_a_filter_limited_is_not_one_of_all_keys(valkey, tmp_path):
+    with valkey.client() as client:
+        fill(client, [b"app:cache:%d" % n for n in range(1000)], b"x" * 3000, idle=60)
+        client.config_set("maxmemory", settled(client))
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            scanner = app.session.scanner
+            scanner.start(scanner.options, match=b"app:cache:1*", asked_for=False)
+            await until(pilot, lambda: app.session.scan is not None and app.session.scan.complete)
+            await pilot.press("1", "x")
+            await until(pilot, lambda: isinstance(app.screen, Dialog) and "What may go?" in screen_text(app))
+            assert app.session.scan.scanned_keys == 1000
+
+
 async def test_a_part_fills_in_the_form_and_is_previewed(valkey, tmp_path):
     with valkey.client() as client:
         fill(client, [b"old:%d" % n for n in range(1000)], b"x" * 3000, idle=40 * 86400)

@@ -59,7 +59,7 @@ async def all_keys(actions: ActionController) -> ScanView | None:
     None where the user did not want it, or has turned to something else. Raises BadInput where it did not end.
     """
     scan, main, scanner = actions.scan, actions.app.main, actions.host.scanner
-    if scan is not None and scan.complete:
+    if scan is not None and scan.complete and not scanner.walked.filtered:
         return scan
     main.action_show_pane("hogs")
     if not scanner.active:
@@ -70,6 +70,8 @@ async def all_keys(actions: ActionController) -> ScanView | None:
     scan = await scanner.ended()
     if scan is None:
         return None
+    if scanner.walked.filtered:
+        raise BadInput("This scan was limited by a filter: press x again to scan all keys")
     if not scan.complete:
         raise BadInput(scan.error or "The scan was stopped: what may go is proposed after a scan of all keys")
     on_top: object = actions.app.screen
