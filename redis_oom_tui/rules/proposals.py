@@ -294,9 +294,10 @@ def proposal_lines(proposal: Proposal) -> list[str]:
     for jobs in proposal.jobs:
         name = f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}"
         place = "Besides" if proposal.parts else "Finished work"
+        database = f"-n {jobs.db} " if jobs.db else ""
         lines.append(
             f"{place}: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
-            f" To delete them: cleanup --finished {name} --older-than 1d"
+            f" To delete them: {database}cleanup --finished {name} --older-than 1d"
         )
     if not proposal.parts and not proposal.jobs:
         lines.append(NOTHING)

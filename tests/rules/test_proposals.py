@@ -94,6 +94,8 @@ def test_finished_jobs_are_something_and_each_queue_is_named() -> None:
     assert "Besides" not in text
     assert "cleanup --finished bullmq:mail" in text
     assert "cleanup --finished bullmq:sms" in text
+    elsewhere = Proposal(0.8, 20 * MB, 1.0, jobs=tuple(replace(each, db=3) for each in jobs))
+    assert "To delete them: -n 3 cleanup --finished bullmq:mail" in "\n".join(proposal_lines(elsewhere))
 
 
 def test_without_idle_times_nothing_is_called_unused() -> None:
