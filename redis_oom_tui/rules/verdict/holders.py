@@ -64,8 +64,8 @@ _STEPS = {
         "Kill the subscriber that does not read (Triage, c); client-output-buffer-limit pubsub bounds it."
     ),
     ClientKind.SENDER: (
-        "Kill the client whose command never ends (Triage, c); client-query-buffer-limit and maxmemory-clients bound"
-        " it."
+        "Kill the client whose command never ends (Triage, c); if it does end, send smaller values."
+        " client-query-buffer-limit and maxmemory-clients bound both."
     ),
     ClientKind.QUEUER: "Kill the client with the long MULTI (Triage, c), or let it EXEC in smaller steps.",
     ClientKind.READER: (
