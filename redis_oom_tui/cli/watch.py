@@ -78,7 +78,7 @@ def watch(invocation: Invocation, /, **given: Any) -> int:
 
     One line per poll on stdout, and a line for each event. Thresholds, hooks and the rest may be set in the
     configuration file; options override it. SIGTERM and Ctrl+C end it cleanly. With --all, or a glob
-    as --profile, each line names its profile, and text tells each server's changes of level only.
+    as --profile, each line names its profile, and text has only the changes of level.
     """
     if given["all_profiles"] or invocation.profiles:
         names = chosen(invocation, given_options(), _NOT_OF_SEVERAL, all_profiles=given["all_profiles"])

@@ -117,19 +117,19 @@ def metrics_of(
     if endpoint is None and file is None:
         return [], []
     try:
-        from redis_oom_tui.monitor.metrics import Endpoint, Metrics, TextFile, Together
+        from redis_oom_tui.monitor.metrics import CombinedMetrics, Endpoint, Metrics, TextFile
     except ImportError:
         raise BadInput(
             "Prometheus metrics need one more package: in the checkout, pipx install --force '.[prometheus]'"
         ) from None
     collectors = [Metrics(book) for book in books]
-    together = Together(collectors)
+    combined = CombinedMetrics(collectors)
     shown: list[Listener] = []
     if endpoint is not None:
         host, port = listening_address(endpoint)
-        cleanup.callback(Endpoint(together, host, port).close)
+        cleanup.callback(Endpoint(combined, host, port).close)
     if file is not None:
-        shown.append(TextFile(together, file, log))
+        shown.append(TextFile(combined, file, log))
     return collectors, shown
 
 

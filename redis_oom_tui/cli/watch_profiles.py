@@ -25,6 +25,7 @@ from redis_oom_tui.monitor.watch import Listener, Monitor
 from redis_oom_tui.ports.source import Source, TellsSettings
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.open_source import source_for
+from redis_oom_tui.server.tasks import together
 
 # With --once: how long its deliveries, retries among them, may take before it leaves.
 LAST_DELIVERY_SECONDS = 30.0
@@ -135,7 +136,7 @@ class ProfileWatches:
 
     async def once(self) -> int:
         """Poll all at the same time, deliver, and return the exit code of the worst."""
-        states = await asyncio.gather(*(monitor.once() for monitor in self._monitors))
+        states = await together(monitor.once() for monitor in self._monitors)
         stop = asyncio.Event()
         stop.set()
         for listener in self._shared:
@@ -161,7 +162,9 @@ class ProfileWatches:
                 stop.set()
 
         gap = self._interval / len(self._monitors)
-        await asyncio.gather(*(watch(monitor, gap * place) for place, monitor in enumerate(self._monitors)))
+        async with asyncio.TaskGroup() as watching:
+            for place, monitor in enumerate(self._monitors):
+                watching.create_task(watch(monitor, gap * place))
         if failures:
             raise failures[0]
 

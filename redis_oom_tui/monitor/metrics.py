@@ -88,8 +88,8 @@ class Metrics(Listener):
             self._exposed = replace(self._exposed, **changes)  # type: ignore[arg-type]
 
 
-class Together:
-    """The metrics of several servers as one collector: the format wants each family once."""
+class CombinedMetrics:
+    """The metrics of several servers as one collector: the format has each family once."""
 
     def __init__(self, each: Sequence[Metrics]) -> None:
         self._each = each
@@ -197,7 +197,7 @@ def _patterns(server: str, view: ScanView) -> Iterator[Metric]:
 class Endpoint:
     """An HTTP endpoint for a Prometheus server to scrape; open from when it is made."""
 
-    def __init__(self, metrics: Metrics | Together, host: str, port: int) -> None:
+    def __init__(self, metrics: Metrics | CombinedMetrics, host: str, port: int) -> None:
         registry = CollectorRegistry(auto_describe=False)
         registry.register(metrics)
         try:
@@ -222,7 +222,7 @@ class TextFile(Listener):
 
     name = "the Prometheus file"
 
-    def __init__(self, metrics: Metrics | Together, path: Path, log: Callable[[Note], None]) -> None:
+    def __init__(self, metrics: Metrics | CombinedMetrics, path: Path, log: Callable[[Note], None]) -> None:
         if not path.parent.is_dir():
             raise BadInput(f"--prometheus-file: there is no directory {safe_text(str(path.parent), 200)}")
         # It is replaced, whatever it is: /dev/null would be gone for everybody.
