@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,7 +19,10 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan
-from redis_oom_tui.server.mutations.connections import PinnedConnection
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.latency_monitor import throttled
+from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
 
 DEFECT = "A defect of this tool ended this early"
 """What an action is said to have come to where the reason is an error that nobody foresaw."""
@@ -73,6 +77,29 @@ class ActionRecord:
         except TriageError as error:
             return f"{result} {error}"
         return result
+
+
+class PacedWork:
+    """Work on one server, at the pace that it bears, until it is done or stopped."""
+
+    def __init__(self) -> None:
+        self._throttle: CallThrottle | None = None
+        self._stop = False
+
+    def stop(self) -> None:
+        """End once the calls on their way have come home."""
+        self._stop = True
+        if self._throttle is not None:
+            self._throttle.stop()
+
+    @asynccontextmanager
+    async def _throttled(self, server: LiveServer, *, walking: bool = False) -> AsyncIterator[CallThrottle]:
+        """The throttle of all that follows, as `throttled` gives it; stopped where the work was stopped before."""
+        async with throttled(server, walking=walking, probe=ExclusiveConnection(server)) as throttle:
+            self._throttle = throttle
+            if self._stop:
+                throttle.stop()
+            yield throttle
 
 
 @dataclass(slots=True)

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from redis_oom_tui.actions.context import ActionContext, asked_again
+from redis_oom_tui.actions.context import ActionContext, PacedWork, asked_again
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
 from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import each_page, paced
@@ -25,7 +25,6 @@ from redis_oom_tui.rules import finished, headroom
 from redis_oom_tui.rules.applications.recognizing import alike_keys
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import finished as jobs_on
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -47,12 +46,13 @@ def only_node(deployment: Deployment) -> ActionNode:
     return deployment.node(Place(deployment.shown))
 
 
-class FinishedPlanner:
+class FinishedPlanner(PacedWork):
     """A plan of finished jobs in the making; its view is how many were found. Raises BadInput from the start where
     nothing is known of such work.
     """
 
     def __init__(self, context: ActionContext, deployment: Deployment, request: FinishedRequest) -> None:
+        super().__init__()
         self._application = finished.application_called(request.application)
         self._work = finished.work_of(self._application, request.state)
         if not self._work.index or not self._work.job:
@@ -62,11 +62,6 @@ class FinishedPlanner:
         self._request = replace(request, application=self._application.name)
         self._found: list[FinishedJob] = []
         self._total = 0
-        self._stop = False
-
-    def stop(self) -> None:
-        """End without a plan."""
-        self._stop = True
 
     def _is_stopped(self) -> bool:
         return self._stop
@@ -82,7 +77,7 @@ class FinishedPlanner:
         changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
         channel = ExclusiveConnection(server, self._request.db, changing=changing)
         try:
-            async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as throttle:
+            async with self._throttled(server, walking=True) as throttle:
                 await self._look(channel, throttle)
                 about = await self._about(channel, snapshot)
         finally:
@@ -199,10 +194,8 @@ class FinishedRun(StepRun):
         try:
             await connection.open()
             self._begin(snapshot)
-            async with throttled(server, probe=ExclusiveConnection(server)) as self._throttle:
-                if self._stop:
-                    self._throttle.stop()
-                await self._batches(server, connection, self._throttle)
+            async with self._throttled(server) as throttle:
+                await self._batches(server, connection, throttle)
             await self._measure(server)
         finally:
             await connection.close()

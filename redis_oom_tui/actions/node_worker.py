@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from redis_oom_tui.actions.batch import BatchWorker
 from redis_oom_tui.actions.batches import Batches, ByteBound
-from redis_oom_tui.actions.context import SharedRun
+from redis_oom_tui.actions.context import PacedWork, SharedRun
 from redis_oom_tui.actions.deployment import ActionNode, Place
 from redis_oom_tui.actions.saving import CapReached, Saver
 from redis_oom_tui.files.audit import AuditFailed
@@ -18,8 +18,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.latency_monitor import throttled
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection, OtherServer, PinnedConnections
+from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnections
 from redis_oom_tui.server.tasks import monitored
 
 OF_ALL_NODES = (AuditFailed, BackupFailed, CapReached)
@@ -38,7 +37,7 @@ class TooSlow(ServerUnreachable):
     """The server answers so slowly that the action stops, so as not to add to that."""
 
 
-class NodeWorker:
+class NodeWorker(PacedWork):
     """Carries out the keys at `positions` of the plan on the node at `place`, at most `bound` bytes of them.
 
     `failure` is why it ended early; nothing but a defect is raised.
@@ -47,6 +46,7 @@ class NodeWorker:
     def __init__(
         self, shared: SharedRun, place: Place, node: ActionNode, positions: list[int], bound: int | None = None
     ) -> None:
+        super().__init__()
         self.place = place
         self.positions = positions
         self.failure: TriageError | None = None
@@ -62,17 +62,9 @@ class NodeWorker:
         self._learn = node.rights.learn
         self._known = Capabilities()
         self._connections = PinnedConnections(node.server, shared.plan.run_id)
-        self._throttle: CallThrottle | None = None
         self._bound_bytes = bound
         self._bound: ByteBound | None = None
-        self._stop = False
         self._seconds = 0.0
-
-    def stop(self) -> None:
-        """End once the calls on their way have come home."""
-        self._stop = True
-        if self._throttle is not None:
-            self._throttle.stop()
 
     @property
     def knows_uses(self) -> bool:
@@ -149,10 +141,7 @@ class NodeWorker:
             self.used_now_bytes = None
 
     async def _carry_out(self, snapshot: Snapshot) -> None:
-        async with throttled(self._server, probe=ExclusiveConnection(self._server)) as throttle:
-            self._throttle = throttle
-            if self._stop:
-                throttle.stop()
+        async with self._throttled(self._server) as throttle:
             worker = self._worker(throttle, snapshot)
             batches = Batches(self._shared, worker, throttle, self._connections)
             async with monitored(self._keep_looking(), throttle.stop, "read the memory figures"):

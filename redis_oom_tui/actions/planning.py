@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.context import ActionContext, PacedWork
 from redis_oom_tui.actions.measuring import Measuring
 from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.formatting.keys import slot_of
@@ -25,10 +25,8 @@ from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.rights import deletion_refused
 from redis_oom_tui.server.scan.preparation import counted
 from redis_oom_tui.server.tasks import ActiveClock
@@ -42,7 +40,7 @@ Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""
 
 
-class PlanMaker:
+class PlanMaker(PacedWork):
     """A plan in the making. Implements `ports.Planning`.
 
     `only`, set before it runs, are the keys to look at; none for all. `elsewhere` takes up those that another node
@@ -59,6 +57,7 @@ class PlanMaker:
         prepare: Prepare | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
+        super().__init__()
         self._server = server
         self._criteria = criteria
         self._operation = operation
@@ -75,10 +74,8 @@ class PlanMaker:
         self._refused_keys = 0
         self._moved: Counter[int] = Counter()
         self._clock = ActiveClock()
-        self._stop = False
         self._cut_short = False
         self._measure_until = math.inf
-        self._throttle: CallThrottle | None = None
         self._in_use: set[KeyId] = set()
         self._last: ReadSpan | None = None
         self._limit: int | None = None
@@ -95,9 +92,8 @@ class PlanMaker:
     def stop(self) -> None:
         """End after the page in flight, and a little later the measuring of what was found."""
         if not self._stop:
-            self._stop, self._measure_until = True, time.monotonic() + _MEASURING_SECONDS
-        if self._throttle is not None:
-            self._throttle.stop()
+            self._measure_until = time.monotonic() + _MEASURING_SECONDS
+        super().stop()
 
     async def run(self) -> PlanningView:
         """Look, freeze, and return the view that holds the plan."""
@@ -107,9 +103,9 @@ class PlanMaker:
             plan_warnings.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            async with throttled(self._server, walking=True, probe=ExclusiveConnection(self._server)) as self._throttle:
-                await self._look(snapshot, self._throttle)
-                keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, self._throttle)
+            async with self._throttled(self._server, walking=True) as throttle:
+                await self._look(snapshot, throttle)
+                keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, throttle)
         except TriageError as error:
             self._show(PlanningState.FAILED, error=str(error))
         else:

@@ -22,7 +22,6 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import shrinking as removing
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -77,11 +76,9 @@ class ShrinkRun(StepRun):
             if self._state is None or self._state.type != self._plan.type:
                 raise KeyChanged("The key is gone, or of another type: preview again")
             self._begin(snapshot)
-            async with throttled(server, probe=ExclusiveConnection(server)) as self._throttle:
-                if self._stop:
-                    self._throttle.stop()
+            async with self._throttled(server) as throttle:
                 try:
-                    await self._batches(server, connection, self._throttle)
+                    await self._batches(server, connection, throttle)
                 finally:
                     self._state = await self._look(connection)
                     await self._measure(server)

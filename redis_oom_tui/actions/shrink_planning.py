@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
-from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.context import ActionContext, PacedWork
 from redis_oom_tui.actions.deployment import ActionNode, Deployment
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import Action
@@ -16,7 +16,6 @@ from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, Shrin
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom, shrinking, streams
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import shrinking as reading
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.shrinking import KeyState
@@ -64,16 +63,15 @@ async def each_page(
         yield page
 
 
-class ShrinkPlanner:
+class ShrinkPlanner(PacedWork):
     """A plan to shrink a key in the making. Implements `ports.ShrinkPlanning`."""
 
     def __init__(self, context: ActionContext, deployment: Deployment, request: ShrinkRequest) -> None:
+        super().__init__()
         shrinking.check(request)
         self._wall = context.wall
         self._deployment = deployment
         self._request = request
-        self._throttle: CallThrottle | None = None
-        self._stop = False
         self._counted = 0
         # How many elements one reply may bring: it counts toward maxmemory until it is read.
         self._at_once = 1
@@ -81,12 +79,6 @@ class ShrinkPlanner:
     def view(self) -> int:
         """How many elements were read."""
         return self._counted
-
-    def stop(self) -> None:
-        """End without a plan."""
-        self._stop = True
-        if self._throttle is not None:
-            self._throttle.stop()
 
     async def run(self) -> ShrinkPlan:
         """The frozen plan. Raises BadInput where the key cannot be shrunk like that, or another of `models.errors`."""
@@ -98,8 +90,8 @@ class ShrinkPlanner:
         changing = why_not is not None and not server.connection.read_only
         channel = ExclusiveConnection(server, self._request.key.db, changing=changing)
         try:
-            async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as self._throttle:
-                plan = await self._planned(channel, self._throttle, headroom.headroom(snapshot))
+            async with self._throttled(server, walking=True) as throttle:
+                plan = await self._planned(channel, throttle, headroom.headroom(snapshot))
         finally:
             await channel.close()
         touched = () if why_not is None else (_TOUCHED.format(safe_text(why_not.rstrip("."), 120)),)

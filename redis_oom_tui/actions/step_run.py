@@ -7,7 +7,7 @@ from collections import Counter
 from types import MappingProxyType
 from typing import Protocol
 
-from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord
+from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, PacedWork
 from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.backup import BackupWriter
@@ -17,7 +17,6 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.report import memory_words
-from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import OtherServer
 from redis_oom_tui.server.tasks import ActiveClock
@@ -41,13 +40,14 @@ class SteppedPlan(Protocol):
         """Of the server when the plan was made."""
 
 
-class StepRun(ABC):
+class StepRun(PacedWork, ABC):
     """A run in steps. Its views count what `things` names in place of keys; `verb` is what was done to them."""
 
     things = "elements"
     verb = "Removed"
 
     def __init__(self, context: ActionContext, deployment: Deployment, plan: SteppedPlan, backup: BackupChoice) -> None:
+        super().__init__()
         self._context = context
         self._deployment = deployment
         self._choice = backup
@@ -55,20 +55,12 @@ class StepRun(ABC):
         self._record = ActionRecord(context)
         self._counts: Counter[Outcome] = Counter()
         self._clock = ActiveClock()
-        self._throttle: CallThrottle | None = None
         self._writer: BackupWriter | None = None
         self._used: tuple[int | None, int | None] = (None, None)
         self._pressure: float | None = None
         self._settled = 0
-        self._stop = False
         self._ended: str | None = None
         self._failed = False
-
-    def stop(self) -> None:
-        """End after the step in flight."""
-        self._stop = True
-        if self._throttle is not None:
-            self._throttle.stop()
 
     def view(self) -> RunView:
         """How far it is."""
