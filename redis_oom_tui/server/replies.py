@@ -101,7 +101,7 @@ def info_in(reply: bytes) -> dict[str, object]:
     """
     fields: dict[str, object] = {}
     modules = []
-    for line in _text(reply).splitlines():
+    for line in as_text(reply).splitlines():
         name, colon, value = line.partition(":")
         if name == "module":
             # The one name that stands there several times.
@@ -131,7 +131,7 @@ def clients_in(reply: bytes) -> list[dict[str, str]]:
     >>> clients_in(b"id=3 addr=/a b/c:0 name= cmd=get\\n")
     [{'id': '3', 'addr': '/a b/c:0', 'name': '', 'cmd': 'get'}]
     """
-    return [_client(line) for line in _text(reply).splitlines() if "=" in line]
+    return [_client(line) for line in as_text(reply).splitlines() if "=" in line]
 
 
 def _client(line: str) -> dict[str, str]:
@@ -242,7 +242,7 @@ def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
         told = reply if isinstance(reply, list) and all(isinstance(word, bytes) for word in reply) else ()
         pairs = zip(told[::2], told[1::2], strict=False)
         # No setting is a number of so many digits, and Python itself refuses to read the longest of them.
-        settings |= {_text(name): _text(value) for name, value in pairs if not _endless(value)}
+        settings |= {as_text(name): as_text(value) for name, value in pairs if not _endless(value)}
     return MappingProxyType(settings)
 
 
@@ -264,5 +264,16 @@ def _endless(value: bytes) -> bool:
     return len(value) > _DIGITS and value.isdigit()
 
 
-def _text(word: object) -> str:
+def as_text(word: object) -> str:
+    """A reply for people: bytes that are no UTF-8 are replaced."""
     return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
+
+
+def text_or_none(reply: object) -> str | None:
+    """A string, None for anything else, such as a refusal."""
+    return reply.decode("latin-1") if isinstance(reply, bytes) else None
+
+
+def integer_or_none(reply: object) -> int | None:
+    """A number, None for anything else, such as a refusal."""
+    return reply if isinstance(reply, int) else None

@@ -18,6 +18,7 @@ from redis_oom_tui.rules.sizing import (
     judged,
     needs_closer,
 )
+from redis_oom_tui.server.replies import integer_or_none, text_or_none
 
 Words = tuple[bytes, ...]
 Ask = Callable[[Sequence[Words]], Awaitable[Sequence[Any]]]
@@ -149,8 +150,8 @@ class Sizer:
         if not asked:
             return list(keys)
         answers = iter(await self._ask(asked))
-        encodings = [_text(next(answers)) if key.encoding is None else key.encoding for key in keys]
-        lengths = [_number(next(answers)) if self._asks_length(key) else key.elements for key in keys]
+        encodings = [text_or_none(next(answers)) if key.encoding is None else key.encoding for key in keys]
+        lengths = [integer_or_none(next(answers)) if self._asks_length(key) else key.elements for key in keys]
         return [
             Known(key.key, key.type, key.answered, encoding, length)
             for key, encoding, length in zip(keys, encodings, lengths, strict=True)
@@ -208,11 +209,3 @@ def _parts(keys: Sequence[Known]) -> Iterator[Sequence[Known]]:
 
 def _usage(key: bytes, samples: int) -> Words:
     return (b"MEMORY", b"USAGE", key, b"SAMPLES", b"%d" % samples)
-
-
-def _text(answer: Any) -> str | None:
-    return answer.decode("latin-1") if isinstance(answer, bytes) else None
-
-
-def _number(answer: Any) -> int | None:
-    return answer if isinstance(answer, int) else None

@@ -20,7 +20,7 @@ from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.replies import array, at_least, data, whole
+from redis_oom_tui.server.replies import array, as_text, at_least, data, whole
 from redis_oom_tui.server.tasks import together
 
 _LARGEST_PORT = 65535
@@ -83,7 +83,7 @@ class Owners:
 async def slots_on_their_way(client: "Redis") -> dict[int, str]:
     """The slots that this node is handing over, and the id of the node that gets each; none where it does not tell."""
     with contextlib.suppress(TriageError), translated("the node", "CLUSTER NODES"):
-        return migrating(_text(data(await client.execute_command("CLUSTER", "NODES"))))
+        return migrating(as_text(data(await client.execute_command("CLUSTER", "NODES"))))
     return {}
 
 
@@ -113,7 +113,7 @@ async def discover(client: "Redis", asked: Address) -> Topology:
         lines = data(await client.execute_command("CLUSTER", "NODES"))
     except exceptions.ResponseError:
         return Topology(tuple(serving))
-    return Topology(tuple(_merged(serving, from_nodes(_text(lines), asked))))
+    return Topology(tuple(_merged(serving, from_nodes(as_text(lines), asked))))
 
 
 def from_slots(reply: object, asked: Address) -> list[ClusterNode]:
@@ -133,10 +133,10 @@ def from_slots(reply: object, asked: Address) -> list[ClusterNode]:
 
 def _endpoint(reply: object, asked: Address) -> ClusterNode:
     entry = at_least(reply, 2)
-    host = _text(data(entry[0])) if entry[0] else asked.host
+    host = as_text(data(entry[0])) if entry[0] else asked.host
     address = Address(asked.host if host == "?" else host, whole(entry[1]))
     # Before Redis 4 an entry had no id; the address does as well.
-    return ClusterNode(str(address), _text(entry[2]) if len(entry) > 2 else str(address), address, str(address))
+    return ClusterNode(str(address), as_text(entry[2]) if len(entry) > 2 else str(address), address, str(address))
 
 
 def from_nodes(text: str, asked: Address) -> list[ClusterNode]:
@@ -197,10 +197,6 @@ def _merged(serving: list[ClusterNode], listed: list[ClusterNode]) -> list[Clust
             primary = node.name if node.is_primary else names.get(node.primary, node.primary)
             nodes.append(replace(node, primary=primary))
     return nodes
-
-
-def _text(word: object) -> str:
-    return word.decode("utf-8", "replace") if isinstance(word, bytes) else str(word)
 
 
 class SlotNodes(Protocol):

@@ -4,9 +4,10 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from redis_oom_tui.models.errors import NotRedis, TriageError
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.finished import FinishedJob
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
+from redis_oom_tui.server.mutations.replies import nonsense
 from redis_oom_tui.server.mutations.script_calls import ScriptCall
 from redis_oom_tui.server.mutations.scripts import lean
 
@@ -213,7 +214,7 @@ def saved(reply: Any, job: FinishedJob) -> SavedJob:
     if isinstance(reply, int) and reply in WORDS:
         return SavedJob((), code=reply)
     if not isinstance(reply, list) or not reply:
-        raise _nonsense()
+        raise nonsense()
     (seconds, micros), *keys = reply
     now_ms = int(seconds) * 1000 + int(micros) // 1000
     found = [
@@ -229,8 +230,4 @@ def deleted(reply: Any) -> int:
         raise reply
     if isinstance(reply, int) and (reply == 1 or reply in WORDS):
         return reply
-    raise _nonsense()
-
-
-def _nonsense() -> NotRedis:
-    return NotRedis("The server answered what neither Redis nor Valkey answers, so nothing more was sent to it")
+    raise nonsense()

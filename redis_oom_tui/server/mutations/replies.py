@@ -65,7 +65,7 @@ def said(reply: object) -> Said:
         return _REPLIES[reply]
     if isinstance(reply, bytes):
         return in_script(reply.decode("utf-8", "replace"))
-    raise _nonsense()
+    raise nonsense()
 
 
 def all_said(reply: object, keys: int) -> list[Any]:
@@ -74,21 +74,21 @@ def all_said(reply: object, keys: int) -> list[Any]:
         return [reply] * keys
     if isinstance(reply, list) and len(reply) == keys:
         return reply
-    raise _nonsense()
+    raise nonsense()
 
 
 def integer(reply: object) -> int | TriageError:
     """A number, or why there is none. Raises NotRedis for anything else."""
     if isinstance(reply, (int, TriageError)):
         return reply
-    raise _nonsense()
+    raise nonsense()
 
 
 def string(reply: object) -> bytes | TriageError:
     """A string, or why there is none. Raises NotRedis for anything else."""
     if isinstance(reply, (bytes, TriageError)):
         return reply
-    raise _nonsense()
+    raise nonsense()
 
 
 def pairs(reply: object) -> dict[bytes, bytes] | TriageError:
@@ -97,10 +97,11 @@ def pairs(reply: object) -> dict[bytes, bytes] | TriageError:
         return reply
     if isinstance(reply, list) and not len(reply) % 2 and all(isinstance(word, bytes) for word in reply):
         return dict(zip(reply[::2], reply[1::2], strict=True))
-    raise _nonsense()
+    raise nonsense()
 
 
-def _nonsense() -> NotRedis:
+def nonsense() -> NotRedis:
+    """What is raised for a reply that no server of ours gives."""
     return NotRedis("The server answered what neither Redis nor Valkey answers, so nothing more was sent to it")
 
 
@@ -110,7 +111,7 @@ def saved(reply: Sequence[Any]) -> Saved | Uncopied:
     """
     kinds = [type(part) for part in reply]
     if kinds not in (_SAVED, [int]):
-        raise _nonsense()
+        raise nonsense()
     if len(reply) == 1:
         return Uncopied(None if reply[0] < 0 else reply[0])
     payload, ttl, idle, frequency, size, now_ms = reply

@@ -18,7 +18,7 @@ from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, SizeAnswer, judged, most_of_all
 from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.errors import translated, waits
-from redis_oom_tui.server.replies import ROOM_QUESTIONS, array, data, room_in, strings
+from redis_oom_tui.server.replies import ROOM_QUESTIONS, array, data, integer_or_none, room_in, strings, text_or_none
 from redis_oom_tui.server.scan.aggregates import with_size
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, worth_asking
 from redis_oom_tui.server.stream_groups import group_health
@@ -116,16 +116,16 @@ async def _row(client: Redis, key: KeyId) -> KeyRow | None:
     kind, size, ttl, encoding, idle, frequency = await _answers(client, asked)
     if isinstance(kind, Exception):
         raise kind
-    if _text(kind) in (None, "none") or ttl == -2:
+    if text_or_none(kind) in (None, "none") or ttl == -2:
         return None
     return KeyRow(
         key,
-        _text(kind) or "?",
-        _number(size),
+        text_or_none(kind) or "?",
+        integer_or_none(size),
         None if not isinstance(ttl, int) or ttl < 0 else ttl,
-        idle_seconds=_number(idle),
-        frequency=_number(frequency),
-        encoding=_text(encoding),
+        idle_seconds=integer_or_none(idle),
+        frequency=integer_or_none(frequency),
+        encoding=text_or_none(encoding),
     )
 
 
@@ -133,7 +133,7 @@ async def _with_value(client: Redis, row: KeyRow, stated: int | None) -> KeyDeta
     length = LENGTHS.get(row.type)
     if length is None:
         return KeyDetails(row, preview_withheld=f"a value of type {row.type} is not shown")
-    elements = _number((await _answers(client, ((length, row.id.key),)))[0])
+    elements = integer_or_none((await _answers(client, ((length, row.id.key),)))[0])
     counted = replace(row, elements=elements)
     each = (row.size or 0) / max(1, elements or 1)
     if row.type != "string" and row.size is None:
@@ -159,7 +159,7 @@ async def _too_much(client: Redis, row: KeyRow, stated: int | None) -> str | Non
     free = f"and {size_words(room)} are free below maxmemory: reading them might cost other keys, or writes"
     if row.elements is None or row.elements > _FEW_ELEMENTS:
         return f"any of its many elements may be large, {free}"
-    whole = _number((await _answers(client, (("MEMORY", "USAGE", row.id.key, "SAMPLES", "0"),)))[0])
+    whole = integer_or_none((await _answers(client, (("MEMORY", "USAGE", row.id.key, "SAMPLES", "0"),)))[0])
     if whole is None or not has_room(whole, room):
         return f"its elements may be as large as {size_words(whole)}, {free}"
     return None
@@ -205,11 +205,3 @@ async def _answer(connection: Any) -> Any:
         if waits(error):
             raise
         return error
-
-
-def _number(answer: Any) -> int | None:
-    return answer if isinstance(answer, int) else None
-
-
-def _text(answer: Any) -> str | None:
-    return answer.decode("latin-1") if isinstance(answer, bytes) else None
