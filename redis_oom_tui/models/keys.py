@@ -37,7 +37,22 @@ class KeyPattern(Struct, frozen=True):
     others: tuple[tuple[bytes, ...] | None, ...] = ()
 
 
-class KeyRow(Struct, frozen=True, gc=False):
+class Sized:
+    """What has the size of a key, which may be a range."""
+
+    __slots__ = ()
+    type: str
+    size: int | None
+    size_low: int | None
+    size_high: int | None
+
+    @property
+    def size_kind(self) -> SizeKind:
+        """How well its size is known."""
+        return kind_of(self.type, self.size, self.size_low, self.size_high)
+
+
+class KeyRow(Sized, Struct, frozen=True, gc=False):
     """What a scan read of one key.
 
     `size` is MEMORY USAGE, in bytes; None where it cannot be measured (refused, or a module that does not count). The
@@ -59,11 +74,6 @@ class KeyRow(Struct, frozen=True, gc=False):
     suspect: bool = False
     size_low: int | None = None
     size_high: int | None = None
-
-    @property
-    def size_kind(self) -> SizeKind:
-        """How well its size is known."""
-        return kind_of(self.type, self.size, self.size_low, self.size_high)
 
 
 def kind_of(kind: str, size: int | None, low: int | None, high: int | None) -> SizeKind:

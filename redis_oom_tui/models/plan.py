@@ -7,7 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.models.errors import KeyMoved
-from redis_oom_tui.models.keys import KeyId, KeyPattern, SizeKind, kind_of
+from redis_oom_tui.models.keys import KeyId, KeyPattern, Sized, SizeKind
 
 
 class TtlFilter(StrEnum):
@@ -46,7 +46,7 @@ class Criteria(Struct, frozen=True):
 
 
 # As with KeyId, the collector need not look at them.
-class PlannedKey(Struct, frozen=True, gc=False):
+class PlannedKey(Sized, Struct, frozen=True, gc=False):
     """A key as it was when the plan was frozen: what the deletion compares again before it acts.
 
     `read_at` is when it was read, in Unix seconds of the server's clock: an untouched key has grown idle by the time
@@ -65,11 +65,6 @@ class PlannedKey(Struct, frozen=True, gc=False):
     size_low: int | None = None
     size_high: int | None = None
     answered: int | None = None
-
-    @property
-    def size_kind(self) -> SizeKind:
-        """How well its size is known."""
-        return kind_of(self.type, self.size, self.size_low, self.size_high)
 
     @property
     def most(self) -> int | None:

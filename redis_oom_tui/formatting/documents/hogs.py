@@ -24,8 +24,8 @@ class IntervalFields(TypedDict):
     high: Annotated[int, says("at most")]
 
 
-class KeyFields(TypedDict):
-    """A key."""
+class MeasuredKey(TypedDict):
+    """A key and its size."""
 
     key: Annotated[str, says("its name, printable")]
     key_base64: Annotated[str | None, says("its exact bytes, where the printable form is not these")]
@@ -35,6 +35,11 @@ class KeyFields(TypedDict):
     size_kind: Annotated[SizeKindName, says("how well that is known")]
     bytes_low: Annotated[int | None, says("at least")]
     bytes_high: Annotated[int | None, says("at most")]
+
+
+class KeyFields(MeasuredKey):
+    """A key."""
+
     ttl_seconds: Annotated[float | None, says("when it expires; null: never, or not known")]
     idle_seconds: Annotated[int | None, says("since it was last used, where the server keeps that")]
 

@@ -3,8 +3,8 @@
 from typing import Annotated, TypedDict
 
 from redis_oom_tui.formatting.documents.check import FindingFields, MemoryFields, MemoryPart, NodeFields, ServerFields
-from redis_oom_tui.formatting.documents.hogs import ApplicationFields
-from redis_oom_tui.formatting.documents.terms import Document, LevelName, SizeKindName, UnixSeconds, says
+from redis_oom_tui.formatting.documents.hogs import ApplicationFields, MeasuredKey
+from redis_oom_tui.formatting.documents.terms import Document, LevelName, UnixSeconds, says
 
 
 class ReportVerdict(TypedDict):
@@ -54,19 +54,6 @@ class ReportPattern(TypedDict):
     application: Annotated[str | None, says("the application and its kind of key, in words; `?` where not sure")]
 
 
-class ReportKey(TypedDict):
-    """One of the largest keys."""
-
-    key: Annotated[str, says("its name, printable")]
-    key_base64: Annotated[str | None, says("its exact bytes, where the printable form is not these")]
-    db: Annotated[int, says("its database")]
-    type: Annotated[str, says("its type")]
-    bytes: Annotated[int | None, says("its size")]
-    size_kind: Annotated[SizeKindName, says("how well that is known")]
-    bytes_low: Annotated[int | None, says("at least")]
-    bytes_high: Annotated[int | None, says("at most")]
-
-
 class ReportScan(TypedDict):
     """What a scan of the keys found."""
 
@@ -77,7 +64,7 @@ class ReportScan(TypedDict):
     applications: Annotated[list[ApplicationFields], says("the applications that were recognized, the largest first")]
     contradiction: Annotated[str | None, says("why the sizes cannot be true beside used_memory")]
     unsized_keys: Annotated[int, says("keys of modules that do not report their size")]
-    keys: Annotated[list[ReportKey], says("the largest keys, at most 100")]
+    keys: Annotated[list[MeasuredKey], says("the largest keys, at most 100")]
 
 
 class ActionFields(TypedDict):
