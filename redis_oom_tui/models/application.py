@@ -92,8 +92,8 @@ class Evidence(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Kinds that tell the application where all of them are there, with one prefix and instance.
 
     `prefix` is a word with which the prefix must end. `fields` are names that a sample of a kind's hashes (or of the
-    objects in its JSON or MessagePack strings) must all have; a name in angle brackets is a format: <json>, <msgpack>,
-    <pickle>, <php>, <java>, <marshal>.
+    objects in its JSON or MessagePack strings) must all have; `name{}` is one whose value is an object itself. A name
+    in angle brackets is a format: <json>, <msgpack>, <pickle>, <php>, <java>, <marshal>.
     """
 
     confidence: Confidence

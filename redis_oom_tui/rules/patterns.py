@@ -187,13 +187,16 @@ def _splitter(delimiters: bytes) -> re.Pattern[bytes]:
 @lru_cache(maxsize=16)
 def _variable(delimiters: bytes) -> re.Pattern[bytes]:
     """What varies, most telling first. A number may stand anywhere but in a version such as `v2`; the others must be
-    whole tokens. A random token is told from a CamelCase word by how often letters and digits alternate in it."""
+    whole tokens. A random token is told from a CamelCase word by how often letters and digits alternate in it, one with
+    dashes from words with a hash between them by a lone letter or digit between two of other kinds."""
     joins = re.escape(bytes(char for char in _JOINS if char not in delimiters))
     specials = re.escape(bytes(char for char in _TOKEN_SPECIALS if char not in delimiters))
     token = b"A-Za-z0-9" + specials
     turn = rb"(?:[A-Za-z][0-9]|[0-9][A-Za-z])"
+    lone = rb"(?:[A-Z][a-z][A-Z0-9]|[0-9][a-z][A-Z]|[A-Z][0-9][a-z]|[a-z][A-Z][0-9]|[a-z][0-9][A-Z])"
     number = rb"[0-9]+(?:[%bT][0-9]+)*" % joins
     whole = [
+        rb"(?=[%b]{20})(?=(?:[%b]*?(?=%b)[%b]){2})[%b]{20,}={0,2}" % (token, token, lone, token, token),
         rb"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}",
         rb"(?=[a-f]*[0-9])[0-9a-f]{8,}",
         rb"(?=[A-F]*[0-9])[0-9A-F]{8,}",

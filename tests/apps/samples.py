@@ -4,7 +4,6 @@ A sample holds each key with its type, its TTL and its elements. Of a long value
 """
 
 import json
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ import redis
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.rules.applications import Recognition, recognize
+from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.value_fields import fields_of
 from tests.rules.scanned import scanned
 
@@ -151,8 +151,10 @@ def looks(view: ScanView, keys: Keys) -> tuple[PatternSample, ...]:
     """Of each pattern the fields that all its hashes have, or the format of its values."""
     found = []
     for row in view.patterns:
-        glob = re.compile(b".+".join(map(re.escape, row.pattern.replace(b"<id>", b"*").split(b"*"))), re.DOTALL)
-        held = [_fields(of) for key, of in keys.items() if glob.fullmatch(key) and of["type"] in ("string", "hash")]
+        if row.select is None:
+            continue
+        selected = zip(keys.values(), matcher(row.select).held(list(keys)), strict=True)
+        held = [_fields(of) for of, is_held in selected if is_held and of["type"] in ("string", "hash")]
         if held:
             fields = frozenset.intersection(*held)
             found.append(PatternSample(row.pattern, row.types[0][0], len(held), db=0, fields=fields))

@@ -1,5 +1,7 @@
 """On real servers: a scan, and a look at the values that prove whose they are, tell each application by its keys."""
 
+from secrets import token_urlsafe
+
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.rules.applications import recognize
@@ -7,6 +9,7 @@ from redis_oom_tui.server.live import LiveServer
 from tests.apps import samples
 from tests.support.servers import RunningServer, started
 
+COOKIE = '{"cookie":{"originalMaxAge":86400000,"path":"/"},"user":1}'
 BY_VALUES = {"connect_redis", "flask_session", "langchain_vectors", "spring_cache"}
 """Samples whose names prove nothing: their values are read where CLIENT NO-TOUCH keeps idle times."""
 
@@ -34,6 +37,18 @@ async def test_each_application_is_told_in_its_own_database(flavour: str) -> Non
     told = {everything[db].name: names for db, names in found.items()}
     expected = {sample.name: {sample.application} for sample in everything if sample.application}
     assert told == {name: names for name, names in expected.items() if reads or name not in BY_VALUES}
+
+
+async def test_sessions_are_connect_redis_where_their_values_have_a_cookie_object() -> None:
+    with started("valkey") as server:
+        for db, value in enumerate((COOKIE, '{"cookie":"abc","user":1}', '{"user":{"cookie":{}}}', "plain")):
+            with server.client(db=db) as client:
+                client.mset({f"sess:{number}": value for number in range(80)})
+        with server.client(db=4) as client:
+            client.mset({f"shop:sess:{token_urlsafe(24)}": COOKIE[:-1] + "x" * 9000 for _ in range(200)})
+        with server.client(db=5) as client:
+            client.mset({f"sess:{number}": COOKIE if number % 2 else "plain" for number in range(300)})
+        assert await recognized(server) == ({0: {"connect-redis"}, 4: {"connect-redis"}}, True)
 
 
 async def test_jobs_alone_are_bullmqs_by_a_field_that_bull_has_not() -> None:

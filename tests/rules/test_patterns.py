@@ -1,5 +1,6 @@
 """Names become families: what varies, what does not, and the roll-up in bounded memory."""
 
+import base64
 import json
 import os
 import random
@@ -28,6 +29,9 @@ from redis_oom_tui.rules.sampling import SampledShare, quantiles, step_of
         (b"log:2024-01-31T10", b"log:*"),
         (b"net:10.0.0.1", b"net:*"),
         (b"token:V1StGXR8_Z5jdHi6B-myT", b"token:*"),
+        (b"sess:nZBEKGHwQXaQa-hwxU6k9J6lnrKSZOy0", b"sess:*"),
+        (b"sess:E172C-sST3hDOERAUGXOrmQOfGVAiEqP", b"sess:*"),
+        (b"9f86d081884c7d65-ThumbnailLargeSquareImage", b"*-ThumbnailLargeSquareImage"),
         (b"token:aGVsbG8gd29ybGQxMjM0NTY3OA==", b"token:*"),
         (b"01ARZ3NDEKTSV4RRFFQ69G5FAV", b"*"),
         (b"api:v2:item:7", b"api:v2:item:*"),
@@ -42,6 +46,12 @@ from redis_oom_tui.rules.sampling import SampledShare, quantiles, step_of
 )
 def test_what_varies(name: bytes, family: bytes) -> None:
     assert patterns.shown(patterns.Normaliser().name(name)) == family
+
+
+def test_random_ids_with_dashes_are_one_family() -> None:
+    chance = random.Random(5)
+    ids = [base64.urlsafe_b64encode(chance.randbytes(24)) for _ in range(2000)]
+    assert patterns.Normaliser().names([b"sess:" + one for one in ids]).count(b"sess:\0") >= 1950
 
 
 def test_one_odd_name_does_not_disturb_its_neighbours() -> None:

@@ -34,13 +34,13 @@ def surer(*several: Confidence) -> Confidence:
 
 class Name(Struct, eq=False):
     """A normalised name with its type ("" where that is not known); `row` is its pattern, where it has one, and
-    `fields` the names of fields that a sample of it has."""
+    `fields` the names of fields that all of a sample of it has; None without a sample."""
 
     db: int
     text: bytes
     type: str
     row: PatternRow | None = None
-    fields: frozenset[str] = frozenset()
+    fields: frozenset[str] | None = None
 
 
 class Match(Struct, eq=False):
@@ -69,8 +69,15 @@ class Group(Struct, eq=False):
                 told = list(by_instance.values())
             else:
                 told = [known for known in (by_instance.get(match.instance), of_all) if known is not None]
-            if told:
+            if told and not self._is_foreign(match):
                 yield match, surer(*told)
+
+    def _is_foreign(self, match: Match) -> bool:
+        """Whether only fields could prove what the name is, and it was found to have none of them."""
+        wanted = [one.fields[match.kind.id] for one in self.application.evidence if match.kind.id in one.fields]
+        fields = match.name.fields
+        by_fields_alone = len(wanted) == len(self.application.evidence)
+        return by_fields_alone and fields is not None and not any(map(fields.issuperset, wanted))
 
     def _confidence(self) -> dict[bytes | None, Confidence]:
         """How sure it is, by instance; under None what is told of all of them."""
@@ -93,7 +100,9 @@ class Group(Struct, eq=False):
         return set.intersection(*told) if told else {None}
 
     def _has_fields(self, kind: str, wanted: tuple[str, ...]) -> bool:
-        return any(match.kind.id == kind and match.name.fields.issuperset(wanted) for match in self.matches)
+        return any(
+            match.kind.id == kind and (match.name.fields or frozenset()).issuperset(wanted) for match in self.matches
+        )
 
 
 def ends_with_word(prefix: bytes, word: str) -> bool:

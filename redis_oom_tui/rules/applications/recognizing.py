@@ -16,19 +16,20 @@ from redis_oom_tui.rules.key_patterns import matcher
 
 
 def rows_to_sample(scan: ScanView, recognition: Recognition) -> tuple[tuple[PatternRow, frozenset[str]], ...]:
-    """The patterns of which a sample would tell more: the indexes of finished jobs, and values that prove whose they
-    are, each with the fields to ask its hashes about.
+    """The patterns of which a sample would tell more: the indexes of finished jobs, then values that prove whose they
+    are, the largest first, each with the fields to ask its hashes about.
     """
-    rows = {(row.db, row.pattern): row for row in index_rows(recognition.found)}
+    indexes = [(row.db, row.pattern) for row in index_rows(recognition.found)]
+    rows = {(row.db, row.pattern): row for row in scan.patterns}
     fields: dict[tuple[int | None, bytes], set[str]] = defaultdict(set)
     for group in groups_of(_names(scan, {})):
         for match in group.matches:
             wanted = [one.fields[match.kind.id] for one in group.application.evidence if match.kind.id in one.fields]
             if wanted and match.name.row is not None:
-                row = match.name.row
-                rows[row.db, row.pattern] = row
-                fields[row.db, row.pattern].update(name for names in wanted for name in names if name[0] != "<")
-    return tuple((row, frozenset(fields[place])) for place, row in rows.items())
+                plain = (name for names in wanted for name in names if name[0] != "<" and name[-1] != "}")
+                fields[match.name.row.db, match.name.row.pattern].update(plain)
+    places = dict.fromkeys([*indexes, *sorted(fields, key=lambda place: -rows[place].size)])
+    return tuple((rows[place], frozenset(fields.get(place, ()))) for place in places)
 
 
 def recognized(scan: ScanView, samples: tuple[PatternSample, ...]) -> Recognition:
@@ -92,7 +93,7 @@ def _names(scan: ScanView, fields: Mapping[tuple[int, bytes], frozenset[str]]) -
             continue
         text = row.pattern.replace(b"*", patterns.VARIABLE) if row.select is None else b"".join(row.select.parts)
         db, kind = row.db or 0, row.types[0][0] if row.types else ""
-        found[db, text, kind] = Name(db, text, kind, row, fields.get((db, row.pattern), frozenset()))
+        found[db, text, kind] = Name(db, text, kind, row, fields.get((db, row.pattern)))
     normaliser = patterns.Normaliser(delimiters)
     for key in scan.top:
         text = normaliser.name(key.id.key)
