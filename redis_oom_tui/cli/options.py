@@ -214,7 +214,11 @@ _SCREEN_LOOKS = _options(
         shell_complete=among(_THEMES),
         help="dark, light, high-contrast, ansi-dark or ansi-light.",
     ),
-    click.option("--plain", is_flag=True, help="Print one line per poll instead of the screen."),
+    click.option(
+        "--plain",
+        is_flag=True,
+        help="Print lines instead of the screen: one per poll, and now and then all facts of Triage.",
+    ),
     click.option("--no-auto-scan", is_flag=True, help="Never scan without being asked, not even on a large screen."),
     click.option("--no-diff", is_flag=True, help="Redraw full frames (for terminals that garble partial updates)."),
 )

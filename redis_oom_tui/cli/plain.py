@@ -1,23 +1,42 @@
-"""`--plain`: a line a tick, no screen control, for dumb terminals, logs, screen readers and stalled links."""
+"""`--plain`: a line a tick, no screen control, for dumb terminals, logs, screen readers and stalled links.
+
+Below the line of a tick stand, indented, the other facts of Triage.
+"""
 
 import asyncio
 import time
+from collections.abc import Hashable
 
 import click
+from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation, recorded
 from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import limit_text
+from redis_oom_tui.formatting.server import limit_text, role_text, server_text, with_commands
 from redis_oom_tui.formatting.sizes import per_second
-from redis_oom_tui.models.address import Connection
+from redis_oom_tui.formatting.vitals import cluster_sums, counter_facts, gauge_facts, saving, trend_words
+from redis_oom_tui.models.address import Address, ClientBuffer, Connection
+from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.config import Profile
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports.source import Source
+from redis_oom_tui.rules.breakdown import breakdown_of
+from redis_oom_tui.rules.clients import noteworthy_bytes, others
+from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.guarded import attempt
+
+# Figures move at every tick: they are told again this often, words where they change.
+_AGAIN_SECONDS = 60.0
+_CLIENTS = 5
+_NO_FINDING = "finding: nothing stands out; keys are not read here (redis-oom-tui hogs)"
 
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
@@ -30,14 +49,141 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
 
 
 async def _watch(source: Source, invocation: Invocation) -> None:
-    clock = Clock()
+    clock, told = Clock(), PlainLines(invocation.profile)
     settings = replace(invocation.profile.watch, interval_seconds=invocation.screen.interval_seconds)
     try:
         await source.open()
         poller = Poller(source, settings, clock, details=Details(source), shared=True, opened=True)
-        await poller.run(lambda state: click.echo(line(state, clock.wall())))
+        await poller.run(lambda state: click.echo("\n".join(told.lines(state, clock.wall(), clock.monotonic()))))
     finally:
         await source.close()
+
+
+class _Part(Struct):
+    """Some lines of Triage, told again where `key` is another than before."""
+
+    key: Hashable
+    lines: list[str]
+
+
+class PlainLines:
+    """The line of a tick, and below it what else Triage shows: at first, where its words change, and every minute."""
+
+    def __init__(self, profile: Profile) -> None:
+        self._profile = profile
+        self._told: dict[str, tuple[Hashable, float]] = {}
+
+    def lines(self, reading: ServerState, now: float, monotonic: float) -> list[str]:
+        """What to print at this tick; `now` is the time of day."""
+        first = line(reading, now)
+        if reading.answer is None:
+            return [first]
+        parts = attempt(
+            "these details are", lambda: self._parts(reading, monotonic), lambda fault: {"": _Part("", [fault.words])}
+        )
+        told = [text for name, part in parts.items() if self._due(name, part.key, monotonic) for text in part.lines]
+        return [first, *(f"  {text}" for text in told)]
+
+    def _due(self, name: str, key: Hashable, monotonic: float) -> bool:
+        before, at = self._told.get(name, (None, 0.0))
+        if name in self._told and key == before and 0 <= monotonic - at < _AGAIN_SECONDS:
+            return False
+        self._told[name] = (key, monotonic)
+        return True
+
+    def _parts(self, reading: ServerState, monotonic: float) -> dict[str, _Part]:
+        snapshot, verdict = reading.snapshot, reading.verdict
+        if snapshot is None or verdict is None:
+            return {}
+        slow = None if reading.next_try is None else max(0.0, reading.next_try - monotonic)
+        wait = [] if slow is None else [f"slow server: next poll in {sizes.duration(slow)}"]
+        first = [f"next: {safe_text(with_commands(verdict.first_step))}"] if verdict.first_step else []
+        server = _server_line(reading.address, snapshot, self._profile)
+        found = examine(self._case(reading, snapshot))
+        clients = _client_lines(reading, snapshot)
+        parts = {
+            "slow": _Part(bool(wait), wait),
+            "server": _Part((snapshot.server.run_id, snapshot.server.role), [server]),
+            "next": _Part(verdict.first_step, first),
+            "figures": _Part("", _figure_lines(reading, snapshot)),
+            "trend": _Part(reading.forecast.trend, [f"trend: {trend_words(reading.samples, reading.forecast)}"]),
+            "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [_NO_FINDING]),
+            "clients": _Part(tuple(line.split("  ")[-1] for line in clients), clients),
+        }
+        if (fleet := snapshot.fleet) is not None:
+            levels = tuple((view.name, view.verdict and view.verdict.level) for view in fleet.nodes)
+            head = f"nodes ({len(fleet.nodes)}), worst first; {cluster_sums(fleet)}:"
+            parts["nodes"] = _Part(levels, [head, *node_lines(fleet)])
+        return parts
+
+    def _case(self, reading: ServerState, snapshot: Snapshot) -> Case:
+        return Case(
+            now=snapshot,
+            clients=reading.clients or (),
+            capabilities=reading.capabilities,
+            settings=reading.settings,
+            replicas=reading.replicas,
+            thresholds=self._profile.watch.thresholds,
+        )
+
+
+def _server_line(address: Address, snapshot: Snapshot, profile: Profile) -> str:
+    server = snapshot.server
+    told = [safe_text(str(address)), role_text(safe_text(server.role, 12)), safe_text(server_text(server))]
+    if server.node and server.node != str(address):
+        told.insert(1, f"node {safe_text(server.node)}")
+    if server.uptime_seconds is not None:
+        told.append(f"up {sizes.duration(server.uptime_seconds)}")
+    marks = (
+        f"profile {safe_text(profile.name, 20)}" * bool(profile.name),
+        "PRODUCTION" * profile.production,
+        "read-only" * profile.read_only,
+    )
+    return f"server: {', '.join((*told, *filter(None, marks)))}"
+
+
+def _figure_lines(reading: ServerState, snapshot: Snapshot) -> list[str]:
+    split = breakdown_of(snapshot)
+    parts = sorted(split.parts, key=lambda part: -part.size)
+    held = ", ".join(f"{part.share.value} {sizes.short_size(part.size)}" for part in parts)
+    return [
+        f"memory: {', '.join(fact.clause for fact in gauge_facts(snapshot.memory))}",
+        f"memory by use: {split.not_judged or held or 'unknown, as used_memory is'}",
+        f"totals: {', '.join(fact.clause for fact in counter_facts(snapshot, reading.rates))}",
+        f"policy: {safe_text(snapshot.memory.policy)}",
+    ]
+
+
+def _identity(finding: Finding) -> Hashable:
+    remedy = finding.remedy
+    return (finding.id, finding.level, None if remedy is None else (remedy.match, remedy.db, remedy.client_id))
+
+
+def _finding_line(finding: Finding) -> str:
+    worth = f"; frees {saving(finding)}" if finding.saves_bytes is not None else ""
+    where = f"; see {finding.remedy.pane.title()}" if finding.remedy is not None else ""
+    return f"finding: {finding.level.value}: {safe_text(finding.title)}{worth}{where}"
+
+
+def _client_lines(reading: ServerState, snapshot: Snapshot) -> list[str]:
+    """The largest ones, with what they hold in two spaces before who they are."""
+    if reading.clients is None:
+        why = reading.capabilities.why_not(Feature.CLIENT_LIST)
+        return [f"clients: {safe_text(why or 'CLIENT LIST has not answered yet')}"]
+    ranked = others(reading.clients)
+    least = noteworthy_bytes(snapshot.memory.used_bytes or 0)
+    hogs = [hog for hog in ranked if hog.client.total_bytes >= least]
+    if not hogs:
+        most = max((hog.client.total_bytes for hog in ranked), default=None)
+        none = "no other client is connected" if most is None else f"no client buffer above {sizes.size(most)}"
+        return [f"clients: {none}"]
+    return [f"client: {_held(hog.client)}  {hog.words}" for hog in hogs[:_CLIENTS]]
+
+
+def _held(client: ClientBuffer) -> str:
+    parts = (("output", client.output_bytes), ("query", client.query_bytes))
+    held = ", ".join(f"{word} {sizes.short_size(size)}" for word, size in parts)
+    return f"{sizes.short_size(client.total_bytes)} ({held}), idle {sizes.duration(client.idle_seconds)}"
 
 
 def line(reading: ServerState, now: float) -> str:

@@ -47,12 +47,13 @@ def replay(invocation: Invocation, /, file: Path) -> int:
 
 async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
     """With --plain: a line for each poll, at once."""
-    from redis_oom_tui.cli.plain import line
+    from redis_oom_tui.cli.plain import PlainLines
     from redis_oom_tui.monitor.clock import Clock
     from redis_oom_tui.monitor.details import Details
     from redis_oom_tui.monitor.poller import Poller
 
     clock = Clock(source.monotonic, source.wall)
     poller = Poller(source, invocation.profile.watch, clock, details=Details(source), shared=True, opened=True)
+    told = PlainLines(invocation.profile)
     for _ in range(source.position[1]):
-        click.echo(line(await poller.poll(), source.wall()))
+        click.echo("\n".join(told.lines(await poller.poll(), source.wall(), source.monotonic())))

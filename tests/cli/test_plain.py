@@ -5,13 +5,19 @@ import sys
 
 import pytest
 
-from redis_oom_tui.cli.plain import line
+from redis_oom_tui.cli.plain import PlainLines, line
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.config import Profile, ScreenOptions
+from redis_oom_tui.models.snapshot import Counters, LimitSource, Memory
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
-from tests.support.scripted import a_snapshot
+from redis_oom_tui.tui.panes.triage import TriagePane
+from tests.support.scripted import FakeClock, a_snapshot
 from tests.support.servers import RunningServer
+from tests.tui.support import an_app, until
+from tests.tui.test_nodes import ScriptedFleet, a_fleet
 
 LIVE = ServerState(
     a_snapshot().server.address,
@@ -54,7 +60,7 @@ def test_it_runs_without_textual_and_prints_line_by_line(valkey: RunningServer) 
         "import sys, redis_oom_tui.cli.plain as plain\n"
         "shown = []\n"
         "def echo(text):\n"
-        "    shown.append(text)\n"
+        "    shown.append(text.splitlines()[0])\n"
         "    if len(shown) == 3:\n"
         "        print('\\n'.join(shown)); print('textual' in sys.modules); sys.stdout.flush(); sys.exit(0)\n"
         "plain.click.echo = echo\n"
@@ -69,6 +75,72 @@ def test_it_runs_without_textual_and_prints_line_by_line(valkey: RunningServer) 
     assert len(lines) == 3, run.stderr
     assert all("keys 0" in told for told in lines)
     assert textual == "False"
+
+
+LOW = Memory(1_750_000, 2_000_000, "allkeys-lru", rss_bytes=1_400_000, limit_source=LimitSource.OPERATOR)
+CLIENTS = (
+    ClientBuffer(1, "10.0.0.1:1", b"feed", b"jedis", total_bytes=9 << 20, output_bytes=8 << 20, idle_seconds=75),
+    ClientBuffer(2, "10.0.0.2:2", total_bytes=3 << 20, query_bytes=3 << 20),
+)
+STATES = {
+    "refusing writes": [a_snapshot()],
+    "no limit": [a_snapshot(maxmemory=None)],
+    "figures unknown": [replace(a_snapshot(), memory=Memory(5 << 20), counters=Counters(), databases=())],
+    "limit not reported": [
+        replace(a_snapshot(), memory=replace(LOW, maxmemory_bytes=None, limit_source=LimitSource.NOT_REPORTED))
+    ],
+    "limit stated": [replace(a_snapshot(), memory=LOW)],
+    "growing and refused": [
+        replace(a_snapshot(at=1000 + 60 * n, used=(300 + 10 * n) << 20, refused=7 * n, evicted=3 * n), doubts=())
+        for n in range(5)
+    ],
+    "a cluster": [a_fleet()],
+}
+# What Triage draws around its facts: titles, a hint how to scan, and the panes where `--plain` names commands.
+TITLES = {"redis-oom-tui", "live", "frozen", "mem", "Findings", "Largest", "clients", "CLIENT", "Nodes", "Triage"}
+HEADS = {"BYTES", "OUTPUT", "QUERY", "IDLE", "Hogs", "Cleanup", "Limits"}
+HINT = {"Nothing", "stands", "out", "yet", "Scan", "in", "r", "to", "check", "the", "keys", "too", "No", "2"}
+
+
+def words_of(text: str) -> set[str]:
+    """What stands in a text, without the marks around it and between two of them; sizes and shares without units."""
+    words = (word.strip(".,;:()[]!▼") for word in text.split() if any(map(str.isalnum, word)))
+    return {word.rstrip("M%").removesuffix(".0") for word in words}
+
+
+@pytest.mark.parametrize("name", STATES)
+async def test_every_fact_of_triage_stands_in_lines_too(name: str) -> None:
+    clock = FakeClock()
+    source = ScriptedFleet(STATES[name], clients=() if name == "limit stated" else CLIENTS)
+    options = ScreenOptions(interval_seconds=0.02, auto_scan=False)
+    app = an_app(source, options=options, profile=Profile("prod", production=True), clock=clock)
+    async with app.run_test(size=(240, 60)) as pilot:
+        await until(pilot, lambda: app.session.reading is not None and next(source.asked) > len(STATES[name]) + 2)
+        # What is drawn stays with the reading that it was drawn from.
+        app.main.frozen = True
+        await pilot.pause()
+        triage = app.main.panes["triage"]
+        assert isinstance(triage, TriagePane)
+        reading = triage.vitals.reading
+        assert reading is not None
+        assert reading.snapshot is not None
+        widgets = (triage.vitals, triage.whereabouts, triage.nodes, triage.findings, triage.clients)
+        title, _, *header = app.main.header._drawn
+        drawn = [title, *header, *(line for widget in widgets for line in widget._drawn)]
+        shown = {word for line in drawn for word in words_of("".join(text for text, _ in line))}
+    told = PlainLines(Profile("prod", production=True)).lines(reading, reading.snapshot.taken_at, clock.monotonic())
+    missing = shown - words_of("\n".join(told)) - TITLES - HEADS - HINT
+    assert not missing, (missing, "\n".join(told))
+
+
+def test_facts_are_told_again_each_minute_and_words_as_they_change() -> None:
+    told = PlainLines(Profile(""))
+    first = told.lines(LIVE, 0.0, 100.0)
+    assert len(first) > 6
+    assert len(told.lines(LIVE, 1.0, 101.0)) == 1, "nothing changed"
+    other = replace(LIVE, verdict=replace(LIVE.verdict, first_step="Raise maxmemory in Limits."))
+    assert told.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with redis-oom-tui limits."]
+    assert len(told.lines(LIVE, 60.0, 161.0)) == len(first)
 
 
 @pytest.mark.parametrize("arguments", [["-s", "/nowhere/at.sock", "--plain"]])

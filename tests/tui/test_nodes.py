@@ -3,6 +3,7 @@
 import pytest
 
 from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.vitals import cluster_sums
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.keys import KeyId, KeyRow
@@ -20,7 +21,6 @@ from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.header_model import HeaderModel
 from redis_oom_tui.tui.messages import ChangeSetting
 from redis_oom_tui.tui.panes.log_draw import LogEntry, log_entries, log_row
-from redis_oom_tui.tui.panes.triage_lists import _sums
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -101,7 +101,7 @@ def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: s
         for at, view in enumerate(views)
         if view.snapshot is not None
     ]
-    text = _sums(ClusterView(tuple(views), ()))
+    text = cluster_sums(ClusterView(tuple(views), ()))
     assert told.partition(", ")[2] in text
     assert " of no limit" not in text
 

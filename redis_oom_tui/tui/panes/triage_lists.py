@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.columns import Column
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
+from redis_oom_tui.formatting.vitals import cluster_sums, saving
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
@@ -20,7 +21,7 @@ from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.header_model import PANES, level_role, pressure_role
 from redis_oom_tui.tui.messages import ApplyRemedy, LookAtNode
 from redis_oom_tui.tui.panes.hogs_tables import columns_of_patterns
-from redis_oom_tui.tui.screens.reader import FindingScreen, saving
+from redis_oom_tui.tui.screens.reader import FindingScreen
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 from redis_oom_tui.tui.widgets.table_model import R, fitting, header
@@ -288,7 +289,7 @@ class NodeList(CursorList[NodeView]):
         if self.fleet is None:
             return ()
         title = (f" Nodes ({len(self.items)}), worst first", "title")
-        return [spread((title,), ((_sums(self.fleet), "dim"),), width)]
+        return [spread((title,), ((f"{cluster_sums(self.fleet)} ", "dim"),), width)]
 
     def row(self, item: NodeView, width: int, *, here: bool) -> Sequence[Line]:
         """Its verdict, how full it is, its limit, policy and role."""
@@ -328,15 +329,3 @@ def _role(view: NodeView, columns: _Columns) -> str:
     if not view.node.is_primary:
         return cut(f"replica of {safe_text(view.node.primary, 60)}", _ROLE) if columns.wide else "replica"
     return f"{sizes.count(view.node.slots)} slots" if view.node.serves else "no slots"
-
-
-def _sums(fleet: ClusterView) -> str:
-    used, limit = fleet.used_bytes, fleet.maxmemory_bytes
-    whole = f"{sizes.short_size(used)} of {sizes.short_size(limit)}"
-    if limit is None:
-        free = sum(view.snapshot is not None and view.snapshot.memory.unlimited for view in fleet.primaries)
-        unknown = sum(view.snapshot is not None and view.snapshot.memory.limit_unknown for view in fleet.primaries)
-        without = "no limit" if free == len(fleet.primaries) else f"{free} without a limit"
-        without = f"limit of {unknown} unknown" if unknown else without
-        whole = f"{sizes.short_size(used)}, {without}"
-    return f"{len(fleet.primaries)} primaries: {whole if used is not None else '?'}, {sizes.count(fleet.keys)} keys "

@@ -6,10 +6,10 @@ from itertools import pairwise
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import per_second
+from redis_oom_tui.formatting.vitals import SPANS, counter_facts, gauge_facts, outlook_words, span_of
 from redis_oom_tui.models.breakdown import Breakdown, Share
-from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
-from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
+from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.rules.breakdown import breakdown_of
@@ -40,7 +40,6 @@ _SCALE = 11
 _HEADED, _WITH_LOSSES, _LOSS_ROWS = 4, 12, 2
 # A chart of many lines moves this often.
 _STEP_SECONDS = 5.0
-_SPANS = {15.0: "last 15 s", 60.0: "last minute", 300.0: "last 5 min", 900.0: "last 15 min", 3600.0: "last hour"}
 _PARTS = {
     Share.DATA: "part0",
     Share.TABLES: "part1",
@@ -104,16 +103,11 @@ def gauges(snapshot: Snapshot, width: int, pen: DrawStyle, thresholds: Threshold
     room = max(0, width - _LABEL - 12)
     role = pressure_role(memory, thresholds).removeprefix("bar_")
     used = line_bar((memory.used_bytes or 0) / scale, room, pen, role, [share for _, share in marks])
-    frag = "?" if memory.fragmentation_ratio is None else f"{memory.fragmentation_ratio:.2f}"
-    pressure = "no limit" if memory.unlimited else sizes.percent(memory.pressure, 1)
-    return [
-        _row("pressure", pressure, ((_above(marks, room), "dim"),), width),
-        _row("used", sizes.size(memory.used_bytes), used, width),
-        _row("maxmemory", "none" if memory.unlimited else sizes.size(limit), _limit(memory), width),
-        _row("peak", sizes.size(memory.peak_bytes), _of_limit(memory.peak_bytes, limit), width),
-        _row("rss", sizes.size(memory.rss_bytes), _of_limit(memory.rss_bytes, limit), width),
-        _row("fragmentation", frag, _outside(memory.rss_bytes, memory.used_bytes), width),
-    ]
+    aside: dict[str, Line] = {"pressure": ((_above(marks, room), "dim"),), "used": used}
+    doubtful = "warn" if memory.limit_unknown else "dim"
+    for fact in gauge_facts(memory):
+        aside.setdefault(fact.word, ((fact.more, doubtful if fact.word == "maxmemory" else "dim"),))
+    return [_row(fact.word, fact.value, aside[fact.word], width) for fact in gauge_facts(memory)]
 
 
 def _above(marks: Sequence[tuple[str, float]], room: int) -> str:
@@ -126,52 +120,21 @@ def _above(marks: Sequence[tuple[str, float]], room: int) -> str:
     return line
 
 
-def _limit(memory: Memory) -> Line:
-    if memory.limit_unknown:
-        return (("not reported", "warn"),)
-    if memory.maxmemory_bytes is None:
-        return (("no limit is set", "dim"),)
-    return (("stated", "dim"),) if memory.limit_source is LimitSource.OPERATOR else ()
-
-
-def _of_limit(size: int | None, limit: int | None) -> Line:
-    return () if size is None or not limit else ((f"{sizes.percent(size / limit, 1)} of limit", "dim"),)
-
-
 def _row(word: str, value: str, rest: Line, width: int) -> Line:
     return clip(merged(((f" {pad(word, _LABEL - 1)}", "dim"), (f"{pad(value, 10, 'right')}  ", "title"), *rest)), width)
 
 
-def _outside(rss: int | None, used: int | None) -> Line:
-    """A ratio alone misleads on a small server: the bytes stand beside it."""
-    if rss is None or used is None:
-        return ()
-    words = f"{sizes.short_size(rss - used)} overhead" if rss >= used else f"{sizes.short_size(used - rss)} swapped out"
-    return ((words, "dim"),)
-
-
 def counters(reading: ServerState, snapshot: Snapshot, width: int) -> list[Line]:
     """Policy, what was refused and evicted in all and per second, keys and TTLs, clients."""
-    totals, rates, activity = snapshot.counters, reading.rates, snapshot.activity
-    refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
-    refusals = (">" if totals.refused_is_lower_bound else "") + sizes.count(totals.refused_writes_total)
-    evictions = sizes.count(totals.evicted_keys_total)
-    told = snapshot.keyspace_known or snapshot.databases
-    keys, volatile = (snapshot.keys, snapshot.expires) if told else (None, None)
-    blocked = f"{activity.blocked_clients} blocked" if activity.blocked_clients else ""
+    rates = reading.rates
+    roles = {"refused writes": "crit" * bool(rates.refused_writes), "evicted keys": "warn" * bool(rates.evicted_keys)}
     policy = f"{safe_text(snapshot.memory.policy, 20)}{' ' * _TAIL}"
     return [
         spread((("policy", "dim"),), ((policy, "title"),), width),
-        _pair("refused writes", refusals, per_second(refused), width, "crit" if refused else ""),
-        _pair("evicted keys", evictions, per_second(evicted), width, "warn" if evicted else ""),
-        _pair("keys", sizes.count(keys), sizes.number_of(len(snapshot.databases), "database"), width),
-        _pair(
-            "with a TTL",
-            sizes.count(volatile),
-            sizes.percent(volatile / keys) if keys and volatile is not None else "",
-            width,
+        *(
+            _pair(fact.word, fact.value, fact.more, width, roles.get(fact.word, ""))
+            for fact in counter_facts(snapshot, rates)
         ),
-        _pair("clients", sizes.count(activity.connected_clients), blocked, width),
     ]
 
 
@@ -239,17 +202,15 @@ def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: D
     """
     if not samples:
         return []
-    watched = samples[-1].monotonic - samples[0].monotonic
-    span = next((span for span in _SPANS if watched <= span), max(_SPANS))
-    limit = samples[-1].maxmemory_bytes
-    outlook = _outlook(forecast, full=limit is not None and samples[-1].counted_bytes >= limit)
+    span = span_of(samples)
+    outlook = outlook_words(forecast, samples[-1])
     if rows < _HEADED:
         side = outlook if width >= _SIDE_BY_SIDE else ()
-        return _used(samples, span, width, pen, rows, _SPANS[span], side)
+        return _used(samples, span, width, pen, rows, SPANS[span], side)
     settled = _settled(samples)
     losses = _LOSS_ROWS if rows >= _WITH_LOSSES else 0
     told = ", ".join(word for word in outlook if word)
-    head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{_SPANS[span]}: {told}", "text")), width)
+    head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{SPANS[span]}: {told}", "text")), width)
     lines = [head, *_used(settled, span, width, pen, rows - 1 - 2 * losses)]
     refused = [(sample.monotonic, sample.refused_writes) for sample in samples]
     evicted = [(sample.monotonic, sample.evicted_keys) for sample in samples]
@@ -337,20 +298,3 @@ def bucketed(samples: Sequence[TrendSample], span: float, count: int) -> list[fl
         last = value if value is not None else last
         out[place] = last
     return out
-
-
-def _outlook(forecast: Forecast, *, full: bool) -> tuple[str, str]:
-    """Which way it goes, and when it is full."""
-    if full:
-        return ("at the limit", "")
-    if forecast.not_judged:
-        return ("trend not judged", "(a defect of this tool)")
-    if forecast.trend is Trend.UNKNOWN or forecast.slope is None:
-        return ("measuring trend", "")
-    if forecast.trend is Trend.NONE:
-        return ("steady", "")
-    sign = "+" if forecast.slope >= 0 else "-"
-    slope = f"{sign}{sizes.short_size(abs(round(forecast.slope * 60)))}/min"
-    if forecast.seconds_to_limit is None:
-        return (slope, "")
-    return (slope, sizes.full_in(*forecast.seconds_to_limit))

@@ -7,8 +7,8 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
 
-from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.vitals import saving
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, wrap
 from redis_oom_tui.tui.header_model import level_role, level_word
@@ -95,16 +95,6 @@ class FindingScreen(ReaderScreen):
         self.dismiss()
         if self._finding.remedy is not None:
             self.app.post_message(ApplyRemedy(self._finding.remedy))
-
-
-def saving(finding: Finding) -> str:
-    """What a finding saves, as a range; '' where that is not known."""
-    if finding.saves_bytes is None:
-        return ""
-    low, high = finding.saves_bytes
-    if not low:
-        return f"up to {sizes.short_size(high)}"
-    return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
 
 
 def _headed(sign: Piece, title: str, width: int) -> list[Line]:
