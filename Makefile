@@ -8,10 +8,13 @@ BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test flaky quick check lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
+.PHONY: demo test flaky quick check lint types types-darwin contracts lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
+
+# Whatever the environment says: the hundreds of commands that the tests start would compile everything each time.
+test quick flaky: export PYTHONDONTWRITEBYTECODE =
 
 test: check
 	@$(BIN)/python -m pytest -n 6 --dist worksteal --durations=15 $(TESTS)
@@ -26,11 +29,21 @@ quick: check
 	@$(BIN)/python -m pytest -q -n 2 --dist worksteal tests/rules tests/formatting tests/models tests/test_names.py \
 		redis_oom_tui/rules redis_oom_tui/formatting redis_oom_tui/models
 
+# Side by side: without their caches the two runs of mypy take most of the time.
 check: $(STAMP)
+	@$(MAKE) --no-print-directory -j lint types types-darwin contracts
+
+lint: $(STAMP)
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+
+types: $(STAMP)
 	@$(BIN)/mypy
+
+types-darwin: $(STAMP)
 	@$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin redis_oom_tui
+
+contracts: $(STAMP)
 	@$(BIN)/lint-imports --no-cache
 
 # After a change of the dependencies in pyproject.toml; `make lock UPGRADE=--upgrade` takes the newest that they allow.

@@ -1,5 +1,6 @@
 """Fixtures that every belt of the tests shares."""
 
+import gc
 import os
 import signal
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from hypothesis import HealthCheck, settings
 from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
 from tests.support.servers import RunningServer, available, started
 
+# Collecting makes a million objects that stay to the end: going through them again and again took half of its time.
+gc.disable()
+
 # A loaded machine is no defect of what is tested: no example has a time limit.
 settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
@@ -18,6 +22,13 @@ settings.load_profile("unhurried")
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtestloop() -> None:
+    """What was collected is passed over from here on."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -58,41 +59,41 @@ def _literals(tree: ast.AST) -> Iterator[tuple[int, str]]:
             yield getattr(node, "lineno", 0), text
 
 
-def _sentences() -> Iterator[tuple[str, str]]:
+@cache
+def _sentences() -> tuple[tuple[str, str], ...]:
     """What reads as a sentence or a part of one, with its place; code in other languages is none."""
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        for line, text in _literals(ast.parse(path.read_text())):
-            if not _CODE.search(text):
-                yield f"{path.relative_to(_PACKAGE)}:{line}", text
-
-
-SENTENCES = tuple(_sentences())
+    return tuple(
+        (f"{path.relative_to(_PACKAGE)}:{line}", text)
+        for path in sorted(_PACKAGE.rglob("*.py"))
+        for line, text in _literals(ast.parse(path.read_text()))
+        if not _CODE.search(text)
+    )
 
 
 def test_there_is_something_to_read() -> None:
-    assert len(SENTENCES) > 1500
+    assert len(_sentences()) > 1500
 
 
 @pytest.mark.parametrize("pattern", _BANNED)
 def test_words_that_readers_stumble_over_are_not_used(pattern: str) -> None:
     banned = re.compile(rf"\b({pattern})\b", re.IGNORECASE)
-    found = [f"{place}: {text!r}" for place, text in SENTENCES if banned.search(text)]
+    found = [f"{place}: {text!r}" for place, text in _sentences() if banned.search(text)]
     assert not found, f"say: {_BANNED[pattern]}"
 
 
 def test_a_primary_is_called_that() -> None:
-    found = [place for place, text in SENTENCES if _MASTER.search(text) and not _SENTINEL.search(text)]
+    found = [place for place, text in _sentences() if _MASTER.search(text) and not _SENTINEL.search(text)]
     assert not found
 
 
 def test_signs_are_set_as_english_sets_them() -> None:
     wrong = re.compile(r"[\d}] %|[a-z,;]  [a-z]")
-    found = [f"{place}: {text!r}" for place, text in SENTENCES if wrong.search(text)]
+    found = [f"{place}: {text!r}" for place, text in _sentences() if wrong.search(text)]
     assert not found
 
 
 def test_no_sentence_is_too_long_for_a_screen() -> None:
     found = []
-    for place, text in SENTENCES:
+    for place, text in _sentences():
         found += [f"{place}: {one!r}" for one in _SENTENCE_END.split(text) if len(one.split()) > _LONGEST]
     assert not found
