@@ -11,12 +11,14 @@ from pathlib import Path
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
+from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
 from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
 from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.actions.run import Run
-from redis_oom_tui.actions.step_plans import StepPlans
+from redis_oom_tui.actions.shrink import ShrinkRun
+from redis_oom_tui.actions.shrink_planning import ShrinkPlanner
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_reading import backups, inspect
 from redis_oom_tui.formatting.sizes import count
@@ -25,13 +27,44 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
+from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules import budget, earlier_runs, selection
 from redis_oom_tui.server.live import LiveServer
+
+
+class StepPlans:
+    """Implements `ports.SteppedCleanups`. A run is refused with ReadOnlyMode or CommandMissing where it may not be."""
+
+    def __init__(self, context: ActionContext, deployment: Deployment) -> None:
+        self._context = context
+        self._deployment = deployment
+
+    def plan_shrink(self, request: ShrinkRequest) -> ShrinkPlanner:
+        """A plan to shrink one key that has not been looked for yet; raises BadInput for one that means nothing."""
+        return ShrinkPlanner(self._context, self._deployment, request)
+
+    def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRun:
+        """A run of `plan` that has not started yet."""
+        self._must(Action.SHRINK)
+        return ShrinkRun(self._context, self._deployment, plan, backup)
+
+    def plan_finished(self, request: FinishedRequest) -> FinishedPlanner:
+        """A plan of finished jobs that were not looked for yet; raises BadInput where nothing is known of such work."""
+        return FinishedPlanner(self._context, self._deployment, request)
+
+    def run_finished(self, plan: FinishedPlan, *, backup: BackupChoice) -> FinishedRun:
+        """A run of `plan` that has not started yet."""
+        self._must(Action.FINISH)
+        return FinishedRun(self._context, self._deployment, plan, backup)
+
+    def _must(self, action: Action) -> None:
+        self._deployment.node(Place(self._deployment.shown)).rights.must(action)
 
 
 class LiveOperator:

@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.context import Invocation, chosen
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import given_options, refuse_beside
-from redis_oom_tui.cli.several import chosen
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.server.preflight import Preflight
 

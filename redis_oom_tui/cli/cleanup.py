@@ -13,10 +13,9 @@ from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.criteria import criteria_of
+from redis_oom_tui.cli.criteria import criteria_of, proposed, share_of
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.finished import finished
-from redis_oom_tui.cli.free_to import proposed, share_of
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options

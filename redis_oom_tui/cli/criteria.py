@@ -1,5 +1,19 @@
-"""Which keys the options of `cleanup` choose: by name, pattern, type, age and size, or by a row of a saved scan."""
+"""What the options of `cleanup` choose: keys by name, pattern, type, age and size, or what may go for a target."""
 
+from typing import TYPE_CHECKING
+
+from redis_oom_tui.cli.process import Ticker, stopping, when_free
+from redis_oom_tui.formatting.hogs import progress
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable
+from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
+from redis_oom_tui.server.live import LiveServer
+
+if TYPE_CHECKING:
+    from redis_oom_tui.server.cluster.source import ClusterSource
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,7 +23,6 @@ from redis_oom_tui.cli.options import KEY_TYPES
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
 from redis_oom_tui.formatting.sizes import parse_duration, parse_size
-from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanView
@@ -69,3 +82,37 @@ def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[Pat
             f"{pattern!r} is not a pattern of {'' if db is None else f'database {db} in '}the scan in {name}"
         )
     return found
+
+
+def share_of(text: str) -> float:
+    """A share of maxmemory, as people write it. Raises BadInput.
+
+    >>> share_of("80%"), share_of("75")
+    (0.8, 0.75)
+    """
+    number = text.strip().removesuffix("%")
+    if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 99:
+        raise BadInput(f"--free-to takes a share of maxmemory from 1% to 99%, not {text!r}")
+    return int(number) / 100
+
+
+async def proposed(server: "LiveServer | ClusterSource", target: float, db: int | None) -> Proposal:
+    """What may go to reach `target`, by a scan of all keys; no scan where it is reached already, or no deletion helps.
+
+    Raises BadInput without a limit and for a cluster, ServerUnreachable where the scan failed.
+    """
+    if not isinstance(server, LiveServer):
+        raise BadInput("--free-to works on one server: in a cluster, each node has a limit of its own")
+    snapshot, settings, clients, _ = await when_free(server.look_closely)
+    snapshot = with_settings(with_clients(snapshot, clients), settings)
+    needed = needed_bytes(snapshot, target)
+    in_vain = why_in_vain(snapshot, clients)
+    if not needed or in_vain:
+        return Proposal(target, needed, snapshot.memory.pressure or 0.0, cause=in_vain if needed else "")
+    scan = server.scan(ScanOptions(databases=None if db is None else (db,), idle=True))
+    with stopping(scan.stop):
+        async with Ticker(lambda: progress(scan.view())):
+            view = await scan.run()
+    if view.error is not None:
+        raise ServerUnreachable(view.error)
+    return propose(view, await when_free(server.snapshot), target, await server.samples(view))

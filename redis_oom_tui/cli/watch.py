@@ -11,9 +11,8 @@ from typing import Any
 
 import click
 
-from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.context import Invocation, chosen
 from redis_oom_tui.cli.options import Number, given_options
-from redis_oom_tui.cli.several import chosen
 from redis_oom_tui.cli.watch_listeners import (
     arming_options,
     hook_queues,

@@ -1,6 +1,7 @@
 """The application: a server, the screen that shows it, and where each request goes."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -18,7 +19,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports.operator import Operator, PendingServer
-from redis_oom_tui.ports.source import Source
+from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.commands import CommandSearch, commands
@@ -34,6 +35,7 @@ from redis_oom_tui.tui.themes import LOOKS
 
 _LOW_BELOW = 20
 _MESSAGE_SECONDS = 10.0
+_LEAP = 10
 
 
 class TriageApp(TerminalApp):
@@ -187,3 +189,41 @@ class TriageApp(TerminalApp):
         for title, words, kind in messages.COMMANDS:
             if kind.local or self.session.actions.why_not(kind().needs) is None:
                 yield SystemCommand(title, words, lambda kind=kind: self.post_message(kind()))
+
+
+class ReplayApp(TriageApp):
+    """What was, as it was shown then; nothing can be changed in it."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("comma", "rewind(-1)", "prev", id="replay.back", tooltip="Previous poll (pauses)"),
+        Binding("full_stop", "rewind(1)", "next", id="replay.on", tooltip="Next poll (pauses)"),
+        Binding("left_curly_bracket", "leap(-1)", "Back 10%", show=False, id="replay.leap_back"),
+        Binding("right_curly_bracket", "leap(1)", "Forward 10%", show=False, id="replay.leap_on"),
+        Binding("t", "hold", "play/pause", id="replay.hold", tooltip="Play / pause"),
+    ]
+
+    async def action_rewind(self, polls: int) -> None:
+        """Move by so many polls and stay there."""
+        if isinstance(self.session.source, Replayable):
+            self.session.source.hold(True)
+            self.session.source.move(polls)
+            await self._tell_where()
+
+    async def action_leap(self, direction: int) -> None:
+        """Move by a tenth of the whole."""
+        if isinstance(self.session.source, Replayable):
+            await self.action_rewind(direction * max(1, self.session.source.position[1] // _LEAP))
+
+    async def action_hold(self) -> None:
+        """Hold the time line, or let it run on."""
+        if isinstance(self.session.source, Replayable):
+            self.session.source.hold(not self.session.source.held)
+            await self._tell_where()
+
+    async def _tell_where(self) -> None:
+        source, poller = self.session.source, self.session.poller
+        if isinstance(source, Replayable) and poller is not None:
+            self.session.publish(await poller.poll(), source)
+            number, total = source.position
+            then = datetime.fromtimestamp(source.wall()).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+            self.tell(f"Replay: {then}, sample {number} of {total}, {'paused' if source.held else 'playing'}")

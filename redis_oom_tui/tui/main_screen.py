@@ -1,7 +1,9 @@
 """The screen of the five panes: the header over them, the key line below, and the keys that move between them."""
 
+from collections.abc import Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
@@ -10,24 +12,69 @@ from textual.widgets import ContentSwitcher
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.tui.header_model import PANES, shown_verdict
-from redis_oom_tui.tui.messages import BuildEmergency, PickProfile
+from redis_oom_tui.ports.source import Replayable
+from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.header_model import PANES, HeaderModel, shown_verdict, tab_texts
+from redis_oom_tui.tui.messages import BuildEmergency, PickProfile, ShowPane
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
 from redis_oom_tui.tui.panes.hogs import HogsPane
 from redis_oom_tui.tui.panes.limits import LimitsPane
 from redis_oom_tui.tui.panes.log import LogPane
 from redis_oom_tui.tui.panes.triage import TriagePane
-from redis_oom_tui.tui.screens.help import HelpScreen
-from redis_oom_tui.tui.screens.reader import VerdictScreen
-from redis_oom_tui.tui.widgets.header import Header
+from redis_oom_tui.tui.screens.reader import HelpScreen, VerdictScreen
 from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 _KINDS: tuple[type[Pane], ...] = (TriagePane, HogsPane, LimitsPane, CleanupPane, LogPane)
 
 
 def _new_panes() -> dict[str, Pane]:
     return {kind.pane: kind(id=kind.pane) for kind in _KINDS}
+
+
+class Header(LineWidget):
+    """Five lines, three in a terminal of few: what they say is `HeaderModel`'s."""
+
+    reading: ServerState | None = None
+    pane = "triage"
+    frozen = False
+
+    def show(self, reading: ServerState, pane: str, *, frozen: bool) -> None:
+        """Draw this reading."""
+        self.reading, self.pane, self.frozen = reading, pane, frozen
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        return () if self.reading is None else self._top(self.reading).lines(width, height)
+
+    def _top(self, reading: ServerState) -> HeaderModel:
+        app = self.host
+        return HeaderModel(
+            reading=reading,
+            pane=self.pane,
+            frozen=self.frozen,
+            profile=app.profile,
+            thresholds=app.thresholds,
+            pen=self.pen,
+            now=app.clock.monotonic(),
+            recorded=app.source.position if isinstance(app.source, Replayable) else None,
+            interval=app.options.interval_seconds,
+        )
+
+    async def on_click(self, event: events.Click) -> None:
+        """A click on a pane's name shows it, one on the verdict all of that."""
+        row = 1 if self.size.height >= 5 else 0
+        if row < event.y < self.size.height - 1:
+            await self.run_action("screen.show_verdict")
+        if event.y != row:
+            return
+        x = 0
+        for _, name, text in tab_texts(self.pane, self.size.width):
+            if x <= event.x < x + len(text):
+                self.post_message(ShowPane(name))
+                return
+            x += len(text)
 
 
 class MainScreen(Screen[None]):

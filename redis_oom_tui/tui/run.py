@@ -70,9 +70,8 @@ def _splash(
 
 def _app(source: Source | PendingServer, *, operator: Operator | None, **given: Any) -> "TriageApp":
     """The app for that source; loading it takes most of the time until it shows."""
-    from redis_oom_tui.tui.app import TriageApp  # noqa: PLC0415
+    from redis_oom_tui.tui.app import ReplayApp, TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.commands import check_keymap  # noqa: PLC0415
-    from redis_oom_tui.tui.replay import ReplayApp  # noqa: PLC0415
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
     check_keymap(given["keymap"] or {}, TriageApp)

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from redis_oom_tui.tui.flows.jobs import BackgroundJobs
+from redis_oom_tui.tui.flows.controller import BackgroundJobs
 
 
 class _Job:

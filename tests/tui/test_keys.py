@@ -10,7 +10,7 @@ from redis_oom_tui.tui.commands import check_keymap, is_move, live, title, words
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.run import run_app
-from redis_oom_tui.tui.screens.help import sections
+from redis_oom_tui.tui.screens.reader import sections
 from redis_oom_tui.tui.terminal.environment import THEMES
 from redis_oom_tui.tui.themes import LOOKS
 from tests.support.scripted import ScriptedSource

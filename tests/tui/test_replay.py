@@ -8,7 +8,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.tui.replay import ReplayApp
+from redis_oom_tui.tui.app import ReplayApp
 from tests.support.scripted import MIB, a_snapshot
 from tests.tui.support import screen_text, until
 

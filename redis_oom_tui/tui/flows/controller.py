@@ -1,5 +1,6 @@
 """Where the actions stand, and what their flows share: the operator, the questions, the jobs, what panes are shown."""
 
+import asyncio
 import functools
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVar
@@ -16,16 +17,20 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.monitor.state import AlertHistory
 from redis_oom_tui.ports.operator import Operator
+from redis_oom_tui.ports.source import Job
 from redis_oom_tui.tui.deferred_startup import DeferredStartup
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.flows.jobs import BackgroundJobs
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState
 from redis_oom_tui.tui.host import Host, Workers
 from redis_oom_tui.tui.messages import ReadHistory, Request
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard
 from redis_oom_tui.tui.scan_controller import ScanController
 
-_R = TypeVar("_R")
+_Result = TypeVar("_Result")
+_View = TypeVar("_View")
+
+_LOOK_SECONDS = 0.5
+_LEAVE_SECONDS = 1.5
 
 NO_OPERATOR = "nothing can be changed from this screen: it is read-only"
 NOT_YET = "still connecting, try again in a moment"
@@ -83,11 +88,49 @@ class FlowApp(Workers, Protocol):
     def post_message(self, message: Request) -> bool:
         """Ask for something else."""
 
-    async def push_screen_wait(self, screen: Dialog[_R]) -> _R | None:
+    async def push_screen_wait(self, screen: Dialog[_Result]) -> _Result | None:
         """Show a dialog and wait for its answer."""
 
     def exit(self, result: int) -> None:
         """Leave."""
+
+
+class BackgroundJobs:
+    """The jobs under way: they outlive the dialog that began them, and are waited for when the app is left."""
+
+    def __init__(self) -> None:
+        self._stops: dict[asyncio.Task[object], Callable[[], None]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether a job goes on."""
+        return bool(self._stops)
+
+    async def follow(self, job: Job[_Result, _View], publish: Callable[[_View], None]) -> _Result:
+        """Run a job to its end, publishing how far it is twice a second; where that fails, the job is stopped."""
+        task = asyncio.create_task(job.run())
+        self._stops[task] = job.stop
+        task.add_done_callback(lambda done: self._stops.pop(done, None))
+        try:
+            while not task.done():
+                publish(job.view())
+                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+        finally:
+            if task.done():
+                self._stops.pop(task, None)
+            else:
+                job.stop()
+        return task.result()
+
+    def stop(self) -> None:
+        """End every job at its next edge."""
+        for stop in list(self._stops.values()):
+            stop()
+
+    async def close(self) -> None:
+        """End them in a known state, and wait a moment for that."""
+        self.stop()
+        if self._stops:
+            await asyncio.wait(set(self._stops), timeout=_LEAVE_SECONDS)
 
 
 class ActionController:
@@ -169,7 +212,7 @@ class ActionController:
         if not reads_log and self.app.main.pane == "log":
             self.app.post_message(ReadHistory())
 
-    async def ask(self, dialog: Dialog[_R]) -> _R | None:
+    async def ask(self, dialog: Dialog[_Result]) -> _Result | None:
         """Show a dialog and wait for its answer; None at once where another question is open already."""
         if self._asking:
             return None
