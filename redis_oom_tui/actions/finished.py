@@ -1,10 +1,12 @@
 """Finished jobs of an application: found by its own lists, saved, and deleted with all that belongs to them."""
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from redis_oom_tui.actions.context import ActionContext, PacedWork, asked_again
-from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
+from redis_oom_tui.actions.deployment import Deployment, Place
+from redis_oom_tui.actions.node_worker import known_sum
 from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import each_page, paced
 from redis_oom_tui.actions.step_run import StepRun
@@ -15,7 +17,7 @@ from redis_oom_tui.formatting.sizes import count, number_of, size
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.application import Confidence, FinishedWork, TimeUnit
 from redis_oom_tui.models.capabilities import Feature
-from redis_oom_tui.models.errors import BadInput, ServerBusy
+from redis_oom_tui.models.errors import BadInput, ServerBusy, ServerUnreachable
 from redis_oom_tui.models.finished import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
@@ -39,13 +41,6 @@ _JOBS_AT_ONCE = 100
 _PROVING_JOBS = 3
 
 
-def only_node(deployment: Deployment) -> ActionNode:
-    """The server. Raises BadInput in a cluster, where a job's keys may be on several nodes."""
-    if deployment.clustered:
-        raise BadInput("An application's lists are read on one server: in a cluster, connect to one node without -c")
-    return deployment.node(Place(deployment.shown))
-
-
 class FinishedPlanner(PacedWork):
     """A plan of finished jobs in the making; its view is how many were found. Raises BadInput from the start where
     nothing is known of such work.
@@ -62,6 +57,9 @@ class FinishedPlanner(PacedWork):
         self._request = replace(request, application=self._application.name)
         self._found: list[FinishedJob] = []
         self._total = 0
+        self._seen: set[bytes] = set()
+        # By their index, how many jobs have keys in several slots of the cluster.
+        self._apart: Counter[bytes] = Counter()
 
     def _is_stopped(self) -> bool:
         return self._stop
@@ -71,47 +69,58 @@ class FinishedPlanner(PacedWork):
         return len(self._found)
 
     async def run(self) -> FinishedPlan:
-        """Look through the application's lists of finished jobs. Raises one of `models.errors`."""
-        server, rights = only_node(self._deployment)
-        known, snapshot = await rights.learn(), await server.snapshot()
-        changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
-        channel = ExclusiveConnection(server, self._request.db, changing=changing)
-        try:
-            async with self._throttled(server, walking=True) as throttle:
-                await self._look(channel, throttle)
-                about = await self._about(channel, snapshot)
-        finally:
-            await channel.close()
-        flags = finished.told_loss(self._application, self._work)
+        """Look through the application's lists of finished jobs, on every node. Raises one of `models.errors`."""
+        deployment = self._deployment
+        await deployment.refresh()
+        nodes = [deployment.node(Place(name)) for name in deployment.primaries]
+        weaknesses: dict[str, None] = {}
+        abouts: list[int | None] = []
+        for server, rights in nodes:
+            known, snapshot = await rights.learn(), await server.snapshot()
+            changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
+            channel = ExclusiveConnection(server, self._request.db, changing=changing)
+            abouts.append(await self._on(server, channel, snapshot))
+            weaknesses |= dict.fromkeys(rights.weaknesses(Action.FINISH))
+        apart = finished.told_apart(self._apart)
+        if not self._seen or (apart and not self._found):
+            raise BadInput(*apart or (f"No list of {self._work.state} jobs of {self._application.name} is here",))
+        flags = finished.told_loss(self._application, self._work) + apart
         if len(self._found) >= finished.MOST_JOBS:
             flags += (f"A plan holds {count(finished.MOST_JOBS)} jobs: plan again for the rest.",)
         plan = FinishedPlan(
             self._request,
             tuple(self._found),
             self._wall(),
-            str(server.address),
+            deployment.name,
             state=self._work.state,
             total=self._total,
-            about_bytes=about,
-            flags=(*flags, *rights.weaknesses(Action.FINISH)),
-            run_id=snapshot.server.run_id,
-            role=snapshot.server.role,
+            about_bytes=known_sum([about for about in abouts if about is not None]),
+            flags=(*flags, *weaknesses),
+            run_id=None if deployment.clustered else snapshot.server.run_id,
+            role=f"{len(nodes)} primaries" if deployment.clustered else snapshot.server.role,
         )
         return finished.frozen(plan)
+
+    async def _on(self, server: LiveServer, channel: ExclusiveConnection, snapshot: Snapshot) -> int | None:
+        """Look through the lists of one node; about what the jobs hold that were found there."""
+        before = len(self._found)
+        try:
+            async with self._throttled(server, walking=True) as throttle:
+                await self._look(channel, throttle)
+                return await self._about(channel, snapshot, self._found[before:])
+        finally:
+            await channel.close()
 
     async def _look(self, channel: ExclusiveConnection, throttle: CallThrottle) -> None:
         before = (await server_time(channel)).ms / 1000 - self._request.older_than_seconds
         kind = self._application.kind(self._work.index)
-        seen: set[bytes] = set()
         for glob in finished.globs(kind):
             for type_ in kind.types or (None,):
                 async for page in each_page(throttle, jobs_on.keys_like(channel, glob, type_), self._is_stopped):
                     for name in page:
-                        if name not in seen and finished.placed(kind, name) is not None:
-                            seen.add(name)
+                        if name not in self._seen and finished.placed(kind, name) is not None:
+                            self._seen.add(name)
                             await self._take(channel, throttle, name, before)
-        if not seen:
-            raise BadInput(f"No list of {self._work.state} jobs of {self._application.name} is here")
 
     async def _take(self, channel: ExclusiveConnection, throttle: CallThrottle, index: bytes, before: float) -> None:
         """The jobs of one index that ended before that time (Unix seconds)."""
@@ -121,8 +130,10 @@ class FinishedPlanner(PacedWork):
         if kind not in {"zset", "set", "list"} or not await self._is_proven(channel, index, kind):
             return
         async for page in each_page(throttle, jobs_on.members(channel, index, kind), self._is_stopped):
+            every = [finished.job_of(self._application, self._work, index, kind, *one) for one in page]
+            jobs = [job for job in every if not self._deployment.clustered or finished.in_one_slot(job)]
+            self._apart[index] += len(every) - len(jobs)
             self._total += len(page)
-            jobs = [finished.job_of(self._application, self._work, index, kind, *one) for one in page]
             ends = await _ends(channel, self._work, jobs)
             old = [job for job, end in zip(jobs, ends, strict=True) if end is not None and end < before]
             self._found += old[: finished.MOST_JOBS - len(self._found)]
@@ -137,20 +148,37 @@ class FinishedPlanner(PacedWork):
                 names += finished.job_of(application, work, index, kind, member, score).keys
             break
         names = list(dict.fromkeys([index, *names]))
-        types = await jobs_on.types_of(channel, names)
+        types = await self._types(channel, names)
         here = [(self._request.db, name, type_) for name, type_ in zip(names, types, strict=True) if type_ != "none"]
         labels = next((alike.labels for alike in alike_keys(here)), ())
         return any(label.application is application and label.confidence is not Confidence.POSSIBLE for label in labels)
 
-    async def _about(self, channel: ExclusiveConnection, snapshot: Snapshot) -> int | None:
+    async def _types(self, channel: ExclusiveConnection, names: Sequence[bytes]) -> list[str]:
+        """The type of each key, in a cluster by the node that serves it."""
+        if not self._deployment.clustered:
+            return await jobs_on.types_of(channel, names)
+        shares: dict[Place, list[bytes]] = defaultdict(list)
+        for name in names:
+            if (place := self._deployment.place_of(name)) is not None:
+                shares[place].append(name)
+        found: dict[bytes, str] = {}
+        for place, theirs in shares.items():
+            own = ExclusiveConnection(self._deployment.node(place).server, self._request.db)
+            try:
+                found |= zip(theirs, await jobs_on.types_of(own, theirs), strict=True)
+            finally:
+                await own.close()
+        return [found.get(name, "none") for name in names]
+
+    async def _about(self, channel: ExclusiveConnection, snapshot: Snapshot, jobs: Sequence[FinishedJob]) -> int | None:
         """About what all of the jobs hold, by some of them; no more than the server holds."""
-        some = finished.samples(self._found, _SIZED)
+        some = finished.samples(jobs, _SIZED)
         names = [name for job in some for name in job.keys]
         replies = await channel.call([("MEMORY", "USAGE", name, "SAMPLES", _SAMPLES) for name in names])
         known = [reply for reply in replies if isinstance(reply, int)]
         if not known:
             return None
-        about = len(self._found) * sum(known) // len(some)
+        about = len(jobs) * sum(known) // len(some)
         return min(about, most_of_all(snapshot.memory.used_bytes, snapshot.memory.startup_bytes) or about)
 
 
@@ -186,19 +214,33 @@ class FinishedRun(StepRun):
         return f" Kept, as {' or '.join(self._reasons)}." if self._reasons else ""
 
     async def _carry_out(self) -> None:
-        server, _ = only_node(self._deployment)
-        snapshot = await server.snapshot()
-        self._must_be_the_same(server, snapshot)
-        self._used = (snapshot.memory.used_bytes, snapshot.memory.used_bytes)
-        connection = PinnedConnection(server, self._plan.request.db, self._plan.run_id)
-        try:
-            await connection.open()
-            self._begin(snapshot)
-            async with self._throttled(server) as throttle:
-                await self._batches(server, connection, throttle)
-            await self._measure(server)
-        finally:
-            await connection.close()
+        await self._deployment.refresh()
+        nodes = [(server, await server.snapshot(), jobs) for server, jobs in self._shares()]
+        for server, snapshot, _ in nodes:
+            self._must_be_the_same(server, snapshot)
+        used = known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes])
+        self._used = (used, used)
+        for server, snapshot, jobs in nodes:
+            connection = PinnedConnection(server, self._plan.request.db, snapshot.server.run_id)
+            try:
+                await connection.open()
+                if not self._record.begun:
+                    self._begin(snapshot)
+                async with self._throttled(server) as throttle:
+                    await self._batches(server, connection, throttle, jobs)
+            finally:
+                await connection.close()
+        await self._measure(*(server for server, _, _ in nodes))
+
+    def _shares(self) -> list[tuple[LiveServer, list[FinishedJob]]]:
+        """The jobs by the node that serves their index now. Raises ServerUnreachable where none does."""
+        shares: dict[Place, list[FinishedJob]] = defaultdict(list)
+        for job in self._plan.jobs:
+            place = self._deployment.place_of(job.index)
+            if place is None:
+                raise ServerUnreachable("No node serves the slot of some of these jobs now")
+            shares[place].append(job)
+        return [(self._deployment.node(place).server, jobs) for place, jobs in shares.items()]
 
     def _begin(self, snapshot: Snapshot) -> None:
         plan, context = self._plan, self._context
@@ -218,16 +260,19 @@ class FinishedRun(StepRun):
         if path is not None:
             self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
 
-    async def _batches(self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle) -> None:
-        jobs = self._plan.jobs
-        while self._settled < len(jobs) and not throttle.stopping:
+    async def _batches(
+        self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle, jobs: Sequence[FinishedJob]
+    ) -> None:
+        first = self._settled
+        while self._settled - first < len(jobs) and not throttle.stopping:
             began = time.monotonic()
             if self._writer is not None:
                 # A copy on its way counts toward maxmemory: others must not be evicted for it.
                 self._room = headroom.headroom(
                     await asked_again(connection, server.snapshot, lambda: throttle.stopping)
                 )
-            batch = jobs[self._settled : self._settled + min(_JOBS_AT_ONCE, throttle.keys)]
+            start = self._settled - first
+            batch = jobs[start : start + min(_JOBS_AT_ONCE, throttle.keys)]
             number = self._record.next_batch()
             await self._record.batch(number, [KeyId(self._plan.request.db, job.keys[0]) for job in batch])
             outcomes = [Outcome.NOT_ATTEMPTED] * len(batch)

@@ -1,7 +1,6 @@
 """Keys of an application that none of its own lists names any more, such as reply queues without a binding."""
 
-from redis_oom_tui.actions.deployment import Deployment
-from redis_oom_tui.actions.finished import only_node
+from redis_oom_tui.actions.deployment import Deployment, Place
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink_planning import each_page
 from redis_oom_tui.models.application import Application, Orphans
@@ -31,7 +30,9 @@ async def _orphans(deployment: Deployment, name: str, db: int) -> tuple[KeyId, .
     application = finished.application_called(name)
     if not application.orphans:
         raise BadInput(f"Nothing is known of orphans of {application.name}")
-    server, rights = only_node(deployment)
+    if deployment.clustered:
+        raise BadInput("Orphans are searched on one server: connect to one node without -c")
+    server, rights = deployment.node(Place(deployment.shown))
     known = await rights.learn()
     changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
     channel = ExclusiveConnection(server, db, changing=changing)

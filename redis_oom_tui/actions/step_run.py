@@ -9,6 +9,7 @@ from typing import Protocol
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, PacedWork
 from redis_oom_tui.actions.deployment import Deployment
+from redis_oom_tui.actions.node_worker import known_sum
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.formatting.sizes import count, percent
@@ -117,13 +118,18 @@ class StepRun(PacedWork, ABC):
         if then is not None and now is not None and then != now:
             raise OtherServer.at(server.address)
 
-    async def _measure(self, server: LiveServer) -> None:
+    async def _measure(self, *servers: LiveServer) -> None:
         """What used_memory is now, once nothing waits to be freed in the background any more, or that takes long."""
         deadline = time.monotonic() + _FREEING_LONGEST_SECONDS
         while True:
-            memory = (await server.snapshot()).memory
-            self._used, self._pressure = (self._used[0], memory.used_bytes), memory.pressure
-            if not memory.lazyfree_pending_objects or time.monotonic() >= deadline or self._stop:
+            memories = [(await server.snapshot()).memory for server in servers]
+            self._used = (self._used[0], known_sum([memory.used_bytes for memory in memories]))
+            self._pressure = memories[0].pressure if len(memories) == 1 else None
+            if (
+                not any(memory.lazyfree_pending_objects for memory in memories)
+                or time.monotonic() >= deadline
+                or self._stop
+            ):
                 return
             await asyncio.sleep(_FREEING_PAUSE_SECONDS)
 

@@ -8,6 +8,7 @@ import msgspec
 
 from redis_oom_tui.applications import known_applications
 from redis_oom_tui.applications.name_shapes import PREFIX, shape
+from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob
 from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of, size
@@ -96,6 +97,27 @@ def job_of(
 
 def _has_id(kind: KeyKind) -> bool:
     return all(_ID in shape(text).placeholders for text in kind.names)
+
+
+def in_one_slot(job: FinishedJob) -> bool:
+    """Whether one script of a cluster can take the job with all that belongs to it.
+
+    >>> in_one_slot(FinishedJob(b"bull:{mail}:completed", "zset", b"7", b"", (b"bull:{mail}:7",)))
+    True
+    """
+    return len({slot_of(name) for name in (job.index, *job.keys, *job.guards)}) == 1
+
+
+def told_apart(indexes: Mapping[bytes, int]) -> tuple[str, ...]:
+    """Why jobs of a cluster are kept whose keys are in several slots; by their index, how many these are."""
+    apart = {index: number for index, number in indexes.items() if number}
+    if not apart:
+        return ()
+    names = ", ".join(escape_exact(index[:80]) for index in list(apart)[:3])
+    more = f" and {count(len(apart) - 3)} more" if len(apart) > 3 else ""
+    jobs = number_of(sum(apart.values()), "job")
+    why = "one job's keys are in several slots, as their names share no hash tag, and no script can delete it whole"
+    return (f"{jobs} of {names}{more} must stay: {why}.",)
 
 
 def seconds_of(value: bytes | None, unit: TimeUnit | None) -> float | None:

@@ -14,9 +14,11 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.rules import finished
+from tests.actions.test_cluster import acting
 from tests.actions.test_undo import photograph as with_ttls
 from tests.apps import samples
 from tests.support.acting import NO_BACKUP, operating
+from tests.support.cluster import RunningCluster, clustered
 from tests.support.servers import RunningServer
 from tests.support.shapes import used_at_rest
 
@@ -279,3 +281,43 @@ async def test_no_key_of_others_is_evicted_for_the_copy_of_a_large_job(server: R
     assert "4 were kept, as no copy could be saved" in str(view.ended)
     assert "free below maxmemory" in str(view.ended)
     assert others > 19_000
+
+
+def written(cluster: RunningCluster, queue: str) -> None:
+    """Jobs of a queue, two done and one waiting, each key on the node of its slot."""
+    with redis.RedisCluster("127.0.0.1", cluster.primaries[0].port) as client:
+        client.hset(f"{queue}:meta", "version", "bullmq:5")
+        for number in range(3):
+            client.hset(f"{queue}:{number}", mapping={"name": "mail", "data": "x" * 5000, "ats": 1, "timestamp": 1})
+        client.rpush(f"{queue}:0:logs", "log")
+        client.zadd(f"{queue}:completed", {"0": 1_600_000_000_000, "1": 1_600_000_000_001})
+        client.rpush(f"{queue}:wait", "2")
+
+
+def names(cluster: RunningCluster) -> set[bytes]:
+    with redis.RedisCluster("127.0.0.1", cluster.primaries[0].port) as client:
+        return set(client.keys(target_nodes=redis.RedisCluster.PRIMARIES))
+
+
+async def test_in_a_cluster_jobs_of_one_slot_go_and_others_are_refused(tmp_path: Path) -> None:
+    queues = ["{bull}:mail", "bull:{orders}", "bull:{images}"]
+    with clustered(replicas=False) as cluster:
+        written(cluster, "bull:video")
+        async with acting(cluster, tmp_path) as (_, operator):
+            with pytest.raises(BadInput, match=r"2 jobs of bull:video:completed must stay: .* share no hash tag"):
+                await frozen(operator, queue=None)
+            for queue in queues:
+                written(cluster, queue)
+            before = names(cluster)
+            plan = await frozen(operator, queue=None)
+            assert {(job.index, job.member) for job in plan.jobs} == {
+                (f"{queue}:completed".encode(), member) for queue in queues for member in (b"0", b"1")
+            }
+            assert "bull:video:completed must stay" in " ".join(finished.consent(plan, BackupChoice()))
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: 6}, view.ended
+            gone = {f"{queue}:{rest}".encode() for queue in queues for rest in ("0", "0:logs", "1", "completed")}
+            assert before - names(cluster) == gone
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: 6}, report.ended
+            assert names(cluster) == before

@@ -14,7 +14,6 @@ from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, NotAllowed, ReadOnlyMode
-from redis_oom_tui.models.finished import FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
@@ -455,8 +454,6 @@ async def test_in_a_cluster_the_node_of_the_key_is_asked(tmp_path: Path) -> None
                 assert dict(view.counts) == {Outcome.DELETED: 200}, view.ended
                 report = await operator.restore(Path(str(view.backup_path))).run()
                 assert dict(report.counts) == {RestoreOutcome.RESTORED: 200}, report.ended
-            with pytest.raises(BadInput, match="connect to one node without -c"):
-                await operator.steps.plan_finished(FinishedRequest("bullmq", 0)).run()
 
 
 @pytest.mark.parametrize("kind", ["list", "stream", "hash"])

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import KeyMoved, TriageError
 from redis_oom_tui.models.finished import FinishedJob
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import nonsense
@@ -31,13 +31,14 @@ class SavedJob(NamedTuple):
     code: int = 1
 
 
-GONE, TOO_LARGE = 0, -3
+GONE, TOO_LARGE, MOVED = 0, -3, -5
 WORDS = {
     GONE: "it is not listed as finished any more",
     -1: "it is finished at another time now",
     -2: "somebody works at it",
     TOO_LARGE: "it is too large to save",
     -4: "it was changed after it was saved",
+    MOVED: "its slot moved to another node",
 }
 """What a script says in place of having done it."""
 
@@ -209,6 +210,8 @@ def restoring(job: FinishedJob, keys: Sequence[JobKey], now_ms: int) -> ScriptCa
 
 def saved(reply: Any, job: FinishedJob) -> SavedJob:
     """What a job holds, or why it is kept. Raises what the server refused it with."""
+    if isinstance(reply, KeyMoved):
+        return SavedJob((), code=MOVED)
     if isinstance(reply, TriageError):
         raise reply
     if isinstance(reply, int) and reply in WORDS:
@@ -226,6 +229,8 @@ def saved(reply: Any, job: FinishedJob) -> SavedJob:
 
 def deleted(reply: Any) -> int:
     """1 where the job is gone now, else a number of `WORDS`. Raises what the server refused it with."""
+    if isinstance(reply, KeyMoved):
+        return MOVED
     if isinstance(reply, TriageError):
         raise reply
     if isinstance(reply, int) and (reply == 1 or reply in WORDS):
