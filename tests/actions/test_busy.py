@@ -78,8 +78,6 @@ async def test_without_eval_a_cleanup_goes_on_as_well(
 async def test_an_expiry_and_its_undo_go_on_when_the_script_has_ended(
     busy: tuple[RunningServer, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # No key is to come to its end while the test runs.
-    monkeypatch.setattr("redis_oom_tui.actions.batch.random.random", lambda: 0.5)
     server, made = busy
     async with operating(server.connection, tmp_path) as operator:
         plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=86400)

@@ -79,7 +79,7 @@ async def test_the_least_rights_are_enough_for_every_action(server: RunningServe
             assert dict(view.counts) == {Outcome.DELETED: 2}
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert not report.failed, report.ended
-            plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=60)
+            plan = await planned(operator, CACHE, operation=Operation.EXPIRE, expire_seconds=3600)
             view = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(view.counts) == {Outcome.EXPIRING: 2}
             assert not (await operator.restore(Path(str(view.backup_path))).run()).failed

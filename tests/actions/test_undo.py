@@ -268,7 +268,7 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
 ) -> None:
     with server.client() as client:
         fill(client, [b"k%d" % n for n in range(200)])
-        client.expire(b"k0", 30)
+        client.expire(b"k0", 300)
         client.expire(b"k1", 90_000)
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, ALL, operation=Operation.EXPIRE, expire_seconds=3600)
@@ -276,20 +276,18 @@ async def test_expiring_spreads_the_ends_keeps_earlier_ones_and_can_be_taken_bac
             run = operator.run(plan, backup=BackupChoice())
             view = await run.run()
             counts = dict(view.counts)
-            assert counts[Outcome.EXPIRING] >= 197
-            left_alone = names_of(run, Outcome.CHANGED)
-            # Once in a hundred times k0 draws an end that is even sooner than its own, and gets that.
-            assert {b"k3"} <= left_alone <= {b"k0", b"k3"}
+            assert counts[Outcome.EXPIRING] == 198
+            assert names_of(run, Outcome.CHANGED) == {b"k0", b"k3"}
             ends = sorted(client.ttl(b"k%d" % n) for n in range(1, 200) if n != 3)  # type: ignore[type-var]
             assert ends[0] > 0
             assert ends[-1] <= 3601
             assert ends[-1] - ends[0] > 1800
-            assert client.ttl(b"k0") <= 30
+            assert 0 < client.ttl(b"k0") <= 300  # type: ignore[operator]
             client.expire(b"k4", 80_000)
             client.delete(b"k6")
             report = await operator.restore(Path(str(view.backup_path))).run()
-        # Besides k4, those that the plan itself had left alone.
-        assert report.counts[RestoreOutcome.CHANGED] == 1 + len(left_alone)
+        # k4, and those that the plan itself had left alone.
+        assert report.counts[RestoreOutcome.CHANGED] == 3
         assert "1 is gone and cannot be restored" in str(report.ended)
         assert client.ttl(b"k5") == -1
         assert 89_000 < client.ttl(b"k1") <= 90_000  # type: ignore[operator]
