@@ -128,13 +128,16 @@ class ClusterSettings:
         return together(_back(result.change), dict(zip(own, ended, strict=True)))
 
     def _own(self, result: ChangeResult) -> dict[str, ChangeResult]:
-        """By node, the changes that took."""
-        return {name: each for name, each in self._applied.get(result.change, {}).items() if each.took}
+        """By node, the changes that took: as this run made them, else as the audit file names them."""
+        applied = self._applied.get(result.change)
+        if applied is None:
+            applied = {node.node: _on_its_node(result.change, node) for node in result.nodes}
+        return {name: each for name, each in applied.items() if each.took}
 
     def _must_be_own(self, result: ChangeResult) -> dict[str, ChangeResult]:
         own = self._own(result)
         if not own:
-            raise BadInput(f"{result.change.name} was not set by this run of the tool: set it on each node")
+            raise BadInput(f"On which nodes {result.change.name} was set is not recorded: set it on each node")
         return own
 
     async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
@@ -163,6 +166,10 @@ class ClusterSettings:
 
 def _back(change: Change) -> Change:
     return Change(change.name, change.new, change.old or "", "Back to each node's old value.", node=change.node)
+
+
+def _on_its_node(change: Change, node: NodeResult) -> ChangeResult:
+    return ChangeResult(Change(change.name, node.old, change.new), took=node.took, now=node.now)
 
 
 def in_order(changes: Mapping[str, Change], nodes: Sequence[ClusterNode]) -> list[str]:

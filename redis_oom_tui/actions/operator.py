@@ -193,9 +193,9 @@ class LiveOperator:
         rights.must_copy(plan, backup)
         return Run(self._context, self.deployment, plan, backup)
 
-    def backups(self) -> tuple[Backup, ...]:
-        """The backup files in the default place, newest first."""
-        return backups(self._context.backups)
+    def backups(self, *others: Path) -> tuple[Backup, ...]:
+        """The backup files in the default place and those of `others` that are backups, newest first."""
+        return backups(self._context.backups, *others)
 
     def inspect_backup(self, path: Path) -> BackupInspection:
         """The whole file at `path`, compared with what was written."""

@@ -46,7 +46,8 @@ class ChangeFields(Struct):
 
     def result(self) -> ChangeResult:
         """The change and what came of it."""
-        return ChangeResult(Change(self.name, self.old, self.new), took=self.took, now=self.now)
+        change = Change(self.name, self.old, self.new)
+        return ChangeResult(change, took=self.took, now=self.now, persisted=self.persisted)
 
 
 class Intent(Struct, tag_field="phase", tag="intent", kw_only=True):

@@ -180,10 +180,10 @@ def _long_line(file: BinaryIO, line: Line) -> bytes | None:
     return b"".join(parts)
 
 
-def backups(folder: Path) -> tuple[Backup, ...]:
-    """The backups in `folder`, newest first; files that are none are passed over."""
+def backups(folder: Path, *others: Path) -> tuple[Backup, ...]:
+    """The backups in `folder` and those of `others`, newest first; files that are none are passed over."""
     found = []
-    for path in folder.glob("*.jsonl"):
+    for path in {*folder.glob("*.jsonl"), *others}:
         try:
             found.append(read_head(path, damaged_ok=True))
         except BadInput:

@@ -129,8 +129,8 @@ class SettingChanges(Protocol):
 class Records(Protocol):
     """What is written down: backups and what is restored from them, and the audit log."""
 
-    def backups(self) -> tuple[Backup, ...]:
-        """The backup files in the default place, newest first."""
+    def backups(self, *others: Path) -> tuple[Backup, ...]:
+        """The backup files in the default place and those of `others` that are backups, newest first."""
 
     def inspect_backup(self, path: Path) -> BackupInspection:
         """The whole file at `path`, compared with what was written; may take seconds for a large one.

@@ -68,18 +68,32 @@ def pressure_after_restore(backup: Backup, snapshot: Snapshot) -> str | None:
     """What a backup's keys would do to the pressure, in a sentence; None without a limit or without sizes."""
     memory = snapshot.memory
     counted = memory.counted_bytes
-    if memory.maxmemory_bytes is None or counted is None:
+    taken = room_needed(backup, snapshot)
+    if memory.maxmemory_bytes is None or counted is None or backup.held_bytes is None or taken is None:
         return None
-    if backup.held_bytes is None or backup.operation == Operation.EXPIRE.value:
+    if backup.operation == Operation.EXPIRE.value:
         return None
-    taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
-    taken += table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
     after = (counted + taken) / memory.maxmemory_bytes
     words = f"Its keys took {size(backup.held_bytes)}: restoring them all would reach {percent(after)} of maxmemory"
     if counted >= FILLED_TO * memory.maxmemory_bytes:
         now = percent(counted / memory.maxmemory_bytes)
         return f"{words}. It is at {now} already, and restore stops at {percent(FILLED_TO)}: make room first."
     return f"{words}; restore stops at {percent(FILLED_TO)}." if after > FILLED_TO else f"{words}."
+
+
+def room_needed(backup: Backup, snapshot: Snapshot) -> int | None:
+    """Bytes that all keys of a backup take there once they are restored; None where their sizes are unknown."""
+    taken = backup.held_bytes if backup.restored_bytes is None else backup.restored_bytes
+    if taken is None:
+        return None
+    grown = table_growth(snapshot.keys, backup.keys) + table_growth(snapshot.expires, backup.expiring_keys or 0)
+    return taken + grown
+
+
+def room_for_restore(snapshot: Snapshot) -> int | None:
+    """Bytes that a restore may fill on that server; None without a limit, or where what is used is unknown."""
+    limit, counted = snapshot.memory.maxmemory_bytes, snapshot.memory.counted_bytes
+    return None if limit is None or counted is None else max(0, int(FILLED_TO * limit) - counted)
 
 
 def number_restored(operation: str, number: int) -> str:

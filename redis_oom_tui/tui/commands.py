@@ -92,7 +92,7 @@ _WORDS = {
     "free": "delete evict oom cleanup",
     "emergency": "delete evict oom",
     "restore": "undo backup deleted",
-    "undo": "revert back",
+    "undo": "revert back restore rollback",
     "scan": "keys biggest bigkeys memkeys size",
     "kill": "client buffer disconnect close",
     "purge": "memory fragmentation allocator",

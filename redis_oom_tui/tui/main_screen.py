@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports.source import Replayable
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.header_model import PANES, HeaderModel, shown_verdict, tab_texts
-from redis_oom_tui.tui.messages import BuildEmergency, PickProfile, ShowPane
+from redis_oom_tui.tui.messages import BuildEmergency, PickProfile, ShowPane, ShowUndoList
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
 from redis_oom_tui.tui.panes.hogs import HogsPane
@@ -97,6 +97,14 @@ class MainScreen(Screen[None]):
         ),
         Binding("E", "emergency(False)", "Emergency cleanup (not configured): why?", show=False, id="emergency.none"),
         Binding("P", "profiles", "Switch server", show=False, id="profiles", tooltip="Switch server (profile)"),
+        Binding(
+            "U",
+            "undo_list",
+            "Undo list",
+            show=False,
+            id="undo",
+            tooltip="What can be undone, settings and deletions, newest first; asks first",
+        ),
         Binding("V", "show_verdict", "Verdict in full", show=False, id="verdict", tooltip="The verdict in full"),
         Binding("question_mark,f1", "show_help", "help", id="help", tooltip="Help: keys and safety rules"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
@@ -189,6 +197,10 @@ class MainScreen(Screen[None]):
     def action_profiles(self) -> None:
         """Pick the server of another profile."""
         self.post_message(PickProfile())
+
+    def action_undo_list(self) -> None:
+        """What can be undone here."""
+        self.post_message(ShowUndoList())
 
     def action_show_help(self) -> None:
         """All keys, and the safety rules."""

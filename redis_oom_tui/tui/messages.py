@@ -139,6 +139,10 @@ class UndoSetting(Request):
     action = Action.SET
 
 
+class ShowUndoList(Request):
+    """List what can be undone here, settings and backups; asks which, and again before anything is undone."""
+
+
 class KeepSetting(Request):
     """Call off the timed return of a setting."""
 

@@ -13,6 +13,8 @@ from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.undoing import ServerNow, undo_list
 from tests.actions.test_cluster import acting, until_async
 from tests.support.cluster import QUICK_MS, Node, RunningCluster, clustered
 
@@ -36,8 +38,16 @@ async def test_a_setting_is_set_on_every_node_read_back_and_undone(cluster: Runn
         result = await operator.settings.apply(change)
         assert (result.took, result.now) == (True, "volatile-ttl"), result.detail
         assert _policies(cluster) == ["volatile-ttl"] * 6
-        back = await operator.settings.undo(result)
-        assert back.took
+    # Another run of the tool: it knows the change from the audit file, node by node.
+    async with acting(cluster, tmp_path) as (source, operator):
+        snapshot = await source.snapshot()
+        names = servers_in(snapshot, str(source.address))
+        (row,) = undo_list(operator.history(), (), ServerNow(names, operator.history()[0].at, snapshot))
+        assert row.change is not None
+        assert (row.refused, row.what) == ("", "set maxmemory-policy back to each node's own old value, on 6 nodes")
+        assert (await operator.settings.propose_back(row.change)).old == "volatile-ttl"
+        assert (await operator.settings.undo(row.change)).took
+        assert undo_list(operator.history(), (), ServerNow(names, operator.history()[0].at, snapshot)) == ()
     assert _policies(cluster) == ["noeviction"] * 3 + ["allkeys-lru"] + ["noeviction"] * 2
 
 
@@ -206,10 +216,10 @@ async def test_an_undo_says_before_the_question_where_it_would_be_refused(
         assert back.consequence.startswith(f"On {other.name} alone. ")
 
 
-async def test_what_another_run_changed_is_not_offered_for_undo(cluster: RunningCluster, tmp_path: Path) -> None:
+async def test_a_change_of_which_no_node_is_known_is_not_undone(cluster: RunningCluster, tmp_path: Path) -> None:
     result = ChangeResult(Change("maxmemory-samples", "5", "7"), took=True, now="7")
     async with acting(cluster, tmp_path) as (_, operator):
-        with pytest.raises(BadInput, match="was not set by this run of the tool"):
+        with pytest.raises(BadInput, match="is not recorded: set it on each node"):
             await operator.settings.propose_back(result)
 
 

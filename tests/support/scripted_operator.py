@@ -387,7 +387,7 @@ class ScriptedOperator:
         back = Change(result.change.name, result.change.new, old)
         return ChangeResult(back, True, old)
 
-    def backups(self) -> tuple[Backup, ...]:
+    def backups(self, *_others: Path) -> tuple[Backup, ...]:
         """As scripted."""
         return self.some_backups
 

@@ -8,19 +8,22 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.drawing import Line, merged, paragraph, spread
+from redis_oom_tui.tui.drawing import Line, marked, merged, paragraph, spread
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 
 class Option(Struct, frozen=True):
-    """What may be picked: `value` is what the dialog answers with; `badge` stands out, drawn in `badge_role`."""
+    """What may be picked: `value` is what the dialog answers with; `badge` stands out, drawn in `badge_role`, and so do
+    the sentences of `warnings` below it.
+    """
 
     value: str
     label: str
     note: str = ""
     badge: str = ""
     badge_role: str = "warn"
+    warnings: tuple[str, ...] = ()
 
 
 class OptionList(CursorList[Option]):
@@ -42,14 +45,17 @@ class OptionList(CursorList[Option]):
         return paragraph(safe_text(self._intro), width - 2, "text", " ")
 
     def row(self, item: Option, width: int, *, here: bool) -> Sequence[Line]:
-        """Its label and badge, its note."""
+        """Its label and badge, its note and warnings."""
         mark, role = (self.pen.glyphs.cursor, "cursor") if here else (" ", "text")
         badge = ((" ", role), (f" {item.badge} ", item.badge_role)) if item.badge else ()
         # Of a sentence that is cut in its middle, a "not" may be lost.
         (first, *more) = paragraph(safe_text(item.label), max(8, width - 4 - cells_of(badge)), role)
         lines = [merged(spread(((f" {mark} ", role), *first, (" ", role), *badge), (), width, role))]
         lines += [spread((("   ", role), *line), (), width, role) for line in more]
-        return [*lines, *(paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ())]
+        lines += paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ()
+        for text in item.warnings:
+            lines += marked("     ! ", safe_text(text), width - 2, "text", "warn")
+        return lines
 
     def needed(self, width: int) -> int:
         rows = sum(len(self.row(option, width, here=False)) for option in self._options)

@@ -171,7 +171,7 @@ def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
 
 async def restore(actions: ActionController, path: Path | None) -> None:
     """Pick a backup, confirm, and put it back."""
-    known = actions.operator.backups()
+    known = await asyncio.to_thread(actions.operator.backups, *([] if path is None else [path]))
     if path is None:
         path = await _pick(actions, known)
         if path is None:

@@ -8,7 +8,7 @@ from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
-from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans
+from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans, undo
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
@@ -47,6 +47,8 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
             | messages.ProposeCleanup()
         ):
             return cleanup.run_flow(actions, request)
+        case messages.ShowUndoList():
+            return undo.show_list(actions)
         case messages.ExportReport():
             return report.export(actions)
         case messages.SaveScan():

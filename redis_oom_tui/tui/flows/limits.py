@@ -28,7 +28,7 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             case messages.ChangeSetting():
                 await change(actions, request.name, request.value)
             case messages.UndoSetting():
-                await undo(actions)
+                await undo_last(actions)
             case messages.KeepSetting():
                 await keep(actions)
     except TriageError:
@@ -126,19 +126,34 @@ def _hints(actions: ActionController, name: str) -> list[str]:
     return hints
 
 
-async def undo(actions: ActionController) -> None:
-    """Put the last change back, with what that would mean."""
+async def undo_last(actions: ActionController) -> None:
+    """Undo what was changed last by this run, with what that would mean."""
     if not actions.limits.changes:
         _notice(actions, "Nothing to undo: no setting was changed here yet")
         return
-    *before, last = actions.limits.changes
-    back = await actions.operator.settings.propose_back(last, actions.scan)
-    if await actions.ask(ChangeDialog(back, where=actions.where, undo=True, persisted=last.persisted == "OK")) is None:
+    await undo(actions, actions.limits.changes[-1])
+
+
+async def undo(actions: ActionController, change: ChangeResult) -> None:
+    """Undo `change`, with what that would mean."""
+    back = await actions.operator.settings.propose_back(change, actions.scan)
+    dialog = ChangeDialog(back, where=actions.where, undo=True, persisted=change.persisted == "OK")
+    if await actions.ask(dialog) is None:
         return
-    result = await actions.operator.settings.undo(last)
+    result = await actions.operator.settings.undo(change)
     _tell(actions, result)
-    if result.took:
-        actions.show_limits(replace(actions.limits, changes=tuple(before), reverting=None, reverts_at=None))
+    if not result.took:
+        return
+    changes = tuple(one for one in actions.limits.changes if not _same(one, change))
+    actions.show_limits(replace(actions.limits, changes=changes))
+    held = actions.limits.reverting
+    if held is not None and held.change.name == change.change.name:
+        actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None))
+
+
+def _same(one: ChangeResult, other: ChangeResult) -> bool:
+    """Whether both are the same change, as this run made it and as the audit file has it."""
+    return (one.change.name, one.change.old, one.change.new) == (other.change.name, other.change.old, other.change.new)
 
 
 async def keep(actions: ActionController) -> None:
