@@ -13,7 +13,7 @@ from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.criteria import criteria_of, proposed, share_of
+from redis_oom_tui.cli.criteria import criteria_of, of_one_server, share_of
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.finished import finished
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
@@ -184,11 +184,13 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     if given["emergency"] and emergency_plan(invocation) is None:
         raise BadInput(NOTHING_PREPARED)
     seconds = parse_duration(given["expire"]) if given["expire"] else None
-    async with acting(invocation) as (server, operator):
+    async with acting(invocation) as (source, everywhere):
         if yes:
-            await require(operator, Action(operation.value), read_only=read_only)
+            await require(everywhere, Action(operation.value), read_only=read_only)
         give_way(Pace.NORMAL)
-        proposal = None if target is None else await proposed(server, target, given["db"])
+        server, operator, proposal = source, everywhere, None
+        if target is not None:
+            server, operator, proposal = await of_one_server(source, everywhere, target, given["db"])
         if given["orphans"] is not None:
             from redis_oom_tui.actions.orphans import plan_orphans
 

@@ -13,6 +13,7 @@ from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
 from redis_oom_tui.server.live import LiveServer
 
 if TYPE_CHECKING:
+    from redis_oom_tui.actions.operator import LiveOperator
     from redis_oom_tui.server.cluster.source import ClusterSource
 import os
 from collections.abc import Mapping, Sequence
@@ -96,13 +97,30 @@ def share_of(text: str) -> float:
     return int(number) / 100
 
 
-async def proposed(server: "LiveServer | ClusterSource", target: float, db: int | None) -> Proposal:
+async def of_one_server(
+    server: "LiveServer | ClusterSource", operator: "LiveOperator", target: float, db: int | None
+) -> tuple[LiveServer, "LiveOperator", Proposal]:
+    """What may go to reach `target`: on the server, or on the fullest shard of a cluster, which comes with its
+    operator. Raises as `proposed` does, and BadInput where no shard has a limit.
+    """
+    if isinstance(server, LiveServer):
+        return server, operator, await proposed(server, target, db)
+    fleet = await when_free(server.fleet)
+    limited = [(view.pressure, view.name) for view in fleet.nodes if view.node.serves and view.pressure is not None]
+    if not limited:
+        raise BadInput("No limit of any shard is known here: give a size with --max-bytes")
+    _, name = max(limited)
+    over = sum(pressure > target for pressure, _ in limited)
+    shard = server.node(name)
+    proposal = await proposed(shard, target, db)
+    return shard, operator.on(name), replace(proposal, shard=name, shards=len(limited), shards_over=over)
+
+
+async def proposed(server: LiveServer, target: float, db: int | None) -> Proposal:
     """What may go to reach `target`, by a scan of all keys; no scan where it is reached already, or no deletion helps.
 
-    Raises BadInput without a limit and for a cluster, ServerUnreachable where the scan failed.
+    Raises BadInput without a limit, ServerUnreachable where the scan failed.
     """
-    if not isinstance(server, LiveServer):
-        raise BadInput("--free-to works on one server: in a cluster, each node has a limit of its own")
     snapshot, settings, clients, _ = await when_free(server.look_closely)
     snapshot = with_settings(with_clients(snapshot, clients), settings)
     needed = needed_bytes(snapshot, target)

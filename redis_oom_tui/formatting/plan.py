@@ -103,6 +103,8 @@ def proposal_fields(proposal: Proposal) -> dict[str, "ProposalFields"]:
             ],
             "kept": [safe_text(sentence) for sentence in proposal.kept],
             "cause": safe_text(proposal.cause) or None,
+            "shard": proposal.shard or None,
+            "shards_over_total": proposal.shards_over if proposal.shard else None,
         }
     }
 

@@ -38,7 +38,8 @@ class Proposal(Struct, frozen=True):
     """The parts in the order in which they should go, and the bytes that must go to reach `target` (a share of
     maxmemory). `enough` says whether all of them together reach it; `kept` are sentences on what was left out, and why.
     `jobs` are finished jobs, which go by a plan of their own. `cause` says, where no deletion helps, why that is so and
-    what to do first; nothing is proposed then.
+    what to do first; nothing is proposed then. `shard` is the node of a cluster that all of this is about, of `shards`
+    with a limit, `shards_over` of which are over the target.
     """
 
     target: float
@@ -48,6 +49,9 @@ class Proposal(Struct, frozen=True):
     kept: tuple[str, ...] = ()
     jobs: tuple[ProposedJobs, ...] = ()
     cause: str = ""
+    shard: str = ""
+    shards: int = 0
+    shards_over: int = 0
 
     @property
     def enough(self) -> bool:

@@ -281,6 +281,9 @@ def _left_out(several: Sequence[_Candidate], why: str) -> str:
 def proposal_lines(proposal: Proposal) -> list[str]:
     """The proposal for people, a few lines a part."""
     first = f"It is at {percent(proposal.pressure, 1)} of maxmemory"
+    if proposal.shard:
+        over = f"{proposal.shards_over} of {proposal.shards} shards are over {percent(proposal.target)}"
+        first = f"{over}. The fullest, {proposal.shard}, is at {percent(proposal.pressure, 1)} of maxmemory"
     if not proposal.needed_bytes:
         return [f"{first}: it is under {percent(proposal.target)} already."]
     first = f"{first}; to reach {percent(proposal.target)}, {size(proposal.needed_bytes)} must go."
@@ -303,4 +306,6 @@ def proposal_lines(proposal: Proposal) -> list[str]:
         lines.append(NOTHING)
     elif proposal.parts and not proposal.enough:
         lines.append("All of it is not enough.")
+    if proposal.shards_over > 1:
+        lines.append("Each shard has a limit of its own: when this one is done, run the same again for the next.")
     return [*lines, *proposal.kept]

@@ -12,7 +12,7 @@ from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
 from tests.cli.ran import on_cluster
-from tests.support.cluster import RunningCluster, clustered
+from tests.support.cluster import Node, RunningCluster, clustered
 
 pytestmark = pytest.mark.usefixtures("home")
 KEYS = 90
@@ -162,3 +162,35 @@ def test_a_plan_without_a_lost_node_is_not_called_stopped(
     assert ended.value.code == 0
     assert "its keys are not in the plan." in told.out
     assert "topped" not in told.out + told.err
+
+
+def test_free_to_is_about_the_fullest_shard(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    with clustered(replicas=False) as running:
+        for index in range(1500):
+            name = b"app:cache:%d" % index
+            with running.owner(key_slot(name)).server.client() as client:
+                client.set(name, "v" * 10_000)
+        for node, share in zip(running.primaries, (0.5, 0.99, 0.9), strict=True):
+            with node.server.client() as client:
+                client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
+        full = running.primaries[1]
+        before = [_keys_of(node) for node in running.primaries]
+        backup = tmp_path / "backup"
+        words = ("cleanup", "--free-to", "80%", "--yes", "--backup", str(backup))
+        code, document = on_cluster(running, capsys, *words)
+        assert code == 0, document
+        assert (document["proposal"]["shard"], document["proposal"]["shards_over_total"]) == (full.name, 2)
+        # On a server of so few MB the tool's own connections count.
+        assert document["budget"]["plan_bytes"] > 0.9 * document["budget"]["needed_bytes"] > 0, document["budget"]
+        after = [_keys_of(node) for node in running.primaries]
+        assert (after[0], after[2]) == (before[0], before[2])
+        assert after[1] < before[1]
+        with full.server.client() as client:
+            client.config_set("maxmemory", 0)
+        code, document = on_cluster(running, capsys, "restore", str(backup), "--yes")
+        assert [_keys_of(node) for node in running.primaries] == before, document
+
+
+def _keys_of(node: Node) -> set[bytes]:
+    with node.server.client() as client:
+        return set(client.keys())

@@ -109,6 +109,8 @@ class ProposalFields(TypedDict):
     jobs: Annotated[list[ProposedJobsFields], says("finished jobs, for `cleanup --finished`")]
     kept: Annotated[list[str], says("what was not proposed, and why")]
     cause: Annotated[str | None, says("where no deletion helps: why that is so, and what to do first")]
+    shard: Annotated[str | None, says("in a cluster: the fullest shard, which all of this is about")]
+    shards_over_total: Annotated[int | None, says("in a cluster: how many shards are over the target")]
 
 
 class CleanupDocument(Document):

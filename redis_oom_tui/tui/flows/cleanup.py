@@ -83,7 +83,7 @@ async def propose_cleanup(actions: ActionController) -> None:
     """What may go to reach the target, by the last scan: a part of it fills in the form, all of it is searched for."""
     snapshot = actions.snapshot
     if snapshot is None or snapshot.fleet is not None:
-        raise BadInput("What may go is proposed for one server: in a cluster, each node has a limit of its own")
+        raise BadInput("In a cluster each shard has a limit of its own: cleanup --free-to 80% takes the fullest")
     if not needed_bytes(snapshot, TARGET):
         raise BadInput(f"It is below {percent(TARGET)} of maxmemory already")
     if in_vain := why_in_vain(snapshot):
