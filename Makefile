@@ -66,8 +66,9 @@ docs: $(STAMP)
 screenshots: $(STAMP)
 	@$(BIN)/python screenshots/draw.py
 
+# All tables, or some: make bench BENCH='speed start'.
 bench: $(STAMP)
-	@$(BIN)/python -m tests.benchmarks
+	@$(BIN)/python -m tests.benchmarks --write $(BENCH)
 
 bench-savings: $(STAMP)
 	@$(BIN)/python -m tests.benchmarks.savings

@@ -1,7 +1,4 @@
-"""`python -m tests.benchmarks.deleting`: checked deletions beside `xargs redis-cli unlink`, and what others feel.
-
-Prints medians of one run, side by side: on a shared machine only the ratios mean something.
-"""
+"""Checked deletions beside redis-cli's unchecked ones, putting the keys back, and what others feel of both."""
 
 import argparse
 import asyncio
@@ -11,102 +8,151 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
+from tests.benchmarks.figures import Column, Table
 from tests.benchmarks.neighbours import CROWD, NOBODY, Told, feel, feel_beside, in_both_tables, loaded, probing
+from tests.benchmarks.peers import help_of
 from tests.support.acting import fill, operating, planned
-from tests.support.servers import RunningServer, available, started
+from tests.support.servers import RunningServer, started
 
+# GETs a second of others.
+_LOAD = 10_000
 _CLI = shutil.which("redis-cli")
 STALE = Criteria(patterns=(b"stale:*",))
-_XARGS = "xargs -n 500 redis-cli unlink"
-
-
-def main() -> None:
-    """Measure, in turn, as often as was asked for."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.deleting", description=__doc__)
-    parser.add_argument("--keys", type=int, default=100_000, help="keys to delete")
-    parser.add_argument("--among", type=int, default=1_000_000, help="keys of all types, in the second case")
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--server", choices=available(), default="redis7" if "redis7" in available() else "valkey")
-    parser.add_argument("--load", type=int, default=10_000, help="GETs a second in the foreground")
-    parser.add_argument("--only", choices=("alone", "mixed", "felt"))
-    given = parser.parse_args()
-    with started(given.server) as server:
-        if given.only in {None, "alone"}:
-            print(f"All {given.keys:,} keys of a server, strings:")
-            _throughput(server, lambda: _refill(server, given.keys), given.keys, given.runs)
-        if given.only in {None, "mixed"}:
-            print(f"{given.keys:,} lists and strings among {given.among:,} keys of all types:")
-            with server.client() as client:
-                client.flushall()
-            data.fill(server, given.among - given.keys)
-            _throughput(server, lambda: _restock(server, given.keys), given.keys, given.runs)
-        if given.only in {None, "felt"}:
-            in_both_tables(f"{given.load:,} GET/s in front", server, lambda: _felt(server, given))
+# redis-cli before 7.2 asks for ten names a call, whatever is wanted.
+_COUNT = "--count 1000" if _CLI is not None and "--count" in help_of(_CLI) else ""
+_SCAN = f"--scan {_COUNT}".strip()
+_STRONG = f"{_SCAN} | xargs -n 1000 redis-cli unlink"
+# What people type, the same with large pages and calls, and the quickest that redis-cli has. None of them checks a key.
+_RIVALS = {
+    "--scan | xargs -n 500 redis-cli unlink": "{cli} --scan --pattern 'stale:*' | xargs -n 500 {cli} unlink",
+    _STRONG: "{cli} --scan {count} --pattern 'stale:*' | xargs -n 1000 {cli} unlink",
+    f"{_SCAN} | UNLINKs to redis-cli --pipe": (
+        "{cli} --scan {count} --pattern 'stale:*' | sed 's/^/UNLINK /;s/$/\\r/' | {cli} --pipe"
+    ),
+}
+_COLUMNS = (
+    Column("keys/s"),
+    Column("× the strong rival", ".2fx"),
+    Column("tool's CPU, µs a key", ".1f"),
+    Column("server in scripts, µs a key", ".1f"),
+)
 
 
 class Figures(NamedTuple):
-    """Seconds of one deletion: in all, to make the plan, of this process's CPU, of the server's in scripts."""
+    """Seconds of one part, of this process's CPU in it, and of the server's scripts; the last two None for others."""
 
     seconds: float
-    planning: float
-    cpu: float
-    scripts: float
+    cpu: float | None = None
+    scripts: float | None = None
 
 
-def _throughput(server: RunningServer, prepare: Callable[[], None], keys: int, runs: int) -> None:
+def deleting(given: argparse.Namespace) -> Iterator[Table]:
+    """All keys of a server, and some among many of all types."""
+    keys = given.delete
+    with started(given.server) as server:
+        title = f"All {keys:,} keys of a server, strings, medians of {given.runs}"
+        yield _throughput("deleting-all", title, server, lambda: _refill(server, keys), given)
+        with server.client() as client:
+            client.flushall()
+        data.fill(server, given.keys - keys)
+        title = f"{keys:,} lists and strings among {given.keys:,} keys of all types, medians of {given.runs}"
+        yield _throughput("deleting-some", title, server, lambda: _restock(server, keys), given)
+
+
+def felt(given: argparse.Namespace) -> Iterator[Table]:
+    """What others wait while a plan is made and run."""
+    title = "10,000 GET/s in front of a cleanup"
+    with started(given.server) as server:
+        yield from in_both_tables("felt", title, server, lambda: _felt(server, given))
+
+
+def _throughput(
+    name: str, title: str, server: RunningServer, prepare: Callable[[], None], given: argparse.Namespace
+) -> Table:
     found: dict[str, list[Figures]] = {}
-    for _ in range(runs):
-        if _CLI is not None:
+    for _ in range(given.runs):
+        for label, line in _RIVALS.items() if _CLI is not None else ():
             prepare()
             began = time.perf_counter()
-            _unlink(server)
-            found.setdefault(_XARGS, []).append(Figures(time.perf_counter() - began, 0.0, 0.0, 0.0))
-        for backup in (False, True):
-            prepare()
+            command = line.format(cli=f"{_CLI} -s {server.socket_path}", count=_COUNT)
+            subprocess.run(command, shell=True, check=True, capture_output=True)
+            found.setdefault(label, []).append(Figures(time.perf_counter() - began))
             with server.client() as client:
-                client.config_resetstat()
-            before = time.process_time()
-            seconds, planning = asyncio.run(_delete(server, backup=backup))
-            cpu = time.process_time() - before
-            name = "checked, with backup" if backup else "checked, no backup"
-            found.setdefault(name, []).append(Figures(seconds, planning, cpu, _in_scripts(server)))
-    _table(found, keys)
+                left = sum(1 for _ in client.scan_iter("stale:*", count=1000))
+            assert not left, f"{label} left {left} keys"
+        for label, figures in asyncio.run(_ours(server, prepare)):
+            found.setdefault(label, []).append(figures)
+    table = Table(name, title, _COLUMNS)
+    strong = median(one.seconds for one in found[_STRONG]) if _STRONG in found else None
+    for label, ones in found.items():
+        seconds = median(one.seconds for one in ones)
+        each = [
+            median(column) / given.delete * 1e6 if column else None
+            for column in (
+                [one.cpu for one in ones if one.cpu is not None],
+                [one.scripts for one in ones if one.scripts is not None],
+            )
+        ]
+        table.row(label, given.delete / seconds, None if strong is None else strong / seconds, *each)
+    return table
 
 
-def _table(found: dict[str, list[Figures]], keys: int) -> None:
-    """Making the plan counts: xargs, too, has to find the keys. The second line is the run of a plan that is there."""
-    first = median(one.seconds for one in next(iter(found.values())))
-    print(f"{'':42} {'seconds':>8} {'keys/s':>9} {'ratio':>6} {'CPU us/key':>11} {'scripts us/key':>15}")
-    for name, ones in found.items():
-        whole, run = median(one.seconds for one in ones), median(one.seconds - one.planning for one in ones)
-        cpu, scripts = (median(figures) / keys * 1e6 for figures in zip(*[one[2:] for one in ones], strict=True))
-        rows = [(name, whole)] if name == _XARGS else [(f"{name}: plan and run", whole), (f"{name}: the run", run)]
-        for label, seconds in rows:
-            figures = f"{seconds:8.2f} {keys / seconds:9,.0f} {first / seconds:6.2f}"
-            more = "" if label == _XARGS or seconds == run else f" {cpu:11.1f} {scripts:15.1f}"
-            print(f"{label:42} {figures}{more}", flush=True)
+async def _ours(server: RunningServer, prepare: Callable[[], None]) -> list[tuple[str, Figures]]:
+    """A plan and its run, without a backup and with one, and the restore of what went."""
+    found = []
+    for words, backup in (("cleanup --no-backup", False), ("cleanup", True)):
+        prepare()
+        with server.client() as client:
+            client.config_resetstat()
+        with tempfile.TemporaryDirectory() as folder:
+            async with operating(server.connection, Path(folder)) as operator:
+                start = _Clock(server)
+                plan = await planned(operator, STALE)
+                middle = _Clock(server)
+                view = await operator.run(plan, backup=BackupChoice(wanted=backup)).run()
+                end = _Clock(server)
+                assert view.counts == {Outcome.DELETED: len(plan.keys)}, view.ended
+                found += [(f"{words}: plan and run", start.until(end)), (f"{words}: the run", middle.until(end))]
+                if backup:
+                    assert view.backup_path is not None
+                    start = _Clock(server)
+                    back = await operator.restore(Path(view.backup_path)).run()
+                    found.append(("restore", start.until(_Clock(server))))
+                    assert back.counts == {RestoreOutcome.RESTORED: len(plan.keys)}, back
+    return found
 
 
-def _in_scripts(server: RunningServer) -> float:
-    """The server's own seconds in the check of all keys, their deletion included: no client can be quicker."""
-    with server.client() as client:
-        return float(client.info("commandstats").get("cmdstat_eval", {}).get("usec", 0)) / 1e6
+class _Clock:
+    """The time, the CPU of this process and the server's time in scripts, at one moment."""
+
+    def __init__(self, server: RunningServer) -> None:
+        self._seconds, self._cpu = time.perf_counter(), time.process_time()
+        with server.client() as client:
+            calls = client.info("commandstats")
+        # No client can be quicker than the server's own time in the check of each key, its deletion included.
+        self._scripts: float = (
+            sum(calls.get(f"cmdstat_{word}", {}).get("usec", 0) for word in ("eval", "evalsha")) / 1e6
+        )
+
+    def until(self, end: "_Clock") -> Figures:
+        """What passed from this moment to that."""
+        return Figures(end._seconds - self._seconds, end._cpu - self._cpu, end._scripts - self._scripts)
 
 
 def _felt(server: RunningServer, given: argparse.Namespace) -> Told:
     """What a probe waits while a plan is made, and while it runs."""
     told = Told()
-    with loaded(server, given.load):
+    with loaded(server, _LOAD):
         for _ in range(given.runs):
-            _refill(server, given.keys)
+            _refill(server, given.delete)
             feel(server, told.waits(NOBODY))
             share = _feel_a_cleanup(server, told)
             feel_beside(server, share, told.waits(CROWD))
@@ -130,24 +176,6 @@ def _feel_a_cleanup(server: RunningServer, told: Told) -> float:
     return min(0.95, sum(shares) / len(shares))
 
 
-async def _delete(server: RunningServer, *, backup: bool) -> tuple[float, float]:
-    """Seconds that making a plan and running it takes, and those of the making alone."""
-    with tempfile.TemporaryDirectory() as folder:
-        async with operating(server.connection, Path(folder)) as operator:
-            began = time.perf_counter()
-            plan = await planned(operator, STALE)
-            planning = time.perf_counter() - began
-            view = await operator.run(plan, backup=BackupChoice(wanted=backup)).run()
-            assert view.counts == {Outcome.DELETED: len(plan.keys)}, view.ended
-            return time.perf_counter() - began, planning
-
-
-def _unlink(server: RunningServer) -> None:
-    cli = f"{_CLI} -s {server.socket_path}"
-    command = f"{cli} --scan --pattern 'stale:*' | xargs -n 500 {cli} unlink"
-    subprocess.run(command, shell=True, check=True, stdout=subprocess.DEVNULL)
-
-
 def _refill(server: RunningServer, keys: int) -> None:
     with server.client() as client:
         client.flushall()
@@ -166,7 +194,3 @@ def _restock(server: RunningServer, keys: int) -> None:
                 else:
                     pipeline.rpush(b"stale:%d" % n, *[b"member-%d" % m for m in range(1 + n % 7)])
             pipeline.execute()
-
-
-if __name__ == "__main__":
-    main()

@@ -8,20 +8,21 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from tests.benchmarks.figures import Table
 from tests.benchmarks.neighbours import CROWD, NOBODY, PROBED_SECONDS, Told, feel, feel_beside, in_both_tables, loaded
 from tests.benchmarks.peers import ONE_SCAN, peers, tcp
 from tests.support.servers import RunningServer
 
-_PACES = {f"this scan, {pace}": pace for pace in ("normal", "gentle", "full-speed")}
+_PACES = {"hogs": "normal", "hogs --gentle": "gentle", "hogs --full-speed": "full-speed"}
 # Seconds until a scan has found its pace.
 _SETTLE = 1.5
 
 
-def latency(server: RunningServer, given: argparse.Namespace) -> None:
-    """Both tables."""
+def latency(server: RunningServer, given: argparse.Namespace) -> Iterator[Table]:
+    """What a probe waits beside a scan at each pace and beside redis-cli's own, in both tables."""
     commands = {name: command for name, command in peers(server, given.cli).items() if "bigkeys" not in name}
     title = f"{given.load:,} GET/s in front"
-    in_both_tables(title, server, lambda: _told(server, given, commands))
+    yield from in_both_tables("latency", title, server, lambda: _told(server, given, commands))
 
 
 def _told(server: RunningServer, given: argparse.Namespace, commands: dict[str, list[str]]) -> Told:

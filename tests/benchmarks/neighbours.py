@@ -17,11 +17,22 @@ from itertools import chain
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.figures import Column, Table
 from tests.support.servers import RunningServer
 
 NOBODY = "nothing else"
 CROWD = "a process as busy, not at the server"
 PROBED_SECONDS = 2.5
+_FELT = (
+    Column("p50, µs"),
+    Column("p90, µs"),
+    Column("p99, µs"),
+    Column("p99 × nothing else", ".2fx"),
+    Column("p99 × a busy process", ".2fx"),
+    Column("best round"),
+    Column("worst round"),
+    Column("keys/s"),
+)
 _FOREGROUND = [sys.executable, "-m", "tests.benchmarks.foreground"]
 
 
@@ -41,20 +52,17 @@ class Told:
         """How fast it went in this round."""
         self._rates.setdefault(doing, []).append(keys_per_second)
 
-    def show(self, title: str) -> None:
-        """Print the pooled quantiles; beside them the p99 of each round, which tells how far to trust them."""
-        head = (
-            f"{'':41} {'p50 us':>6} {'p90 us':>6} {'x none':>6} {'p99 us':>6} {'x none':>6} {'x busy':>6} {'keys/s':>8}"
-        )
-        print(f"{title}\n{head}  p99 of each round")
-        none90, none99 = (_quantile(chain(*self._waits[NOBODY]), share) for share in (0.9, 0.99))
+    def table(self, name: str, title: str) -> Table:
+        """The pooled quantiles; beside them the p99 of the best and the worst round: how far to trust them."""
+        table = Table(name, title, _FELT)
+        none = _quantile(chain(*self._waits[NOBODY]), 0.99)
         crowd = _quantile(chain(*self._waits[CROWD]), 0.99)
         for doing, rounds in self._waits.items():
             p50, p90, p99 = (_quantile(chain(*rounds), share) for share in (0.5, 0.9, 0.99))
-            rate = f"{median(self._rates[doing]):,.0f}" if doing in self._rates else ""
-            each = " ".join([str(_quantile(one, 0.99)) for one in rounds])
-            line = f"{doing:41} {p50:6} {p90:6} {p90 / none90:6.2f} {p99:6} {p99 / none99:6.2f} {p99 / crowd:6.2f}"
-            print(f"{line} {rate:>8}  {each}", flush=True)
+            each = [_quantile(one, 0.99) for one in rounds]
+            rate = median(self._rates[doing]) if doing in self._rates else None
+            table.row(doing, p50, p90, p99, p99 / none, p99 / crowd, min(each), max(each), rate)
+        return table
 
 
 def _quantile(waits: Iterable[int], share: float) -> int:
@@ -62,15 +70,16 @@ def _quantile(waits: Iterable[int], share: float) -> int:
     return ordered[int(len(ordered) * share)]
 
 
-def in_both_tables(title: str, server: RunningServer, told: Callable[[], Told]) -> None:
-    """Print what `told` measures, first with all processes alike, then with a core for the server."""
-    told().show(f"{title}, all processes alike")
+def in_both_tables(name: str, title: str, server: RunningServer, told: Callable[[], Told]) -> Iterator[Table]:
+    """What `told` measures, first with all processes alike, then with a core for the server."""
+    yield told().table(name, f"{title}, all processes alike")
     if os.geteuid() != 0 or len(os.sched_getaffinity(0)) < 2:
         print("the second table needs two cores, and real-time priority for the server and the probe: run it as root")
         return
-    print()
+    title = f"{title}, a core for the server, the probe before all else on the rest"
     with _core_of_its_own(server):
-        told().show(f"{title}, a core for the server, the probe before all else on the rest")
+        table = told().table(f"{name}-own-core", title)
+    yield table
 
 
 def feel(server: RunningServer, waits: list[int]) -> None:

@@ -19,7 +19,7 @@ def peers(server: RunningServer, clis: list[str]) -> dict[str, list[str]]:
         if not found:
             found["redis-cli --memkeys"] = [*base, "--memkeys"]
             found["redis-cli --bigkeys"] = [*base, "--bigkeys"]
-        if "--keystats" in _said(cli, "--help"):
+        if "--keystats" in help_of(cli):
             found[f"redis-cli {version} --keystats --count 1000"] = [*base, "--keystats", "--count", "1000"]
     return found
 
@@ -37,6 +37,11 @@ def whole_scan(where: str, *arguments: str) -> dict[str, Any]:
     if found["state"] != "complete":
         raise RuntimeError(found["error"])
     return found
+
+
+def help_of(cli: str) -> str:
+    """What a redis-cli says of its options."""
+    return _said(cli, "--help")
 
 
 def _said(*command: str) -> str:

@@ -1,10 +1,11 @@
-"""`python -m tests.benchmarks.screen`: bytes a second down the line, beside others that redraw once a second."""
+"""Bytes a second down the line, beside others that redraw once a second."""
 
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
 
+from tests.benchmarks.figures import Column, Table
 from tests.support.terminal import Terminal, terminal
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
@@ -13,15 +14,28 @@ SECONDS = 8.0
 PEERS = {"top -d1": ["top", "-d1"], "htop -d10": ["htop", "-d10"], "btop, every 2 s": ["btop", "--utf-force"]}
 
 
-def main() -> None:
-    """Print the table."""
-    print(f"{'bytes a second':34}" + "".join(f"{f'{columns}x{lines}':>9} {'x':>5}" for columns, lines in SIZES))
-    first = _line("this screen, idle", lambda run: run.wait_for("refused writes"), APP)
-    _line("this screen, scanning", _scan, APP, first)
-    _line("the same with --no-diff", _scan, [*APP, "--no-diff"], first)
+_COLUMNS = tuple(
+    column for columns, lines in SIZES for column in (Column(f"{columns}x{lines}, B/s"), Column("× idle", ".1fx"))
+)
+
+
+def screen(_given: object) -> Iterator[Table]:
+    """Bytes a second down the line, beside others that redraw once a second."""
+    title = "Bytes a second to the terminal"
+    table = Table("screen", title, _COLUMNS, "The budget of an idle screen is 500 B/s.")
+    idle = _rates(lambda run: run.wait_for("refused writes"), APP)
+    measured = {
+        "this screen, idle": idle,
+        "this screen, scanning": _rates(_scan, APP),
+        "the same with --no-diff": _rates(_scan, [*APP, "--no-diff"]),
+    }
     for name, argv in PEERS.items():
         if shutil.which(argv[0]):
-            _line(name, lambda run: run.read(2.0), argv, first)
+            measured[name] = _rates(lambda run: run.read(2.0), argv)
+    for name, rates in measured.items():
+        pairs = [figure for rate, one in zip(rates, idle, strict=True) for figure in (rate, rate / one)]
+        table.row(name, *pairs)
+    yield table
 
 
 def _scan(run: Terminal) -> None:
@@ -30,10 +44,7 @@ def _scan(run: Terminal) -> None:
     run.wait_for("scanning")
 
 
-def _line(
-    name: str, begin: Callable[[Terminal], object], argv: list[str], base: Sequence[float] | None = None
-) -> list[float]:
-    """Print the rates, each beside the one of `base`, and return them."""
+def _rates(begin: Callable[[Terminal], object], argv: list[str]) -> list[float]:
     told = []
     for size in SIZES:
         with terminal(argv, size) as run:
@@ -43,10 +54,4 @@ def _line(
             while time.monotonic() - started < SECONDS:
                 count += run.read(0.5)
             told.append(count / SECONDS)
-    pairs = zip(told, base or told, strict=True)
-    print(f"{name:34}" + "".join(f"{rate:>9,.0f} {rate / one:>5.1f}" for rate, one in pairs), flush=True)
     return told
-
-
-if __name__ == "__main__":
-    main()

@@ -1,57 +1,63 @@
-"""`python -m tests.benchmarks.start`: milliseconds from the command to its first paint, its figures, the whole screen.
+"""Milliseconds from the command to its first paint, its figures, the whole screen.
 
 Medians beside what Python takes to import Textual, in turn on one machine: the ratio is what can be compared.
 """
 
 import argparse
 import os
+import resource
 import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
+from tests.benchmarks.figures import Column, Table
 from tests.support.ports import free_ports
-from tests.support.servers import RunningServer, available, started
+from tests.support.servers import RunningServer, started
 from tests.support.terminal import Terminal
 
 COMMAND = str(Path(sys.executable).with_name("redis-oom-tui"))
 _PATIENCE_SECONDS = 20.0
+_RUNS = 15
 # The panes are in the first frame, the policy comes with the first answer, the keys with the whole screen.
 _PAINTED, _FIGURES, _WHOLE = b"Triage", b"noeviction", b"quit"
+_PARTS = ("first paint", "first figures", "whole")
 
 
-def main() -> None:
-    """Print the table."""
-    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.start", description=__doc__)
-    parser.add_argument("--runs", type=int, default=15)
-    parser.add_argument("--server", choices=available(), default="redis7" if "redis7" in available() else "valkey")
-    given = parser.parse_args()
+def start(given: argparse.Namespace) -> Iterator[Table]:
+    """Milliseconds, and each beside what Python takes to import Textual."""
     port = str(free_ports()[0])
     with started(given.server, f"port {port}") as server:
         _fill(server)
         rows: dict[str, Callable[[], tuple[float, ...]]] = {
             "python -c 'import textual.app'": lambda: (_run([sys.executable, "-c", "import textual.app"]),),
-            "screen: first paint, figures, whole": lambda: _screen(server),
+            "python -c 'import redis.asyncio'": lambda: (_run([sys.executable, "-c", "import redis.asyncio"]),),
+            "screen": lambda: _screen(server),
             "check, unix socket": lambda: (_run([COMMAND, "-s", server.socket_path, "check"]),),
             "check, TCP": lambda: (_run([COMMAND, "-p", port, "check"]),),
+            "check, nothing answers": lambda: (_run([COMMAND, "-p", "1", "check"]),),
             "--help": lambda: (_run([COMMAND, "--help"]),),
             "shell completion": lambda: (_run([COMMAND], _COMP_WORDS="redis-oom-tui ch", COMP_CWORD="1"),),
         }
         taken: dict[str, list[tuple[float, ...]]] = {name: [] for name in rows}
-        for turn in range(given.runs + 1):
+        for turn in range(_RUNS + 1):
             for name, measure in rows.items():
                 figures = measure()
                 if turn:  # the first warms the caches
                     taken[name].append(figures)
-    base = median(figures[0] for figures in taken[next(iter(rows))])
-    print(f"{'ms, median of ' + str(given.runs):36}{'':>20}{'x Textual':>20}")
+    columns = (Column("CPU or wall, ms"), Column("× importing Textual", ".2fx"))
+    title = f"Start: ms of CPU of a command, ms until the screen shows something, medians of {_RUNS}"
+    table = Table("start", title, columns, "check waits 100 ms between its two looks, which is no CPU time.")
+    base = median(figures[0] for figures in next(iter(taken.values())))
     for name, found in taken.items():
         middles = [median(column) for column in zip(*found, strict=True)]
-        told = " / ".join(f"{1000 * middle:.0f}" for middle in middles)
-        print(f"{name:36}{told:>20}{' / '.join(f'{middle / base:.2f}' for middle in middles):>20}")
+        labels = [f"{name}: {part}" for part in _PARTS] if len(middles) > 1 else [name]
+        for label, middle in zip(labels, middles, strict=True):
+            table.row(label, middle * 1000, middle / base)
+    yield table
 
 
 def _fill(server: RunningServer) -> None:
@@ -88,11 +94,11 @@ def _seen(fd: int, *wanted: bytes) -> list[float]:
 
 
 def _run(argv: list[str], **environ: str) -> float:
-    began = time.perf_counter()
+    """Seconds of CPU. Compiled files are kept as for a user, whatever this environment says of them."""
     words = {"_REDIS_OOM_TUI_COMPLETE": "bash_complete", "COMP_WORDS": environ.pop("_COMP_WORDS")} if environ else {}
-    subprocess.run(argv, stdout=subprocess.DEVNULL, env=os.environ | environ | words, check=False)
-    return time.perf_counter() - began
-
-
-if __name__ == "__main__":
-    main()
+    env = os.environ | environ | words
+    env.pop("PYTHONDONTWRITEBYTECODE", None)
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
