@@ -46,7 +46,6 @@ class Run:
         self._workers: list[NodeWorker] = []
         self._tried: list[tuple[Place, ...]] = [()] * len(plan.keys)
         self._failures: dict[str, None] = {}
-        self._planned_bytes = plan.size
         self._clock = ActiveClock()
         self._stop = False
         self._ended: str | None = None
@@ -76,7 +75,6 @@ class Run:
         return RunView(
             total_keys=len(self._plan.keys),
             counts=counts,
-            planned_bytes=self._planned_bytes,
             freed_bytes=self._table.freed_bytes,
             used_before_bytes=before,
             used_now_bytes=now,

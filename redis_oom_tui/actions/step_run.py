@@ -74,7 +74,6 @@ class StepRun(PacedWork, ABC):
         return RunView(
             total_keys=going,
             counts=MappingProxyType(counts),
-            planned_bytes=self._goal.about_bytes or 0,
             freed_bytes=self._freed() if self._ended is not None else 0,
             used_before_bytes=self._used[0],
             used_now_bytes=self._used[1],

@@ -139,6 +139,14 @@ class ClusterNode(Struct, frozen=True):
         return sum(last - first + 1 for first, last in self.ranges)
 
 
+class SlotStats(Struct, frozen=True):
+    """A slot of a cluster by the server's own count; `memory_bytes` is None where the server counts only keys."""
+
+    slot: int
+    keys: int
+    memory_bytes: int | None = None
+
+
 class ClientBuffer(Struct, frozen=True):
     """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
 

@@ -36,18 +36,16 @@ class Part(Struct, frozen=True):
 
 
 class Breakdown(Struct, frozen=True):
-    """The parts, which sum to used_memory, and beside them what the process takes from its host.
+    """The parts, which sum to used_memory.
 
     `clients_unbelievable` is what the server books for clients where that is more than there is room for: Valkey 9
     counts replies that refer to a value as copies (seen: 160 MB of buffers in 2.6 MB of used_memory).
     `not_judged` says why there are no parts, where the rule failed on these figures.
     `data_room_bytes` is what keys can have of maxmemory beside the other parts; None without a limit.
-    `outside_bytes` is RSS beyond used_memory: fragmentation, the allocator's reserves, Lua's own memory.
     """
 
     parts: tuple[Part, ...]
     clients_unbelievable: int | None = None
-    outside_bytes: int | None = None
     data_room_bytes: int | None = None
     not_judged: str = ""
 

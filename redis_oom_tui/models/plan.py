@@ -172,7 +172,6 @@ class RunView(Struct, frozen=True):
 
     total_keys: int
     counts: Mapping[Outcome, int] = field(default_factory=lambda: MappingProxyType({}))
-    planned_bytes: int = 0
     freed_bytes: int = 0
     used_before_bytes: int | None = None
     used_now_bytes: int | None = None

@@ -72,3 +72,10 @@ class ChangeResult(Struct, frozen=True):
     def partly(self) -> bool:
         """Whether some nodes took it and others did not: there is something to undo, and something left to do."""
         return not self.took and any(node.took for node in self.nodes)
+
+
+class Difference(Struct, frozen=True):
+    """A setting that is not the same on all primaries: each value and the nodes that have it, most common first."""
+
+    name: str
+    values: tuple[tuple[str, tuple[str, ...]], ...]

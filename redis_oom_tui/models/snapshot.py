@@ -6,12 +6,14 @@ Every figure that a server may leave out is None where it did: unknown is never 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.address import Address, ClusterNode, SlotStats
 from redis_oom_tui.models.key_sizes import SizeHistogram
+from redis_oom_tui.models.settings import Difference
+from redis_oom_tui.models.structs import info
 from redis_oom_tui.models.verdict import Verdict
 
 
@@ -32,24 +34,6 @@ class Doubt(Struct, frozen=True):
 
     field: str
     reason: str
-
-
-Kind = Literal["whole", "positive", "memory", "number", "flag", "text"]
-
-
-class InfoField(Struct, frozen=True):
-    """Where INFO has a figure: the first of `names` that is believed; `kind` says what is believed of it.
-
-    `whole` is a whole number, `positive` one that cannot be 0, `memory` one that a machine can have, `flag` 0 or 1.
-    """
-
-    names: tuple[str, ...]
-    kind: Kind = "whole"
-
-
-def info(*names: str, kind: Kind = "whole") -> InfoField:
-    """For the declaration of a figure that is taken from INFO as it stands there."""
-    return InfoField(names, kind)
 
 
 class Server(Struct, frozen=True):
@@ -268,14 +252,6 @@ class Snapshot(Struct, frozen=True):
         return sum(database.field_expires for database in self.databases)
 
 
-class SlotStats(Struct, frozen=True):
-    """A slot of a cluster by the server's own count; `memory_bytes` is None where the server counts only keys."""
-
-    slot: int
-    keys: int
-    memory_bytes: int | None = None
-
-
 class NodeView(Struct, frozen=True):
     """A node and what it said: a snapshot with its verdict, or the sentence why there is none.
 
@@ -299,13 +275,6 @@ class NodeView(Struct, frozen=True):
     def pressure(self) -> float | None:
         """The share of its limit in use; None without a limit or an answer."""
         return None if self.snapshot is None else self.snapshot.memory.pressure
-
-
-class Difference(Struct, frozen=True):
-    """A setting that is not the same on all primaries: each value and the nodes that have it, most common first."""
-
-    name: str
-    values: tuple[tuple[str, tuple[str, ...]], ...]
 
 
 class ClusterView(Struct, frozen=True):

@@ -28,7 +28,6 @@ class Rates(Struct, frozen=True):
     refused_by_command: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     errors_by_kind: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     evicted_keys: int | None = None
-    evicted_clients: int | None = None
     expired_keys: int | None = None
     commands: int | None = None
     keyspace_hits: int | None = None
@@ -77,7 +76,7 @@ class Trend(StrEnum):
 
 
 class Forecast(Struct, frozen=True):
-    """Growth in bytes per second, and how long until the limit, in seconds, each as a range.
+    """Growth in bytes per second, and how long until the limit, in seconds, as a range.
 
     `seconds_to_limit` is None without a limit or without growth; its upper end is None where growth may also stop.
     `watched_seconds` is the span that it rests on; `not_judged` says why there is none, where the rule failed.
@@ -85,8 +84,6 @@ class Forecast(Struct, frozen=True):
 
     trend: Trend = Trend.UNKNOWN
     slope: float | None = None
-    slope_low: float | None = None
-    slope_high: float | None = None
     seconds_to_limit: tuple[float, float | None] | None = None
     watched_seconds: float = 0.0
     not_judged: str = ""

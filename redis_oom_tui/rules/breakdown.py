@@ -36,7 +36,6 @@ def _split(memory: Memory, keys: int | None, activity: Activity | None) -> Break
         parts=tuple(Part(share, sizes[share], share in estimates) for share in Share if sizes.get(share)),
         clients_unbelievable=None if believable else memory.clients_normal_bytes,
         data_room_bytes=room_for_data(memory, activity),
-        outside_bytes=None if memory.rss_bytes is None else max(0, memory.rss_bytes - used),
     )
 
 

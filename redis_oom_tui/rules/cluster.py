@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, percent
-from redis_oom_tui.models.snapshot import ClusterView, Difference, NodeView, Snapshot
+from redis_oom_tui.models.settings import Difference
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 

@@ -73,11 +73,11 @@ def _forecast(samples: Sequence[TrendSample], limit_bytes: int | None) -> Foreca
 
 
 def _on_a_wave(wave: Season, limit: int | None, watched: float) -> Forecast:
-    low, slope, high = ((wave.gain + more) / wave.period for more in (-wave.stray, 0.0, wave.stray))
+    slope, high = ((wave.gain + more) / wave.period for more in (0.0, wave.stray))
     if not wave.grows:
         trend = Trend.SHRINKING if -wave.gain > wave.stray else Trend.NONE
-        return Forecast(trend, slope, low, high, None, watched)
-    found = Forecast(Trend.GROWING, slope, low, high, None, watched)
+        return Forecast(trend, slope, None, watched)
+    found = Forecast(Trend.GROWING, slope, None, watched)
     if limit is None:
         return found
     soonest, latest = wave.seconds_to(limit)
@@ -134,14 +134,14 @@ def _over(points: list[Point], limit: int | None) -> Forecast:
         return Forecast(watched_seconds=watched)
     slopes = sorted(_slopes(points))
     slope = statistics.median(slopes)
-    low, high = _slope_range(slopes, len(points))
+    high = _highest_slope(slopes, len(points))
     course = _course(points)
     trend = _trend(slopes, slope, len(points), course)
     if trend is Trend.GROWING and has_stopped(points, course.noise):
-        return Forecast(Trend.NONE, 0.0, min(0.0, low), high, None, watched)
+        return Forecast(Trend.NONE, 0.0, None, watched)
     if trend is not Trend.GROWING or limit is None:
-        return Forecast(trend, slope, low, high, None, watched)
-    return Forecast(trend, slope, low, high, _time_to(points, (slope, high), course, limit), watched)
+        return Forecast(trend, slope, None, watched)
+    return Forecast(trend, slope, _time_to(points, (slope, high), course, limit), watched)
 
 
 def _slopes(points: list[Point]) -> list[float]:
@@ -164,12 +164,9 @@ def _chance(count: int) -> float:
     return math.sqrt(count * (count - 1) * (2 * count + 5) / 18)
 
 
-def _slope_range(slopes: list[float], count: int) -> tuple[float, float]:
-    """Sen's interval: the ranks around the median that chance alone may reach."""
-    spread = 1.96 * _chance(count)
-    low = max(0, int((len(slopes) - spread) / 2))
-    high = min(len(slopes) - 1, math.ceil((len(slopes) + spread) / 2))
-    return slopes[low], slopes[high]
+def _highest_slope(slopes: list[float], count: int) -> float:
+    """The upper end of Sen's interval: the rank above the median that chance alone may reach."""
+    return slopes[min(len(slopes) - 1, math.ceil((len(slopes) + 1.96 * _chance(count)) / 2))]
 
 
 class _Course(Struct, frozen=True):

@@ -30,7 +30,6 @@ def _between(before: Snapshot | None, now: Snapshot) -> Rates:
         refused_by_command=_gains(old.refused_by_command, new.refused_by_command),
         errors_by_kind=_gains(old.errors_by_kind, new.errors_by_kind),
         evicted_keys=_gain(old.evicted_keys_total, new.evicted_keys_total),
-        evicted_clients=_gain(old.evicted_clients_total, new.evicted_clients_total),
         expired_keys=_gain(old.expired_keys_total, new.expired_keys_total),
         commands=_gain(old.commands_total, new.commands_total),
         keyspace_hits=_gain(old.keyspace_hits_total, new.keyspace_hits_total),

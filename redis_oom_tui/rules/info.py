@@ -15,13 +15,12 @@ from redis_oom_tui.models.snapshot import (
     Activity,
     Counters,
     Database,
-    InfoField,
     LimitSource,
     Memory,
     Server,
     Snapshot,
 )
-from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.structs import InfoField, replace
 from redis_oom_tui.rules.flavours import FLAVOURS, identify
 from redis_oom_tui.rules.info_checks import check_memory, check_times
 from redis_oom_tui.rules.info_fields import InfoFields, believed

@@ -67,7 +67,7 @@ class InfoFields:
         return int(value) if value else None
 
     def read(self, kind: str, names: Sequence[str]) -> float | str | None:
-        """What `models.snapshot.InfoField` describes."""
+        """What `models.structs.InfoField` describes."""
         match kind:
             case "whole":
                 return self.whole(*names)

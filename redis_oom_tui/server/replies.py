@@ -10,9 +10,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, SlotStats
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.snapshot import SlotStats
 from redis_oom_tui.rules.headroom import headroom_in
 
 if TYPE_CHECKING:

@@ -197,7 +197,7 @@ def test_swapping_shows_as_less_resident_than_used() -> None:
 
 
 def test_growth_towards_a_hard_limit_is_told_in_time() -> None:
-    soon = Forecast(Trend.GROWING, 1e6, 8e5, 2e6, (1200.0, 2400.0), 600.0)
+    soon = Forecast(Trend.GROWING, 1e6, (1200.0, 2400.0), 600.0)
     verdict = judge(look(used=700 * MIB), forecast=soon)
     assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
     assert "full in 20m00s to 40m00s at this rate; noeviction evicts nothing then" in verdict.reason

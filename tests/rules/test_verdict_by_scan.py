@@ -64,7 +64,7 @@ def test_a_giant_that_is_gone_is_no_cause() -> None:
 
 
 def test_growth_of_buffers_is_no_reason_to_free_keys() -> None:
-    soon = Forecast(Trend.GROWING, 1e6, 8e5, 2e6, (1200.0, 2400.0), 600.0)
+    soon = Forecast(Trend.GROWING, 1e6, (1200.0, 2400.0), 600.0)
     held = {"clients_normal_bytes": 500 * MIB, "overhead_bytes": 510 * MIB}
     verdict = judge(look(used=700 * MIB, memory=held), forecast=soon)
     assert verdict.rule == "growing"

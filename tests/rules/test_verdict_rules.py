@@ -18,7 +18,7 @@ from redis_oom_tui.rules.verdict.facts import Facts
 from tests.rules.snapshots import GIB, MIB, look
 
 UNREPORTED: dict[str, Any] = {"limit_source": LimitSource.NOT_REPORTED}
-SOON = Forecast(Trend.GROWING, 1e6, 8e5, 2e6, (1200.0, 2400.0), 600.0)
+SOON = Forecast(Trend.GROWING, 1e6, (1200.0, 2400.0), 600.0)
 CHURN = Rates(seconds=10.0, evicted_keys=5000, keyspace_hits=100, keyspace_misses=900)
 
 

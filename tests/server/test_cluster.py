@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from redis_oom_tui.models.address import SlotStats
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import NotAllowed, NotRedis
-from redis_oom_tui.models.snapshot import SlotStats
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find

@@ -166,7 +166,6 @@ class ScriptedRun:
         return RunView(
             total_keys=total,
             counts=counts,
-            planned_bytes=self.plan.size,
             freed_bytes=sum(key.size or 0 for key in self.plan.keys[: self.done_keys]),
             used_before_bytes=509 * 1024**2,
             used_now_bytes=480 * 1024**2,

@@ -6,6 +6,8 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Confidence, Loss
 from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.models.recognition import KeyLabel
+from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import guessed_use
 from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.headroom import higher_limit
@@ -206,7 +208,7 @@ _NEEDED = {
 def giant_step(facts: Facts) -> str:
     """What to do about the one key; one that a known application needs is not to be deleted."""
     eviction = " Eviction spares it and takes the others, or takes it whole." if facts.can_evict else ""
-    label = facts.giant_needed
+    label = _needed(facts)
     if label is None:
         return f"See that key first (Hogs): shorten it, split it or delete it.{_guessed(facts)}{eviction}"
     application, kind = label.application, label.kind
@@ -215,6 +217,16 @@ def giant_step(facts: Facts) -> str:
     grew = f" Find why it grew{raise_limit(facts)}."
     whose = f"{_DOUBT[label.confidence]}belongs to {application.name} ({kind.use.value})"
     return f"See that key first (Hogs). It {whose}: {_NEEDED[kind.loss]}.{bound}{grew}{eviction}"
+
+
+def _needed(facts: Facts) -> KeyLabel | None:
+    """What that key is to an application that needs it; None where none is known to."""
+    if facts.giant is None or facts.scan is None:
+        return None
+    from redis_oom_tui.rules.applications.recognizing import labels_of_key  # noqa: PLC0415 - slow to import
+
+    labels = labels_of_key(facts.giant.id, facts.scan, recognize(facts.scan))
+    return next((label for label in labels if label.kind.loss is not Loss.HARMLESS), None)
 
 
 def _guessed(facts: Facts) -> str:

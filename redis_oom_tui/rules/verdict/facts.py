@@ -9,15 +9,12 @@ from msgspec import Struct, field
 
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.recognition import KeyLabel
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
-from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.breakdown import counted_buffers, counted_parts, estimated_bytes
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import NOEVICTION, is_known
@@ -138,25 +135,7 @@ class Facts(Struct, frozen=True, dict=True):
         if scan is None or not counted:
             return None
         large = takewhile(lambda row: 2 * (row.size or 0) > counted, scan.top)
-        return next((row for row in large if (row.size or 0) <= counted and self._is_here(row)), None)
-
-    def _is_here(self, row: KeyRow) -> bool:
-        """Whether a key is on the node whose figures these are, where the scan is of a whole cluster."""
-        fleet = self.now.fleet
-        if fleet is None:
-            return True
-        slot, here = slot_of(row.id.key), (view.node for view in fleet.nodes if view.name == self.now.server.node)
-        return any(first <= slot <= last for node in here for first, last in node.ranges)
-
-    @cached_property
-    def giant_needed(self) -> KeyLabel | None:
-        """What that key is to an application that needs it; None where none is known to."""
-        if self.giant is None or self.scan is None:
-            return None
-        from redis_oom_tui.rules.applications.recognizing import labels_of_key  # noqa: PLC0415 - slow to import
-
-        labels = labels_of_key(self.giant.id, self.scan, recognize(self.scan))
-        return next((label for label in labels if label.kind.loss is not Loss.HARMLESS), None)
+        return next((row for row in large if (row.size or 0) <= counted and _is_on_shown_node(row, self.now)), None)
 
     @property
     def over_limit_seconds(self) -> float | None:
@@ -302,3 +281,12 @@ def _hints(snapshot: Snapshot, thresholds: Thresholds) -> bool:
         return True
     facts = Facts(snapshot, thresholds)
     return facts.near is Level.CRITICAL and facts.cannot_evict
+
+
+def _is_on_shown_node(row: KeyRow, snapshot: Snapshot) -> bool:
+    """Whether a key is on the node whose figures these are, where the scan is of a whole cluster."""
+    fleet = snapshot.fleet
+    if fleet is None:
+        return True
+    slot, shown = slot_of(row.id.key), (view.node for view in fleet.nodes if view.name == snapshot.server.node)
+    return any(first <= slot <= last for node in shown for first, last in node.ranges)

@@ -9,12 +9,12 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
+from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection, SlotStats
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
-from redis_oom_tui.models.snapshot import ClusterView, NodeView, SlotStats, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.info_checks import with_write_settings

@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome, Plan, RunView
-from redis_oom_tui.models.proposal import ProposedJobs
+from redis_oom_tui.models.proposal import Proposal, ProposedJobs
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
@@ -95,27 +95,7 @@ async def propose_cleanup(actions: ActionController) -> None:
     if not proposal.parts and not proposal.jobs:
         raise BadInput(" ".join((NOTHING, *proposal.kept)))
     intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
-    options = [
-        Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}: {part.risk}.")
-        for place, part in enumerate(proposal.parts)
-    ]
-    options = [
-        *(
-            Option(
-                f"{_JOBS}{place}",
-                f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{_of_queue(jobs)}",
-                f"{count(jobs.jobs)} finished jobs with all that belongs to them; waiting and active ones stay.",
-            )
-            for place, jobs in enumerate(proposal.jobs)
-        ),
-        *options,
-    ]
-    if len(proposal.parts) > 1:
-        enough = "" if proposal.enough else " It is not enough."
-        options.insert(
-            len(proposal.jobs), Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}")
-        )
-    picked = await actions.ask(PickDialog("What may go?", intro, options, enter="preview"))
+    picked = await actions.ask(PickDialog("What may go?", intro, _options(proposal), enter="preview"))
     if picked == _ALL:
         actions.app.main.action_show_pane("cleanup")
         await plan(actions, actions.operator.plan_proposal(proposal))
@@ -125,6 +105,25 @@ async def propose_cleanup(actions: ActionController) -> None:
         part = proposal.parts[int(picked)]
         criteria = replace(part.criteria, max_bytes=bound_for(part, proposal.needed_bytes))
         actions.app.post_message(messages.MakePlan(criteria, "what may go"))
+
+
+def _options(proposal: Proposal) -> list[Option]:
+    """Finished jobs, all parts together, and each part."""
+    jobs = [
+        Option(
+            f"{_JOBS}{place}",
+            f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{_of_queue(jobs)}",
+            f"{count(jobs.jobs)} finished jobs with all that belongs to them; waiting and active ones stay.",
+        )
+        for place, jobs in enumerate(proposal.jobs)
+    ]
+    parts = [
+        Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}: {part.risk}.")
+        for place, part in enumerate(proposal.parts)
+    ]
+    enough = "" if proposal.enough else " It is not enough."
+    together = Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}")
+    return [*jobs, *([together] if len(parts) > 1 else ()), *parts]
 
 
 def _of_queue(jobs: ProposedJobs) -> str:
