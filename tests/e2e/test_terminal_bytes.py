@@ -94,6 +94,24 @@ def test_what_a_key_costs_until_it_is_painted():
 
 
 @pytest.mark.e2e
+def test_a_step_into_the_picture_of_the_keyspace():
+    with terminal([*APP, "--interval", "3600"], (200, 60)) as run:
+        run.wait_for("refused writes")
+        assert run.received <= 10 * 1024, "the first screen"
+        run.type("2r")
+        run.wait_for("scanning")
+        run.type("e\tt")
+        run.wait_for("by TTL (T)")
+        for keys, shown, most in (("j", "cart:*:items  1", 512), ("\r", "› cart:*:items", 6144), ("h", "by TTL", 8192)):
+            run.read(0.3)
+            before = run.received
+            run.type(keys)
+            run.wait_for(shown)
+            run.read(0.5)
+            assert run.received - before <= most, (keys, run.received - before)
+
+
+@pytest.mark.e2e
 def test_a_stalled_link_stops_neither_the_polling_nor_the_way_out():
     with terminal([*APP, "--interval", "0.1"], (200, 60)) as run:
         run.wait_for("refused writes")

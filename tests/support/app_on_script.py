@@ -27,7 +27,13 @@ class LivelyScan(ScriptedScan):
             rows[n] = replace(rows[n], size=(rows[n].size or 0) + jump, idle_seconds=n * 97 + self.looks // 2)
         scanned = min(413_200, 40_000 + self.looks * 997)
         state = self.state or ScanState.RUNNING
-        return replace(a_view(state, scanned_keys=scanned, top=tuple(rows)), pace=self.pace)
+        view = a_view(state, scanned_keys=scanned, top=tuple(rows))
+        inner = (
+            replace(row, pattern=row.pattern + part, size=row.size // share, level=2, parent=row.pattern)
+            for row in view.patterns
+            for part, share in ((b"v1:*", 2), (b"v2:*", 3), (b"v3:*", 6))
+        )
+        return replace(view, pace=self.pace, patterns=(*view.patterns, *inner))
 
 
 class Lively(ScriptedSource):

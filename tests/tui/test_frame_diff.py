@@ -23,12 +23,13 @@ STYLES = [
         "bold #ff5c8a on #121212",
         "#ff5c8a on #121212",
         "reverse",
+        "underline",
         "on blue",
         "dim cyan",
         "color(200)",
     )
 ]
-TEXTS = st.text(alphabet="ab |█━▏●", min_size=1, max_size=6)
+TEXTS = st.text(alphabet="ab |█━▏●", min_size=1, max_size=6) | st.integers(10, 18).map(" ".__mul__)
 SIZE = (24, 4)
 
 
@@ -51,11 +52,11 @@ def cells(screen):
     ]
 
 
-def shown_alike(frames, size, system=ColorSystem.TRUECOLOR):
+def shown_alike(frames, size, system=ColorSystem.TRUECOLOR, *, erases=True):
     """Feed the frames one by one both ways and compare after each."""
     ours, stock = pyte.Screen(*size), pyte.Screen(*size)
     to_ours, to_stock = pyte.Stream(ours), pyte.Stream(stock)
-    diff = FrameDiff(system)
+    diff = FrameDiff(system, erases=erases)
     for frame in frames:
         to_ours.feed(diff.encode(frame))
         to_stock.feed(whole(frame, system))
@@ -77,9 +78,9 @@ FRAMES = st.lists(st.lists(ROWS, min_size=SIZE[1], max_size=SIZE[1]), min_size=1
 
 
 @settings(deadline=None)
-@given(FRAMES, st.sampled_from([ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT, ColorSystem.STANDARD]))
-def test_differences_come_to_the_same_cells(frames, system):
-    shown_alike(frames, SIZE, system)
+@given(FRAMES, st.sampled_from([ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT, ColorSystem.STANDARD]), st.booleans())
+def test_differences_come_to_the_same_cells(frames, system, erases):
+    shown_alike(frames, SIZE, system, erases=erases)
 
 
 @settings(deadline=None)

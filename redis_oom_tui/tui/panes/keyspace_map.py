@@ -184,13 +184,15 @@ class KeyspaceMap(CursorList[PatternRow]):
         return _COLORINGS[self._coloring][1](row, self._known)
 
     def _draw(self, grid: list[list[Piece]], place: _Place, total: int) -> None:
-        """A title, then its figures where there is room; the last column stays open between two tiles."""
+        """A title, then its figures where there is room; the last column stays open between two tiles.
+
+        The cursor is on the lines that have words: to color a whole tile costs kilobytes at each step.
+        """
         row = place.row
         kind = Kind(_OTHER, "") if row is None else self._kind(row)
         title, body = f"tile{kind.color}", f"tint{kind.color}"
-        if row is not None and row is self.current:
-            body = "cursor" if self.has_focus else "cursor_away"
-            title = title if place.bottom - place.top > 1 else body
+        here = row is not None and row is self.current
+        cursor = "cursor" if self.has_focus else "cursor_away"
         width = place.right - place.left
         gap = 1 if width > 3 and place.right < len(grid[0]) else 0
         texts = ["others" if width - gap > len("others") else "+"]
@@ -200,7 +202,8 @@ class KeyspaceMap(CursorList[PatternRow]):
             text = texts[line - place.top] if line - place.top < len(texts) else ""
             edge = " " if self.pen.tracks else self.pen.glyphs.column
             behind = [("", "text")] * (width - gap - 1)
-            drawn = (pad(f"{edge}{text}", width - gap), title if line == place.top else body)
+            role = cursor if here and (text or line == place.top) else title if line == place.top else body
+            drawn = (pad(f"{edge}{text}", width - gap), role)
             grid[line][place.left : place.right] = [drawn, *behind, *[(" ", "text")] * gap]
 
     def action_enter(self) -> None:

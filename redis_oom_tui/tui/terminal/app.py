@@ -1,5 +1,6 @@
 """An app that sends only what changed, wears its themes, and gives the terminal back however it ends."""
 
+import os
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -19,6 +20,7 @@ from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.glyphs import FULL, Appearance, glyphs
 from redis_oom_tui.tui.terminal.diff import SYSTEMS, FrameDiff
 from redis_oom_tui.tui.terminal.driver import TriageDriver
+from redis_oom_tui.tui.terminal.environment import erases_in_color
 from redis_oom_tui.tui.terminal.keys import KeyQueue
 from redis_oom_tui.tui.terminal.splash import SplashScreen
 from redis_oom_tui.tui.themes import LOOKS, ScreenTheme
@@ -65,7 +67,7 @@ class TerminalOutput:
 
     def _send(self, screen: Screen[object], driver: TriageDriver) -> None:
         if self._diff is None:
-            self._diff = FrameDiff(SYSTEMS[self._app.console.color_system])
+            self._diff = FrameDiff(SYSTEMS[self._app.console.color_system], erases=erases_in_color(os.environ))
         changes = self._diff.encode(screen._compositor.render_strips())
         if changes:
             self._app._begin_update()

@@ -6,6 +6,7 @@ This leans on the compositor (`textual>=8.2.8,<9`); `--no-diff` does without.
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
 from typing import NamedTuple, TypeAlias
 
 from rich.color import ColorSystem
@@ -34,6 +35,10 @@ _OURS = frozenset(
 _MARK = "\0"
 UNKNOWN = "?"
 _LONG_FLAGS = frozenset({"21", "51", "52", "53"})
+# So many blanks are erased at once, with the ground that is set: to erase and to go on takes ten bytes.
+_ERASED = 12
+# Bold, dim and italic: a blank shows none of them. What is underlined or reversed shows.
+_UNSEEN_ON_BLANKS = frozenset("123")
 
 
 class _Attributes(NamedTuple):
@@ -58,10 +63,14 @@ def sgr(style: Style | None, system: ColorSystem | None) -> str:
 
 
 class FrameDiff:
-    """Knows what the terminal shows, and says what to send to make it show something else."""
+    """Knows what the terminal shows, and says what to send to make it show something else.
 
-    def __init__(self, system: ColorSystem | None) -> None:
+    `erases` says that the terminal erases cells (ECH) in the ground that is set, not in its own.
+    """
+
+    def __init__(self, system: ColorSystem | None, *, erases: bool = False) -> None:
         self._system = system
+        self._erases = erases
         self._shown: list[Row] = []
         self._pen = UNKNOWN
 
@@ -81,7 +90,7 @@ class FrameDiff:
             if old != new
             for run in _runs(y, old, new)
         )
-        sent, self._pen = _sent(runs, self._pen)
+        sent, self._pen = _sent(runs, self._pen, erases=self._erases)
         return sent
 
     def _row(self, segments: Iterable[Segment]) -> Row:
@@ -124,22 +133,35 @@ def _cells(row: Row) -> list[Cell]:
     return [(char, look) for text, look in row for char in text]
 
 
-def _sent(runs: Iterable[tuple[int, int, list[Cell]]], pen: str) -> tuple[str, str]:
+def _sent(runs: Iterable[tuple[int, int, list[Cell]]], pen: str, *, erases: bool) -> tuple[str, str]:
     """The runs as bytes to send, and the attributes that the terminal is left with."""
     out: list[str] = []
     at_y, at_x = -1, 0
-    for y, x, run in runs:
-        if y == at_y and x > at_x:
-            out.append(f"\x1b[{x - at_x}C")
-        elif (y, x) != (at_y, at_x):
-            out.append(f"\x1b[{y + 1};{x + 1}H")
-        for char, look in run:
+    for y, start, run in runs:
+        x = start
+        for text, look in _alike(run):
+            if y == at_y and x > at_x:
+                out.append(f"\x1b[{x - at_x}C")
+            elif (y, x) != (at_y, at_x):
+                out.append(f"\x1b[{y + 1};{x + 1}H")
             if look != pen:
                 out.append(turn(pen, look))
                 pen = look
-            out.append(char)
-        at_y, at_x = y, x + cells("".join(char for char, _ in run))
+            at_y, at_x = y, x
+            x += cells(text)
+            if erases and len(text) >= _ERASED and not text.strip(" ") and _attributes(look).flags <= _UNSEEN_ON_BLANKS:
+                # The cursor stays where it is.
+                out.append(f"\x1b[{len(text)}X")
+            else:
+                out.append(text)
+                at_x = x
     return "".join(out), pen
+
+
+def _alike(run: Iterable[Cell]) -> Iterable[Cell]:
+    """The cells of a run put together: words, and the blanks between them, of one look."""
+    for (look, _), part in groupby(run, key=lambda cell: (cell[1], cell[0] == " ")):
+        yield "".join(char for char, _ in part), look
 
 
 @lru_cache(maxsize=4096)

@@ -49,6 +49,17 @@ def color_system(environ: Mapping[str, str]) -> str:
     return "256" if colors in ("256color", "kitty") else "standard"
 
 
+def erases_in_color(environ: Mapping[str, str]) -> bool:
+    """Whether cells that are erased take the ground that is set: xterm and what calls itself so, and tmux.
+
+    >>> [erases_in_color({"TERM": term}) for term in ("xterm-256color", "tmux-256color", "linux", "screen")]
+    [True, True, False, False]
+    >>> erases_in_color({"TERM": "screen-256color", "TMUX": "/tmp/tmux-0/default,1,0"})
+    True
+    """
+    return environ.get("TERM", "").startswith(("xterm", "tmux")) or bool(environ.get("TMUX"))
+
+
 def prepare(environ: MutableMapping[str, str], over_ssh: bool | None = None) -> None:
     """Set what Textual reads at import, where the user has not: no animation, few frames, patience with Escape.
 
