@@ -36,7 +36,7 @@ from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import skew_sentence
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_checks import with_expired, with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.preflight import Preflight
 
@@ -87,31 +87,34 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
     worth_it = case.near is not Level.OK or bool(now.counters.refused_writes_total)
     if worth_it and now.fleet is None:
-        found = _looked_further(invocation, now)
-        case = replace(case, scan=found.scan, values=found.values, large=found.large)
+        found = _looked_further(invocation, case)
+        now = with_expired(now, *found.expired)
+        case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
     return Answer(verdict, now, examine(case), late)
 
 
 class Further(Struct):
-    """Who sends large values, what so few keys hold, and of which applications they are; what was not to be had is
-    absent.
+    """Who sends large values, how many of some keys had expired and how many live, what so few keys hold, and of which
+    applications they are; what was not to be had is absent.
     """
 
     large: tuple[LargeCommand, ...] = ()
+    expired: tuple[int, int] = (0, 0)
     scan: "ScanView | None" = None
     values: "tuple[PatternSample, ...]" = ()
 
 
-def _looked_further(invocation: Invocation, now: Snapshot) -> Further:
+def _looked_further(invocation: Invocation, case: Case) -> Further:
     """What the server's logs tell, and its keys where these are few: one of them may be the cause, or none."""
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
+    from redis_oom_tui.server.expired_sample import expired_among
     from redis_oom_tui.server.large_commands import large_commands
     from redis_oom_tui.server.live import LiveServer
 
-    found = Further()
+    found, now = Further(), case.now
 
     async def look() -> None:
         server = LiveServer(invocation.connection)
@@ -119,6 +122,8 @@ def _looked_further(invocation: Invocation, now: Snapshot) -> Further:
             async with asyncio.timeout(_FURTHER_SECONDS):
                 await server.open()
                 found.large = await large_commands(server)
+                if case.facts.cannot_evict and not now.server.is_replica:
+                    found.expired = await expired_among(server, now)
                 if 0 < now.keys <= _FEW_KEYS:
                     found.scan = await server.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
                     found.values = await server.application_samples(found.scan)

@@ -27,7 +27,9 @@ class ClientKind(StrEnum):
     MONITOR = "a MONITOR client"
     REPLICA = "a replica"
     SUBSCRIBER = "a subscriber"
-    SENDER = "a client sending an incomplete command"
+    STALLED = "a client sending an incomplete command"
+    SENDER = "a client sending a large value or an incomplete command"
+    LARGE_VALUE = "a client sending a large value"
     QUEUER = "a client with a long MULTI"
     READER = "a client that does not read its replies"
     ORDINARY = "a client"
@@ -120,4 +122,42 @@ def kind_of(client: ClientBuffer) -> ClientKind:
         return ClientKind.ORDINARY
     if client.queued_bytes > max(client.query_bytes, client.output_bytes):
         return ClientKind.QUEUER
-    return ClientKind.SENDER if client.query_bytes > client.output_bytes else ClientKind.READER
+    return _sender(client) if client.query_bytes > client.output_bytes else ClientKind.READER
+
+
+SENDERS = frozenset({ClientKind.STALLED, ClientKind.SENDER, ClientKind.LARGE_VALUE})
+"""Those whose query buffers are full."""
+# A command of which nothing came for so long is taken for one that never ends.
+_STALLED_SECONDS = 5
+# One that still comes so long after its client connected is no leftover of its first moment.
+_SENDING_SECONDS = 3
+
+
+def _sender(client: ClientBuffer) -> ClientKind:
+    """By when the last of it came, and by what the client sent before: one that wrote is at work."""
+    if client.idle_seconds >= _STALLED_SECONDS:
+        return ClientKind.STALLED
+    wrote = client.command not in (b"", b"NULL") and takes_memory(client.command.decode("ascii", "replace"))
+    at_work = wrote or client.age_seconds >= _SENDING_SECONDS
+    still_comes = client.idle_seconds == 0 or (wrote and client.idle_seconds == 1)
+    return ClientKind.LARGE_VALUE if at_work and still_comes else ClientKind.SENDER
+
+
+# None of these can be refused for lack of memory.
+_HARMLESS = (
+    "auth client config command cluster acl info ping hello select memory object latency slowlog debug role module"
+    " monitor scan keys dbsize randomkey type ttl pttl exists touch get mget getrange strlen hget hmget hgetall hkeys"
+    " hvals hlen hscan lrange llen lindex smembers sismember scard sscan zrange zscore zcard zscan xrange xlen xinfo"
+    " dump del unlink expire pexpire expireat pexpireat persist flushall flushdb save bgsave bgrewriteaof shutdown"
+    " subscribe psubscribe publish watch multi discard replicaof slaveof psync replconf"
+)
+_NEED_NO_MEMORY = frozenset(_HARMLESS.split())
+
+
+def takes_memory(command: str) -> bool:
+    """Whether a full server may refuse it.
+
+    >>> takes_memory("set"), takes_memory("CLIENT|LIST")
+    (True, False)
+    """
+    return command.lower().partition("|")[0] not in _NEED_NO_MEMORY

@@ -167,6 +167,24 @@ def with_write_settings(snapshot: Snapshot, settings: Mapping[str, str]) -> Snap
     return snapshot if activity is snapshot.activity else replace(snapshot, activity=activity)
 
 
+# Of one page of SCAN, what tells something: the server's own count would be as near for fewer.
+_FEWEST_EXPIRED = 20
+
+
+def with_expired(snapshot: Snapshot, expired: int, living: int) -> Snapshot:
+    """`snapshot` with the share of its keys with a TTL that have expired and are still held, by a sample of its keys.
+
+    The server's own figure is a moving mean of what its cycle meets, and stays 0 where that cycle is switched off.
+    """
+    if expired < _FEWEST_EXPIRED or not snapshot.expires:
+        return snapshot
+    share = expired / (expired + living)
+    percent = min(100.0, 100 * share * snapshot.keys / snapshot.expires)
+    if percent <= (snapshot.counters.expired_stale_percent or 0.0):
+        return snapshot
+    return replace(snapshot, counters=replace(snapshot.counters, expired_stale_percent=percent))
+
+
 def _number(text: str) -> int:
     """A whole number of a length that a server can mean; 0 for all else.
 

@@ -159,7 +159,8 @@ def _client_buffer(line: Mapping[str, str]) -> ClientBuffer:
         return str(line.get(field, "")).encode("utf-8", "surrogateescape")
 
     output = number("omem")
-    query = number("qbuf") + number("qbuf-free")
+    # Of a command that is still arriving, the arguments that are whole are no longer in its query buffer.
+    query = number("qbuf") + number("qbuf-free") + number("argv-mem")
     return ClientBuffer(
         id=number("id"),
         address=str(line.get("addr", "")),

@@ -1,7 +1,7 @@
 """Who a client is, in words; and whose buffers are worth a line."""
 
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.rules.clients import HOG_BYTES, OWN_NAME, Hog, kind_of, noteworthy_bytes, others
+from redis_oom_tui.rules.clients import HOG_BYTES, OWN_NAME, ClientKind, Hog, kind_of, noteworthy_bytes, others
 
 
 def words(**about) -> str:
@@ -32,3 +32,14 @@ def test_what_is_worth_a_line_follows_the_memory_within_bounds() -> None:
     assert noteworthy_bytes(0) == 64 * 1024
     assert noteworthy_bytes(200 * 2**20) == round(200 * 2**20 * 0.001)
     assert noteworthy_bytes(2**40) == HOG_BYTES
+
+
+def test_a_command_that_still_comes_is_told_from_one_that_never_ends() -> None:
+    def kind(**about) -> ClientKind:
+        return kind_of(ClientBuffer(7, "", total_bytes=9_000_000, query_bytes=9_000_000, **about))
+
+    assert kind(command=b"set", age_seconds=60) is ClientKind.LARGE_VALUE
+    assert kind(command=b"NULL", age_seconds=60) is ClientKind.LARGE_VALUE
+    assert kind(command=b"NULL", age_seconds=2, idle_seconds=2) is ClientKind.SENDER
+    assert kind(command=b"get", age_seconds=1) is ClientKind.SENDER
+    assert kind(command=b"set", age_seconds=60, idle_seconds=9) is ClientKind.STALLED

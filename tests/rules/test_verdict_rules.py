@@ -84,6 +84,7 @@ def test_each_cause_has_a_state_of_its_own() -> None:
             look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}, activity={"connected_clients": 9000}),
             None,
         ),
+        "refusing-large": (look(used=50 * MIB), None),
         "refusing-buffers": (look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}), None),
         "refusing-tiny-limit": (look(used=1_100_000, limit=1_000_000, over_ms=500), None),
         "refusing-scripts": (look(**full, memory={"scripts_bytes": 900 * MIB, **held}), None),

@@ -19,10 +19,11 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_checks import with_expired, with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.causes import CAUSES
 from redis_oom_tui.rules.verdict.clauses import WAIT
+from redis_oom_tui.server.expired_sample import expired_among
 from redis_oom_tui.server.replies import info_in
 from tests.server.test_verdict_live import write
 from tests.support.servers import RunningServer, available, module_with_keys, started
@@ -139,6 +140,21 @@ def _query_buffers(scene: Scene) -> None:
     scene.wait("memory", "mem_clients_normal", 10_000_000)
 
 
+def _large_value(scene: Scene) -> None:
+    """By a client that has written before: its next value is arriving."""
+    scene.keys(500, 10_000)
+    scene.hold((b"SET", b"k:0", b"x"), raw=b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$30000000\r\n" + b"x" * 8_000_000)
+    scene.wait("memory", "mem_clients_normal", 7_000_000)
+
+
+def _many_arguments(scene: Scene) -> None:
+    """A command of many arguments, of which those that are whole have left the query buffer."""
+    pairs = [b"$5\r\nk%04d\r\n$10000\r\n%b\r\n" % (n, b"x" * 10_000) for n in range(1200)]
+    scene.keys(10, 1000)
+    scene.hold(raw=b"*9001\r\n$4\r\nMSET\r\n" + b"".join(pairs))
+    scene.wait("memory", "used_memory", 12_000_000)
+
+
 def _buffers_over_half_data(scene: Scene) -> None:
     """Fine without them: 58 % data."""
     scene.keys(580, 10_000)
@@ -236,6 +252,13 @@ def _shard_channels(scene: Scene) -> None:
     scene.limit_at(1.02)
 
 
+def _expired(scene: Scene, living: int = 0) -> None:
+    """The server's own cycle stands still, as it would be far behind."""
+    scene.client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+    scene.keys(living, 1000, "user")
+    scene.several(("SET", f"session:{n}", "x" * 1000, "PX", 1) for n in range(9000))
+
+
 def _one_database(scene: Scene) -> None:
     """Database 9 holds nearly all; the others a key each."""
     for number in (0, 3, 15):
@@ -311,7 +334,8 @@ STATES: dict[str, State] = {
         _one_database, "refusing-noeviction", "noeviction evicts nothing", "Find the large keys", ("maxmemory 10mb",)
     ),
     "refused before, room now": State(
-        _refused_before, "healthy", "writes refused since", "", ("maxmemory 10mb",), levels="ok", write=False
+        _refused_before, "healthy", "writes refused since.* a limit that was lower then", "",
+        ("maxmemory 10mb",), levels="ok", write=False
     ),
     "lowered, and evicted since": State(
         _lowered_and_evicted, "full-cache", "normal for a full cache", "", ("maxmemory-policy allkeys-lfu",),
@@ -342,8 +366,20 @@ STATES: dict[str, State] = {
         flavours=SEVEN_ON,
     ),
     "query buffers": State(
-        _query_buffers, "refusing-buffers", "3 clients, the first a client sending an incomplete",
+        _query_buffers, "refusing-buffers", "3 clients, the first a client sending a large value or an incomplete",
         "Kill the client whose command never ends", ("maxmemory 12mb",),
+    ),
+    "a large value being sent": State(
+        _large_value, "refusing-buffers", "a client sending a large value .last SET. holds",
+        "have them written in parts", ("maxmemory 12mb",),
+    ),
+    "a command of many arguments": State(
+        _many_arguments, "refusing-buffers", "a client sending a large value or an incomplete command",
+        "Kill the client whose", ("maxmemory 12mb",),
+    ),
+    "expired keys": State(
+        _expired, "refusing-expired", "keys have expired and still hold memory", "frees the expired|has freed them",
+        ("maxmemory 8mb", "enable-debug-command yes"), SEVEN_ON,
     ),
     "buffers over 58 % of data": State(
         _buffers_over_half_data, "refusing-buffers", "client and replica buffers use", "Kill the client whose",
@@ -405,6 +441,8 @@ async def looked_at(server: RunningServer, *, writing: bool) -> tuple[Verdict, t
         if writing:
             write(server, "one-more")
         now, settings, clients, _ = await live.look_closely()
+        if now.memory.policy == "noeviction":
+            now = with_expired(now, *await expired_among(live, now))
         scan = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run() if now.keys else None
     now = with_settings(with_clients(now, clients), settings)
     verdict = judge(now, before, clients=clients, scan=scan)
@@ -426,6 +464,10 @@ async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
     if cause is not None and not cause.in_keys:
         assert "raise-limit" not in {finding.id for finding in found}
         assert in_vain(verdict.rule)
+    if name in ("pattern subscriptions", "shard channels"):
+        assert any(one.id == "client-hogs" and one.title.startswith("A subscriber holds") for one in found)
+    if name == "refused before, room now":
+        assert any("a limit that was lower then, or large values" in one.title for one in found)
     if name == "functions":
         assert found[0].id == "functions"
     if name == "many connections":

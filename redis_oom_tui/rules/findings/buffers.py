@@ -9,19 +9,28 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import break_down, tracking_bytes
-from redis_oom_tui.rules.clients import HOG_BYTES, ClientKind, Hog, rank
+from redis_oom_tui.rules.clients import HOG_BYTES, SENDERS, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.verdict.causes import AFTER_FLUSH
 from redis_oom_tui.rules.verdict.holders import are_many
 
 _READ_FASTER = {
     ClientKind.SUBSCRIBER: "Make the subscriber faster, subscribe it to fewer channels, or use a trimmed stream.",
+    ClientKind.STALLED: "Close connections that stopped half-way through a command.",
     ClientKind.SENDER: "Send large values in parts, and close connections that stopped half-way.",
+    ClientKind.LARGE_VALUE: "Send large values in parts or compressed: a command is held whole while it arrives.",
     ClientKind.READER: "Read replies as they come, and ask in pages (SCAN, LRANGE, HSCAN) instead of at once.",
     ClientKind.REPLICA: "Fix the replica or its link; it will resync from the backlog or in full.",
 }
+_KILL = "Kill the largest (Triage, c): that frees its buffers at once, and well-behaved clients reconnect."
+_HOG_ADVICE = {
+    ClientKind.LARGE_VALUE: "Have it write in parts or compressed: to kill it (Triage, c) frees its buffer until it"
+    " sends the next.",
+    ClientKind.SENDER: f"Where its query buffer no longer grows, its command never ends. {_KILL}",
+}
 # Measured on 6.2 to 9.1 with names of 10 to 200 bytes, with what is booked to the subscriber: 205 to 600 bytes each.
 _CHANNEL_BYTES = (200, 500)
+_SUBSCRIPTION_BYTES, _SUBSCRIBERS = 160, 3
 _NO_KEY = "It shows as data, but no key holds it: it is freed when those clients disconnect or unsubscribe."
 
 
@@ -48,19 +57,20 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
 def hogs(case: Case) -> Iterator[Finding]:
     """Clients whose buffers are worth closing them for."""
     threshold = max(HOG_BYTES, 0.05 * (case.memory.maxmemory_bytes or case.memory.used_bytes or 0))
-    found = [hog for hog in rank(case.clients) if hog.client.total_bytes >= threshold]
-    found = [hog for hog in found if hog.kind is not ClientKind.MONITOR]
+    found = [hog for hog in rank(case.clients) if _held(hog) >= threshold and hog.kind is not ClientKind.MONITOR]
     if not found:
         return
-    held = sum(hog.client.total_bytes for hog in found)
+    found.sort(key=lambda hog: -_held(hog))
+    held = sum(map(_held, found))
+    unbelievable = break_down(case.memory).clients_unbelievable is not None
     yield Finding(
         id="client-hogs",
-        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 2 * held) else Level.WARNING,
+        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 2 * held) and not unbelievable else Level.WARNING,
         title=f"{_clients(found)} hold{'s' if len(found) == 1 else ''} {size(held)} of {_buffers(found)}",
-        advice="Kill the largest (Triage, c): that frees its buffers at once, and well-behaved clients reconnect.",
+        advice=_HOG_ADVICE.get(found[0].kind, _KILL),
         evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
         # Valkey books replies that only refer to a value: what closing such a client gives back is not known.
-        saves_bytes=None if break_down(case.memory).clients_unbelievable else _closing(found),
+        saves_bytes=None if unbelievable else _closing(found),
         remedy=Remedy("triage", client_id=found[0].client.id),
         in_the_application=_READ_FASTER.get(found[0].kind, ""),
     )
@@ -188,18 +198,37 @@ def _from(client: ClientBuffer) -> str:
 @finding("channels")
 def channels(case: Case) -> Iterator[Finding]:
     """Pub/sub channels are booked as data, so only their number shows them."""
-    number = case.now.activity.pubsub_channels or 0
+    activity = case.now.activity
+    kinds = (
+        (activity.pubsub_channels, "pub/sub channel"),
+        (activity.pubsub_patterns, "pub/sub pattern"),
+        (activity.shard_channels, "shard channel"),
+    )
+    told = " and ".join(number_of(number, kind) for number, kind in kinds if number)
+    number = sum(number or 0 for number, _ in kinds)
     low, high = number * _CHANNEL_BYTES[0], number * _CHANNEL_BYTES[1]
     if case.matters(low, 0.02):
         yield Finding(
             id="channels",
-            level=Level.OK,
-            title=f"{count(number)} pub/sub channels take about {size(low)} to {size(high)}",
+            level=case.at_least_warning if case.matters(low, 0.25) else Level.OK,
+            title=f"{told} take about {size(low)} to {size(high)}",
             advice=_NO_KEY,
-            evidence=(f"{count(number)} pub/sub channels",),
+            evidence=(told, *_subscribers(case)),
             saves_bytes=(low, high),
             in_the_application="Share channels: one per topic.",
         )
+
+
+def _held(hog: Hog) -> int:
+    """What a client holds: its buffers and, beside them, its subscriptions, which the server books as data."""
+    return hog.client.total_bytes + hog.client.subscriptions * _SUBSCRIPTION_BYTES
+
+
+def _subscribers(case: Case) -> list[str]:
+    """Those with most subscriptions: what each channel takes is in no client's buffers on 6.2."""
+    subscribed = (hog for hog in rank(case.clients) if hog.client.subscriptions)
+    most = sorted(subscribed, key=lambda hog: -hog.client.subscriptions)
+    return [f"{hog.words} holds {count(hog.client.subscriptions)} subscriptions" for hog in most[:_SUBSCRIBERS]]
 
 
 @finding("tracking")
@@ -222,13 +251,15 @@ def tracking(case: Case) -> Iterator[Finding]:
 
 def _closing(hogs: list[Hog]) -> tuple[int, int]:
     """What closing these clients frees: no more than they hold."""
-    held = sum(hog.client.total_bytes for hog in hogs)
+    held = sum(map(_held, hogs))
     return int(0.7 * held), held
 
 
 def _buffers(found: list[Hog]) -> str:
     """Of query buffers where all of them send and none reads too slowly."""
-    return "query buffers" if all(hog.kind is ClientKind.SENDER for hog in found) else "buffers"
+    if any(hog.client.subscriptions * _SUBSCRIPTION_BYTES > hog.client.total_bytes for hog in found):
+        return "buffers and subscriptions"
+    return "query buffers" if all(hog.kind in SENDERS for hog in found) else "buffers"
 
 
 def _clients(found: list[Hog]) -> str:

@@ -298,12 +298,16 @@ def long_ttls(case: Case) -> Iterator[Finding]:
     )
 
 
+_STILL_HOLD = "have expired and still hold"
+
+
 @finding("expired-unreaped")
 def unreaped(case: Case) -> Iterator[Finding]:
     """Expired keys that still hold memory: the server's own cycle takes its time below a tenth of them."""
     stale, expires = (case.now.counters.expired_stale_percent or 0.0) / 100, case.now.expires
     dead = int(stale * expires)
-    if case.scan is not None and case.scan.complete and case.scan.volatile_keys:
+    dropped = case.scan is not None and case.scan.complete
+    if dropped and case.cause.name != "expired":
         # The scan itself has dropped what it met: the figure is from before.
         return
     if stale < 0.03 or dead < 1000:
@@ -311,14 +315,16 @@ def unreaped(case: Case) -> Iterator[Finding]:
     each = ((case.memory.used_bytes or 0) - (case.memory.startup_bytes or 0)) / max(1, case.now.keys)
     yield Finding(
         id="expired-unreaped",
-        level=Level.OK,
-        title=f"About {count(dead)} keys have expired and still hold memory",
-        advice="Scan all keys once (Hogs): the server frees expired keys as it meets them.",
+        level=case.near if case.cause.name == "expired" else Level.OK,
+        title=f"About {count(dead)} keys {'had expired and still held' if dropped else _STILL_HOLD} memory",
+        advice="Scan all keys once (Hogs): the server frees expired keys as it meets them."
+        if not dropped
+        else "The scan has freed them: the server frees expired keys as it meets them.",
         evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
         # What is dead is a moving mean of samples, which was seen a third too low; and the tables, a third of what
         # small keys take, stay as large as they are.
-        saves_bytes=(int(dead * each * 0.55), int(dead * each * 1.37)),
-        remedy=Remedy("cleanup"),
+        saves_bytes=None if dropped else (int(dead * each * 0.55), int(dead * each * 1.37)),
+        remedy=None if dropped else Remedy("cleanup"),
     )
 
 

@@ -10,13 +10,14 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.breakdown import break_down
+from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.flavours import differs
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import holders
 from redis_oom_tui.rules.verdict.clauses import WAIT, keyless_step, unexplained
-from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals, takes_memory
+from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals
 
 # What is booked to no key is worth a line from this share of used_memory on.
 _KEYLESS_SHARE = 0.25
@@ -29,7 +30,8 @@ def refused_before(case: Case) -> Iterator[Finding]:
     earlier = earlier_refusals(case.now, case.thresholds)
     if earlier is None:
         return
-    writes = f"{count(case.now.counters.refused_writes_total)} writes were refused before"
+    number = case.now.counters.refused_writes_total or 0
+    writes = f"{count(number)} {'write was' if number == 1 else 'writes were'} refused before"
     peak = f"used_memory_peak {size(case.memory.peak_bytes)}, maxmemory {size(case.memory.maxmemory_bytes)}"
     if earlier is Earlier.BURST:
         yield Finding(
@@ -44,11 +46,18 @@ def refused_before(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="refused-large",
         level=Level.WARNING,
-        title=f"{writes}, and its peak was only {percent(_peak_share(case))} of the limit: perhaps large values",
-        advice=f"Find who writes values of about {size(free)} or more, unless the limit was lower then.",
+        title=f"{writes}, and its peak was only {percent(_peak_share(case))} of the limit: {_EITHER[earlier]}",
+        advice=f"If maxmemory was raised since, that has cured it; else find who writes values of about {size(free)} or"
+        " more.",
         evidence=(peak,),
         in_the_application="Write large values in parts, or keep them elsewhere: a command counts while it arrives.",
     )
+
+
+_EITHER = {
+    Earlier.LOWER: "a limit that was lower then, or large values",
+    Earlier.LARGE: "large values, or a limit that was lower then",
+}
 
 
 def _peak_share(case: Case) -> float:

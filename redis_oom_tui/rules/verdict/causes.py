@@ -34,7 +34,7 @@ class Cause(Struct, frozen=True):
     @property
     def cured_by_limit(self) -> bool:
         """Whether a higher limit is a way out: not where it would be filled by what no key holds."""
-        return self.in_keys or self.name == "tiny-limit"
+        return self.in_keys or self.name in ("tiny-limit", "large")
 
 
 CAUSES = (
@@ -118,6 +118,18 @@ CAUSES = (
         ("INFO clients (connected_clients)", "INFO memory (mem_clients_normal)", "CLIENT LIST (name, addr, tot-mem)"),
         in_keys=False,
         findings=("many-connections",),
+    ),
+    Cause(
+        "large",
+        clauses.large_value,
+        clauses.large_clause,
+        lambda _: (
+            "Find who writes such large values (Triage, c; SLOWLOG GET; COMMANDLOG GET 10 LARGE-REQUEST on Valkey 8.1"
+            " and later): write them in parts, or raise maxmemory in Limits if they are meant to be."
+        ),
+        ("INFO errorstats (errorstat_OOM)", "INFO commandstats (rejected_calls)", "CLIENT LIST (qbuf, argv-mem, cmd)"),
+        in_keys=False,
+        findings=("client-hogs", "large-writers"),
     ),
     Cause(
         "buffers",
@@ -265,7 +277,7 @@ CAUSES = (
         "expired",
         clauses.many_expired,
         clauses.expired_clause,
-        lambda facts: f"Scan all keys once (Hogs): that frees the expired ones. {clauses.free_some(facts)}",
+        clauses.expired_step,
         ("INFO stats (expired_stale_perc)", "INFO keyspace (expires)"),
         of_policy=True,
         findings=("expired-unreaped",),
@@ -308,18 +320,6 @@ CAUSES = (
     ),
 )
 """The first that applies is the cause; the last always does."""
-
-LARGE = Cause(
-    "large",
-    lambda _: False,
-    clauses.largest_that_fits,
-    lambda _: (
-        "Find who writes such large values (SLOWLOG GET; COMMANDLOG GET 10 LARGE-REQUEST on Valkey 8.1 and later):"
-        " write them in parts, or raise maxmemory in Limits if they are meant to be."
-    ),
-    ("INFO errorstats (errorstat_OOM)", "INFO commandstats (rejected_calls)"),
-)
-"""The cause of refusals below the limit, seen in what is refused and not in what is used."""
 
 
 def cause_of(facts: Facts) -> Cause:

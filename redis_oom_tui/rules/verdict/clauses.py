@@ -7,6 +7,7 @@ from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Confidence, Loss
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.recognition import KeyLabel
+from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import guessed_use
 from redis_oom_tui.rules.breakdown import estimated_bytes
@@ -170,7 +171,18 @@ def many_expired(facts: Facts) -> bool:
 
 def expired_clause(facts: Facts) -> str:
     dead = round((facts.now.counters.expired_stale_percent or 0.0) / 100 * facts.now.expires)
-    return f"about {count(dead)} keys have expired and still hold memory, and {policy_clause(facts)}"
+    return (
+        f"about {count(dead)} of {count(facts.now.keys)} keys have expired and still hold memory, and"
+        f" {policy_clause(facts)}"
+    )
+
+
+def expired_step(facts: Facts) -> str:
+    """How to have them dropped: a scan does so, and has done where it is complete."""
+    why = "find why the server is behind with them (hz, active-expire-effort, DEBUG SET-ACTIVE-EXPIRE)"
+    if facts.scan is not None and facts.scan.complete:
+        return f"Check again: this scan has freed them. Then {why}."
+    return f"Scan all keys once (Hogs): that frees the expired ones. Then {why}."
 
 
 def no_ttl_clause(facts: Facts) -> str:
@@ -236,6 +248,29 @@ def _guessed(facts: Facts) -> str:
     if guess is None or guess.loss is Loss.HARMLESS:
         return ""
     return f" By its name or type it may be a {guess.use.value}: check first that nobody needs it."
+
+
+def refused_below(facts: Facts) -> bool:
+    """Whether writes are refused that need more room than there is, on a server that is not full without them."""
+    return facts.refused > 0 and facts.near is Level.OK and not facts.over_limit
+
+
+def large_value(facts: Facts) -> bool:
+    """Whether values are too large for the room there is: they came and went while one looked."""
+    if refused_below(facts) or holders.came_and_went(facts):
+        return True
+    # 6.2 books what is being sent nowhere: then it is what came since the look before, and is in no key.
+    came = facts.rates.growth_bytes or 0
+    return facts.refused > 0 and unexplained(facts) and 2 * came > (holders.in_no_key(facts) or 0)
+
+
+def large_clause(facts: Facts) -> str:
+    """How much of them is in hand, or, where nothing is at this moment, what would fit."""
+    if refused_below(facts):
+        return largest_that_fits(facts)
+    booked = holders.came_and_went(facts)
+    held = facts.parts.get(Share.CLIENTS, 0) if booked else facts.rates.growth_bytes
+    return f"large values are being sent, {size(held)} of it at this moment, not data"
 
 
 def largest_that_fits(facts: Facts) -> str:

@@ -16,6 +16,7 @@ from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.breakdown import counted_buffers, counted_parts, estimated_bytes
+from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.policies import NOEVICTION, is_known
 
@@ -23,6 +24,8 @@ from redis_oom_tui.rules.policies import NOEVICTION, is_known
 FEW_EVICTABLE = 0.10
 # Where eviction works, used memory strays from the limit by some buffers, not by as much as this.
 _BEYOND_FLICKER = 1.05
+# Of its peak, what is held where nothing was freed since.
+_STILL_HELD = 0.9
 # What would be missed: of the limit, at the critical threshold, and at the warning's.
 _GOOD_PART, _LARGE_PART = 0.15, 0.25
 
@@ -196,14 +199,6 @@ class Facts(Struct, frozen=True, dict=True):
         return self.now.taken_at - seconds if seconds else None
 
 
-# None of these can be refused for lack of memory.
-_HARMLESS = (
-    "auth client config command cluster acl info ping hello select memory object latency slowlog debug role module"
-    " monitor scan keys dbsize randomkey type ttl pttl exists touch get mget getrange strlen hget hmget hgetall hkeys"
-    " hvals hlen hscan lrange llen lindex smembers sismember scard sscan zrange zscore zcard zscan xrange xlen xinfo"
-    " dump del unlink expire pexpire expireat pexpireat persist flushall flushdb save bgsave bgrewriteaof shutdown"
-    " subscribe psubscribe publish watch multi discard replicaof slaveof psync replconf"
-)
 # Error replies, by their first word, of calls that are refused before they run, but not for lack of memory.
 REFUSED_OTHERWISE = (
     "NOPERM",
@@ -220,16 +215,6 @@ REFUSED_OTHERWISE = (
     "TRYAGAIN",
     "CROSSSLOT",
 )
-_NEED_NO_MEMORY = frozenset(_HARMLESS.split())
-
-
-def takes_memory(command: str) -> bool:
-    """Whether a full server may refuse it.
-
-    >>> takes_memory("set"), takes_memory("CLIENT|LIST")
-    (True, False)
-    """
-    return command.lower().partition("|")[0] not in _NEED_NO_MEMORY
 
 
 class Earlier(StrEnum):
@@ -237,6 +222,7 @@ class Earlier(StrEnum):
 
     BURST = "its peak reached the limit: a burst that is over, or another node"
     LARGE = "its peak stayed below the limit: large values, or a limit that was lower then"
+    LOWER = "its peak stayed below the limit and is still held: a limit that was lower then, or large values"
 
 
 def earlier_refusals(snapshot: Snapshot, thresholds: Thresholds) -> Earlier | None:
@@ -247,7 +233,10 @@ def earlier_refusals(snapshot: Snapshot, thresholds: Thresholds) -> Earlier | No
         return None
     if pressure >= thresholds.warn or memory.limit_source is not LimitSource.SERVER:
         return None
-    return Earlier.BURST if peak >= thresholds.crit * limit else Earlier.LARGE
+    if peak >= thresholds.crit * limit:
+        return Earlier.BURST
+    # What filled a lower limit is still there; a value that was too large never was.
+    return Earlier.LOWER if (memory.used_bytes or 0) >= _STILL_HELD * peak else Earlier.LARGE
 
 
 LONGER_SECONDS = 1.5

@@ -63,6 +63,14 @@ _STEPS = {
     ClientKind.SUBSCRIBER: (
         "Kill the subscriber that does not read (Triage, c); client-output-buffer-limit pubsub bounds it."
     ),
+    ClientKind.STALLED: (
+        "Kill the client whose command never ends (Triage, c); client-query-buffer-limit and maxmemory-clients bound"
+        " it."
+    ),
+    ClientKind.LARGE_VALUE: (
+        "Find who writes such large values (Triage, c): have them written in parts, or raise maxmemory in Limits if"
+        " they are meant to be. To kill the client helps until it sends the next."
+    ),
     ClientKind.SENDER: (
         "Kill the client whose command never ends (Triage, c); if it does end, send smaller values."
         " client-query-buffer-limit and maxmemory-clients bound both."
@@ -73,6 +81,15 @@ _STEPS = {
         " do."
     ),
 }
+
+
+def came_and_went(facts: Facts) -> bool:
+    """Whether what is booked for clients came and went with a command that was refused: none of those listed holds
+    it.
+    """
+    if largest(facts) not in (Share.CLIENTS, ALL_BUFFERS) or not facts.refused or not facts.clients:
+        return False
+    return _culprits(facts) is None and 2 * facts.parts.get(Share.CLIENTS, 0) > facts.buffer_bytes
 
 
 def buffers_step(facts: Facts) -> str:

@@ -5,7 +5,8 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
-from redis_oom_tui.rules.verdict.causes import LARGE, cause_of, why_full
+from redis_oom_tui.rules.verdict.causes import cause_of, why_full
+from redis_oom_tui.rules.verdict.clauses import refused_below
 from redis_oom_tui.rules.verdict.facts import Facts, earlier_refusals
 from redis_oom_tui.rules.verdict.phrases import in_use, product, refusals, refused_before, rule, say, why_unjudged
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
@@ -19,12 +20,11 @@ def refusing(facts: Facts) -> Verdict | None:
     seen = refusals(facts)
     if facts.pressure is None:
         return refusing_unjudged(facts, seen)
-    if facts.near is Level.OK and not facts.over_limit:
-        now = f"though it is at {in_use(facts)} now: {LARGE.clause(facts)}"
-        reason = f"Refusing writes: {seen}, {now}."
-        return say(facts, Level.OOM, "refusing-large", reason, LARGE.first_step(facts), confirm=LARGE.confirm)
-    reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
     cause = cause_of(facts)
+    if refused_below(facts):
+        reason = f"Refusing writes: {seen}, though it is at {in_use(facts)} now: {cause.clause(facts)}."
+        return say(facts, Level.OOM, f"refusing-{cause.name}", reason, cause.first_step(facts), confirm=cause.confirm)
+    reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
     step = unblocked_first(facts, cause.first_step(facts))
     return say(facts, Level.OOM, f"refusing-{cause.name}", reason, step, facts.since, cause.confirm)
 

@@ -10,8 +10,9 @@ from redis_oom_tui.formatting.sizes import ago, count, duration, percent_beside,
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
+from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.verdict.facts import REFUSED_OTHERWISE, Facts, takes_memory
+from redis_oom_tui.rules.verdict.facts import REFUSED_OTHERWISE, Facts
 
 _DOUBTS = 3
 
