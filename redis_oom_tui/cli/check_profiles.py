@@ -12,10 +12,11 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import count_levels
 from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.models.verdict import WORST_FIRST, Verdict
 from redis_oom_tui.rules.verdict import unknown
 from redis_oom_tui.server.preflight import Preflight
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
 # Each waits for its server most of the time.
 _AT_ONCE = 64
 _GAP_SECONDS = 0.1
-WORST_FIRST = (Level.OOM, Level.CRITICAL, Level.UNKNOWN, Level.WARNING, Level.OK)
 
 
 class CheckedProfile(Struct, frozen=True):
@@ -67,16 +67,7 @@ def lines(found: Sequence[CheckedProfile]) -> list[str]:
         f"{each.verdict.level.value.upper():<8}  {safe_text(each.name, width):<{width}}  {each.verdict.reason}"
         for each in found
     )
-    return [f"{number_of(len(found), 'profile')}: {summary([each.verdict.level for each in found])}", *rows]
-
-
-def summary(levels: Sequence[Level]) -> str:
-    """How many there are of each level, the worst first.
-
-    >>> summary([Level.OK, Level.OOM, Level.OK])
-    '1 oom, 2 ok'
-    """
-    return ", ".join(f"{levels.count(level)} {level.value}" for level in WORST_FIRST if level in levels)
+    return [f"{number_of(len(found), 'profile')}: {count_levels([each.verdict.level for each in found])}", *rows]
 
 
 def document(found: Sequence[CheckedProfile]) -> "CheckAllDocument":

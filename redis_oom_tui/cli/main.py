@@ -86,15 +86,17 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
             record_path=given["record_path"],
         )
         return None
-    ctx.obj = read_invocation(given, elsewhere=reads_elsewhere(ctx))
-    if ctx.obj.profiles and ctx.invoked_subcommand not in {"check", "watch"}:
+    ctx.obj = read_invocation(given, elsewhere=given["all_profiles"] or reads_elsewhere(ctx))
+    if ctx.obj.profiles and ctx.invoked_subcommand not in {None, "check", "watch"}:
         number = len(ctx.obj.profiles)
-        raise BadInput(f"--profile names {number} profiles, and only check and watch take several: name one")
+        raise BadInput(f"--profile names {number} profiles, and only check, watch and the screen take several")
     if ctx.invoked_subcommand is not None:
         return None
-    from redis_oom_tui.cli.screen import show
+    from redis_oom_tui.cli import screen
 
-    return show(ctx.obj)
+    if given["all_profiles"] or ctx.obj.profiles:
+        return screen.show_overview(ctx.obj, all_profiles=given["all_profiles"])
+    return screen.show(ctx.obj)
 
 
 # Thresholds of Python's garbage collector, for its three generations. With the default (700, 10, 10) a start takes 6%

@@ -198,6 +198,7 @@ _SENTINEL = _options(
 
 _SCREEN_LOOKS = _options(
     "Screen",
+    click.option("--all", "all_profiles", is_flag=True, help="Begin with the overview of all profiles."),
     click.option(
         "--interval",
         type=Number(0.1, 3600, fraction=True),
@@ -262,12 +263,16 @@ _USED_BY: dict[str, frozenset[str]] = {
     "interval": ON_SERVER - {"watch"} | frozenset(_ALONE),
     "config_path": ON_SERVER | {"config"},
     "record_path": frozenset({_SCREEN, "demo", "rdb"}),
+    "all_profiles": frozenset({_SCREEN}),
 }
 _LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_auto_scan", "no_diff", "plain"})
 _HARMLESS = _LOOKS | {"read_only", "audit_path", "version"}
 _WHY_NOT_THERE = {
     ("db", "restore"): "each key is restored to its own database",
     ("interval", "watch"): "give it after the command, as in watch --interval 5",
+    ("all_profiles", "check"): "give it after the command, as in check --all",
+    ("all_profiles", "watch"): "give it after the command, as in watch --all",
+    **{("all_profiles", name): "it is about one server" for name in ("hogs", "limits", "cleanup", "restore", "report")},
 }
 
 

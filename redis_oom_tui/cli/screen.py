@@ -7,7 +7,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.context import Invocation, chosen
+from redis_oom_tui.cli.options import given_options
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import TriageError
@@ -16,6 +17,7 @@ from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.models.snapshot import Snapshot
+    from redis_oom_tui.monitor.poller import PolledSource
     from redis_oom_tui.ports.operator import Operator
     from redis_oom_tui.ports.source import Source
     from redis_oom_tui.server.cluster.source import ClusterSource
@@ -24,6 +26,11 @@ if TYPE_CHECKING:
 
 _PATIENCE_SECONDS = 1.0
 _LOCAL_PATIENCE_SECONDS = 0.25
+# What cannot be given where several profiles are shown, and why.
+_NOT_OF_SEVERAL = {
+    frozenset({"plain"}): "watch --all prints lines",
+    frozenset({"record_path"}): "a recording is of one server",
+}
 _STAYS = "This session stays on its own server: start the tool with --profile NAME for another"
 _RECORD_STAYS = "A recording (--record) is of one server: quit, and start again with --profile NAME for another"
 
@@ -49,6 +56,20 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
         profile=replace(invocation.profile, read_only=connection.read_only),
         switchboard=None if stays else ConfiguredProfiles(invocation),
         stays=stays,
+        keymap=invocation.configuration.settings.keys,
+    )
+
+
+def show_overview(invocation: Invocation, *, all_profiles: bool) -> int:
+    """Show the servers of all profiles, or of those that --profile means, until left; returns the exit code."""
+    names = chosen(invocation, given_options(), _NOT_OF_SEVERAL, all_profiles=all_profiles)
+    from redis_oom_tui.tui.run import run_app
+
+    return run_app(
+        None,
+        options=invocation.screen,
+        profile=Profile("", read_only=invocation.read_only),
+        switchboard=ConfiguredProfiles(invocation, names),
         keymap=invocation.configuration.settings.keys,
     )
 
@@ -109,15 +130,22 @@ class ConnectingServer:
 
 
 class ConfiguredProfiles:
-    """All profiles of the invocation's file. `--read-only` holds for each of them."""
+    """The profiles of the invocation's file, or those called `names`. `--read-only` holds for each of them."""
 
-    def __init__(self, invocation: Invocation) -> None:
+    def __init__(self, invocation: Invocation, names: Sequence[str] = ()) -> None:
         self._invocation = invocation
+        self._names = names or tuple(invocation.configuration.settings.profiles)
 
     @property
     def profiles(self) -> Sequence[Profile]:
         """All of them, by name."""
-        return sorted(self._invocation.configuration.settings.profiles.values(), key=lambda profile: profile.name)
+        return [self._invocation.configuration.settings.profiles[name] for name in sorted(self._names)]
+
+    def polled(self, name: str) -> "PolledSource":
+        """Its server, to poll alone."""
+        from redis_oom_tui.cli.watch_profiles import ProfileSource
+
+        return ProfileSource(self._invocation, name, {})
 
     async def connect(self, name: str) -> "ProfileSession":
         """The profile's server and who acts on it."""

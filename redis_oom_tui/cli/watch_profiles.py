@@ -5,21 +5,22 @@ import contextlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from redis_oom_tui.cli.check_profiles import WORST_FIRST, summary
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.watch_listeners import environment, hook_queues, hook_settings, metrics_of, secrets_of
+from redis_oom_tui.formatting.server import count_levels
 from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.models.verdict import WORST_FIRST, Level
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.hooks import FAREWELL_SECONDS, inherited
 from redis_oom_tui.monitor.listeners import Service
 from redis_oom_tui.monitor.output import Note, TickOutput, aside
 from redis_oom_tui.monitor.poller import Poller
+from redis_oom_tui.monitor.several import shared_history
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.monitor.watch import Listener, Monitor
 from redis_oom_tui.ports.source import Source, TellsSettings
@@ -125,6 +126,7 @@ class ProfileWatches:
             farewell = LAST_DELIVERY_SECONDS if once else FAREWELL_SECONDS
             queues = hook_queues(hooks, there, self._clock, _log(outputs[name]), farewell_seconds=farewell, ours=ours)
             poller = Poller(ProfileSource(invocation, name, ours), settings[name], self._clock, book=book)
+            poller.history = shared_history(len(settings))
             level = LastLevel()
             listeners = [level, *queues, *([collecting[name]] if collecting else [])]
             self._levels.append(level)
@@ -132,7 +134,7 @@ class ProfileWatches:
 
     def words(self) -> str:
         """How many servers there are of each level."""
-        return f"{number_of(len(self._levels), 'profile')}: {summary([each.level for each in self._levels])}"
+        return f"{number_of(len(self._levels), 'profile')}: {count_levels([each.level for each in self._levels])}"
 
     async def once(self) -> int:
         """Poll all at the same time, deliver, and return the exit code of the worst."""

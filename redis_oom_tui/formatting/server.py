@@ -1,10 +1,11 @@
 """A server in words: who it says it is, its limit (set, not set, not reported or stated), and what is doubtful."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting.sizes import percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
-from redis_oom_tui.models.verdict import Finding
+from redis_oom_tui.models.verdict import WORST_FIRST, Finding, Level
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.check import DoubtFields
@@ -92,6 +93,15 @@ def server_text(server: Server) -> str:
     if server.is_foreign:
         return f"{server.product} {server.version}"
     return f"{server.flavour} {server.version} ({server.product})"
+
+
+def count_levels(levels: Sequence[Level]) -> str:
+    """How many servers there are of each level, the worst first.
+
+    >>> count_levels([Level.OK, Level.OOM, Level.OK])
+    '1 oom, 2 ok'
+    """
+    return ", ".join(f"{levels.count(level)} {level.value}" for level in WORST_FIRST if level in levels)
 
 
 def role_text(role: str) -> str:

@@ -23,6 +23,10 @@ class Level(StrEnum):
         return {Level.OK: 0, Level.WARNING: 1, Level.CRITICAL: 2, Level.OOM: 2, Level.UNKNOWN: 3}[self]
 
 
+WORST_FIRST = (Level.OOM, Level.CRITICAL, Level.UNKNOWN, Level.WARNING, Level.OK)
+"""The levels in the order in which several servers are listed."""
+
+
 class Thresholds(Struct, frozen=True):
     """Shares of maxmemory at which a warning and a critical verdict begin; growth that is full so soon is a warning."""
 

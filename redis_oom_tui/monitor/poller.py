@@ -91,9 +91,10 @@ class Poller:
         self._clock = clock or Clock()
         self._details = details
         self._shared, self._opened = shared, opened
-        self._history = History()
+        self.history = History()
+        """The past that is kept; where many servers are polled, a shorter one may be put here before the first poll."""
         if self.state.snapshot is not None:
-            self._history.add(self.state.snapshot)
+            self.history.add(self.state.snapshot)
         self._forecast, self._forecast_made = Forecast(), -math.inf
         self._asked, self._lag = 0.0, LoopLag()
         self._heard: JudgedSample | None = None
@@ -224,7 +225,7 @@ class Poller:
 
     async def _after_a_change_of_role(self, snapshot: Snapshot) -> Snapshot:
         """`snapshot`, or a later one: after a failover the one that answers here may be the primary no longer."""
-        before = self._history.latest
+        before = self.history.latest
         if before is None or before.server.node != snapshot.server.node or before.server.role == snapshot.server.role:
             return snapshot
         await self._let_go()
@@ -234,8 +235,8 @@ class Poller:
 
     def _judged(self, snapshot: Snapshot, whole: bool) -> ServerState:
         settings = self.settings
-        gained = self._history.add(snapshot)
-        rates, trend = self._history.rates(), self._trend(snapshot.taken_monotonic)
+        gained = self.history.add(snapshot)
+        rates, trend = self.history.rates(), self._trend(snapshot.taken_monotonic)
         if whole:
             # All that was seen counts: there is no next poll that could show a cure.
             gained = rates = replace(rates, refused_just_now=None)
@@ -250,7 +251,7 @@ class Poller:
             link=Link.LIVE,
             sample=judged_sample(snapshot, verdict, staying),
             snapshot=snapshot,
-            samples=self._history.samples,
+            samples=self.history.samples,
             rates=rates,
             gained=gained,
             verdict=follow(verdict, self.state.verdict, snapshot.taken_at),
@@ -261,7 +262,7 @@ class Poller:
 
     def _trend(self, now: float) -> Forecast:
         if not 0 <= now - self._forecast_made < _FORECAST_EVERY_SECONDS:
-            self._forecast, self._forecast_made = forecast(self._history.samples), now
+            self._forecast, self._forecast_made = forecast(self.history.samples), now
         return aged(self._forecast, now - self._forecast_made)
 
     async def _failed(self, reason: str) -> None:

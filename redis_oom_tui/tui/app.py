@@ -18,17 +18,20 @@ from textual.worker import Worker, WorkerState
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.several import SeveralPollers
 from redis_oom_tui.ports.operator import Operator, PendingServer
 from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.commands import CommandSearch, commands
 from redis_oom_tui.tui.flows import dispatch
+from redis_oom_tui.tui.flows.profiles import NO_PROFILES
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.messages import Request
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.screens.details import DetailsScreen
+from redis_oom_tui.tui.screens.overview import OverviewScreen
 from redis_oom_tui.tui.server_session import ServerSession
 from redis_oom_tui.tui.terminal.app import TerminalApp
 from redis_oom_tui.tui.themes import LOOKS
@@ -66,6 +69,9 @@ class TriageApp(TerminalApp):
         super().__init__(options or ScreenOptions(), appearance or Appearance(), driver_class=driver_class)
         self.switchboard: Switchboard | None = None
         self.stays = ""
+        self.overview: OverviewScreen | None = None
+        self.begins_at_overview = False
+        """Whether no server is open until one is chosen there."""
         self._keys_given = dict(keymap or {})
         self._message_timer: Timer | None = None
         self.main = MainScreen()
@@ -93,16 +99,21 @@ class TriageApp(TerminalApp):
         self.session.show_first()
         self.set_keymap(self._keys_given)
         self.main.begin()
-        self.call_after_refresh(self.session.start)
+        if self.begins_at_overview:
+            self._show_overview()
+        else:
+            self.call_after_refresh(self.session.start)
 
     @property
     def is_laid_out(self) -> bool:
         """From when the header has drawn itself."""
-        return self.main.header.is_drawn
+        return self.main.header.is_drawn or (self.overview is not None and self.overview.is_drawn)
 
     async def on_unmount(self) -> None:
         """End what goes on in a known state, and let go of the server."""
         await self.session.close()
+        if self.overview is not None:
+            await self.overview.close()
 
     def on_resize(self, event: Resize) -> None:
         """In a terminal of few lines the header gives way first; the app's own size is still the one before."""
@@ -111,14 +122,49 @@ class TriageApp(TerminalApp):
     def tell(self, sentence: str, *, bad: bool = False) -> None:
         """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
         self._hush()
-        self.main.keys.say(sentence, "crit" if bad else "ok")
+        keys = self.overview.keys if self.overview is not None and self.at_overview else self.main.keys
+        keys.say(sentence, "crit" if bad else "ok")
         self._message_timer = self.set_timer(_MESSAGE_SECONDS, self._hush)
 
     def _hush(self) -> None:
         if self._message_timer is not None:
             self._message_timer.stop()
             self._message_timer = None
-            self.main.keys.hush()
+            for screen in (self.main, self.overview):
+                if screen is not None:
+                    screen.keys.hush()
+
+    @property
+    def at_overview(self) -> bool:
+        """Whether the overview covers the panes."""
+        return self.overview in self.screen_stack
+
+    def _show_overview(self) -> None:
+        """The servers of several profiles, over the panes; they are polled from now on."""
+        board = self.switchboard
+        if self.stays or board is None or not board.profiles:
+            self.tell(self.stays or NO_PROFILES, bad=True)
+            return
+        if self.overview is None:
+            sources = {each.name: board.polled(each.name) for each in board.profiles}
+            settings = {each.name: each.watch for each in board.profiles}
+            polls = SeveralPollers(sources, settings, self.session.clock)
+            self.overview = OverviewScreen(board.profiles, polls, is_outermost=self.begins_at_overview)
+            self.install_screen(self.overview, "overview")
+        if not self.at_overview:
+            self.overview.poll()
+            self.push_screen(self.overview)
+
+    def leave_overview(self, *, opened: bool) -> None:
+        """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back from now on."""
+        overview = self.overview
+        if overview is None or self.screen is not overview:
+            return
+        if opened:
+            self.main.from_overview = overview.is_outermost = True
+        elif not overview.is_outermost:
+            overview.poll_no_more()
+        self.pop_screen()
 
     async def on_event(self, event: Event) -> None:
         """Any key ends a message, then does what it does."""
@@ -138,6 +184,10 @@ class TriageApp(TerminalApp):
             case messages.MakePlan():
                 self.main.action_show_pane("cleanup")
                 self.main.active_pane.take_criteria(request.criteria, request.origin, hidden=request.hidden)
+            case messages.ShowOverview():
+                self._show_overview()
+            case messages.LeaveOverview():
+                self.leave_overview(opened=False)
             case messages.ShowDetails():
                 self.push_screen(DetailsScreen(request.key))
             case _:
@@ -179,6 +229,9 @@ class TriageApp(TerminalApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: everything that has a key here, what panes offer, and the themes."""
         yield from commands(self, screen)
+        if isinstance(screen, OverviewScreen):
+            # What acts, acts on the server that is open: not here, where it is not seen.
+            return
         if self.appearance.color:
             for name in LOOKS:
                 yield SystemCommand(f"Theme: {name}", "Change the color theme", partial(self.set_theme, name))

@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports.source import Replayable
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.header_model import PANES, HeaderModel, shown_verdict, tab_texts
-from redis_oom_tui.tui.messages import BuildEmergency, PickProfile, ShowPane, ShowUndoList
+from redis_oom_tui.tui.messages import BuildEmergency, PickProfile, ShowOverview, ShowPane, ShowUndoList
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
 from redis_oom_tui.tui.panes.hogs import HogsPane
@@ -96,6 +96,8 @@ class MainScreen(Screen[None]):
             tooltip="Preview the emergency cleanup plan (confirms before running)",
         ),
         Binding("E", "emergency(False)", "Emergency cleanup (not configured): why?", show=False, id="emergency.none"),
+        Binding("O", "overview(True)", "overview", id="overview", tooltip="Overview of all servers"),
+        Binding("O", "overview(False)", "Overview", show=False, id="overview.all", tooltip="Overview of all servers"),
         Binding("P", "profiles", "Switch server", show=False, id="profiles", tooltip="Switch server (profile)"),
         Binding(
             "U",
@@ -114,6 +116,8 @@ class MainScreen(Screen[None]):
         super().__init__()
         self.pane = PANES[0]
         self.frozen = False
+        self.from_overview = False
+        """Whether Escape leads to the overview in the end."""
         self.header, self.keys = Header(), KeyBar()
         self.switcher = ContentSwitcher(initial=PANES[0])
         self.panes = _new_panes()
@@ -187,12 +191,19 @@ class MainScreen(Screen[None]):
         """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
         if action == "emergency":
             return parameters == (host_of(self).actions.why_not(Action.EMERGENCY) is None,)
+        if action == "overview":
+            return parameters == (self.from_overview,)
         return super().check_action(action, parameters)
 
     def action_emergency(self, prepared: bool) -> None:
         """Look for what the prepared cleanup would take; running it is another question. Without one, say why."""
         del prepared
         self.post_message(BuildEmergency())
+
+    def action_overview(self, shown: bool) -> None:
+        """The servers of all profiles."""
+        del shown
+        self.post_message(ShowOverview())
 
     def action_profiles(self) -> None:
         """Pick the server of another profile."""
@@ -212,5 +223,6 @@ class MainScreen(Screen[None]):
             self.app.push_screen(VerdictScreen(shown_verdict(self.header.reading)))
 
     async def action_back(self) -> None:
-        """Undo one step inside the pane."""
-        self.active_pane.back()
+        """Undo one step inside the pane; where there is none, back to the overview if one came from there."""
+        if not self.active_pane.back() and self.from_overview:
+            self.post_message(ShowOverview())

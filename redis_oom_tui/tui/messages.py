@@ -263,6 +263,26 @@ class PickProfile(Request):
     local = True
 
 
+class ShowOverview(Request):
+    """Go to the overview of the servers of all profiles."""
+
+    local = True
+
+
+class LeaveOverview(Request):
+    """Go back from the overview to the server that is open."""
+
+    local = True
+
+
+@dataclass(eq=False, repr=False)
+class OpenProfile(Request):
+    """Go from the overview to the server of this profile."""
+
+    name: str
+    local = True
+
+
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
     ("Emergency cleanup", "Preview the emergency cleanup plan (confirms before running)", BuildEmergency),

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import Profile
+from redis_oom_tui.monitor.poller import PolledSource
 from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Source
 
@@ -25,6 +26,9 @@ class Switchboard(Protocol):
     @property
     def profiles(self) -> Sequence[Profile]:
         """All of them, by name."""
+
+    def polled(self, name: str) -> PolledSource:
+        """That profile's server, to poll alone; its password is fetched when it is opened."""
 
     async def connect(self, name: str) -> ProfileSession:
         """The way to that profile, its password fetched; nothing is connected yet. Raises BadInput."""

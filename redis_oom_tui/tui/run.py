@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.monitor.clock import Clock
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def run_app(
-    source: Source | PendingServer,
+    source: Source | PendingServer | None,
     *,
     options: ScreenOptions | None = None,
     operator: Operator | None = None,
@@ -35,7 +36,8 @@ def run_app(
 
     0 after quitting, 1 after a crash, 2 where no screen can be shown (said in one sentence on stderr), 128 + n after
     signal n. `profile` gives the thresholds and how the server is marked, `switchboard` the way to others,
-    `stays` why there is none, `keymap` keys by the ids of what they do.
+    `stays` why there is none, `keymap` keys by the ids of what they do. Without a `source` the overview of
+    the switchboard's profiles comes first.
     What keeps `source` from opening (a TriageError) is raised before the screen begins. Of a `PendingServer` that
     answers, the rest is loaded after the first paint; it brings its own operator.
     """
@@ -52,13 +54,14 @@ def run_app(
         splash = _splash(stack, source, profile, appearance)
         app = _app(source, profile=profile, appearance=appearance, **given)
         app.switchboard, app.stays, app.splash = switchboard, stays, splash
+        app.begins_at_overview = source is None
         from redis_oom_tui.tui.terminal import safe_run  # noqa: PLC0415
 
         return safe_run.run(app, mouse=options.mouse, saved=None if splash is None else splash.saved)
 
 
 def _splash(
-    stack: contextlib.ExitStack, source: Source | PendingServer, profile: Profile, appearance: Appearance
+    stack: contextlib.ExitStack, source: Source | PendingServer | None, profile: Profile, appearance: Appearance
 ) -> "SplashScreen | None":
     """The frame before the screen, for a server that was asked and is still awaited."""
     if not isinstance(source, PendingServer) or source.failed_early:
@@ -68,10 +71,11 @@ def _splash(
     return stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
 
 
-def _app(source: Source | PendingServer, *, operator: Operator | None, **given: Any) -> "TriageApp":
+def _app(source: Source | PendingServer | None, *, operator: Operator | None, **given: Any) -> "TriageApp":
     """The app for that source; loading it takes most of the time until it shows."""
     from redis_oom_tui.tui.app import ReplayApp, TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.commands import check_keymap  # noqa: PLC0415
+    from redis_oom_tui.tui.deferred_startup import PlaceholderSource  # noqa: PLC0415
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
     check_keymap(given["keymap"] or {}, TriageApp)
@@ -81,6 +85,7 @@ def _app(source: Source | PendingServer, *, operator: Operator | None, **given: 
         if not answers:
             # `open` has a sentence for what keeps it from answering, or takes the longer way that this server needs.
             operator, source = source.operator(), source.source()
+    source = source or PlaceholderSource(Address())
     kind = ReplayApp if isinstance(source, Replayable) else TriageApp
     app = kind(source, operator=operator, driver_class=TriageDriver, **given)
     app.session.first = first

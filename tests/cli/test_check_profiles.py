@@ -86,7 +86,7 @@ def test_what_says_which_server_is_refused(tmp_path: Path, capsys: pytest.Captur
         (("--profile", "o*", "check", "--markdown"), "--markdown cannot be given with a glob as --profile: each"),
         (("--profile", "o*", "-p", "1", "check"), "several profiles have a server each"),
         (("--profile", "x*", "check"), "no profile matches 'x*'; there are: one"),
-        (("--profile", "o*", "hogs"), "only check and watch take several"),
+        (("--profile", "o*", "hogs"), "only check, watch and the screen take several"),
     ):
         code, out, err = ran(capsys, "--config", config, *words)
         assert code == (3 if "check" in words else 2)

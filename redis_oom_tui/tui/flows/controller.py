@@ -91,6 +91,13 @@ class FlowApp(Workers, Protocol):
     async def push_screen_wait(self, screen: Dialog[_Result]) -> _Result | None:
         """Show a dialog and wait for its answer."""
 
+    @property
+    def at_overview(self) -> bool:
+        """Whether the overview of several servers covers the panes."""
+
+    def leave_overview(self, *, opened: bool) -> None:
+        """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back."""
+
     def exit(self, result: int) -> None:
         """Leave."""
 
@@ -149,6 +156,8 @@ class ActionController:
         self.limits = LimitsState()
         self.log = LogState()
         self._asking = False
+        self.opens = False
+        """Whether another server is being connected to."""
         self.jobs = BackgroundJobs()
 
     @property

@@ -59,6 +59,8 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
             return scans.open_saved(actions)
         case messages.PickProfile():
             return profiles.switch(actions)
+        case messages.OpenProfile():
+            return profiles.open_profile(actions, request.name)
         case _:
             return admin_commands.run_flow(actions, request)
 

@@ -5,10 +5,11 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, target
 
-_NO_PROFILES = (
+NO_PROFILES = (
     "No profiles configured: 'redis-oom-tui config example' prints a file with some, 'redis-oom-tui config path' shows"
     " where it is read from"
 )
@@ -20,7 +21,7 @@ async def switch(actions: ActionController) -> None:
     if actions.app.stays:
         raise BadInput(actions.app.stays)
     if board is None or not board.profiles:
-        raise BadInput(_NO_PROFILES)
+        raise BadInput(NO_PROFILES)
     _refuse_if_busy(actions)
     here = actions.host.profile.name
     options = [
@@ -31,7 +32,39 @@ async def switch(actions: ActionController) -> None:
     name = await actions.ask(PickDialog("Switch to which server?", _intro(actions), options, at=at, enter="connects"))
     if name is None or name == here:
         return
-    session = await _reached(board, name)
+    await _go(actions, await _reached(board, name, "could not be reached, staying on the current server"))
+
+
+async def open_profile(actions: ActionController, name: str) -> None:
+    """Go to a profile that was chosen in the overview, which stays on screen until it is reached."""
+    app, board, told = actions.app, actions.app.switchboard, safe_text(name, 40)
+    if name == actions.host.profile.name:
+        app.leave_overview(opened=True)
+        return
+    if board is None or actions.opens:
+        return
+    _refuse_if_busy(actions)
+    left = _left_behind(actions)
+    here = safe_text(str(actions.host.source.address), 60)
+    if left and not await actions.ask(
+        ConfirmDialog(Question(f"Leave {here}?", (f"Opening {told} discards {left} of {here}.",), "Open", danger=False))
+    ):
+        return
+    actions.opens = True
+    actions.host.tell(f"Connecting to {told}.")
+    try:
+        session = await _reached(board, name, "could not be reached")
+    finally:
+        actions.opens = False
+    if not app.at_overview:
+        # Left by Escape meanwhile: nobody waits for it any longer.
+        await session.source.close()
+        return
+    await _go(actions, session)
+    app.leave_overview(opened=True)
+
+
+async def _go(actions: ActionController, session: ProfileSession) -> None:
     left = _left_behind(actions)
     try:
         # The dialog and the way there took their time.
@@ -40,21 +73,22 @@ async def switch(actions: ActionController) -> None:
         await session.source.close()
         raise
     await actions.host.go_to(session)
-    actions.host.tell(f"This is {safe_text(name, 40)} now{f'; {left} left behind' if left else ''}.")
+    name = safe_text(session.profile.name, 40)
+    actions.host.tell(f"This is {name} now{f'; {left} left behind' if left else ''}.")
 
 
-async def _reached(board: Switchboard, name: str) -> ProfileSession:
+async def _reached(board: Switchboard, name: str, failure: str) -> ProfileSession:
     """The session, with its server connected and logged in. Raises TriageError with nothing left open."""
     told = safe_text(name, 40)
     try:
         session = await board.connect(name)
     except TriageError as error:
-        raise BadInput(f"{told} could not be reached, staying on the current server: {error}") from None
+        raise BadInput(f"{told} {failure}: {error}") from None
     try:
         await session.source.open()
     except TriageError as error:
         await session.source.close()
-        raise BadInput(f"{told} could not be reached, staying on the current server: {error}") from None
+        raise BadInput(f"{told} {failure}: {error}") from None
     return session
 
 

@@ -12,7 +12,7 @@ from redis_oom_tui.tui.drawing import Line, Piece, merged, wrap
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.table_model import R, TableModel, cells_of, column_at, fitting, header
 
-_MARGIN = 2
+MARGIN = 2
 
 
 class LiveTable(CursorList[R]):
@@ -100,8 +100,8 @@ class LiveTable(CursorList[R]):
         """The titles; where there are no rows, why."""
         del height
         model = self.model
-        titles = header(fitting(model.columns, width - _MARGIN), model.sort, model.falling, self.pen.glyphs)
-        head: Line = merged(((" " * _MARGIN, "head"), *titles))
+        titles = header(fitting(model.columns, width - MARGIN), model.sort, model.falling, self.pen.glyphs)
+        head: Line = merged(((" " * MARGIN, "head"), *titles))
         if model.rows:
             return [head]
         return [head, (), *(((f"  {text}", "dim"),) for text in self._said(max(8, width - 4)))]
@@ -121,7 +121,7 @@ class LiveTable(CursorList[R]):
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
         sign = self.pen.glyphs.marked if marked else " "
         edge: Piece = (f"{sign} ", role or "marked")
-        cells = cells_of(item, fitting(self.model.columns, width - _MARGIN), role or ("marked" if marked else None))
+        cells = cells_of(item, fitting(self.model.columns, width - MARGIN), role or ("marked" if marked else None))
         return [merged((edge, *cells))]
 
     def _now(self) -> float:
@@ -132,7 +132,7 @@ class LiveTable(CursorList[R]):
         self.post_message(self.Changed(self))
 
     def action_sort(self, by: int) -> None:
-        ids = [column.id for column, _ in fitting(self.model.columns, self.size.width - _MARGIN)]
+        ids = [column.id for column, _ in fitting(self.model.columns, self.size.width - MARGIN)]
         here = ids.index(self.model.sort) if self.model.sort in ids else -1
         self.sort_by(ids[(here + by) % len(ids)])
 
@@ -163,6 +163,6 @@ class LiveTable(CursorList[R]):
     def on_click(self, event: events.Click) -> None:
         model = self.model
         if event.y == 0:
-            column = column_at(fitting(model.columns, self.size.width - _MARGIN), event.x - _MARGIN)
+            column = column_at(fitting(model.columns, self.size.width - MARGIN), event.x - MARGIN)
             if column is not None:
                 self.sort_by(column.id, falling=not model.falling if column.id == model.sort else None)

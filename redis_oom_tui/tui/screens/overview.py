@@ -1,0 +1,253 @@
+"""The overview: a row for each server of several profiles, the one in most trouble first. It changes nothing."""
+
+import contextlib
+from collections.abc import Sequence
+from functools import partial
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.worker import Worker, WorkerError, WorkType, get_current_worker
+
+from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import cells, safe_text
+from redis_oom_tui.formatting.server import count_levels, role_text, server_text, use_of_limit
+from redis_oom_tui.models.config import Color, Profile
+from redis_oom_tui.monitor.several import SeveralPollers
+from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, merged, pad, shorten, spread, wrap
+from redis_oom_tui.tui.drawing import width as cells_in
+from redis_oom_tui.tui.messages import LeaveOverview, OpenProfile
+from redis_oom_tui.tui.profiles import manner, target
+from redis_oom_tui.tui.screens.overview_columns import WIDE, ServerRow, overview_columns
+from redis_oom_tui.tui.screens.reader import HelpScreen, VerdictScreen
+from redis_oom_tui.tui.widgets.fields import FilterLine, matcher
+from redis_oom_tui.tui.widgets.keybar import KeyBar
+from redis_oom_tui.tui.widgets.line_widget import LineWidget
+from redis_oom_tui.tui.widgets.live_table import MARGIN, LiveTable
+from redis_oom_tui.tui.widgets.table_model import cells_of
+
+_DRAWN_EVERY_SECONDS = 0.5
+# Behind the name of a cluster.
+_NODES = len(" (12 nodes)")
+
+
+class ServerTable(LiveTable[ServerRow]):
+    """The rows. One that did not answer says why in place of its figures."""
+
+    title = "Overview"
+
+    def __init__(self, longest: int) -> None:
+        super().__init__(
+            overview_columns(WIDE, longest, DrawStyle()),
+            lambda row: row.profile.name,
+            sort="verdict",
+            marking=False,
+            empty="No match. Esc clears the filter.",
+        )
+        self._longest = longest
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        self.model.columns = overview_columns(width - MARGIN, self._longest, self.pen)
+        return super().lines(width, height)
+
+    def row(self, item: ServerRow, width: int, *, here: bool) -> Sequence[Line]:
+        if item.snapshot is not None:
+            return super().row(item, width, here=here)
+        role = ("cursor" if self.has_focus else "cursor_away") if here else None
+        named = cells_of(item, [(column, column.width) for column in self.model.columns[:2]], role)
+        edge: Piece = (" " * MARGIN, role or "text")
+        left = width - cells_in((edge, *named))
+        reason = "" if item.is_awaited else shorten(safe_text(item.verdict.reason), left)
+        return [merged((edge, *named, (pad(reason, left), role or "dim")))]
+
+
+class ServerDetails(LineWidget):
+    """What there is no room for in a row: where the server is, how careful one has to be there, and the verdict."""
+
+    shown: ServerRow | None = None
+
+    def show(self, row: ServerRow | None) -> None:
+        """Draw what is known of that server."""
+        self.shown = row
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        row = self.shown
+        if row is None:
+            return ()
+        said = wrap(safe_text("connecting" if row.is_awaited else row.verdict.reason, 400), max(8, width - 2))
+        if len(said) > height - 2:
+            said = [*said[: height - 3], shorten(" ".join(said[height - 3 :]), max(8, width - 2))]
+        step = f"{self.pen.glyphs.right} {safe_text(row.verdict.first_step, 300)}" if row.verdict.first_step else ""
+        text: list[Line] = [((f" {line}", "text"),) for line in said]
+        return [self._where(row, width), *text, ((f" {shorten(step, width - 2)}", "dim"),)]
+
+    def _where(self, row: ServerRow, width: int) -> Line:
+        profile, snapshot = row.profile, row.snapshot
+        careful = manner(profile)
+        color = profile.color or (Color.RED if profile.production else Color.BLUE)
+        badge = ((f" {careful} ", f"mark_{color.value}"), ("  ", "text")) if careful else ()
+        left: Line = ((f" {safe_text(profile.name, 40)}  ", "title"), *badge)
+        if snapshot is None:
+            return clip((*left, (target(profile), "dim")), width)
+        fleet, server = snapshot.fleet, snapshot.server
+        if fleet is None:
+            told = f"{role_text(safe_text(server.role, 12))}, {safe_text(server_text(server), 40)}"
+        else:
+            copies = sizes.number_of(len(fleet.replicas), "replica")
+            told = f"{len(fleet.primaries)} primaries, {copies}; worst: {safe_text(server.node, 40)}"
+        used = (f"{use_of_limit(snapshot.memory)}  ", "text")
+        return clip((*left, used, (f"{told}  {target(profile)}", "dim")), width)
+
+
+class OverviewTitle(LineWidget):
+    """How many servers there are of each level, and what is shown of them."""
+
+    left = right = ""
+
+    def say(self, left: str, right: str) -> None:
+        """Draw this."""
+        self.left, self.right = left, right
+        self.redraw()
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        del height
+        name: tuple[Piece, ...] = ((" redis-oom-tui ", "title"),) if width >= WIDE else ()
+        return [spread((*name, (f" {self.left}", "title")), ((f"{self.right} ", "dim"),), width)]
+
+
+class OverviewScreen(Screen[None]):
+    """Covers the panes. `is_outermost` once a server was opened from it, or where it came first: Escape stays here."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("slash", "filter", "filter", id="overview.filter", tooltip="Filter by a part of the name or a glob"),
+        Binding("V", "show_verdict", "verdict", id="overview.verdict", tooltip="The verdict in full"),
+        Binding("question_mark,f1", "show_help", "help", id="overview.help", tooltip="Help: keys and safety rules"),
+        Binding("escape", "back", "Back one step", show=False, id="overview.back"),
+    ]
+
+    def __init__(self, profiles: Sequence[Profile], polls: SeveralPollers, *, is_outermost: bool) -> None:
+        super().__init__()
+        self.is_outermost = is_outermost
+        self._polls = polls
+        self._polling: Worker[None] | None = None
+        self._profiles = sorted(profiles, key=lambda profile: profile.name)
+        self._dirty, self._asked_all = True, False
+        self.head, self.details, self.keys = OverviewTitle(), ServerDetails(), KeyBar()
+        self.table = ServerTable(max(cells(safe_text(each.name, 60)) + _NODES * each.cluster for each in profiles))
+        self.filter_line = FilterLine("part of a name, or a glob such as cache-*")
+
+    def compose(self) -> ComposeResult:
+        yield self.head
+        yield self.table
+        yield self.details
+        yield self.filter_line
+        yield self.keys
+
+    def on_mount(self) -> None:
+        """Rows are drawn twice a second at most, however many servers answer."""
+        self.set_focus(self.table, scroll_visible=False)
+        self.set_interval(_DRAWN_EVERY_SECONDS, self._draw_news)
+
+    def on_screen_resume(self) -> None:
+        """What came meanwhile."""
+        self._draw()
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether it has had a place to draw in."""
+        return self.table.is_drawn
+
+    def poll(self) -> None:
+        """Poll all, unless that is done already."""
+        if self._polling is None or self._polling.is_cancelled or self._polling.is_finished:
+            work: WorkType[None] = partial(self._poll_after, self._polling)
+            self._polling = self.app.run_worker(work, name="overview", group="overview", exit_on_error=False)
+
+    async def _poll_after(self, before: Worker[None] | None) -> None:
+        """Poll once the polling of before has let go of its connections."""
+        if before is not None:
+            await _ended(before)
+        # The wait takes a cancellation for that of the other.
+        if not get_current_worker().is_cancelled:
+            await self._polls.run(self._changed)
+
+    def poll_no_more(self) -> None:
+        """Leave the servers alone; what is known of them stays."""
+        if self._polling is not None:
+            self._polling.cancel()
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        self.poll_no_more()
+        if self._polling is not None:
+            await _ended(self._polling)
+
+    def _changed(self) -> None:
+        self._dirty = True
+
+    def _draw_news(self) -> None:
+        if self._dirty and self.is_current:
+            self._draw()
+
+    def _draw(self) -> None:
+        self._dirty = False
+        rows = [ServerRow(profile, self._polls.states[profile.name]) for profile in self._profiles]
+        levels = [row.verdict.level for row in rows if not row.is_awaited]
+        awaited = len(rows) - len(levels)
+        counts = ", ".join(filter(None, (count_levels(levels), f"{awaited} connecting" if awaited else "")))
+        text = self.filter_line.value
+        shown = [row for row in rows if not text or matcher(text)(row.profile.name.encode())]
+        every = f"polled every {sizes.duration(self._polls.interval_seconds)}"
+        right = f"/{safe_text(text, 20)}: {len(shown)} shown" if text else every
+        with self.app.batch_update():
+            self.head.say(f"{sizes.number_of(len(rows), 'server')}: {counts}", right)
+            # Until all have answered, the cursor stays with the worst.
+            self.table.show(shown, moving=self._asked_all)
+            self.details.show(self.table.model.current)
+        self._asked_all = not awaited
+
+    @on(FilterLine.Filtered)
+    def _filtered(self, message: FilterLine.Filtered) -> None:
+        if message.closed:
+            self.set_focus(self.table, scroll_visible=False)
+        self._draw()
+
+    @on(LiveTable.Changed)
+    def _moved(self) -> None:
+        self.details.show(self.table.model.current)
+
+    @on(LiveTable.Chosen)
+    def _chosen(self) -> None:
+        row = self.table.model.current
+        if row is not None:
+            self.post_message(OpenProfile(row.profile.name))
+
+    def action_filter(self) -> None:
+        """Filter the rows by name."""
+        self.filter_line.open()
+
+    def action_show_verdict(self) -> None:
+        """The verdict on the server under the cursor, in full."""
+        row = self.table.model.current
+        if row is not None:
+            self.app.push_screen(VerdictScreen(row.verdict))
+
+    def action_show_help(self) -> None:
+        """All keys, and the safety rules."""
+        self.app.push_screen(HelpScreen())
+
+    def action_back(self) -> None:
+        """Drop the filter, else back to the server that was left for this, where there is one."""
+        if self.filter_line.is_open or self.filter_line.value:
+            self.filter_line.close(drop=True)
+            self.set_focus(self.table, scroll_visible=False)
+        elif not self.is_outermost:
+            self.post_message(LeaveOverview())
+
+
+async def _ended(worker: Worker[None]) -> None:
+    with contextlib.suppress(WorkerError):
+        await worker.wait()
