@@ -229,12 +229,12 @@ class TriageApp(TerminalApp):
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:
         """What the command palette offers: everything that has a key here, what panes offer, and the themes."""
         yield from commands(self, screen)
-        if isinstance(screen, OverviewScreen):
-            # What acts, acts on the server that is open: not here, where it is not seen.
-            return
         if self.appearance.color:
             for name in LOOKS:
                 yield SystemCommand(f"Theme: {name}", "Change the color theme", partial(self.set_theme, name))
+        if isinstance(screen, OverviewScreen):
+            # What acts, acts on the server that is open: not here, where it is not seen.
+            return
         if self.session.actions.why_not(Action.SET) is None:
             for name, setting in SETTINGS.items():
                 change = partial(self.post_message, messages.ChangeSetting(name))
