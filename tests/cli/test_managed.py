@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.files.config import Configuration
+from redis_oom_tui.models.structs import replace
 from tests.support.imitations import IMITATIONS, Imitation, reached, standing
 from tests.support.json_documents import document_of
 
@@ -206,10 +208,16 @@ def impatient(own_home: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", IMITATIONS)
 def test_each_command_says_what_it_lost_and_what_to_try(
-    name: str, say: Callable[..., Said], backup: Path, impatient: list[str]
+    name: str, say: Callable[..., Said], backup: Path, impatient: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imitation = IMITATIONS[name]
     wrong = []
+    if imitation.faults is not None and imitation.faults.silent:
+        # Less than a file can say: each command waits for all of it.
+        connect = Configuration.connection
+        monkeypatch.setattr(
+            Configuration, "connection", lambda *given: replace(connect(*given), read_timeout_seconds=0.2)
+        )
     with standing(imitation) as (_, connection):
         connection_args = [*(impatient if imitation.faults else []), *reached(imitation, connection)]
         for command, words in COMMANDS.items():

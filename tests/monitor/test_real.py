@@ -11,12 +11,19 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.watch import Monitor
+from redis_oom_tui.rules import history
 from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import Remembered
 from tests.support.servers import RunningServer
 
 SETTINGS = WatchSettings(interval_seconds=0.05, hold_seconds=0.3, quiet_seconds=1.2, lost_seconds=0.5)
+
+
+@pytest.fixture(autouse=True)
+def _short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A refusal counts for as long as a span of rates: ten seconds outside of this test."""
+    monkeypatch.setattr(history, "RATE_SECONDS", 1.5)
 
 
 class Driven:
@@ -54,7 +61,7 @@ class Driven:
                 act()
                 await asyncio.sleep(0.02)
 
-    async def for_a_while(self, seconds: float = 0.8) -> None:
+    async def for_a_while(self, seconds: float = 0.5) -> None:
         await asyncio.sleep(seconds)
 
 
