@@ -12,6 +12,7 @@ from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
 from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
+from redis_oom_tui.actions.orphans import orphans_of
 from redis_oom_tui.actions.planning import PlanMaker, prepared
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
@@ -28,6 +29,7 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
@@ -62,6 +64,10 @@ class StepPlans:
         """A run of `plan` that has not started yet."""
         self._must(Action.FINISH)
         return FinishedRun(self._context, self._deployment, plan, backup)
+
+    async def orphans(self, application: str, db: int) -> tuple[KeyId, ...]:
+        """The keys of an application that its own lists name no more. Raises BadInput where that cannot be known."""
+        return await orphans_of(self._deployment, application, db)
 
     def _must(self, action: Action) -> None:
         self._deployment.node(Place(self._deployment.shown)).rights.must(action)

@@ -1,15 +1,11 @@
 """Keys of an application that none of its own lists names any more, such as reply queues without a binding."""
 
 from redis_oom_tui.actions.deployment import Deployment, Place
-from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink_planning import each_page
 from redis_oom_tui.models.application import Application, Orphans
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.models.proposal import Proposal
-from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules import finished
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
@@ -17,16 +13,11 @@ from redis_oom_tui.server.mutations import finished as lists
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 
 
-async def plan_orphans(operator: LiveOperator, application: str, db: int) -> Planning:
-    """A plan of the keys of an application that its own lists name no more, not read for it yet.
+async def orphans_of(deployment: Deployment, name: str, db: int) -> tuple[KeyId, ...]:
+    """The keys of an application in a database that its own lists name no more.
 
     Raises BadInput where nothing is known of orphans of it, or nothing is here that would name the others.
     """
-    keys = await _orphans(operator.deployment, application, db)
-    return operator.plan(Criteria(keys=keys)) if keys else operator.plan_proposal(Proposal(0.0, 0, 0.0))
-
-
-async def _orphans(deployment: Deployment, name: str, db: int) -> tuple[KeyId, ...]:
     application = finished.application_called(name)
     if not application.orphans:
         raise BadInput(f"Nothing is known of orphans of {application.name}")

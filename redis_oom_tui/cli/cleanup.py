@@ -192,9 +192,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if target is not None:
             server, operator, proposal = await of_one_server(source, everywhere, target, given["db"])
         if given["orphans"] is not None:
-            from redis_oom_tui.actions.orphans import plan_orphans
-
-            planning: Plan | Planning = await plan_orphans(operator, given["orphans"], given["db"] or 0)
+            planning: Plan | Planning = await _plan_orphans(operator, given["orphans"], given["db"] or 0)
         else:
             planning = _planning(operator, proposal or wanted, operation, seconds)
         plan, stopped = await _plan(planning, "looking up the keys" if given["names"] else "scanning the keys")
@@ -216,6 +214,11 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if not yes or not plan.keys:
             return result
         return await _run(operator, result, backup)
+
+
+async def _plan_orphans(operator: LiveOperator, application: str, db: int) -> Planning:
+    keys = await operator.steps.orphans(application, db)
+    return operator.plan(Criteria(keys=keys)) if keys else operator.plan_proposal(Proposal(0.0, 0, 0.0))
 
 
 async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) -> _Result:

@@ -4,8 +4,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from redis_oom_tui.models.keys import KeyPattern
+from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import TtlFilter
+from redis_oom_tui.models.proposal import ProposedJobs
 
 
 class Level(StrEnum):
@@ -66,7 +67,9 @@ class Remedy(Struct, frozen=True):
     """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
 
     `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
-    were counted, where they are those of one pattern; `ttl` and `idle_over_seconds` say which of them.
+    were counted, where they are those of one pattern; `ttl` and `idle_over_seconds` say which of them. `jobs` are
+    finished jobs, `orphans_of` is the application whose keys no list of its own names, and `key` one key of type `kind`
+    that can be made smaller: each has a plan of its own.
     """
 
     pane: str
@@ -78,6 +81,10 @@ class Remedy(Struct, frozen=True):
     pattern: KeyPattern | None = None
     ttl: TtlFilter = TtlFilter.ANY
     idle_over_seconds: int | None = None
+    jobs: ProposedJobs | None = None
+    orphans_of: str | None = None
+    key: KeyId | None = None
+    kind: str = ""
 
 
 class Finding(Struct, frozen=True):

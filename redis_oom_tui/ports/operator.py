@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     )
     from redis_oom_tui.models.address import Address, ClientBuffer
     from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
+    from redis_oom_tui.models.keys import KeyId
     from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
     from redis_oom_tui.models.proposal import Proposal
     from redis_oom_tui.models.scan import ScanView
@@ -92,6 +93,9 @@ class SteppedCleanups(Protocol):
 
     def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRunning:
         """A run of `plan` that has not started yet."""
+
+    async def orphans(self, application: str, db: int) -> tuple[KeyId, ...]:
+        """The keys of an application that its own lists name no more; raises BadInput where that cannot be known."""
 
 
 class SettingChanges(Protocol):

@@ -54,6 +54,17 @@ def _matcher(pattern: KeyPattern) -> Matcher:
     return Matcher(pattern)
 
 
+def one_name(pattern: KeyPattern | None) -> bytes | None:
+    """The name of the only key that a pattern holds; None where it may hold several.
+
+    >>> one_name(KeyPattern((b"jobs:", b"done"))), one_name(KeyPattern((b"jobs:", b"\\0")))
+    (b'jobs:done', None)
+    """
+    if pattern is None or pattern.below or any(patterns.VARIABLE in part for part in pattern.parts):
+        return None
+    return b"".join(pattern.parts)
+
+
 def held(wanted: Iterable[KeyPattern], names: list[bytes]) -> list[bool]:
     """Of each of `names`, whether any of the patterns holds it."""
     answers = [matcher(pattern).held(names) for pattern in wanted]

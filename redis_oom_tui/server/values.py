@@ -16,8 +16,7 @@ from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.finished import JobNames, job_namer
 from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
-from redis_oom_tui.rules.key_patterns import compiled_glob, matcher
-from redis_oom_tui.rules.patterns import VARIABLE
+from redis_oom_tui.rules.key_patterns import compiled_glob, matcher, one_name
 from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.latency_monitor import throttled
@@ -75,8 +74,7 @@ class _Wanted(Struct):
     @property
     def names_itself(self) -> bool:
         """Whether the pattern is the name of one key, which need not be looked for."""
-        select = self.row.select
-        return select is not None and not select.below and not any(VARIABLE in part for part in select.parts)
+        return one_name(self.row.select) is not None
 
     def holds(self, name: bytes) -> bool:
         """Whether `name` was counted in this family."""

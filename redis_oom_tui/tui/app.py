@@ -178,7 +178,7 @@ class TriageApp(TerminalApp):
             case messages.ShowPane():
                 self.main.action_show_pane(request.pane)
             case messages.ApplyRemedy():
-                if not dispatch.close_client(self.session.actions, request.remedy):
+                if not dispatch.begin_remedy(self.session.actions, request.remedy):
                     self.main.action_show_pane(request.remedy.pane)
                     self.main.active_pane.pull(request.remedy)
             case messages.MakePlan():

@@ -10,6 +10,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
+from redis_oom_tui.models.proposal import ProposedJobs
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Remedy
 
@@ -192,6 +193,23 @@ class ShrinkKey(Request):
     key: KeyId
     kind: str
     action = Action.SHRINK
+
+
+@dataclass(eq=False, repr=False)
+class DeleteFinished(Request):
+    """Delete finished jobs; asks from which age on, and again before anything goes."""
+
+    jobs: ProposedJobs
+    action = Action.FINISH
+
+
+@dataclass(eq=False, repr=False)
+class PlanOrphans(Request):
+    """Preview the keys of an application that its own lists name no more."""
+
+    application: str
+    db: int
+    action = Action.DELETE
 
 
 class StopWork(Request):

@@ -117,7 +117,7 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         assert "To plan it: redis-oom-tui cleanup --orphans celery" in replies.evidence
         assert replies.saves_bytes is None, "how many are orphaned was not read"
         assert "control_queue_expires" in replies.in_the_application
-        assert replies.remedy.pane == "hogs", "not all of them may go"
+        assert (replies.remedy.pane, replies.remedy.orphans_of) == ("cleanup", "Celery")
 
 
 async def test_what_an_application_needs_is_not_offered_as_passing_data() -> None:

@@ -1,6 +1,7 @@
 """`x` on Triage: what may go is proposed, and becomes a plan like any other."""
 
 import asyncio
+import uuid
 
 import pytest
 from redis.exceptions import OutOfMemoryError
@@ -165,7 +166,7 @@ async def test_finished_jobs_are_offered_first_and_come_back(valkey, tmp_path):
             await pilot.press("1", "x")
             await until(pilot, lambda: "completed jobs of BullMQ, queue mail" in screen_text(app))
             await pilot.press("enter")
-            await until(pilot, lambda: "From which age on?" in screen_text(app))
+            await until(pilot, lambda: "From which age on do they go?" in screen_text(app))
             await pilot.press("enter")
             await until(pilot, lambda: "finished jobs?" in screen_text(app) and app.focused is not None)
             assert "Waiting and active jobs are not touched." in " ".join(screen_text(app).split())
@@ -179,4 +180,55 @@ async def test_finished_jobs_are_offered_first_and_come_back(valkey, tmp_path):
             await pilot.press("z")
             await yes(pilot, "Restore this backup?")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RESTORED)
+            assert client.dbsize() == before
+
+
+async def at_finding(pilot, app, start):
+    """The cursor on the finding whose title begins so."""
+    await until(pilot, lambda: any(one.title.startswith(start) for one in app.main.active_pane.findings.findings))
+    findings = app.main.active_pane.findings
+    findings.go_to(next(place for place, one in enumerate(findings.findings) if one.title.startswith(start)))
+
+
+async def test_a_finding_of_an_application_leads_to_the_plan_of_what_may_go(valkey, tmp_path):
+    with valkey.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        for job in range(1000, 1200):
+            mapping = {"name": "send", "data": "x" * 5000, "opts": "{}", "timestamp": "1"}
+            client.hset(f"bull:mail:{job}", mapping=mapping)
+            client.zadd("bull:mail:completed", {str(job): 1_700_000_000_000})
+        queues = [f"{uuid.UUID(int=number)}.reply.celery.pidbox" for number in range(1, 9)]
+        for number, name in enumerate(queues):
+            client.lpush(name, *(b"r" * 5000 for _ in range(20)))
+            if number % 2:
+                binding = "\x06\x16".join((name.partition(".")[0], "", name))
+                client.sadd("_kombu.binding.reply.celery.pidbox", binding)
+        client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+        samples.write(client, samples.load("sidekiq").keys)
+        client.zadd("dead", {f'{{"jid":"{number}","args":"{"x" * 2000}"}}': 1_700_000_000 for number in range(400)})
+        before = client.dbsize()
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            await pilot.press("2", "r")
+            await until(pilot, lambda: app.session.scan is not None and app.session.scan.complete)
+            await until(pilot, lambda: app.session.scanner.values)
+            await pilot.press("1")
+            await at_finding(pilot, app, "BullMQ: ")
+            await pilot.press("enter", "m")
+            await until(pilot, lambda: "completed jobs of BullMQ, queue mail" in screen_text(app))
+            await pilot.press("enter")
+            await until(pilot, lambda: "Delete 200 finished jobs?" in screen_text(app))
+            await pilot.press("escape")
+            await pilot.press("1")
+            await at_finding(pilot, app, "Celery: ")
+            await pilot.press("m")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            plan = app.session.actions.cleanup.plan
+            assert {key.id.key.decode() for key in plan.keys} == set(queues[::2])
+            await pilot.press("escape", "1")
+            await at_finding(pilot, app, "Sidekiq: ")
+            await pilot.press("m")
+            await until(pilot, lambda: "Shrink" in screen_text(app) and "dead" in screen_text(app))
+            await pilot.press("escape")
             assert client.dbsize() == before

@@ -5,11 +5,14 @@ from collections.abc import Iterator, Sequence
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, size
 from redis_oom_tui.models.application import Application, Confidence, FinishedWork, Loss
-from redis_oom_tui.models.recognition import KeyLabel, Recognized
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.proposal import ProposedJobs
+from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognized
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
-from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.finished_work import application_command, finished_command, unread_work
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
+from redis_oom_tui.rules.key_patterns import one_name
 
 _SHARE = 0.05
 _LARGE_SHARE = 0.25
@@ -19,6 +22,8 @@ _WIDEST = 2.5
 _INSTANCES_SHOWN = 3
 # Of what is harmless to lose, a part may still be asked for, and is written again.
 _HARMLESS_SAVES = 0.7
+# A result that was just written is waited for.
+_UNUSED_SECONDS = 86400
 _LOSS = {
     Loss.HARMLESS: "They may go.",
     Loss.LOSES_WORK: "Do not delete them unseen: they may hold work that is not done, or sessions in use.",
@@ -69,10 +74,19 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
                 ),
                 saves_bytes=(low, high) if high <= _WIDEST * low else None,
-                remedy=remedy_for(_largest(one.rows[work.job])),
+                remedy=_plan_of(one, work, several),
                 in_the_application=_setting(one.application, work.index),
             ),
         )
+
+
+def _plan_of(one: Recognized, work: FinishedWork, several: Sequence[FinishedJobs]) -> Remedy:
+    """The plan of these jobs: of their queue where it is one, else of all."""
+    queues = list(dict.fromkeys(jobs.instance for jobs in several))
+    queue = queues[0] if len(queues) == 1 and bytes(1) not in (queues[0] or b"") else None
+    jobs, held = sum(jobs.jobs for jobs in several), sum(jobs.size for jobs in several)
+    proposed = ProposedJobs(one.application.name, work.state, queue, one.db, jobs, held)
+    return remedy_for(_largest(one.rows[work.job]), "cleanup", jobs=proposed)
 
 
 def _index(rows: Sequence[PatternRow]) -> str:
@@ -93,7 +107,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         if one.finished and any(kind_id == work.job for work in one.application.finished):
             continue
         largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
-        low, listed = int(held * _HARMLESS_SAVES), any(kind_id == work.index for work in one.application.finished)
+        low = int(held * _HARMLESS_SAVES)
         orphaned = any(orphans.keys == kind_id for orphans in one.application.orphans)
         unread = [work for work in unread_work(one) if work.job == kind_id]
         yield (
@@ -115,12 +129,27 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, held) if harmless and not orphaned else None,
-                remedy=remedy_for(
-                    largest, "cleanup" if harmless and len(rows) == 1 and not (listed or orphaned) else "hogs"
-                ),
+                remedy=_remedy_of(one, kind_id, rows),
                 in_the_application=_setting(one.application, kind_id),
             ),
         )
+
+
+def _remedy_of(one: Recognized, kind_id: str, rows: Sequence[PatternRow]) -> Remedy:
+    """The plan of what may go of a kind of key; Hogs where nothing tells that any of it may."""
+    largest, application = _largest(rows), one.application
+    if any(orphans.keys == kind_id for orphans in application.orphans):
+        return remedy_for(largest, "cleanup", orphans_of=application.name)
+    listed = [work for work in application.finished if kind_id == work.index]
+    if listed:
+        name, kind = one_name(largest.select), largest.types[0][0] if largest.types else ""
+        if listed[0].job or len(rows) != 1 or name is None:
+            return remedy_for(largest)
+        return remedy_for(largest, "cleanup", key=KeyId(one.db, name), kind=kind)
+    if application.kind(kind_id).loss is not Loss.HARMLESS or len(rows) != 1:
+        return remedy_for(largest)
+    alone = any(work.job == kind_id and not work.index for work in application.finished)
+    return remedy_for(largest, "cleanup", idle_over_seconds=_UNUSED_SECONDS if alone else None)
 
 
 _LENGTHS = {"zset": "ZCARD", "set": "SCARD", "list": "LLEN", "hash": "HLEN"}

@@ -4,12 +4,11 @@ import asyncio
 import itertools
 from pathlib import Path
 
-from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.plan import Outcome, Plan, RunView
-from redis_oom_tui.models.proposal import Proposal, ProposedJobs
+from redis_oom_tui.models.plan import Criteria, Outcome, Plan, RunView
+from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
@@ -53,6 +52,10 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             await propose_cleanup(actions)
         case messages.ShrinkKey():
             await shrink.run_flow(actions, request.key, request.kind)
+        case messages.DeleteFinished():
+            await shrink.finished_flow(actions, request.jobs)
+        case messages.PlanOrphans():
+            await plan_orphans(actions, request.application, request.db)
 
 
 async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0) -> None:
@@ -74,6 +77,15 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
     finally:
         actions.show_cleanup(ended)
+
+
+async def plan_orphans(actions: ActionController, application: str, db: int) -> None:
+    """Read an application's lists, and preview the keys that none of them names."""
+    keys = await actions.operator.steps.orphans(application, db)
+    if not keys:
+        raise BadInput(f"Every key of {application} is named by its own lists now: nothing may go")
+    actions.app.main.action_show_pane("cleanup")
+    await plan(actions, actions.operator.plan(Criteria(keys=keys)))
 
 
 _ALL, _JOBS = "all", "jobs "
@@ -112,7 +124,7 @@ def _options(proposal: Proposal) -> list[Option]:
     jobs = [
         Option(
             f"{_JOBS}{place}",
-            f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{_of_queue(jobs)}",
+            f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{shrink.of_queue(jobs)}",
             f"{count(jobs.jobs)} finished jobs with all that belongs to them; waiting and active ones stay.",
         )
         for place, jobs in enumerate(proposal.jobs)
@@ -124,10 +136,6 @@ def _options(proposal: Proposal) -> list[Option]:
     enough = "" if proposal.enough else " It is not enough."
     together = Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}")
     return [*jobs, *([together] if len(parts) > 1 else ()), *parts]
-
-
-def _of_queue(jobs: ProposedJobs) -> str:
-    return "" if jobs.queue is None else f", queue {safe_text(jobs.queue, 40)}"
 
 
 async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> None:

@@ -44,6 +44,8 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
             | messages.RunPlan()
             | messages.RestoreBackup()
             | messages.ShrinkKey()
+            | messages.DeleteFinished()
+            | messages.PlanOrphans()
             | messages.ProposeCleanup()
         ):
             return cleanup.run_flow(actions, request)
@@ -65,18 +67,30 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
             return admin_commands.run_flow(actions, request)
 
 
-def close_client(actions: ActionController, remedy: Remedy) -> bool:
-    """Begin the closing of the client that a finding is about; False where it is about something else."""
-    if remedy.client_id is None:
+def begin_remedy(actions: ActionController, remedy: Remedy) -> bool:
+    """Begin what a finding leads to where that is a flow of its own; False where a pane is to be filled in."""
+    if remedy.client_id is not None:
+        _close_client(actions, remedy.client_id)
+    elif remedy.jobs is not None:
+        handle(actions, messages.DeleteFinished(remedy.jobs))
+    elif remedy.orphans_of is not None:
+        handle(actions, messages.PlanOrphans(remedy.orphans_of, remedy.db or 0))
+    elif remedy.key is not None:
+        handle(actions, messages.ShrinkKey(remedy.key, remedy.kind))
+    else:
         return False
+    return True
+
+
+def _close_client(actions: ActionController, client_id: int) -> None:
+    """Begin the closing of the client that a finding is about."""
     reading = actions.host.reading
     known = reading.clients if reading is not None and reading.clients else ()
-    client = next((one for one in known if one.id == remedy.client_id), None)
+    client = next((one for one in known if one.id == client_id), None)
     if client is None:
-        actions.host.tell(f"Client {remedy.client_id} has already disconnected")
+        actions.host.tell(f"Client {client_id} has already disconnected")
     else:
         handle(actions, messages.KillClient(client))
-    return True
 
 
 def leave(actions: ActionController) -> None:

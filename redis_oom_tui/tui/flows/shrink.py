@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable
 from typing import TypeVar
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import PlanningView
 from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
@@ -66,7 +67,7 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
 
 async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
     """Ask from which age on finished jobs go, list them, confirm, delete, and show what came of it."""
-    intro = f"{count(jobs.jobs)} {jobs.state} jobs of {jobs.application} may go. From which age on?"
+    intro = f"{count(jobs.jobs)} {jobs.state} jobs of {jobs.application}{of_queue(jobs)}. From which age on do they go?"
     age = await actions.ask(PickDialog("Finished jobs", intro, _AGES, at=1, enter="preview"))
     if age is None:
         return
@@ -91,6 +92,11 @@ async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
     choice = await actions.ask(StepDialog(question))
     if choice is not None:
         await _followed(actions, actions.operator.steps.run_finished(plan, backup=choice), "jobs")
+
+
+def of_queue(jobs: ProposedJobs) -> str:
+    """Which queue they are of, behind their application; '' where they are of several."""
+    return "" if jobs.queue is None else f", queue {safe_text(jobs.queue, 40)}"
 
 
 async def _followed(actions: ActionController, job: ShrinkRunning, things: str) -> None:

@@ -71,7 +71,9 @@ class Findings(CursorList[Finding]):
     def identify(self, item: Finding) -> Hashable:
         """What tells it from the others, and stays while its figures move: some are found of several families."""
         remedy = item.remedy
-        return (item.id, *((None, None, None) if remedy is None else (remedy.match, remedy.db, remedy.client_id)))
+        if remedy is None:
+            return (item.id,)
+        return (item.id, remedy.match, remedy.db, remedy.client_id, remedy.jobs and remedy.jobs.state)
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """The title, how many there are where not all are in view, and what to do first."""
