@@ -18,7 +18,7 @@ class PaceStep(Struct, frozen=True):
     """For a scan so many connections, so many keys a page, and on each connection a rest, in seconds, after so many
     pages; for calls the share of the server's one core."""
 
-    lanes: int = 1
+    connections: int = 1
     count: int = 0
     rest: float = 0.0
     pages: int = 1
@@ -65,7 +65,7 @@ class PaceReading(Struct, frozen=True):
 
 
 # What hurts others is the batch that the server works off before it turns to them, not the rate. So beside others small
-# pages go one after the other, and more lanes are only for where nobody else is at work. An event loop sleeps a
+# pages go one after the other, and more connections are only for where nobody else is at work. An event loop sleeps a
 # millisecond at least: gentle are several small pages between two rests, not one large one. Of a large write the server
 # reads 16 KB at a time, some hundred keys, and turns to others in between.
 PROFILES: Mapping[Pace, PaceProfile] = MappingProxyType(
@@ -173,7 +173,7 @@ def first_rung(profile: PaceProfile, round_trip: float) -> int:
 
 def _rate(step: PaceStep, turn: float) -> float:
     """Keys a second, where a turn takes so many seconds."""
-    return step.lanes * step.count / (turn + step.rest / step.pages)
+    return step.connections * step.count / (turn + step.rest / step.pages)
 
 
 def next_step(profile: PaceProfile, rung: int, reading: PaceReading) -> int:

@@ -74,13 +74,15 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
     while cluster.owner(key_slot(stray)) is target(cluster):
         stray += b"!"
     async with fleet_opened(cluster.connection) as source:
-        lane = ScanConnection(source.members.importer(target(cluster).name).connection, 0, Walker())
+        scan_connection = ScanConnection(source.members.importer(target(cluster).name).connection, 0, Walker())
         try:
-            await lane.open()
+            await scan_connection.open()
             page = [*there, stray]
-            answers = await lane.ask(packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE), page), 2 * len(page))
+            answers = await scan_connection.ask(
+                packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE), page), 2 * len(page)
+            )
         finally:
-            await lane.close()
+            await scan_connection.close()
     assert answers[:-2:2] == [b"string"] * GONE
     assert all(isinstance(size, int) for size in answers[1:-2:2])
     # Not even then does a node answer for a slot that it neither has nor takes over.

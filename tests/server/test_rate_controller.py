@@ -42,11 +42,11 @@ def test_large_pages_only_where_nobody_else_is_at_work() -> None:
 
     alone, shared = top(QUIET), top(replace(QUIET, others=5000.0))
     step = PROFILES[Pace.NORMAL].steps[shared]
-    assert step.lanes * step.count <= 24
+    assert step.connections * step.count <= 24
     assert alone > shared
     # On a long way many small pages are under way at a time.
     far = PROFILES[Pace.NORMAL].steps[top(replace(QUIET, others=5000.0, round_trip=0.02))]
-    assert far.lanes > 4
+    assert far.connections > 4
     assert far.count <= 64
 
 
@@ -60,7 +60,7 @@ def test_gentle_is_made_of_pages_that_nobody_feels() -> None:
     for _ in range(20):
         rung = next_step(PROFILES[Pace.GENTLE], rung, shared)
     step = PROFILES[Pace.GENTLE].steps[rung]
-    assert (step.lanes, step.count) == (1, 12)
+    assert (step.connections, step.count) == (1, 12)
     assert step.rest > 0
 
 
@@ -124,7 +124,7 @@ def test_over_a_long_way_pages_grow_and_near_ones_stay(pace: Pace) -> None:
     assert all(grown(PROFILES[pace], step, 0.0005) == step for step in PROFILES[pace].steps)
     far = grown(PROFILES[pace], PROFILES[pace].steps[first_rung(PROFILES[pace], 0.3)], 0.3)
     assert far.count > 4 * near.count or far.count == 1000
-    assert far.lanes * far.count / 0.3 <= near.lanes * near.count / 0.001
+    assert far.connections * far.count / 0.3 <= near.connections * near.count / 0.001
 
 
 @pytest.mark.parametrize("pace", list(Pace))

@@ -17,7 +17,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.resp import KeyQuestion, Walker, admit_all, packed, packed_by_key
-from redis_oom_tui.server.scan import connection as lanes
+from redis_oom_tui.server.scan import connection as connection_module
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.tasks import end
 from tests.support.servers import RunningServer
@@ -25,18 +25,18 @@ from tests.support.servers import RunningServer
 
 @asynccontextmanager
 async def opened(server: RunningServer, *, bulk: bool = True) -> AsyncIterator[ScanConnection]:
-    lane = ScanConnection(server.connection, 0, Walker(), bulk=bulk)
-    await lane.open()
+    scan_connection = ScanConnection(server.connection, 0, Walker(), bulk=bulk)
+    await scan_connection.open()
     try:
-        yield lane
+        yield scan_connection
     finally:
-        await lane.close()
+        await scan_connection.close()
 
 
 async def test_the_parser_has_what_the_fast_path_needs(valkey: RunningServer) -> None:
     assert driver.DefaultParser is _AsyncHiredisParser
-    async with opened(valkey) as lane:
-        assert lane.bulk
+    async with opened(valkey) as scan_connection:
+        assert scan_connection.bulk
     assert "check_health" in inspect.signature(driver.Connection.send_packed_command).parameters
     assert "disconnect_on_error" in inspect.signature(driver.Connection.read_response).parameters
 
@@ -46,11 +46,11 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
     with server.client() as client:
         client.set(b"a", b"v")
         client.hset(b"b\r\n", b"f", b"v")
-    async with opened(server, bulk=bulk) as lane:
+    async with opened(server, bulk=bulk) as scan_connection:
         keys = [b"a", b"gone", b"b\r\n"]
         buffer = packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE, KeyQuestion.TTL), keys)
         wrong = packed((b"MEMORY", b"USAGE"))
-        answers = await lane.ask(buffer + wrong + Walker().packed(0, 100), 11)
+        answers = await scan_connection.ask(buffer + wrong + Walker().packed(0, 100), 11)
         assert answers[0:9:3] == [b"string", b"none", b"hash"]
         assert answers[4] is None
         assert answers[2:9:3] == [-1, -2, -1]
@@ -58,15 +58,15 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
         assert answers[10][0] == b"0"
         assert set(answers[10][1]) == {b"a", b"b\r\n"}
         # The connection is in step for the next page.
-        assert await lane.ask(packed((b"PING",)), 1) == [b"PONG"]
+        assert await scan_connection.ask(packed((b"PING",)), 1) == [b"PONG"]
 
 
 async def test_a_page_may_be_asked_key_by_key(valkey: RunningServer) -> None:
     columns, keys = (KeyQuestion.TYPE, KeyQuestion.TTL), [b"a", b"gone"]
     with valkey.client() as client:
         client.set(b"a", b"v")
-    async with opened(valkey) as lane:
-        assert await lane.ask(packed_by_key(columns, keys), 4) == [b"string", -1, b"none", -2]
+    async with opened(valkey) as scan_connection:
+        assert await scan_connection.ask(packed_by_key(columns, keys), 4) == [b"string", -1, b"none", -2]
     assert packed_by_key(columns, []) == b""
     assert packed_by_key(columns, keys[:1]) == b"*2\r\n$4\r\nTYPE\r\n$1\r\na\r\n*2\r\n$4\r\nPTTL\r\n$1\r\na\r\n"
 
@@ -76,13 +76,13 @@ async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
     with valkey.client() as client:
         for name in names:
             client.set(name, b"v")
-    async with opened(valkey) as lane:
-        assert await lane.ask(packed_by_key((KeyQuestion.TYPE,), names), 50) == [b"string"] * 50
+    async with opened(valkey) as scan_connection:
+        assert await scan_connection.ask(packed_by_key((KeyQuestion.TYPE,), names), 50) == [b"string"] * 50
 
 
 def test_a_parser_that_keeps_its_reader_elsewhere_is_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_AsyncHiredisParser, "on_connect", lambda self, connection: None)
-    kind = lanes._bulk_parser()
+    kind = connection_module._bulk_parser()
     assert kind is not None
     connection = SimpleNamespace()
     kind(socket_read_size=1024).on_connect(connection)
@@ -92,11 +92,11 @@ def test_a_parser_that_keeps_its_reader_elsewhere_is_read_one_by_one(monkeypatch
 async def test_without_that_parser_the_public_way_stands_in(
     valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "_AsyncHiredisParser", None)
+    monkeypatch.setattr(connection_module, "_AsyncHiredisParser", None)
     with valkey.client() as client:
         client.mset({b"k:%d" % number: b"v" for number in range(300)})
-    async with opened(valkey) as lane:
-        assert not lane.bulk
+    async with opened(valkey) as scan_connection:
+        assert not scan_connection.bulk
     source = LiveServer(valkey.connection)
     await source.open()
     try:
@@ -108,27 +108,27 @@ async def test_without_that_parser_the_public_way_stands_in(
 
 async def test_silence_ends_in_time(valkey: RunningServer) -> None:
     quick = replace(valkey.connection, read_timeout_seconds=0.2)
-    lane = ScanConnection(quick, 0, Walker())
-    await lane.open()
+    scan_connection = ScanConnection(quick, 0, Walker())
+    await scan_connection.open()
     with valkey.client() as client:
         client.execute_command("CLIENT", "PAUSE", 2000, "ALL")
         with pytest.raises(exceptions.TimeoutError):
-            await lane.ask(packed((b"PING",)), 1)
+            await scan_connection.ask(packed((b"PING",)), 1)
         client.execute_command("CLIENT", "UNPAUSE")
-    await lane.close()
+    await scan_connection.close()
 
 
 async def test_nothing_packed_by_hand_passes_by_the_gate(server: RunningServer) -> None:
     admit_all(CommandAllowlist(read_only=True), Walker(b"a*", b"hash"))
-    async with opened(server) as lane:
+    async with opened(server) as scan_connection:
         for words in ((b"DEL", b"k"), (b"GET", b"k"), (b"KEYS", b"*"), (b"FLUSHALL",)):
             with pytest.raises(NotAllowed):
-                lane.admit(words)
-        if lane.untouched:
-            lane.admit((b"HLEN", b"k"))
+                scan_connection.admit(words)
+        if scan_connection.untouched:
+            scan_connection.admit((b"HLEN", b"k"))
         else:
             with pytest.raises(NotAllowed):
-                lane.admit((b"HLEN", b"k"))
+                scan_connection.admit((b"HLEN", b"k"))
 
 
 async def test_a_cancellation_that_was_swallowed_is_repeated() -> None:

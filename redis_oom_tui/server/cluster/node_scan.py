@@ -170,18 +170,18 @@ class NodeScan(KeyspaceScan):
         names = sorted(name for name in self.strangers or () if key_slot(name) in slots)
         reached: list[bytes] = []
         columns = self._preparation.columns
-        lane = ScanConnection(importer.connection, 0, self._walker)
+        scan_connection = ScanConnection(importer.connection, 0, self._walker)
         with translated(importer.address, "MEMORY USAGE"):
             try:
-                await lane.open()
+                await scan_connection.open()
                 while names and not self._control.stopped:
                     await self._control.rate.ready()
                     page, names = names[: self._control.step.count], names[self._control.step.count :]
-                    answers = await lane.ask(packed_by_key(columns, page), len(columns) * len(page))
+                    answers = await scan_connection.ask(packed_by_key(columns, page), len(columns) * len(page))
                     checked(columns, answers)
                     reached += self._take_in(page, sorted_out(columns, answers, len(page)))
             finally:
-                await lane.close()
+                await scan_connection.close()
             await self._look_at(importer, frozenset(reached))
         return reached
 

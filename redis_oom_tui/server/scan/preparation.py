@@ -103,12 +103,12 @@ async def parted(connection: Connection, db: int, keys: int) -> list[CursorRange
     walks = divided(db, keys)
     if len(walks) == 1:
         return walks
-    lane = ScanConnection(connection, db, Walker())
+    scan_connection = ScanConnection(connection, db, Walker())
     try:
-        await lane.open()
-        answer = (await lane.ask(Walker().packed(0, _FIRST_PAGE), 1))[0]
+        await scan_connection.open()
+        answer = (await scan_connection.ask(Walker().packed(0, _FIRST_PAGE), 1))[0]
     finally:
-        await lane.close()
+        await scan_connection.close()
     if isinstance(answer, Exception) or not counts_in_reversed_bits(page(answer)[0], _FIRST_PAGE, keys):
         return whole(db)
     return walks

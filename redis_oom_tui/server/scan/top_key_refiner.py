@@ -40,7 +40,7 @@ class TopKeyRefiner:
         self._evidence = evidence
         self._sized = sized
         self._control = control
-        self._lanes: dict[int, ScanConnection] = {}
+        self._connections: dict[int, ScanConnection] = {}
         self._admitted: set[tuple[bytes, ...]] = set()
 
     async def refresh(self) -> None:
@@ -81,23 +81,23 @@ class TopKeyRefiner:
 
     async def close(self) -> None:
         """Let go of the connections."""
-        lanes, self._lanes = list(self._lanes.values()), {}
-        for lane in lanes:
-            await lane.close()
+        connections, self._connections = list(self._connections.values()), {}
+        for scan_connection in connections:
+            await scan_connection.close()
 
     async def _look(self, tops: Sequence[TopKey]) -> None:
         for db in {top.row.id.db for top in tops}:
             await self._control.rate.ready()
-            lane = await self._lane(db)
+            scan_connection = await self._connection_to(db)
             mine = [top for top in tops if top.row.id.db == db]
-            questions = [self._questions(top.row, untouched=lane.untouched) for top in mine]
+            questions = [self._questions(top.row, untouched=scan_connection.untouched) for top in mine]
             for words in (words for asked in questions for words in asked.values()):
                 if words[:-1] not in self._admitted:
-                    lane.admit(words)
+                    scan_connection.admit(words)
                     self._admitted.add(words[:-1])
             buffer = b"".join(packed(words) for asked in questions for words in asked.values())
             replies = sum(len(asked) for asked in questions)
-            answers = iter(await lane.ask(buffer, replies))
+            answers = iter(await scan_connection.ask(buffer, replies))
             self._control.sent += replies
             for top, asked in zip(mine, questions, strict=True):
                 self._learn(top, {name: next(answers) for name in asked})
@@ -185,24 +185,24 @@ class TopKeyRefiner:
             self._tally.correct(top, replace(row, size=held, size_low=low, size_high=max(held, row.size_high or 0)))
 
     async def _sizer(self, db: int) -> Sizer:
-        lane = await self._lane(db)
+        scan_connection = await self._connection_to(db)
 
         async def ask(commands: Sequence[Words]) -> list[Any]:
             await self._control.rate.ready()
             for words in {command_of(words): words for words in commands}.values():
-                lane.admit(words)
+                scan_connection.admit(words)
             self._control.sent += len(commands)
-            return await lane.ask(b"".join(map(packed, commands)), len(commands))
+            return await scan_connection.ask(b"".join(map(packed, commands)), len(commands))
 
-        return Sizer(ask, untouched=lane.untouched, limit=self._tally.limit)
+        return Sizer(ask, untouched=scan_connection.untouched, limit=self._tally.limit)
 
-    async def _lane(self, db: int) -> ScanConnection:
-        lane = self._lanes.get(db)
-        if lane is None:
-            lane = ScanConnection(self._connection, db, Walker())
-            await lane.open()
-            self._lanes[db] = lane
-        return lane
+    async def _connection_to(self, db: int) -> ScanConnection:
+        scan_connection = self._connections.get(db)
+        if scan_connection is None:
+            scan_connection = ScanConnection(self._connection, db, Walker())
+            await scan_connection.open()
+            self._connections[db] = scan_connection
+        return scan_connection
 
 
 def _known(top: TopKey) -> Known:

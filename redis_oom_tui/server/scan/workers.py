@@ -112,7 +112,7 @@ class ScanControl:
 
     @property
     def step(self) -> PaceStep:
-        """How many lanes, and how large a page, right now."""
+        """How many connections, and how large a page, right now."""
         return self.rate.step
 
     @property
@@ -132,7 +132,7 @@ class ScanControl:
 
 
 class ScanControlProtocol(Protocol):
-    """What the lanes ask whoever runs them."""
+    """What the connections ask whoever runs them."""
 
     @property
     def rate(self) -> RateController:
@@ -140,7 +140,7 @@ class ScanControlProtocol(Protocol):
 
     @property
     def step(self) -> PaceStep:
-        """How many lanes, and how large a page, right now."""
+        """How many connections, and how large a page, right now."""
 
     @property
     def stopping(self) -> bool:
@@ -175,56 +175,56 @@ class ScanWorkers:
         self._bulk = bulk
         self._all = walks
         self._waiting = deque(walk for walk in walks if not walk.done)
-        self._lanes: dict[asyncio.Task[None], int] = {}
+        self._tasks: dict[asyncio.Task[None], int] = {}
 
     async def work(self) -> None:
-        """Until every walk is done, or the control stops it. Raises one of `models.errors` when a lane breaks.
+        """Until every walk is done, or the control stops it. Raises one of `models.errors` when a connection breaks.
 
         Whatever ends it, no walk loses its place: other workers may go on with the same walks.
         """
         try:
             while True:
-                self._hire()
-                if not self._lanes:
+                self._start_tasks()
+                if not self._tasks:
                     return
-                done, _ = await asyncio.wait(self._lanes, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(self._tasks, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
-                    del self._lanes[task]
+                    del self._tasks[task]
                     task.result()
         finally:
-            await end(self._lanes)
-            self._lanes.clear()
+            await end(self._tasks)
+            self._tasks.clear()
 
-    def _hire(self) -> None:
+    def _start_tasks(self) -> None:
         if self._control.stopping:
             return
-        places = set(range(self._control.step.lanes)) - set(self._lanes.values())
+        places = set(range(self._control.step.connections)) - set(self._tasks.values())
         for place in sorted(places)[: len(self._waiting)]:
-            self._lanes[asyncio.create_task(self._lane(place), name=f"scan lane {place}")] = place
+            self._tasks[asyncio.create_task(self._run_connection(place), name=f"scan connection {place}")] = place
 
-    async def _lane(self, place: int) -> None:
+    async def _run_connection(self, place: int) -> None:
         if not self._waiting:
             return
-        lane = ScanConnection(self._connection, self._all[0].db, self._walker, bulk=self._bulk)
+        scan_connection = ScanConnection(self._connection, self._all[0].db, self._walker, bulk=self._bulk)
         try:
             with translated(self._connection.address, "SCAN"):
-                await lane.open()
+                await scan_connection.open()
                 while self._waiting and self._wanted(place):
-                    await self._follow(lane, self._waiting.popleft(), place)
+                    await self._follow(scan_connection, self._waiting.popleft(), place)
         finally:
-            await lane.close()
+            await scan_connection.close()
 
     def _wanted(self, place: int) -> bool:
-        return not self._control.stopping and place < self._control.step.lanes
+        return not self._control.stopping and place < self._control.step.connections
 
-    async def _follow(self, lane: ScanConnection, walk: CursorRange, place: int) -> None:
+    async def _follow(self, scan_connection: ScanConnection, walk: CursorRange, place: int) -> None:
         turns = 0
         try:
             while not walk.done:
                 await self._control.rate.ready()
                 if not self._wanted(place):
                     break
-                await self._turn(lane, walk)
+                await self._turn(scan_connection, walk)
                 turns += 1
                 step = self._control.step
                 # Without a rest the event loop gets its turn as well: every page waits for its replies.
@@ -234,7 +234,7 @@ class ScanWorkers:
             if not walk.done:
                 self._waiting.appendleft(walk)
 
-    async def _turn(self, lane: ScanConnection, walk: CursorRange) -> None:
+    async def _turn(self, scan_connection: ScanConnection, walk: CursorRange) -> None:
         """Ask about the keys at hand and, in the same write, for the next ones."""
         names, size = walk.page, 0
         buffer = packed_by_key(self._columns, names)
@@ -245,7 +245,7 @@ class ScanWorkers:
             replies += 1
         self._control.rate.begun()
         try:
-            answers = await lane.ask(buffer, replies)
+            answers = await scan_connection.ask(buffer, replies)
         finally:
             self._control.rate.ended()
         # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
