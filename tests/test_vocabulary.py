@@ -30,6 +30,14 @@ _BANNED = {
     r"not to be had": "not available",
     r"(colour|behaviour|favour|honour)\w*|\w+(gn|gan|on|mal)is(e|ed|es|ing)": "American spelling",
 }
+# Names in the code that only their author could guess, each with its plain word.
+_PRIVATE = {
+    "lane": "connection",
+    "lanes": "connections",
+    "pen": "style",
+    "look": "poll, snapshot, screen_theme",
+    "reading": "state, measured",
+}
 _MASTER = re.compile(r"\bmaster\b")
 # Sentinel's own word: what --master names.
 _SENTINEL = re.compile(r"[Ss]entinel|--master|^master \{\}|`master`")
@@ -96,4 +104,23 @@ def test_no_sentence_is_too_long_for_a_screen() -> None:
     found = []
     for place, text in _sentences():
         found += [f"{place}: {one!r}" for one in _SENTENCE_END.split(text) if len(one.split()) > _LONGEST]
+    assert not found
+
+
+def _names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Every name that is given to something: variables, attributes, arguments, functions."""
+    for node in ast.walk(tree):
+        name = getattr(node, "id", None) or getattr(node, "attr", None) or getattr(node, "arg", None)
+        name = name or getattr(node, "name", None)
+        if isinstance(name, str):
+            yield getattr(node, "lineno", 0), name
+
+
+def test_no_name_needs_its_author_to_explain_it() -> None:
+    found = [
+        f"{path.relative_to(_PACKAGE)}:{line}: {name}, say: {_PRIVATE[word]}"
+        for path in sorted(_PACKAGE.rglob("*.py"))
+        for line, name in _names(ast.parse(path.read_text()))
+        if (word := name.strip("_")) in _PRIVATE
+    ]
     assert not found

@@ -106,12 +106,12 @@ class FinishedPlanner(PacedWork):
         before = len(self._found)
         try:
             async with self._throttled(server, walking=True) as throttle:
-                await self._look(channel, throttle)
+                await self._search(channel, throttle)
                 return await self._about(channel, snapshot, self._found[before:])
         finally:
             await channel.close()
 
-    async def _look(self, channel: ExclusiveConnection, throttle: CallThrottle) -> None:
+    async def _search(self, channel: ExclusiveConnection, throttle: CallThrottle) -> None:
         before = (await server_time(channel)).ms / 1000 - self._request.older_than_seconds
         kind = self._application.kind(self._work.index)
         for glob in finished.globs(kind):

@@ -62,7 +62,7 @@ class NodeRestore:
         """Where it is, for people."""
         return str(self._server.address)
 
-    async def look(self) -> Snapshot:
+    async def snapshot(self) -> Snapshot:
         """The memory now, once the server answers. Raises OtherServer where another one does than at the first look."""
         snapshot = await not_busy(lambda: asked_until_lost(self._server.snapshot, self._stopped), self._stopped)
         before, now = self._first, snapshot.server.run_id
@@ -79,7 +79,7 @@ class NodeRestore:
 
     async def put(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
         """Put `batch` back, all of one database, and write down what came of each. Raises where nothing was tried."""
-        self._must_have_room(await self.look(), batch)
+        self._must_have_room(await self.snapshot(), batch)
         connection = await self._at(batch[0].id.db)
         number = record.next_batch()
         await record.batch(number, [one.id for one in batch])

@@ -87,17 +87,17 @@ class NodeWorker(PacedWork):
         lost = isinstance(self.failure, ServerUnreachable | OtherServer | WritesBlocked)
         return lost and not isinstance(self.failure, TooSlow)
 
-    async def look(self) -> None:
+    async def first_poll(self) -> None:
         """See the server as it stands; asked twice, as a connection that lay idle may have been closed meanwhile."""
         try:
-            self.snapshot = await self._first_look()
+            self.snapshot = await self._first_snapshot()
         except TriageError as error:
             self._failed(error)
         else:
             self.used_before_bytes = self.snapshot.memory.used_bytes
             self._notice(self.snapshot)
 
-    async def _first_look(self) -> Snapshot:
+    async def _first_snapshot(self) -> Snapshot:
         try:
             return await self._server.snapshot()
         except ServerUnreachable:

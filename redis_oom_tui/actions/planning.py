@@ -104,7 +104,7 @@ class PlanMaker(PacedWork):
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
             async with self._throttled(self._server, walking=True) as throttle:
-                await self._look(snapshot, throttle)
+                await self._search(snapshot, throttle)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, throttle)
         except TriageError as error:
             self._show(PlanningState.FAILED, error=str(error))
@@ -141,7 +141,7 @@ class PlanMaker(PacedWork):
         self._unbounded = measuring.unbounded
         return self._chosen.remeasured(keys, found)
 
-    async def _look(self, snapshot: Snapshot, throttle: CallThrottle) -> None:
+    async def _search(self, snapshot: Snapshot, throttle: CallThrottle) -> None:
         snapshot = await counted(self._server.connection, snapshot, self._criteria.databases)
         left = self._databases(snapshot)
         while left:

@@ -111,7 +111,7 @@ class Restore:
         await self._deployment.refresh()
         run_id = None
         if not self._deployment.clustered and (place := self._deployment.place_of(b"")) is not None:
-            run_id = (await self._node(place).look()).server.run_id
+            run_id = (await self._node(place).snapshot()).server.run_id
         self._record.begin(
             "restore",
             server=self._deployment.name,

@@ -192,7 +192,7 @@ class Run:
         self._workers += workers
         if self._stop:
             self._stop_workers()
-        await together(worker.look() for worker in workers)
+        await together(worker.first_poll() for worker in workers)
         snapshots = [worker.snapshot for worker in workers if worker.snapshot is not None]
         self._deployment.recognize(self._plan, snapshots)
         await together(worker.prepare() for worker in workers)

@@ -72,7 +72,7 @@ class ShrinkRun(StepRun):
         connection = PinnedConnection(server, self._plan.key.db, self._plan.run_id)
         try:
             await connection.open()
-            self._state = await self._look(connection)
+            self._state = await self._read_key(connection)
             if self._state is None or self._state.type != self._plan.type:
                 raise KeyChanged("The key is gone, or of another type: preview again")
             self._begin(snapshot)
@@ -80,12 +80,12 @@ class ShrinkRun(StepRun):
                 try:
                     await self._batches(server, connection, throttle)
                 finally:
-                    self._state = await self._look(connection)
+                    self._state = await self._read_key(connection)
                     await self._measure(server)
         finally:
             await connection.close()
 
-    async def _look(self, connection: PinnedConnection) -> KeyState | None:
+    async def _read_key(self, connection: PinnedConnection) -> KeyState | None:
         key = self._plan.key.key
         return await asked_again(connection, lambda: removing.key_state(connection.channel, key), lambda: self._stop)
 

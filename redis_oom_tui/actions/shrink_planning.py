@@ -16,7 +16,7 @@ from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, Shrin
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom, shrinking, streams
 from redis_oom_tui.server.call_throttle import CallThrottle
-from redis_oom_tui.server.mutations import shrinking as reading
+from redis_oom_tui.server.mutations import shrinking as elements
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.shrinking import KeyState
 from redis_oom_tui.server.stream_groups import group_health
@@ -107,7 +107,7 @@ class ShrinkPlanner(PacedWork):
 
     async def _planned(self, channel: ExclusiveConnection, throttle: CallThrottle, room: int | None) -> ShrinkPlan:
         request = self._request
-        state = await reading.key_state(channel, request.key.key)
+        state = await elements.key_state(channel, request.key.key)
         if state is None:
             raise BadInput("There is no such key now")
         shrinking.check_type(request, state.type)
@@ -125,14 +125,14 @@ class ShrinkPlanner(PacedWork):
         going = max(0, plan.elements - (request.keep_last or 0))
 
         async def some(start: int, number: int) -> list[Element]:
-            return await reading.first_elements(channel, key, plan.type, number, end, start=start)
+            return await elements.first_elements(channel, key, plan.type, number, end, start=start)
 
         if request.older_than_seconds is not None:
             scores = [float(element[1]) for at in (0, plan.elements - 1) for element in await some(at, 1)]
             unit = shrinking.unit_of(scores, request.score_unit)
             seconds = state.now_ms / 1000 - request.older_than_seconds
             before = seconds if unit is ScoreUnit.SECONDS else seconds * 1000
-            going = await reading.count_scores_below(channel, key, before)
+            going = await elements.count_scores_below(channel, key, before)
             plan = replace(plan, request=replace(request, score_unit=unit))
         shrinking.stays_alive(plan.type, plan.elements, going)
         if not going:
@@ -149,35 +149,35 @@ class ShrinkPlanner(PacedWork):
         self, channel: ExclusiveConnection, throttle: CallThrottle, plan: ShrinkPlan, state: KeyState
     ) -> ShrinkPlan:
         request, key = plan.request, plan.key.key
-        first = await reading.first_elements(channel, key, "stream", min(_SAMPLED, self._at_once))
+        first = await elements.first_elements(channel, key, "stream", min(_SAMPLED, self._at_once))
         if not first:
             return plan
         if request.older_than_seconds is not None:
             if not shrinking.has_times(first[0][0]):
                 raise BadInput("The IDs of this stream are no times: say --keep-last N instead of --older-than")
             end = b"(%d-0" % (state.now_ms - request.older_than_seconds * 1000)
-            pages = reading.entry_pages(channel, key, self._at_once, end=end)
+            pages = elements.entry_pages(channel, key, self._at_once, end=end)
             going, newest = await self._last_of(throttle, pages, None)
         else:
             going = max(0, plan.elements - (request.keep_last or 0))
             kept = plan.elements - going
             # Whichever way is shorter: what stays, or what goes.
             backward = kept < going
-            pages = reading.entry_pages(channel, key, self._at_once, newest_first=backward)
+            pages = elements.entry_pages(channel, key, self._at_once, newest_first=backward)
             _, newest = await self._last_of(throttle, pages, kept + 1 if backward else going)
         if not going or newest is None:
             return plan
         stays = await self._newest(channel, key) if going < plan.elements else []
         plan = _ended(plan, going, first[0], newest, ([*first[:going], newest], stays))
         flags: tuple[str, ...] = ()
-        for group in await reading.groups_up_to(channel, key, newest[0], self._at_once):
+        for group in await elements.groups_up_to(channel, key, newest[0], self._at_once):
             flags += shrinking.group_flags(group.name, group.pending, group.unread)
         groups, mean = await group_health(channel.call, key), shrinking.entry_bytes([*first, *stays, newest])
         flags += (*shrinking.held_by_groups(plan, mean, groups), *streams.health(groups))
         return replace(plan, about_bytes=shrinking.about_entries(plan, mean, groups), flags=flags)
 
     async def _newest(self, channel: ExclusiveConnection, key: bytes) -> list[Element]:
-        newest = reading.entry_pages(channel, key, min(_SAMPLED, self._at_once), newest_first=True)
+        newest = elements.entry_pages(channel, key, min(_SAMPLED, self._at_once), newest_first=True)
         async with contextlib.aclosing(_generator(newest)) as pages:
             return list(await anext(pages))
 
@@ -198,7 +198,7 @@ class ShrinkPlanner(PacedWork):
         glob = plan.request.matching or b""
         found: dict[bytes, MarkedElement] = {}
         weights: list[Element] = []
-        pages = reading.matching_elements(channel, plan.key.key, plan.type, glob, self._at_once)
+        pages = elements.matching_elements(channel, plan.key.key, plan.type, glob, self._at_once)
         async for page in each_page(throttle, pages, lambda: self._stop):
             weights += page[: max(0, 2 * _SAMPLED - len(weights))]
             for element in page:

@@ -116,7 +116,7 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
 
     found, now = Further(), case.now
 
-    async def look() -> None:
+    async def ask() -> None:
         server = LiveServer(invocation.connection)
         try:
             async with asyncio.timeout(_FURTHER_SECONDS):
@@ -131,7 +131,7 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
             await server.close()
 
     with contextlib.suppress(TriageError, TimeoutError):
-        asyncio.run(look())
+        asyncio.run(ask())
     return found
 
 

@@ -29,7 +29,7 @@ def instant(invocation: Invocation, given: dict[str, Any]) -> int:
         raise BadInput(f"{'--csv' if given['form'] == 'csv' else 'a pace'} cannot be given with --instant: {reason}")
     with contextlib.ExitStack() as stack:
         invocation, notes = of_server_or_dump(invocation, given["rdb"], given["server_binary"], stack)
-        snapshot = asyncio.run(_look(invocation))
+        snapshot = asyncio.run(_snapshot(invocation))
     sizes = key_sizes(snapshot, invocation.connection.db)
     if sizes is None:
         raise CommandRefused(f"{text.NOT_TOLD}: leave --instant out to scan", command="INFO")
@@ -47,7 +47,7 @@ def show_before_the_scan(snapshot: Snapshot, db: int | None) -> None:
         click.echo("\n".join((*text.summary(sizes), *text.table(sizes, _BEFORE_A_SCAN))), err=True)
 
 
-async def _look(invocation: Invocation) -> Snapshot:
+async def _snapshot(invocation: Invocation) -> Snapshot:
     from redis_oom_tui.server.open_source import source_for
 
     server = source_for(invocation.connection)

@@ -73,13 +73,13 @@ class PlainLines:
         self._profile = profile
         self._told: dict[str, tuple[Hashable, float]] = {}
 
-    def lines(self, reading: ServerState, now: float, monotonic: float) -> list[str]:
+    def lines(self, state: ServerState, now: float, monotonic: float) -> list[str]:
         """What to print at this tick; `now` is the time of day."""
-        first = line(reading, now)
-        if reading.answer is None:
+        first = line(state, now)
+        if state.answer is None:
             return [first]
         parts = attempt(
-            "these details are", lambda: self._parts(reading, monotonic), lambda fault: {"": _Part("", [fault.words])}
+            "these details are", lambda: self._parts(state, monotonic), lambda fault: {"": _Part("", [fault.words])}
         )
         told = [text for name, part in parts.items() if self._due(name, part.key, monotonic) for text in part.lines]
         return [first, *(f"  {text}" for text in told)]
@@ -91,22 +91,22 @@ class PlainLines:
         self._told[name] = (key, monotonic)
         return True
 
-    def _parts(self, reading: ServerState, monotonic: float) -> dict[str, _Part]:
-        snapshot, verdict = reading.snapshot, reading.verdict
+    def _parts(self, state: ServerState, monotonic: float) -> dict[str, _Part]:
+        snapshot, verdict = state.snapshot, state.verdict
         if snapshot is None or verdict is None:
             return {}
-        slow = None if reading.next_try is None else max(0.0, reading.next_try - monotonic)
+        slow = None if state.next_try is None else max(0.0, state.next_try - monotonic)
         wait = [] if slow is None else [f"slow server: next poll in {sizes.duration(slow)}"]
         first = [f"next: {safe_text(with_commands(verdict.first_step))}"] if verdict.first_step else []
-        server = _server_line(reading.address, snapshot, self._profile)
-        found = examine(self._case(reading, snapshot))
-        clients = _client_lines(reading, snapshot)
+        server = _server_line(state.address, snapshot, self._profile)
+        found = examine(self._case(state, snapshot))
+        clients = _client_lines(state, snapshot)
         parts = {
             "slow": _Part(bool(wait), wait),
             "server": _Part((snapshot.server.run_id, snapshot.server.role), [server]),
             "next": _Part(verdict.first_step, first),
-            "figures": _Part("", _figure_lines(reading, snapshot)),
-            "trend": _Part(reading.forecast.trend, [f"trend: {trend_words(reading.samples, reading.forecast)}"]),
+            "figures": _Part("", _figure_lines(state, snapshot)),
+            "trend": _Part(state.forecast.trend, [f"trend: {trend_words(state.samples, state.forecast)}"]),
             "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [_NO_FINDING]),
             "clients": _Part(tuple(line.split("  ")[-1] for line in clients), clients),
         }
@@ -116,13 +116,13 @@ class PlainLines:
             parts["nodes"] = _Part(levels, [head, *node_lines(fleet)])
         return parts
 
-    def _case(self, reading: ServerState, snapshot: Snapshot) -> Case:
+    def _case(self, state: ServerState, snapshot: Snapshot) -> Case:
         return Case(
             now=snapshot,
-            clients=reading.clients or (),
-            capabilities=reading.capabilities,
-            settings=reading.settings,
-            replicas=reading.replicas,
+            clients=state.clients or (),
+            capabilities=state.capabilities,
+            settings=state.settings,
+            replicas=state.replicas,
             thresholds=self._profile.watch.thresholds,
         )
 
@@ -142,14 +142,14 @@ def _server_line(address: Address, snapshot: Snapshot, profile: Profile) -> str:
     return f"server: {', '.join((*told, *filter(None, marks)))}"
 
 
-def _figure_lines(reading: ServerState, snapshot: Snapshot) -> list[str]:
+def _figure_lines(state: ServerState, snapshot: Snapshot) -> list[str]:
     split = breakdown_of(snapshot)
     parts = sorted(split.parts, key=lambda part: -part.size)
     held = ", ".join(f"{part.share.value} {sizes.short_size(part.size)}" for part in parts)
     return [
         f"memory: {', '.join(fact.clause for fact in gauge_facts(snapshot.memory))}",
         f"memory by use: {split.not_judged or held or 'unknown, as used_memory is'}",
-        f"totals: {', '.join(fact.clause for fact in counter_facts(snapshot, reading.rates))}",
+        f"totals: {', '.join(fact.clause for fact in counter_facts(snapshot, state.rates))}",
         f"policy: {safe_text(snapshot.memory.policy)}",
     ]
 
@@ -165,12 +165,12 @@ def _finding_line(finding: Finding) -> str:
     return f"finding: {finding.level.value}: {safe_text(finding.title)}{worth}{where}"
 
 
-def _client_lines(reading: ServerState, snapshot: Snapshot) -> list[str]:
+def _client_lines(state: ServerState, snapshot: Snapshot) -> list[str]:
     """The largest ones, with what they hold in two spaces before who they are."""
-    if reading.clients is None:
-        why = reading.capabilities.why_not(Feature.CLIENT_LIST)
+    if state.clients is None:
+        why = state.capabilities.why_not(Feature.CLIENT_LIST)
         return [f"clients: {safe_text(why or 'CLIENT LIST has not answered yet')}"]
-    ranked = others(reading.clients)
+    ranked = others(state.clients)
     least = noteworthy_bytes(snapshot.memory.used_bytes or 0)
     hogs = [hog for hog in ranked if hog.client.total_bytes >= least]
     if not hogs:
@@ -186,27 +186,27 @@ def _held(client: ClientBuffer) -> str:
     return f"{sizes.short_size(client.total_bytes)} ({held}), idle {sizes.duration(client.idle_seconds)}"
 
 
-def line(reading: ServerState, now: float) -> str:
+def line(state: ServerState, now: float) -> str:
     """One tick in words: time, state, memory, what was refused and evicted, and the verdict's sentence."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    return attempt("this line is", lambda: _line(reading, now, at), lambda fault: f"{at}  UNKNOWN  {fault.words}")
+    return attempt("this line is", lambda: _line(state, now, at), lambda fault: f"{at}  UNKNOWN  {fault.words}")
 
 
-def _line(reading: ServerState, now: float, at: str) -> str:
-    snapshot = reading.snapshot
-    if reading.answer is None or snapshot is None or reading.verdict is None:
+def _line(state: ServerState, now: float, at: str) -> str:
+    snapshot = state.snapshot
+    if state.answer is None or snapshot is None or state.verdict is None:
         age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"
-        return f"{at}  UNKNOWN  {safe_text(reading.error or reading.sample.reason or 'connecting')}{age}"
-    memory, rates = snapshot.memory, reading.rates
+        return f"{at}  UNKNOWN  {safe_text(state.error or state.sample.reason or 'connecting')}{age}"
+    memory, rates = snapshot.memory, state.rates
     between = " used, " if memory.maxmemory_bytes is None else " of "
     figures = [
-        reading.verdict.level.value.upper().ljust(8),
+        state.verdict.level.value.upper().ljust(8),
         f"{sizes.size(memory.counted_bytes)}{between}{limit_text(memory)}",
         "" if memory.pressure is None else sizes.percent(memory.pressure, 1),
         safe_text(memory.policy),
         f"refused {per_second(rates.per_second(rates.refused_writes))}",
         f"evicted {per_second(rates.per_second(rates.evicted_keys))}",
         f"keys {sizes.count(snapshot.keys)}",
-        safe_text(reading.verdict.reason),
+        safe_text(state.verdict.reason),
     ]
     return "  ".join((at, *(figure for figure in figures if figure)))

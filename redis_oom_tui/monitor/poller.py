@@ -242,10 +242,10 @@ class Poller:
             gained = rates = replace(rates, refused_just_now=None)
         details = self._details
         clients, scan = ((), None) if details is None else (details.clients or (), details.scan())
-        look = functools.partial(judge, snapshot, rates=rates, forecast=trend, clients=clients, scan=scan)
-        verdict = look(thresholds=settings.thresholds)
+        judged = functools.partial(judge, snapshot, rates=rates, forecast=trend, clients=clients, scan=scan)
+        verdict = judged(thresholds=settings.thresholds)
         lenient = lowered(settings.thresholds, settings.hysteresis)
-        staying = look(thresholds=lenient)
+        staying = judged(thresholds=lenient)
         state = ServerState(
             address=self._source.address,
             link=Link.LIVE,

@@ -90,9 +90,9 @@ class ServerState(Struct, frozen=True):
         return 0.0 if self.silent_since is None else max(0.0, self.sample.monotonic - self.silent_since)
 
 
-def first_state(look: Snapshot, thresholds: Thresholds) -> ServerState:
+def first_state(sample: Snapshot, thresholds: Thresholds) -> ServerState:
     """What one sample alone amounts to: a state without a past, before anything else was asked for."""
-    snapshot, history = with_room(look), History()
+    snapshot, history = with_room(sample), History()
     history.add(snapshot)
     rates, trend = history.rates(), forecast(history.samples)
     verdict = judge(snapshot, thresholds=thresholds, rates=rates, forecast=trend)

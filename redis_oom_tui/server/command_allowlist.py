@@ -83,7 +83,7 @@ READS = frozenset(
 )
 """What a diagnosis may send: it changes nothing and leaves no trace in idle times or frequencies."""
 
-LOOKS = frozenset(
+TOUCHING_READS = frozenset(
     {
         "DUMP",
         "GETRANGE",
@@ -159,9 +159,9 @@ class CommandAllowlist:
         Raises ReadOnlyMode for a change under --read-only, NotAllowed for everything else that is not listed.
         """
         name = command_name(args)
-        if name in READS or (name in LOOKS and (untouched or (self.changing and not self.read_only))):
+        if name in READS or (name in TOUCHING_READS and (untouched or (self.changing and not self.read_only))):
             return
-        if name in LOOKS:
+        if name in TOUCHING_READS:
             raise NotAllowed(f"{name} would reset the idle time of the key it reads, and this server has no NO-TOUCH")
         if name not in CHANGES:
             raise NotAllowed(f"{name} is not among the commands that this tool sends")

@@ -50,7 +50,7 @@ class InfoReader:
         self._answered = True
         return told
 
-    async def look(self) -> Snapshot:
+    async def poll(self) -> Snapshot:
         """All of INFO."""
         started = self._monotonic()
         info = await self.info("all")
@@ -129,7 +129,7 @@ async def replicas_of(
     """
     found = [_address(line) for line in lines]
     addresses = [address for address in found if address is not None]
-    return tuple(await together(_look(primary, each, server) for each in addresses))
+    return tuple(await together(_replica_view(primary, each, server) for each in addresses))
 
 
 def _address(line: Mapping[str, object]) -> Address | None:
@@ -138,7 +138,7 @@ def _address(line: Mapping[str, object]) -> Address | None:
     return Address(str(host), int(port)) if host and port.isascii() and port.isdigit() else None
 
 
-async def _look(primary: Connection, where: Address, server: Callable[[Connection], _Replica]) -> NodeView:
+async def _replica_view(primary: Connection, where: Address, server: Callable[[Connection], _Replica]) -> NodeView:
     node = ClusterNode(str(where), str(where), where, str(primary.address))
     replica = server(
         replace(

@@ -36,7 +36,7 @@ class LiveServer:
 
     def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._where = MasterLocator(connection)
-        self._looks = InfoReader(monotonic, lambda: (self.connection, self.client()))
+        self._info_reader = InfoReader(monotonic, lambda: (self.connection, self.client()))
         self._clients: dict[tuple[int, bool], Redis] = {}
         self.known: Capabilities | None = None
         self.seen: Server | None = None
@@ -67,7 +67,7 @@ class LiveServer:
         """
         await self.locate()
         try:
-            info = await self._looks.info("server")
+            info = await self._info_reader.info("server")
         except ServerUnreachable as error:
             raise self._where.named(error) from None
         except CommandRefused:
@@ -102,13 +102,13 @@ class LiveServer:
     async def snapshot(self) -> Snapshot:
         """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
         try:
-            snapshot = await self._looks.look()
+            snapshot = await self._info_reader.poll()
         except ServerUnreachable as error:
             if not await self._moved(await self._where.follow()):
                 raise self._where.named(error) from None
-            snapshot = await self._looks.look()
+            snapshot = await self._info_reader.poll()
         if snapshot.server.role == "replica" and await self._moved(await self._where.follow()):
-            snapshot = await self._looks.look()
+            snapshot = await self._info_reader.poll()
         self.seen = snapshot.server
         if snapshot.server.role == "replica":
             self._where.doubt()
@@ -116,19 +116,19 @@ class LiveServer:
 
     async def look_closely(self) -> Closely:
         """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""
-        return await self._looks.closely()
+        return await self._info_reader.closely()
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first. Raises CommandRefused where its reply has no room."""
-        snapshot = await self._looks.look()
+        snapshot = await self._info_reader.poll()
         too_long = list_of_clients(snapshot.activity.connected_clients, headroom(snapshot))
         if too_long is not None:
             raise CommandRefused(too_long, command="CLIENT LIST")
-        return await self._looks.clients("CLIENT", "LIST")
+        return await self._info_reader.clients("CLIENT", "LIST")
 
     async def client_by_id(self, client_id: int) -> ClientBuffer | None:
         """What CLIENT LIST says of one client; None where it is gone."""
-        found = await self._looks.clients("CLIENT", "LIST", "ID", client_id)
+        found = await self._info_reader.clients("CLIENT", "LIST", "ID", client_id)
         return next((one for one in found if one.id == client_id), None)
 
     async def settings(self) -> Mapping[str, str]:
@@ -138,9 +138,9 @@ class LiveServer:
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""
-        if self._looks.replica_lines is None:
+        if self._info_reader.replica_lines is None:
             await self.snapshot()
-        return await replicas_of(self.connection, self._looks.replica_lines or (), LiveServer)
+        return await replicas_of(self.connection, self._info_reader.replica_lines or (), LiveServer)
 
     async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """A few keys of each of the largest families, boiled down to figures."""

@@ -176,7 +176,7 @@ def _rate(step: PaceStep, turn: float) -> float:
     return step.connections * step.count / (turn + step.rest / step.pages)
 
 
-def next_step(profile: PaceProfile, rung: int, reading: PaceReading) -> int:
+def next_step(profile: PaceProfile, rung: int, measured: PaceReading) -> int:
     """The next step of `profile`: down when others wait or the budget is spent, up when there is room.
 
     >>> next_step(PROFILES[Pace.NORMAL], 3, PaceReading(delay=0.005, round_trip=0.0002))
@@ -184,31 +184,31 @@ def next_step(profile: PaceProfile, rung: int, reading: PaceReading) -> int:
     >>> next_step(PROFILES[Pace.NORMAL], 3, PaceReading(delay=0.0, round_trip=0.0002, others=0.0))
     4
     """
-    allowed = _allowed_delay(profile, reading)
-    spent = profile.share is not None and reading.share is not None and reading.share > profile.share
-    full = profile.share is not None and reading.busy is not None and reading.busy > _FULL
-    if reading.delay > 4 * allowed or reading.slower:
+    allowed = _allowed_delay(profile, measured)
+    spent = profile.share is not None and measured.share is not None and measured.share > profile.share
+    full = profile.share is not None and measured.busy is not None and measured.busy > _FULL
+    if measured.delay > 4 * allowed or measured.slower:
         return max(0, rung - 2)
-    if reading.delay > allowed or spent or full:
+    if measured.delay > allowed or spent or full:
         return max(0, rung - 1)
-    highest = highest_rung(profile, reading)
+    highest = highest_rung(profile, measured)
     if rung > highest:
         return highest
-    room = profile.share is None or reading.share is None or reading.share < 0.8 * profile.share
-    return min(highest, rung + 1) if room and reading.delay < allowed / 2 else rung
+    room = profile.share is None or measured.share is None or measured.share < 0.8 * profile.share
+    return min(highest, rung + 1) if room and measured.delay < allowed / 2 else rung
 
 
-def highest_rung(profile: PaceProfile, reading: PaceReading) -> int:
+def highest_rung(profile: PaceProfile, measured: PaceReading) -> int:
     """Above this step it goes only where nobody else is at work; a scan also where the way is so long that pages wait
     on it."""
-    if reading.round_trip > LONG_WAY and profile.largest_page is not None:
+    if measured.round_trip > LONG_WAY and profile.largest_page is not None:
         return len(profile.steps) - 1
-    return profile.alone if reading.alone else profile.shared
+    return profile.alone if measured.alone else profile.shared
 
 
-def _allowed_delay(profile: PaceProfile, reading: PaceReading) -> float:
+def _allowed_delay(profile: PaceProfile, measured: PaceReading) -> float:
     """Where others keep the server busy, and still more where the way is long, the round trip itself trembles: that is
     not the scan. On a long way its share of the server is what tells."""
-    if reading.alone and profile.delay_alone > profile.delay:
-        return max(profile.delay_alone, 2 * reading.round_trip)
-    return max(profile.delay, (1.0 if reading.round_trip > LONG_WAY else 0.5) * reading.round_trip)
+    if measured.alone and profile.delay_alone > profile.delay:
+        return max(profile.delay_alone, 2 * measured.round_trip)
+    return max(profile.delay, (1.0 if measured.round_trip > LONG_WAY else 0.5) * measured.round_trip)

@@ -181,7 +181,7 @@ class Preflight:
     def __init__(self, connection: Connection, *, again_after: float | None = None) -> None:
         self._connection = connection
         self._again_after = again_after
-        self._looks: list[RawSample] = []
+        self._samples: list[RawSample] = []
         self._first = threading.Event()
         self.silent = False
         self._thread = threading.Thread(target=self._ask, name="knock", daemon=True)
@@ -200,43 +200,43 @@ class Preflight:
     def first(self, patience: float | None = None) -> RawSample | None:
         """The first look: waits for it, so many seconds at most; None where it is not to be had, or not yet."""
         self._first.wait(patience)
-        return self._looks[0] if self._looks else None
+        return self._samples[0] if self._samples else None
 
     def closer(self) -> RawSample | None:
         """The second look, with settings and clients; None where it is not to be had. `silent` says that it was
         waited for in vain."""
         self._thread.join()
-        return self._looks[1] if len(self._looks) > 1 else None
+        return self._samples[1] if len(self._samples) > 1 else None
 
     def again(self, seconds: float, enough: Callable[[RawSample], bool]) -> None:
         """More looks over a line of their own, until so long after the first one, or until one is `enough`.
 
         Raises what `RawConnection` raises.
         """
-        until = self._looks[0].monotonic + seconds
+        until = self._samples[0].monotonic + seconds
         line = RawConnection(self._connection)
         try:
             while (left := until - time.monotonic()) > 0:
                 time.sleep(min(left, _STEP_SECONDS))
-                self._look(line)
-                if enough(self._looks[-1]):
+                self._take_sample(line)
+                if enough(self._samples[-1]):
                     break
         finally:
             line.close()
 
     def latest(self) -> RawSample:
         """The last look, after a first one."""
-        return self._looks[-1]
+        return self._samples[-1]
 
     def _ask(self) -> None:
         try:
             line = RawConnection(self._connection)
             try:
-                self._look(line)
+                self._take_sample(line)
                 self._first.set()
                 if self._again_after is not None:
-                    time.sleep(max(0.0, self._again_after - (time.monotonic() - self._looks[0].monotonic)))
-                    self._look(line, *_settings(), _CLIENTS)
+                    time.sleep(max(0.0, self._again_after - (time.monotonic() - self._samples[0].monotonic)))
+                    self._take_sample(line, *_settings(), _CLIENTS)
             finally:
                 line.close()
         except TimeoutError:
@@ -246,14 +246,14 @@ class Preflight:
         finally:
             self._first.set()
 
-    def _look(self, line: RawConnection, *more: Words) -> None:
+    def _take_sample(self, line: RawConnection, *more: Words) -> None:
         began = time.monotonic()
         info, *told = line.ask(_INFO, *more)
         if not isinstance(info, bytes) or b"redis_version:" not in info:
             raise LeftToTheDriver
         now = time.monotonic()
         where, stated = self._connection.address, self._connection.stated_limit_bytes
-        self._looks.append(RawSample(where, info, tuple(told), now, time.time(), now - began, stated))
+        self._samples.append(RawSample(where, info, tuple(told), now, time.time(), now - began, stated))
 
 
 def _settings() -> tuple[Words, ...]:

@@ -253,12 +253,12 @@ class RateController:
         if not self._new_probes:
             return
         self._new_probes = False
-        before, reading = self._rung, self._reading(self.probes.take_delay(lately=not self._profile.leaps))
-        self._rung = next_step(self._profile, before, reading)
-        told_down = self._rung < min(before, highest_rung(self._profile, reading))
+        before, measured = self._rung, self._measured(self.probes.take_delay(lately=not self._profile.leaps))
+        self._rung = next_step(self._profile, before, measured)
+        told_down = self._rung < min(before, highest_rung(self._profile, measured))
         self._lowered = told_down or (self._lowered and self._rung <= before)
 
-    def _reading(self, delay: float = 0.0) -> PaceReading:
+    def _measured(self, delay: float = 0.0) -> PaceReading:
         probes = self.probes
         return PaceReading(delay, probes.round_trip, self._share, self._busy, self._others, probes.slower)
 
@@ -267,7 +267,7 @@ class RateController:
     @property
     def alone(self) -> bool:
         """Whether nobody else is at work, as far as is known."""
-        return self._reading().alone
+        return self._measured().alone
 
     def shown(self) -> Brake:
         """For people."""

@@ -34,7 +34,7 @@ from redis_oom_tui.tui.screens.details import DetailsScreen
 from redis_oom_tui.tui.screens.overview import OverviewScreen
 from redis_oom_tui.tui.server_session import ServerSession
 from redis_oom_tui.tui.terminal.app import TerminalApp
-from redis_oom_tui.tui.themes import LOOKS
+from redis_oom_tui.tui.themes import SCREEN_THEMES
 
 _LOW_BELOW = 20
 _MESSAGE_SECONDS = 10.0
@@ -230,7 +230,7 @@ class TriageApp(TerminalApp):
         """What the command palette offers: everything that has a key here, what panes offer, and the themes."""
         yield from commands(self, screen)
         if self.appearance.color:
-            for name in LOOKS:
+            for name in SCREEN_THEMES:
                 yield SystemCommand(f"Theme: {name}", "Change the color theme", partial(self.set_theme, name))
         if isinstance(screen, OverviewScreen):
             # What acts, acts on the server that is open: not here, where it is not seen.

@@ -1,4 +1,4 @@
-"""The command palette: all that has a key where the hands are now, read from the live bindings, and the looks."""
+"""The command palette: all that has a key where the hands are now, read from the live bindings, and the themes."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial

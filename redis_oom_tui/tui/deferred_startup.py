@@ -85,7 +85,7 @@ class DeferredStartup:
             self._workers.run_worker(bringing, name="startup", group="startup", exit_on_error=False)
 
     def seen(self) -> None:
-        """A first reading has come, good or bad."""
+        """A first poll has ended, well or not."""
         self._seen.set()
 
     def then(self, act: Callable[[], None]) -> None:

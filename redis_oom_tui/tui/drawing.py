@@ -1,6 +1,6 @@
 """Drawing without a screen: lines of (text, role), and the bars that they are made of.
 
-A line knows roles, not colors; a look turns them into styles where it is painted. Texts must be harmless already
+A line knows roles, not colors; a theme turns them into styles where it is painted. Texts must be harmless already
 (`formatting.sanitize.safe_text`): nothing here or later parses them.
 """
 
@@ -19,7 +19,7 @@ Line: TypeAlias = tuple[Piece, ...]
 
 
 class DrawStyle(Struct, frozen=True):
-    """What a bar is drawn with. `tracks`: the look shows the empty part by its ground color."""
+    """What a bar is drawn with. `tracks`: the theme shows the empty part by its ground color."""
 
     glyphs: Glyphs = field(default=FULL)
     tracks: bool = True
@@ -70,7 +70,7 @@ def pad(text: str, room: int, align: str = "left") -> str:
     return gap + text if align == "right" else text + gap
 
 
-def bar(share: float, room: int, pen: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
+def bar(share: float, room: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
     """A horizontal bar of `room` cells, filled to `share` (0 to 1), with a tick at each of `ticks`.
 
     The last cell is filled only by a whole share, and a share above nothing shows at least the least glyph.
@@ -78,22 +78,22 @@ def bar(share: float, room: int, pen: DrawStyle, role: str, ticks: Sequence[floa
     if room <= 0:
         return ()
     marks = {min(room - 1, int(tick * room)) for tick in ticks}
-    whole, part = _fill(min(1.0, max(0.0, share)), room, len(pen.glyphs.eighths))
+    whole, part = _fill(min(1.0, max(0.0, share)), room, len(style.glyphs.eighths))
     line: list[Piece] = []
     for cell in range(room):
         if cell < whole:
-            piece = (pen.glyphs.eighths[-1], role)
+            piece = (style.glyphs.eighths[-1], role)
         elif cell in marks:
-            piece = (pen.glyphs.tick, "tick")
+            piece = (style.glyphs.tick, "tick")
         elif cell == whole and part:
-            piece = (pen.glyphs.eighths[part - 1], role)
+            piece = (style.glyphs.eighths[part - 1], role)
         else:
-            piece = (pen.empty, "track")
+            piece = (style.empty, "track")
         line.append(piece)
     return merged(line)
 
 
-def line_bar(share: float, room: int, pen: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
+def line_bar(share: float, room: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
     """A thin bar, for several of them one below the other: blocks would run together."""
     if room <= 0:
         return ()
@@ -102,7 +102,7 @@ def line_bar(share: float, room: int, pen: DrawStyle, role: str, ticks: Sequence
     line: list[Piece] = []
     for cell in range(room):
         inside = cell < filled
-        glyph = pen.glyphs.crossing if cell in marks else pen.glyphs.line if inside else pen.glyphs.line_track
+        glyph = style.glyphs.crossing if cell in marks else style.glyphs.line if inside else style.glyphs.line_track
         line.append((glyph, role if inside else "text" if cell in marks else "rule"))
     return merged(line)
 
@@ -114,7 +114,7 @@ def _fill(share: float, room: int, steps: int) -> tuple[int, int]:
     return divmod(filled, steps)
 
 
-def stacked(shares: Sequence[tuple[float, str]], room: int, pen: DrawStyle) -> Line:
+def stacked(shares: Sequence[tuple[float, str]], room: int, style: DrawStyle) -> Line:
     """One bar of several parts, each (share, role); every part that is there gets a cell of its own if it can.
 
     Without color the parts would run together, so every second one is drawn in another glyph.
@@ -125,18 +125,18 @@ def stacked(shares: Sequence[tuple[float, str]], room: int, pen: DrawStyle) -> L
     for index, (share, role) in enumerate(shares):
         position += share
         end = min(room, max(round(position * room), used + (1 if share > 0 else 0)))
-        glyph = pen.glyphs.eighths[-1] if pen.tracks or index % 2 == 0 else pen.glyphs.track
+        glyph = style.glyphs.eighths[-1] if style.tracks or index % 2 == 0 else style.glyphs.track
         line.append((glyph * (end - used), role))
         used = end
-    line.append((pen.empty * (room - used), "track"))
+    line.append((style.empty * (room - used), "track"))
     return merged(line)
 
 
 def columns(
-    values: Sequence[float | None], room: int, rows: int, pen: DrawStyle, *, low: float, high: float
+    values: Sequence[float | None], room: int, rows: int, style: DrawStyle, *, low: float, high: float
 ) -> list[str]:
     """The last `room` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
-    heights = pen.glyphs.heights
+    heights = style.glyphs.heights
     span = high - low
     shown = [None] * max(0, room - len(values)) + list(values[-room:] if room > 0 else [])
     steps = rows * len(heights) - 1

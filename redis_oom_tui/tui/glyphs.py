@@ -12,7 +12,7 @@ GlyphSet: TypeAlias = Literal["full", "cp437", "ascii"]
 class Appearance(Struct, frozen=True):
     """The name of a theme, a set of glyphs, and whether any color may be sent."""
 
-    look: str = "dark"
+    theme: str = "dark"
     glyphs: GlyphSet = "full"
     color: bool = True
 

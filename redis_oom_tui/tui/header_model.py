@@ -71,12 +71,12 @@ class HeaderModel(Struct, frozen=True):
     where it is a recording.
     """
 
-    reading: ServerState
+    state: ServerState
     pane: str
     frozen: bool
     profile: Profile
     thresholds: Thresholds
-    pen: DrawStyle
+    style: DrawStyle
     now: float
     recorded: tuple[int, int] | None = None
     interval: float = 1.0
@@ -86,20 +86,20 @@ class HeaderModel(Struct, frozen=True):
         """Whether the figures are older than they would be if the server answered."""
         if self.frozen or self.recorded is not None:
             return False
-        return (self.reading.age(self.now) or 0.0) >= self.interval + _LATE_SECONDS
+        return (self.state.age(self.now) or 0.0) >= self.interval + _LATE_SECONDS
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Title, panes, verdict, strip."""
-        reading = self.reading
-        verdict = self._verdict(reading, width, 2 if height >= 5 else 1)
-        strip = self._strip(reading, width)
+        state = self.state
+        verdict = self._verdict(state, width, 2 if height >= 5 else 1)
+        strip = self._strip(state, width)
         tabs = self._tabs(width, self._badges() if height < 5 else [])
-        return (self._title(reading, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
+        return (self._title(state, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
 
-    def _title(self, reading: ServerState, room: int) -> Line:
+    def _title(self, state: ServerState, room: int) -> Line:
         """The address matters most: where it does not fit, all else goes but what marks the server, uptime first."""
-        link, badges = self._link(reading), self._badges()
-        address, more = safe_text(str(reading.address), 200), self._server(reading)
+        link, badges = self._link(state), self._badges()
+        address, more = safe_text(str(state.address), 200), self._server(state)
         name: list[Piece] = [(" redis-oom-tui ", "title")]
         if cells(address) > room - width((*name, *badges, *link)) - 3:
             name = [(" ", "text")] if badges else []
@@ -122,40 +122,40 @@ class HeaderModel(Struct, frozen=True):
         return badges
 
     @staticmethod
-    def _server(reading: ServerState) -> list[Piece]:
+    def _server(state: ServerState) -> list[Piece]:
         """Role, version and uptime, what matters most first; of a cluster's other node, that it is this one's."""
-        if reading.snapshot is None:
+        if state.snapshot is None:
             return []
-        server = reading.snapshot.server
+        server = state.snapshot.server
         role = role_text(safe_text(server.role, 12))
-        if server.node and server.node != str(reading.address):
+        if server.node and server.node != str(state.address):
             role = f"node {safe_text(server.node, 40)} ({role})"
         told = [role, safe_text(server_text(server), 40)]
         if server.uptime_seconds is not None:
             told.append(f"up {sizes.duration(server.uptime_seconds)}")
         return [(f"  {words}", "dim") for words in told]
 
-    def _link(self, reading: ServerState) -> list[Piece]:
+    def _link(self, state: ServerState) -> list[Piece]:
         now = self.now
-        if reading.link is Link.LIVE and reading.snapshot is not None:
-            at = clock_time(reading.snapshot.taken_at)
-            if reading.next_try is not None and not self.frozen:
-                wait = max(0, round(reading.next_try - now))
-                words = f" slow server: data {sizes.duration(reading.age(now))} old, next poll in {wait}s "
+        if state.link is Link.LIVE and state.snapshot is not None:
+            at = clock_time(state.snapshot.taken_at)
+            if state.next_try is not None and not self.frozen:
+                wait = max(0, round(state.next_try - now))
+                words = f" slow server: data {sizes.duration(state.age(now))} old, next poll in {wait}s "
                 return [(words, "warn_block")]
             if self.recorded is not None:
                 frozen = "frozen, " if self.frozen else ""
                 place = " {}{} ({} of {}) ".format(frozen, at, *self.recorded)
                 return [(" REPLAY ", "warn_block"), (place, "warn")]
             if self._late:
-                return [(f" no answer, data {sizes.duration(reading.age(now))} old ", "warn_block")]
+                return [(f" no answer, data {sizes.duration(state.age(now))} old ", "warn_block")]
             words = "frozen" if self.frozen else "live"
             return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
-        wait = max(0, round((reading.next_try or now) - now))
-        if reading.link is Link.CONNECTING:
-            words = f"connecting, retry in {wait}s " if reading.error else "connecting "
-            return [(words, "warn" if reading.error else "dim")]
-        return [(f" NO ANSWER for {sizes.duration(reading.age(now))}, retry in {wait}s ", "crit_block")]
+        wait = max(0, round((state.next_try or now) - now))
+        if state.link is Link.CONNECTING:
+            words = f"connecting, retry in {wait}s " if state.error else "connecting "
+            return [(words, "warn" if state.error else "dim")]
+        return [(f" NO ANSWER for {sizes.duration(state.age(now))}, retry in {wait}s ", "crit_block")]
 
     def _tabs(self, width: int, badges: list[Piece]) -> Line:
         """The panes; at their right how the server is marked, where there is no title to say it."""
@@ -168,16 +168,16 @@ class HeaderModel(Struct, frozen=True):
             badges = [(" PRODUCTION ", role) for _, role in badges]
         return spread(line, badges, width, "tab")
 
-    def _verdict(self, reading: ServerState, width: int, rows: int) -> list[Line]:
-        verdict = shown_verdict(reading)
+    def _verdict(self, state: ServerState, width: int, rows: int) -> list[Line]:
+        verdict = shown_verdict(state)
         if verdict.level is Level.OK and self._late:
-            age = sizes.duration(reading.age(self.now))
+            age = sizes.duration(state.age(self.now))
             words = f"No current data: the last answer is {age} old. Then: {verdict.reason}"
             verdict = Verdict(Level.UNKNOWN, words, rule="old-figures")
-        word = f" {level_word(verdict.level, self.pen.glyphs)} "
+        word = f" {level_word(verdict.level, self.style.glyphs)} "
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
         room = max(8, width - len(word) - 2)
-        told = sentence(verdict, width, self.pen.glyphs)
+        told = sentence(verdict, width, self.style.glyphs)
         if rows == 1:
             text = " ".join(told)
             if cells(text) <= room:
@@ -190,17 +190,17 @@ class HeaderModel(Struct, frozen=True):
             text, role = " ".join(told[1:]), "title"
         else:
             step = safe_text(verdict.first_step, 300)
-            text, role = f"{self.pen.glyphs.right} {step}" if step else "", "dim"
+            text, role = f"{self.style.glyphs.right} {step}" if step else "", "dim"
         if cells(text) <= room:
             return [first, clip(((indent, "text"), (text, role)), width)]
         cut_text = shorten(text, max(1, room - len(_READS_ON)))
         return [first, clip(((indent, "text"), (cut_text, role), (_READS_ON, "key")), width)]
 
-    def _strip(self, reading: ServerState, width: int) -> Line:
-        if reading.snapshot is None:
+    def _strip(self, state: ServerState, width: int) -> Line:
+        if state.snapshot is None:
             return ((" memory unknown", "dim"),)
-        line = strip(reading.snapshot, width, self.pen, self.thresholds)
-        return faded(line) if self._late or reading.link is Link.LOST else line
+        line = strip(state.snapshot, width, self.style, self.thresholds)
+        return faded(line) if self._late or state.link is Link.LOST else line
 
 
 def tab_texts(pane: str, width: int) -> list[tuple[int, str, str]]:
@@ -216,16 +216,16 @@ def sentence(verdict: Verdict, width: int, glyphs: Glyphs) -> list[str]:
     return wrap(safe_text(verdict.reason, 400), max(8, width - len(level_word(verdict.level, glyphs)) - 4))
 
 
-def shown_verdict(reading: ServerState) -> Verdict:
+def shown_verdict(state: ServerState) -> Verdict:
     """The verdict to show: the server's, or why there is none to give."""
-    if reading.link is not Link.LIVE and reading.error is not None:
-        return Verdict(Level.UNKNOWN, reading.error, rule="unreachable")
-    if reading.verdict is not None:
-        return reading.verdict
+    if state.link is not Link.LIVE and state.error is not None:
+        return Verdict(Level.UNKNOWN, state.error, rule="unreachable")
+    if state.verdict is not None:
+        return state.verdict
     return Verdict(Level.UNKNOWN, "Waiting for the first INFO", rule="no-figures")
 
 
-def strip(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds) -> Line:
+def strip(snapshot: Snapshot, room: int, style: DrawStyle, thresholds: Thresholds) -> Line:
     """The memory strip: a bar against maxmemory with its marks, the numbers beside it, and the policy."""
     memory = snapshot.memory
     pressure = memory.pressure
@@ -245,10 +245,10 @@ def strip(snapshot: Snapshot, room: int, pen: DrawStyle, thresholds: Thresholds)
     gauge = bar(
         pressure or 0.0,
         max(4, room - taken),
-        pen,
+        style,
         pressure_role(memory, thresholds),
         (thresholds.warn, thresholds.crit),
     )
     if pressure is None:
-        gauge = bar(0.0, max(4, room - taken), pen, "bar_ok")
+        gauge = bar(0.0, max(4, room - taken), style, "bar_ok")
     return clip(merged((*left, *gauge, *words, *policy)), room)

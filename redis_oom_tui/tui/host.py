@@ -45,15 +45,15 @@ class Host(Protocol):
     thresholds: Thresholds
 
     @property
-    def look(self) -> ScreenTheme:
+    def screen_theme(self) -> ScreenTheme:
         """The theme in use."""
 
     @property
-    def pen(self) -> DrawStyle:
+    def style(self) -> DrawStyle:
         """What bars are drawn with."""
 
     @property
-    def reading(self) -> ServerState | None:
+    def state(self) -> ServerState | None:
         """The state of the server as it is shown; None before the first."""
 
     @property

@@ -36,27 +36,27 @@ def _new_panes() -> dict[str, Pane]:
 class Header(LineWidget):
     """Five lines, three in a terminal of few: what they say is `HeaderModel`'s."""
 
-    reading: ServerState | None = None
+    state: ServerState | None = None
     pane = "triage"
     frozen = False
 
-    def show(self, reading: ServerState, pane: str, *, frozen: bool) -> None:
-        """Draw this reading."""
-        self.reading, self.pane, self.frozen = reading, pane, frozen
+    def show(self, state: ServerState, pane: str, *, frozen: bool) -> None:
+        """Draw this state of the server."""
+        self.state, self.pane, self.frozen = state, pane, frozen
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        return () if self.reading is None else self._top(self.reading).lines(width, height)
+        return () if self.state is None else self._top(self.state).lines(width, height)
 
-    def _top(self, reading: ServerState) -> HeaderModel:
+    def _top(self, state: ServerState) -> HeaderModel:
         app = self.host
         return HeaderModel(
-            reading=reading,
+            state=state,
             pane=self.pane,
             frozen=self.frozen,
             profile=app.profile,
             thresholds=app.thresholds,
-            pen=self.pen,
+            style=self.style,
             now=app.clock.monotonic(),
             recorded=app.source.position if isinstance(app.source, Replayable) else None,
             interval=app.options.interval_seconds,
@@ -144,13 +144,13 @@ class MainScreen(Screen[None]):
         """How many rows are marked, in all panes."""
         return sum(pane.marked for pane in self.panes.values())
 
-    def show_reading(self, reading: ServerState) -> None:
+    def show_state(self, state: ServerState) -> None:
         """Draw a new state of the server, unless the screen is frozen and the server answers."""
-        if self.frozen and reading.link is Link.LIVE:
+        if self.frozen and state.link is Link.LIVE:
             return
         with self.app.batch_update():
-            self.header.show(reading, self.pane, frozen=self.frozen)
-            self.active_pane.show_reading(reading)
+            self.header.show(state, self.pane, frozen=self.frozen)
+            self.active_pane.show_state(state)
 
     def show_scan(self, view: ScanView | None) -> None:
         """Draw the scan as it stands, unless the screen is frozen."""
@@ -159,9 +159,9 @@ class MainScreen(Screen[None]):
 
     def _redraw(self) -> None:
         host = host_of(self)
-        if host.reading is not None:
-            self.header.show(host.reading, self.pane, frozen=self.frozen)
-            self.active_pane.show_reading(host.reading)
+        if host.state is not None:
+            self.header.show(host.state, self.pane, frozen=self.frozen)
+            self.active_pane.show_state(host.state)
         self.active_pane.show_scan(host.scan)
 
     async def renew(self) -> None:
@@ -219,8 +219,8 @@ class MainScreen(Screen[None]):
 
     def action_show_verdict(self) -> None:
         """The verdict in full: what the header may have to cut."""
-        if self.header.reading is not None:
-            self.app.push_screen(VerdictScreen(shown_verdict(self.header.reading)))
+        if self.header.state is not None:
+            self.app.push_screen(VerdictScreen(shown_verdict(self.header.state)))
 
     async def action_back(self) -> None:
         """Undo one step inside the pane; where there is none, back to the overview if one came from there."""

@@ -1,4 +1,4 @@
-"""Which inks each look has, and the style that they make of each role that a piece of text can play.
+"""Which inks each theme has, and the style that they make of each role that a piece of text can play.
 
 The three state colors keep apart for every common color vision: at least 32 dE under protanopia, 54 under
 deuteranopia, 48 under tritanopia, on a dark ground.
@@ -24,7 +24,7 @@ _ON_MARK = "#121212"
 _TINT = 0.22
 
 
-# The colors of the dark, the light and the high-contrast look, from which their roles are mixed.
+# The colors of the dark, the light and the high-contrast theme, from which their roles are mixed.
 _INKS: dict[str, tuple[str, str, str]] = {
     "ground": ("#121212", "#fdfdfd", "#000000"),
     "panel": ("#1c1c1c", "#eeeeee", "#000000"),
@@ -88,7 +88,7 @@ _ROLES: dict[str, tuple[str, str]] = {
 
 
 class Palette(Struct, frozen=True):
-    """Colors by name. `own`: a look with a ground of its own, in place of the terminal's sixteen colors."""
+    """Colors by name. `own`: a theme with a ground of its own, in place of the terminal's sixteen colors."""
 
     colors: Mapping[str, str]
     own: bool
@@ -115,13 +115,13 @@ def _mixed(color: str, ground: str) -> str:
 
 
 @cache
-def palette_of(look: str) -> Palette:
-    """Those of that look."""
-    if look in _OWN:
-        ink = {of: colors[_OWN[look]] for of, colors in _INKS.items()}
+def palette_of(theme: str) -> Palette:
+    """Those of that theme."""
+    if theme in _OWN:
+        ink = {of: colors[_OWN[theme]] for of, colors in _INKS.items()}
         ink |= {f"tint{n}": _mixed(ink[f"part{n}"], ink["ground"]) for n in range(6)}
         return Palette(ink, own=True)
-    accent, warn = _TERMINALS[look]
+    accent, warn = _TERMINALS[theme]
     ink = {"accent": accent, "ok": accent, "warn": warn, "crit": "red"}
     ink |= {f"part{n}": color for n, color in enumerate((accent, warn, "red", "green", "blue", ""))}
     return Palette(MappingProxyType(ink), own=False)

@@ -16,7 +16,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
 from redis_oom_tui.tui.host import Workers
 
-LOOKS_PER_SECOND = 2.0
+POLLS_PER_SECOND = 2.0
 _ACTIVE = (ScanState.RUNNING, ScanState.PAUSED)
 
 
@@ -104,9 +104,9 @@ class ScanController:
     def _run(self, scan: Scan) -> None:
         self._scan, self.ended_at, self.saved = scan, None, False
         self._worker = self._workers.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
-        self._look()
+        self._poll()
         if self._timer is None:
-            self._timer = self._workers.set_interval(1 / LOOKS_PER_SECOND, self._look)
+            self._timer = self._workers.set_interval(1 / POLLS_PER_SECOND, self._poll)
         self._timer.resume()
 
     def pause_or_resume(self) -> None:
@@ -118,13 +118,13 @@ class ScanController:
             self._scan.resume()
         else:
             self._scan.pause()
-        self._look()
+        self._poll()
 
     def stop(self) -> None:
         """End the scan and keep what it found."""
         if self._scan is not None and self.active:
             self._scan.stop()
-            self._look()
+            self._poll()
 
     async def ended(self) -> ScanView | None:
         """Wait for the end of the scan and for the values that are read after it; None where another replaced it."""
@@ -132,7 +132,7 @@ class ScanController:
         await _end_of(self._worker)
         if scan is not self._scan:
             return None
-        self._look()
+        self._poll()
         await _end_of(self._sampling)
         return self._host.scan
 
@@ -147,7 +147,7 @@ class ScanController:
         self.options, self.walked = replace(self.options, pace=pace), replace(self.walked, pace=pace)
         if self._scan is not None and self.active:
             self._scan.set_pace(pace)
-            self._look()
+            self._poll()
 
     def failed(self, worker: Worker[object], sentence: str) -> None:
         """The scan met a defect of ours: its view says so, with what it had found."""
@@ -157,7 +157,7 @@ class ScanController:
             self._host.scan = replace(view, state=ScanState.FAILED, error=sentence)
             self._pause_timer()
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if self._scan is None:
             return
         self._host.scan = self._scan.view()

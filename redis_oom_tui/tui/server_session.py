@@ -41,11 +41,11 @@ class SessionApp(FlowApp, Protocol):
         """The screen of the panes."""
 
     @property
-    def look(self) -> ScreenTheme:
+    def screen_theme(self) -> ScreenTheme:
         """The theme in use."""
 
     @property
-    def pen(self) -> DrawStyle:
+    def style(self) -> DrawStyle:
         """What bars are drawn with."""
 
     @property
@@ -91,39 +91,39 @@ class ServerSession:
         self._limits_read = False
         self._pinned: str | None = None
         self._known: ServerState | None = None
-        self._reading: ServerState | None = None
+        self._state: ServerState | None = None
         self._scan: ScanView | None = None
 
     @property
-    def look(self) -> ScreenTheme:
+    def screen_theme(self) -> ScreenTheme:
         """The theme in use."""
-        return self.app.look
+        return self.app.screen_theme
 
     @property
-    def pen(self) -> DrawStyle:
+    def style(self) -> DrawStyle:
         """What bars are drawn with."""
-        return self.app.pen
+        return self.app.style
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
         """Show a sentence on the bottom line until the next key."""
         self.app.tell(sentence, bad=bad)
 
     @property
-    def reading(self) -> ServerState | None:
+    def state(self) -> ServerState | None:
         """The state of the server as last polled; setting it draws it."""
-        return self._reading
+        return self._state
 
-    @reading.setter
-    def reading(self, reading: ServerState) -> None:
-        self._reading = reading
+    @state.setter
+    def state(self, state: ServerState) -> None:
+        self._state = state
         if isinstance(self.source, Replayable):
             # With the figures of a recording comes what was known of its keys by then.
             self.scanner.values = self.source.samples_so_far()
             self.scan = self.source.scan_so_far()
-        if reading.link is Link.LIVE and self.startup.over and not self._limits_read:
+        if state.link is Link.LIVE and self.startup.over and not self._limits_read:
             self._limits_read = True
             self.app.post_message(ReadLimits())
-        self.app.main.show_reading(reading)
+        self.app.main.show_state(state)
 
     @property
     def scan(self) -> ScanView | None:
@@ -150,7 +150,7 @@ class ServerSession:
     def show_first(self) -> None:
         """Show what is known before the first poll."""
         self._known = None if self.first is None else first_state(self.first, self.thresholds)
-        self.reading = self._known or ServerState(address=self.source.address)
+        self.state = self._known or ServerState(address=self.source.address)
 
     def start(self) -> None:
         """Start polling, which does not hold up the first paint."""
@@ -177,26 +177,26 @@ class ServerSession:
         polling: WorkType[None] = functools.partial(self.poller.run, lambda state: self.publish(state, source))
         self.app.run_worker(polling, name="poll", group="poll", exit_on_error=False)
 
-    def publish(self, reading: ServerState, source: Source) -> None:
+    def publish(self, state: ServerState, source: Source) -> None:
         """Show a state that the poller of `source` came to."""
         self.startup.seen()
-        self.app.call_later(self._polled, reading, source)
+        self.app.call_later(self._polled, state, source)
 
-    def _polled(self, reading: ServerState, source: Source) -> None:
+    def _polled(self, state: ServerState, source: Source) -> None:
         if source is not self.source:
             return
-        self.timeline.observe(reading)
-        self.reading = reading
-        snapshot = reading.snapshot
-        if snapshot is not None and snapshot.notes and reading.link is Link.LIVE:
+        self.timeline.observe(state)
+        self.state = state
+        snapshot = state.snapshot
+        if snapshot is not None and snapshot.notes and state.link is Link.LIVE:
             self.tell("; ".join(safe_text(note, 200) for note in snapshot.notes))
 
     def _act(self, operator: Operator) -> None:
         """The operator has come: what it may do here is asked, and the panes are drawn with it."""
         self.actions.take(operator)
         self.app.refresh_bindings()
-        if self.reading is not None:
-            self.reading = self.reading
+        if self.state is not None:
+            self.state = self.state
 
     async def go_to(self, target: ProfileSession) -> None:
         """Let go of this server, and show that one, which is open already, from the beginning."""
@@ -210,7 +210,7 @@ class ServerSession:
         self._begin(target.source, target.operator, target.profile)
         self.opened = True
         await self.app.main.renew()
-        self.reading = ServerState(address=self.source.address)
+        self.state = ServerState(address=self.source.address)
         self.start_polling()
         self.app.main.action_show_pane(self.app.main.pane)
 

@@ -1,4 +1,4 @@
-"""Colors: five looks, each a Textual theme and one style per role that a piece of text can play."""
+"""Colors: five themes, each one of Textual's and one style per role that a piece of text can play."""
 
 from collections.abc import Mapping
 
@@ -45,14 +45,14 @@ def _theme(name: str, ink: Mapping[str, str], variables: dict[str, str], *, dark
 
 
 def _own(name: str, *, dark: bool) -> ScreenTheme:
-    """A look that brings its ground along."""
+    """A theme that brings its ground along."""
     ink = palette_of(name).colors
     variables = {"block-cursor-text-style": "none", "footer-key-foreground": ink["accent"]}
     return ScreenTheme(_theme(name, ink, variables, dark=dark), palette_of(name).styles)
 
 
 def _terminals(name: str, *, dark: bool) -> ScreenTheme:
-    """A look in the sixteen colors that the terminal has been set to."""
+    """A theme in the sixteen colors that the terminal has been set to."""
     plain, around = "ansi_default", f"ansi_{palette_of(name).colors['accent']}"
     widgets = {"accent": around, "ok": "ansi_green", "warn": "ansi_yellow", "crit": "ansi_red"}
     widgets |= dict.fromkeys(("text", "ground", "panel"), plain)
@@ -60,9 +60,9 @@ def _terminals(name: str, *, dark: bool) -> ScreenTheme:
     return ScreenTheme(_theme(name, widgets, variables, dark=dark, ansi=True), palette_of(name).styles, tracks=False)
 
 
-LOOKS: dict[str, ScreenTheme] = {
-    look.theme.name: look
-    for look in (
+SCREEN_THEMES: dict[str, ScreenTheme] = {
+    known.theme.name: known
+    for known in (
         _own("dark", dark=True),
         _own("light", dark=False),
         _own("high-contrast", dark=True),

@@ -95,7 +95,7 @@ def test_a_cleanup_at_oom_deletes_reports_and_is_undone(server: RunningServer, t
 def test_who_stops_the_search_gets_no_cleanup(
     valkey: RunningServer, valkey_tool: Tool, monkeypatch: pytest.MonkeyPatch, yes: bool
 ) -> None:
-    look = PlanMaker._look
+    look = PlanMaker._search
 
     async def stopped_at_once(maker: PlanMaker, *given: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
@@ -103,7 +103,7 @@ def test_who_stops_the_search_gets_no_cleanup(
             await asyncio.sleep(0.001)
         await look(maker, *given)
 
-    monkeypatch.setattr(PlanMaker, "_look", stopped_at_once)
+    monkeypatch.setattr(PlanMaker, "_search", stopped_at_once)
     with valkey.client() as client:
         fill(client, [b"cache:%d" % n for n in range(9000)])
         code, out, err = valkey_tool("cleanup", "--match", "cache:*", *["--yes"] * yes)

@@ -115,20 +115,20 @@ async def test_every_fact_of_triage_stands_in_lines_too(name: str) -> None:
     options = ScreenOptions(interval_seconds=0.02, auto_scan=False)
     app = an_app(source, options=options, profile=Profile("prod", production=True), clock=clock)
     async with app.run_test(size=(240, 60)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and next(source.asked) > len(STATES[name]) + 2)
+        await until(pilot, lambda: app.session.state is not None and next(source.asked) > len(STATES[name]) + 2)
         # What is drawn stays with the reading that it was drawn from.
         app.main.frozen = True
         await pilot.pause()
         triage = app.main.panes["triage"]
         assert isinstance(triage, TriagePane)
-        reading = triage.vitals.reading
-        assert reading is not None
-        assert reading.snapshot is not None
+        state = triage.vitals.state
+        assert state is not None
+        assert state.snapshot is not None
         widgets = (triage.vitals, triage.whereabouts, triage.nodes, triage.findings, triage.clients)
         title, _, *header = app.main.header._drawn
         drawn = [title, *header, *(line for widget in widgets for line in widget._drawn)]
         shown = {word for line in drawn for word in words_of("".join(text for text, _ in line))}
-    told = PlainLines(Profile("prod", production=True)).lines(reading, reading.snapshot.taken_at, clock.monotonic())
+    told = PlainLines(Profile("prod", production=True)).lines(state, state.snapshot.taken_at, clock.monotonic())
     missing = shown - words_of("\n".join(told)) - TITLES - HEADS - HINT
     assert not missing, (missing, "\n".join(told))
 

@@ -34,10 +34,10 @@ def test_a_spent_budget_is_a_reason_too(pace: Pace) -> None:
 
 
 def test_large_pages_only_where_nobody_else_is_at_work() -> None:
-    def top(reading: PaceReading) -> int:
+    def top(measured: PaceReading) -> int:
         rung = 0
         for _ in range(20):
-            rung = next_step(PROFILES[Pace.NORMAL], rung, reading)
+            rung = next_step(PROFILES[Pace.NORMAL], rung, measured)
         return rung
 
     alone, shared = top(QUIET), top(replace(QUIET, others=5000.0))

@@ -46,9 +46,9 @@ async def test_a_slow_server_is_left_alone_and_its_figures_show_their_age():
         return await ask()
 
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.link is Link.LIVE)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.link is Link.LIVE)
         source.snapshot = slowly
-        await until(pilot, lambda: app.session.reading.next_try is not None)
+        await until(pilot, lambda: app.session.state.next_try is not None)
         clock.move(7)
         app.main.header.redraw()
         await pilot.pause()
@@ -100,14 +100,14 @@ async def test_a_lost_server_is_stale_counts_down_and_comes_back():
     source = ScriptedSource([a_snapshot(), gone, a_snapshot(used=400 * 1024 * 1024)], clock=clock)
     app = an_app(source, clock=clock)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.link is Link.LOST)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.link is Link.LOST)
         # Looked at before the loop runs: the next poll is due by then.
         clock.move(7)
         app.main.header.redraw()
         assert "NO ANSWER for 7s, retry in 0s" in rows(app)[0]
         assert "No answer from 127.0.0.1:6379" in screen_text(app)
         assert "509.0 MiB" in screen_text(app), "the last figures stay, marked as old"
-        await until(pilot, lambda: app.session.reading.link is Link.LIVE)
+        await until(pilot, lambda: app.session.state.link is Link.LIVE)
         await until(pilot, lambda: "400.0 MiB" in screen_text(app))
         assert "NO ANSWER" not in screen_text(app)
 
@@ -130,7 +130,7 @@ async def test_freeze_holds_the_screen_while_polling_goes_on():
         await pilot.press("f")
         await until(pilot, lambda: "frozen" in rows(app)[0])
         source.script[:] = [a_snapshot(used=300 * 1024 * 1024)]
-        await until(pilot, lambda: app.session.reading.snapshot.memory.used_bytes == 300 * 1024 * 1024)
+        await until(pilot, lambda: app.session.state.snapshot.memory.used_bytes == 300 * 1024 * 1024)
         await pilot.pause(0.1)
         assert "frozen" in rows(app)[0]
         assert "509.0 MiB" in screen_text(app)
@@ -205,7 +205,7 @@ async def test_a_rule_or_a_drawing_that_fails_ends_nothing(place, monkeypatch):
     source = ScriptedSource([a_snapshot(at=1000.0 + 2 * n, used=(300 + n) * 2**20) for n in range(60)], clock=clock)
     app = an_app(source, clock=clock)
     async with app.run_test(size=(120, 36)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 20)
+        await until(pilot, lambda: app.session.state is not None and len(app.session.state.samples) > 20)
         for number in "12345":
             await pilot.press(number)
             await pilot.pause()

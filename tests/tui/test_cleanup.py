@@ -38,7 +38,7 @@ async def at(pilot, stage):
 
 
 async def to_preview(pilot, *, pattern="session:*"):
-    await until(pilot, lambda: pilot.app.session.reading.snapshot is not None)
+    await until(pilot, lambda: pilot.app.session.state.snapshot is not None)
     await pilot.press("4", "enter", *pattern, "enter", "x")
     await at(pilot, Stage.PREVIEW)
 
@@ -98,7 +98,7 @@ async def test_nothing_runs_unconfirmed(keys):
 async def test_tab_keeps_what_was_typed_and_never_leaves_an_open_line():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("4", "enter", *"tmp:*", "tab")
         form = app.main.panes["cleanup"]
         await until(pilot, lambda: form.form_view.form.match == "tmp:*" and not form.edit.is_open)
@@ -124,7 +124,7 @@ async def test_marked_rows_of_hogs_are_planned_by_identity_and_the_hidden_ones_a
     app = an_app(operator=operator)
     marks = tuple(KeyId(0, name) for name in HOSTILE)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         app.post_message(MakePlan(Criteria(keys=marks), "8 marked in Hogs", hidden=3))
         await at(pilot, Stage.PREVIEW)
         assert app.main.pane == "cleanup"
@@ -139,7 +139,7 @@ async def test_a_finding_fills_in_the_form_and_looks_for_nothing_yet():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("cleanup", match=b"cache:\\[x\\]:*")))
         await until(pilot, lambda: app.main.pane == "cleanup")
         await until(pilot, lambda: "cache:" in screen_text(app))
@@ -354,7 +354,7 @@ async def test_where_deleting_is_refused_the_keys_are_dead_and_say_why():
     operator = ScriptedOperator(refusals={Action.DELETE: reason, Action.RESTORE: reason, Action.EMERGENCY: reason})
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("4")
         await until(pilot, lambda: "Nothing can be deleted: This user may not run UNLINK" in screen_text(app))
         await pilot.press("enter", *"s*", "enter", "x")
@@ -372,7 +372,7 @@ async def test_the_emergency_plan_is_looked_for_shown_and_asked_about():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("E")
         await until(pilot, lambda: "No emergency cleanup is configured" in screen_text(app))
         operator.armed = True
@@ -415,7 +415,7 @@ async def test_expired_keys_are_reaped_only_after_a_question():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("4", "e")
         await until(pilot, lambda: "Remove expired keys now?" in screen_text(app) and app.focused is not None)
         await pilot.press("enter")

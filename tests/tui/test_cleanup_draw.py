@@ -53,22 +53,22 @@ some_keys = st.lists(st.tuples(names, texts, st.integers(0, 2**40)), min_size=1,
 
 
 @settings(max_examples=80, deadline=None)
-@given(keys=some_keys, flag=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 5))
-def test_a_plan(keys, flag, room, height, pen, at):
+@given(keys=some_keys, flag=texts, room=rooms, height=heights, style=pens, at=st.integers(0, 5))
+def test_a_plan(keys, flag, room, height, style, at):
     criteria = Criteria(patterns=tuple(key.id.key for key in keys if key.id.key))
     plan = Plan(keys, criteria, 0.0, flag, flags=(flag,), complete=False, matched_keys=99, keyspace_keys=99)
     sums = cleanup_draw.PlanSums(plan.size, budgets.budget(plan, a_snapshot()))
-    lines = cleanup_draw.plan_head(plan, sums, room, height, pen, hidden=2)
+    lines = cleanup_draw.plan_head(plan, sums, room, height, style, hidden=2)
     harmless(lines, room)
     assert len(lines) <= max(height, 4)
-    harmless([cleanup_draw.key_line(key, room, pen, here=n == at) for n, key in enumerate(keys)], room)
+    harmless([cleanup_draw.key_line(key, room, style, here=n == at) for n, key in enumerate(keys)], room)
     expiring = replace(plan, operation=Operation.EXPIRE, expire_seconds=60)
-    harmless(cleanup_draw.plan_head(expiring, sums, room, height, pen), room)
+    harmless(cleanup_draw.plan_head(expiring, sums, room, height, style), room)
 
 
 @settings(max_examples=80, deadline=None)
-@given(keys=some_keys, words=texts, room=rooms, height=heights, pen=pens, ended=st.booleans())
-def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
+@given(keys=some_keys, words=texts, room=rooms, height=heights, style=pens, ended=st.booleans())
+def test_a_run_and_a_putting_back(keys, words, room, height, style, ended):
     run = RunView(
         total_keys=len(keys),
         counts=dict.fromkeys(Outcome, 3),
@@ -81,31 +81,31 @@ def test_a_run_and_a_putting_back(keys, words, room, height, pen, ended):
     )
     outcomes = tuple(KeyOutcome(key.id, Outcome.CHANGED, words) for key in keys)
     state = CleanupState(Stage.REPORT if ended else Stage.RUNNING, run=run, outcomes=outcomes, more=4)
-    harmless(cleanup_draw.run_lines(state, a_snapshot().memory, room, height, pen), room)
+    harmless(cleanup_draw.run_lines(state, a_snapshot().memory, room, height, style), room)
     for one in outcomes:
-        harmless([cleanup_draw.outcome_line(one, room, pen, here=True)], room)
+        harmless([cleanup_draw.outcome_line(one, room, style, here=True)], room)
         harmless(cleanup_draw.whole_reason(one, room, height), room)
     report = RestoreReport(
         words, 9, dict.fromkeys(RestoreOutcome, 1), left_out_keys=1, left_out=(words,), ended=words if ended else None
     )
-    harmless(cleanup_draw.restore_lines(report, room, pen), room)
-    harmless(cleanup_draw.planning_lines(PlanningView(scanned_keys=3, total_keys=9), room, pen), room)
+    harmless(cleanup_draw.restore_lines(report, room, style), room)
+    harmless(cleanup_draw.planning_lines(PlanningView(scanned_keys=3, total_keys=9), room, style), room)
 
 
 @settings(max_examples=80, deadline=None)
-@given(match=texts, error=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 9), blind=st.booleans())
-def test_the_form(match, error, room, height, pen, at, blind):
+@given(match=texts, error=texts, room=rooms, height=heights, style=pens, at=st.integers(0, 9), blind=st.booleans())
+def test_the_form(match, error, room, height, style, at, blind):
     form = Form(match=match, origin=error, database=error, max_keys=error)
     unseen = error if blind else None
     harmless(cleanup_draw.form_head(form, room, height, error=error, refused=error, unseen=unseen), room)
     for n, entry in enumerate((*cleanup_form.entries(form), None)):
-        harmless([cleanup_draw.form_line(form, entry, room, pen, here=n == at)], room)
+        harmless([cleanup_draw.form_line(form, entry, room, style, here=n == at)], room)
         harmless(cleanup_draw.form_hint(entry, room), room)
 
 
 @settings(max_examples=80, deadline=None)
-@given(what=texts, room=rooms, height=heights, pen=pens)
-def test_the_log(what, room, height, pen):
+@given(what=texts, room=rooms, height=heights, style=pens)
+def test_the_log(what, room, height, style):
     change = Change(what, what, what)
     entry = AuditEntry(
         1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
@@ -113,15 +113,15 @@ def test_the_log(what, room, height, pen):
     every = log_draw.log_entries([], [entry], None, 0.0)
     harmless(log_draw.log_head(None, height, room, now=9e9, level=None), room)
     for here in (True, False):
-        harmless([log_draw.log_row(every[0], room, pen, 9e9, here=here, several=not here)], room)
+        harmless([log_draw.log_row(every[0], room, style, 9e9, here=here, several=not here)], room)
     for text, role in log_draw.in_full(every[0]):
         assert isinstance(text, str)
         assert role
 
 
 @settings(max_examples=40, deadline=None)
-@given(words=texts, room=rooms, height=heights, pen=pens, at=st.integers(0, 16))
-async def test_the_limits(words, room, height, pen, at):
+@given(words=texts, room=rooms, height=heights, style=pens, at=st.integers(0, 16))
+async def test_the_limits(words, room, height, style, at):
     operator = ScriptedOperator()
     found = await operator.limits()
     result = ChangeResult(Change("maxmemory", "1", "2"), True, "2")
@@ -129,10 +129,10 @@ async def test_the_limits(words, room, height, pen, at):
     harmless(limits_draw.head(state, room, 1.0), room)
     harmless(limits_draw.head(LimitsState(limits=found, notice=words), room, 1.0), room)
     for n, row in enumerate(limits_draw.rows(found)):
-        lines = limits_draw.row_lines(found, row, room, pen, here=n == at, first=n == 0, estimated=True)
+        lines = limits_draw.row_lines(found, row, room, style, here=n == at, first=n == 0, estimated=True)
         harmless(lines, room)
         harmless(limits_draw.below(row, room, height), room)
-        harmless(limits_draw.beside(found, row, room, height, pen, estimated=True), room)
+        harmless(limits_draw.beside(found, row, room, height, style, estimated=True), room)
 
 
 @settings(max_examples=80, deadline=None)

@@ -5,10 +5,10 @@ from itertools import combinations
 import pytest
 
 from redis_oom_tui.tui.palette import palette_of
-from redis_oom_tui.tui.themes import LOOKS
+from redis_oom_tui.tui.themes import SCREEN_THEMES
 
 # Those with a ground of their own; the others are the terminal's colors.
-OWN = [look for look in LOOKS if palette_of(look).own]
+OWN = [theme for theme in SCREEN_THEMES if palette_of(theme).own]
 # WCAG 2.2: text, and what is large or no text (bars, rules stay below: they are decoration beside a figure).
 TEXT, GRAPHIC = 4.5, 3.0
 DECORATION = ("rule", "track", "tick")
@@ -25,9 +25,9 @@ def contrast(one: tuple[int, int, int], other: tuple[int, int, int]) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
-@pytest.mark.parametrize("look", OWN)
-def test_every_text_stands_out_from_its_ground(look):
-    palette = palette_of(look)
+@pytest.mark.parametrize("theme", OWN)
+def test_every_text_stands_out_from_its_ground(theme):
+    palette = palette_of(theme)
     weak = {}
     for role, style in palette.styles.items():
         drawn = palette.base + style
@@ -60,9 +60,9 @@ def lab(color: str, vision: str) -> tuple[float, float, float]:
 
 
 @pytest.mark.parametrize("vision", VISIONS)
-@pytest.mark.parametrize("look", OWN)
-def test_the_states_keep_apart_for_every_color_vision(look, vision):
-    ink = palette_of(look).colors
+@pytest.mark.parametrize("theme", OWN)
+def test_the_states_keep_apart_for_every_color_vision(theme, vision):
+    ink = palette_of(theme).colors
     for one, other in combinations(("ok", "warn", "crit"), 2):
         apart = sum((a - b) ** 2 for a, b in zip(lab(ink[one], vision), lab(ink[other], vision), strict=True)) ** 0.5
         assert apart >= 20, (one, other, round(apart))

@@ -46,10 +46,10 @@ async def test_it_is_painted_first_and_then_brought():
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "cache-1:6379" in screen_text(app))
         assert not app.session.startup.over
-        assert app.session.reading is not None
-        assert app.session.reading.snapshot is None
+        assert app.session.state is not None
+        assert app.session.state.snapshot is None
         later.come.set()
-        await until(pilot, lambda: app.session.reading.link is Link.LIVE)
+        await until(pilot, lambda: app.session.state.link is Link.LIVE)
         assert not app.session.actions.acts
         later.act.set()
         await until(pilot, lambda: app.session.actions.limits.limits is not None)
@@ -62,7 +62,7 @@ async def test_a_scan_asked_for_meanwhile_begins_when_it_can():
     async with app.run_test(size=(80, 24)) as pilot:
         app.post_message(StartScan(ScanOptions()))
         later.come.set()
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.link is Link.LIVE)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.link is Link.LIVE)
         assert not later.made.scans
         later.act.set()
         await until(pilot, lambda: later.made.scans)

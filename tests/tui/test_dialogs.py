@@ -105,7 +105,7 @@ async def test_a_choice_with_the_focus_is_marked_by_more_than_color():
         await opened(pilot, a_plan_dialog())
         assert " [x] write each key" in screen_text(app)
         app.screen.query_one("#backup").focus()
-        await until(pilot, lambda: f"{app.pen.glyphs.cursor}[x] write each key" in screen_text(app))
+        await until(pilot, lambda: f"{app.style.glyphs.cursor}[x] write each key" in screen_text(app))
 
 
 @pytest.mark.parametrize(
@@ -359,7 +359,7 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
     operator = ScriptedOperator()
     app = an_app(ScriptedSource(clients=clients), operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.clients)
+        await until(pilot, lambda: app.session.state.clients)
         await pilot.press("c")
         await until(pilot, lambda: "Which client?" in screen_text(app))
         await pilot.press("down", "enter")
@@ -376,7 +376,7 @@ async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
 async def test_a_client_that_has_gone_is_told():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("triage", client_id=99)))
         await until(pilot, lambda: "Client 99 has already disconnected" in screen_text(app))
 
@@ -384,7 +384,7 @@ async def test_a_client_that_has_gone_is_told():
 async def test_without_an_operator_the_key_is_grey_and_says_why():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("c")
         await until(pilot, lambda: "Nothing can be changed" in screen_text(app))
 
@@ -393,7 +393,7 @@ async def test_memory_is_purged_from_the_palette_after_a_question():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         commands = {command.title: command for command in app.get_system_commands(app.screen)}
         commands["Purge free memory"].callback()
         await until(pilot, lambda: "Run MEMORY PURGE?" in screen_text(app) and app.focused is not None)

@@ -35,7 +35,7 @@ async def yes(pilot, words):
 def is_ready(app: TriageApp) -> bool:
     """Whether its server was polled and its settings were read."""
     session = app.session
-    return session.reading.snapshot is not None and session.actions.limits.limits is not None
+    return session.state.snapshot is not None and session.actions.limits.limits is not None
 
 
 async def planned(pilot, pattern):
@@ -90,7 +90,7 @@ async def test_a_policy_is_changed_read_back_and_put_back(server, tmp_path):
     with server.client() as client:
         app = live_app(server, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.session.reading.snapshot is not None)
+            await until(pilot, lambda: app.session.state.snapshot is not None)
             await pilot.press("3")
             await until(pilot, lambda: "allkeys-random" in screen_text(app))
             app.main.panes["limits"]._point_at("allkeys-random")
@@ -108,7 +108,7 @@ async def test_a_timed_change_that_nobody_keeps_is_taken_back_when_the_screen_is
     with valkey.client() as client:
         app = live_app(valkey, tmp_path)
         async with app.run_test(size=(100, 30)) as pilot:
-            await until(pilot, lambda: app.session.reading.snapshot is not None)
+            await until(pilot, lambda: app.session.state.snapshot is not None)
             await pilot.press("3")
             await until(pilot, lambda: "allkeys-lru" in screen_text(app))
             app.main.panes["limits"]._point_at("allkeys-lru")

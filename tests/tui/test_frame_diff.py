@@ -104,8 +104,8 @@ def test_a_row_with_letters_of_doubtful_width_is_sent_whole():
     assert sent == "\x1b[1;1Hkey 猫:2  \x1b[2;9H2"
 
 
-@pytest.mark.parametrize("look", ["dark", "light", "high-contrast", "ansi-dark"])
-async def test_the_app_shows_the_same_with_and_without_the_diff(look):
+@pytest.mark.parametrize("theme", ["dark", "light", "high-contrast", "ansi-dark"])
+async def test_the_app_shows_the_same_with_and_without_the_diff(theme):
     clock = FakeClock()
     hostile = tuple(
         KeyRow(KeyId(0, name), "string", 900 - n) for n, name in enumerate((b"a", "猫".encode(), b"\xff", b"[red]x"))
@@ -113,7 +113,7 @@ async def test_the_app_shows_the_same_with_and_without_the_diff(look):
     source = ScriptedSource(
         [a_snapshot(), a_snapshot(used=400 * 2**20)], views=[a_view(), a_view(top=hostile)], clock=clock
     )
-    app = an_app(source, clock=clock, appearance=Appearance(look=look))
+    app = an_app(source, clock=clock, appearance=Appearance(theme=theme))
     frames = []
     async with app.run_test(size=(80, 24)) as pilot:
         for key in ("f", "f", "2", "r", "j", "space", "tab", "question_mark", "escape", "3", "1", "enter", "escape"):

@@ -63,7 +63,7 @@ async def test_before_a_scan_it_shows_what_the_server_counts_itself(size):
     snapshot = replace(a_snapshot(), size_histograms=histograms)
     app = an_app(ScriptedSource(snapshots=[snapshot]))
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("2")
         await until(pilot, lambda: "INFO keysizes" in screen_text(app))
         text = screen_text(app)
@@ -105,7 +105,7 @@ async def test_where_keys_may_not_be_listed_no_scan_is_offered_and_none_begins()
     source = ScriptedSource(capabilities=Capabilities({Feature.SCAN: "this user has no permissions to run 'scan'"}))
     app = an_app(source, operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("2")
         refusal = "SCAN is refused here: this user has no permissions to run 'scan'"
         await until(pilot, lambda: f"Keys cannot be listed here. {refusal}" in " ".join(screen_text(app).split()))

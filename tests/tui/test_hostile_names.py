@@ -59,7 +59,7 @@ async def test_a_hostile_server_writes_nothing_but_text():
     source = ScriptedSource([type(snapshot)(1.0, 2.0, server, snapshot.memory, counters=snapshot.counters)])
     app = an_app(source)
     async with app.run_test(size=(120, 40)) as pilot:
-        await until(pilot, lambda: app.session.reading.link is Link.LIVE)
+        await until(pilot, lambda: app.session.state.link is Link.LIVE)
         app.tell(f"It said {bad}", bad=True)
         await pilot.pause()
         for line in screen_text(app).splitlines():

@@ -12,7 +12,7 @@ from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.run import run_app
 from redis_oom_tui.tui.screens.reader import sections
 from redis_oom_tui.tui.terminal.environment import THEMES
-from redis_oom_tui.tui.themes import LOOKS
+from redis_oom_tui.tui.themes import SCREEN_THEMES
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
@@ -71,7 +71,7 @@ async def test_the_palette_does_what_its_line_says():
 async def test_the_palette_finds_by_description_setting_and_key_word(typed, found):
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(100, 60)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         await pilot.press("colon")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         await pilot.press(*("space" if letter == " " else letter for letter in typed))
@@ -81,7 +81,7 @@ async def test_the_palette_finds_by_description_setting_and_key_word(typed, foun
 async def test_a_setting_is_changed_from_the_palette_after_a_question():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         await pilot.press("colon")
         await until(pilot, lambda: isinstance(app.screen, CommandPalette))
         await pilot.press(*"maxmemory-policy")
@@ -90,13 +90,13 @@ async def test_a_setting_is_changed_from_the_palette_after_a_question():
         await until(pilot, lambda: isinstance(app.screen, Dialog))
 
 
-async def test_a_look_is_worn_at_once():
+async def test_a_theme_is_in_use_at_once():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        for look in LOOKS:
-            app.set_theme(look)
+        for theme in SCREEN_THEMES:
+            app.set_theme(theme)
             await pilot.pause()
-            assert app.look is LOOKS[look]
+            assert app.screen_theme is SCREEN_THEMES[theme]
 
 
 async def test_keys_can_be_bound_anew_by_their_ids():
@@ -126,7 +126,7 @@ async def test_a_production_server_cannot_be_overlooked():
 
 
 def test_the_themes_that_may_be_named_are_those_there_are():
-    assert set(THEMES) == set(LOOKS)
+    assert set(THEMES) == set(SCREEN_THEMES)
 
 
 def test_an_unknown_theme_is_one_sentence():

@@ -303,7 +303,7 @@ async def test_a_finding_leads_to_its_setting_with_the_value_proposed():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         app.post_message(ApplyRemedy(Remedy("limits", setting="maxmemory-policy", value="allkeys-lru")))
         await to_dialog(pilot)
         assert "noeviction → allkeys-lru" in screen_text(app)

@@ -42,7 +42,7 @@ def an_entry(n=1, **changes):
 
 
 async def on_log(pilot, words):
-    await until(pilot, lambda: pilot.app.session.reading.snapshot is not None)
+    await until(pilot, lambda: pilot.app.session.state.snapshot is not None)
     await pilot.press("5")
     await until(pilot, lambda: words in screen_text(pilot.app))
 
@@ -73,8 +73,8 @@ def taken(app):
     """When the figures were read that the screen shows."""
     return (
         None
-        if app.session.reading is None or app.session.reading.answer is None
-        else app.session.reading.answer.taken_monotonic
+        if app.session.state is None or app.session.state.answer is None
+        else app.session.state.answer.taken_monotonic
     )
 
 
@@ -127,7 +127,7 @@ async def test_a_server_lost_for_long_is_an_event():
     app = an_app(source, operator=ScriptedOperator(), clock=clock)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "active alert")
-        await until(pilot, lambda: app.session.reading.error is not None)
+        await until(pilot, lambda: app.session.state.error is not None)
         clock.move(30)
         await until(pilot, lambda: "LOST for" in screen_text(app))
 
@@ -275,7 +275,7 @@ async def test_without_the_right_to_restore_the_keys_say_why():
     operator.entries = [an_entry(1)]
     app = an_app(operator=operator)
     async with app.run_test(size=(40, 12)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         await pilot.press("5", "b")
         await until(pilot, lambda: "--read-only" in screen_text(app))
         assert not isinstance(app.screen, Dialog)

@@ -304,5 +304,5 @@ async def test_above_the_families_a_key_has_its_node_and_its_share() -> None:
 async def test_a_single_server_has_no_such_list() -> None:
     app = an_app()
     async with app.run_test(size=SIZE) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         assert "Nodes" not in screen_text(app)

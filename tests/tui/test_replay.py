@@ -39,8 +39,8 @@ async def test_keys_move_along_the_time_line(tmp_path: Path) -> None:
     app = an_app(tmp_path / "r")
 
     def used() -> int:
-        reading = app.session.reading
-        return 0 if reading is None or reading.snapshot is None else reading.snapshot.memory.used_bytes // MIB
+        state = app.session.state
+        return 0 if state is None or state.snapshot is None else state.snapshot.memory.used_bytes // MIB
 
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: used() == 100)
@@ -61,7 +61,7 @@ async def test_keys_move_along_the_time_line(tmp_path: Path) -> None:
 async def test_a_scan_is_known_from_the_moment_it_ended(tmp_path: Path) -> None:
     app = an_app(tmp_path / "r")
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         assert app.session.scan is None
         await pilot.press(*["right_curly_bracket"] * 5)
         await until(pilot, lambda: app.session.scan is not None and app.session.scan.patterns == (CARTS,))

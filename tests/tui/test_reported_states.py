@@ -33,7 +33,7 @@ async def test_the_first_screen_tells_it(name: str) -> None:
         source = LiveServer(Connection(Address(port=port)))
         app = an_app(source)
         async with app.run_test(size=(140, 44)) as pilot:
-            await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
+            await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
             await pilot.pause()
             text = screen_text(app)
             for key in ("3", "2", "4", "5", "1"):

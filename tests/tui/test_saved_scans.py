@@ -114,7 +114,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
     options = ScreenOptions(interval_seconds=0.1)
     first = TriageApp(LiveServer(server.connection), options=options)
     async with first.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: first.session.reading.snapshot is not None)
+        await until(pilot, lambda: first.session.state.snapshot is not None)
         await pilot.press("2")
         first.session.scanner.start(ScanOptions(pace=Pace.GENTLE, match=b"user:*"))
         await until(pilot, lambda: first.session.scan.scanned_keys > 0)
@@ -128,7 +128,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
     assert 0 < half.view.scanned_keys < KEYS
     second = TriageApp(LiveServer(server.connection), options=options)
     async with second.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: second.session.reading.snapshot is not None)
+        await until(pilot, lambda: second.session.state.snapshot is not None)
         await pilot.press("2", "o")
         await asked(pilot, "half.scan")
         await pilot.press("enter")

@@ -83,7 +83,7 @@ async def screens(size, appearance):
             await until(pilot, once)
             drawn[title] = await settled(pilot)
 
-        await draw("Triage", once=lambda: session.reading.clients and "refused writes" in screen_text(app))
+        await draw("Triage", once=lambda: session.state.clients and "refused writes" in screen_text(app))
         await draw("Hogs before a scan", "2", once=lambda: app.main.pane == "hogs")
         await draw("Hogs", "r", once=lambda: session.scan is not None and session.scan.complete)
         await draw("Patterns", "tab", once=lambda: app.main.active_pane.in_patterns)

@@ -81,7 +81,7 @@ async def test_a_finding_fills_in_exactly_the_keys_it_counts(server, tmp_path):
             await until(pilot, lambda: app.session.scan is not None and app.session.scan.state is ScanState.COMPLETE)
             await pilot.press("4")
             finding = next(
-                one for one in find(app.session.reading.snapshot, app.session.scan) if one.id == "no-ttl-stragglers"
+                one for one in find(app.session.state.snapshot, app.session.scan) if one.id == "no-ttl-stragglers"
             )
             app.main.active_pane.pull(finding.remedy)
             app.main.active_pane.action_look()

@@ -33,7 +33,7 @@ FINDINGS = tuple(
 async def shown(source, size=(80, 24)):
     app = an_app(source)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 1)
+        await until(pilot, lambda: app.session.state is not None and len(app.session.state.samples) > 1)
         await pilot.pause()
         return screen_text(app)
 
@@ -131,12 +131,12 @@ async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
 @pytest.mark.parametrize("tracks", [True, False])
 @pytest.mark.parametrize("share", [-1.0, 0.0, 0.001, 0.5, 0.999, 1.0, 7.0])
 def test_bars_have_their_width_whatever_the_share(glyphs, tracks, share):
-    pen = DrawStyle(glyphs, tracks)
+    style = DrawStyle(glyphs, tracks)
     for room in (0, 1, 7, 40):
-        assert width(bar(share, room, pen, "ok", (0.8, 0.95))) == room
-        assert width(line_bar(share, room, pen, "ok", (0.8, 0.95))) == room
-        assert width(stacked([(share, "part0"), (0.0, "part1"), (0.2, "part2")], room, pen)) == room
-    full = bar(share, 40, pen, "ok")
+        assert width(bar(share, room, style, "ok", (0.8, 0.95))) == room
+        assert width(line_bar(share, room, style, "ok", (0.8, 0.95))) == room
+        assert width(stacked([(share, "part0"), (0.0, "part1"), (0.2, "part2")], room, style)) == room
+    full = bar(share, 40, style, "ok")
     assert (full[0][1] == "ok") == (share > 0), "something is never drawn as nothing"
 
 
@@ -195,7 +195,7 @@ async def test_values_that_were_not_looked_into_are_told(read, told):
     app = an_app()
     async with app.run_test(size=(120, 36)) as pilot:
         app.session.scanner.values = (PatternSample(b"page:*", "string", 4, value_bytes=read),)
-        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
+        await until(pilot, lambda: app.session.state is not None and len(app.session.state.samples) > 2)
         await until(pilot, lambda: ("Values not sampled" in screen_text(app)) is told)
 
 
@@ -240,7 +240,7 @@ async def test_a_large_screen_shows_patterns_clients_and_what_was_lost():
 
         def polled():
             clock.move(1.0)
-            return "session:*" in screen_text(app) and len(app.session.reading.samples) > 19
+            return "session:*" in screen_text(app) and len(app.session.state.samples) > 19
 
         await until(pilot, polled)
         text = screen_text(app)
@@ -279,7 +279,7 @@ async def test_it_scans_by_itself_only_where_it_may_and_has_room(size, options, 
     source = ScriptedSource()
     app = an_app(source, options=options, profile=profile)
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and len(app.session.reading.samples) > 2)
+        await until(pilot, lambda: app.session.state is not None and len(app.session.state.samples) > 2)
         assert source.scans == []
 
 
@@ -315,7 +315,7 @@ def test_the_legend_of_the_memory_keeps_whole_entries(width):
 async def test_the_verdict_is_copied_for_a_chat():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
         app.main.frozen = True
         app.main.panes["triage"].findings.show(FINDINGS[:1])
         await pilot.press("C")
@@ -345,7 +345,7 @@ def with_memory(**changes):
 async def shown_after(source):
     app = an_app(source)
     async with app.run_test(size=(120, 36)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
         await pilot.pause()
         return screen_text(app)
 
@@ -354,7 +354,7 @@ async def test_a_finding_longer_than_the_screen_scrolls_to_its_end():
     evidence = tuple(f"evidence number {n}" for n in range(60))
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         app.push_screen(FindingScreen(Finding("long", Level.WARNING, "A long one", "Read it all", evidence)))
         await until(pilot, lambda: "lines 1 to 22 of" in screen_text(app))
         assert "evidence number 59" not in screen_text(app)
@@ -380,7 +380,7 @@ async def test_after_hogs_was_sorted_by_db_a_scan_of_one_database_is_shown():
     )
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=(100, 30)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         await pilot.press("2")
         app.session.scan = both
         await pilot.pause()
@@ -401,10 +401,10 @@ async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
     verdict = Verdict(Level.WARNING, reason, "long", evidence=("proof",), first_step="Look at it")
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=size) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.verdict is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
         app.main.action_freeze()
-        app.session.reading = replace(app.session.reading, verdict=verdict)
-        app.main.header.show(app.session.reading, app.main.pane, frozen=True)
+        app.session.state = replace(app.session.state, verdict=verdict)
+        app.main.header.show(app.session.state, app.main.pane, frozen=True)
         await until(pilot, lambda: "… V: all" in screen_text(app))
         await pilot.press("V")
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen) and "word0" in screen_text(app))

@@ -30,7 +30,7 @@ def a_change(n, old, new, name="maxmemory-samples"):
 
 async def on_list(pilot, words="Newest first"):
     app = pilot.app
-    await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+    await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
     await pilot.press("U")
     await until(pilot, lambda: isinstance(app.screen, PickDialog) and words in screen_text(app))
 
@@ -86,7 +86,7 @@ async def test_an_undo_from_the_list_takes_the_change_off_that_limits_would_undo
     operator.entries = [a_change(1, "3", "5")]
     app = an_app(operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state.snapshot is not None)
         kept = ChangeResult(Change("hz", "1", "2"), took=True, now="2")
         actions = app.session.actions
         actions.show_limits(type(actions.limits)(changes=(operator.entries[0].change, kept), reverting=kept))

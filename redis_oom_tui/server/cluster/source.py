@@ -74,10 +74,10 @@ class ClusterPoll:
         known = self._known.setdefault(node.name, _Known())
         if not node.serves and known.view is not None and self._monotonic() < known.fresh_until:
             return replace(known.view, node=node)
-        known.view, known.fresh_until = await self._look(node, known), self._monotonic() + _OTHERS_EVERY
+        known.view, known.fresh_until = await self._polled(node, known), self._monotonic() + _OTHERS_EVERY
         return known.view
 
-    async def _look(self, node: ClusterNode, known: _Known) -> NodeView:
+    async def _polled(self, node: ClusterNode, known: _Known) -> NodeView:
         if self._monotonic() < known.rest_until and known.error is not None:
             return NodeView(node, error=known.error, verdict=unknown(known.error))
         server = self._server_of(node.address)

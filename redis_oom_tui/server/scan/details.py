@@ -142,7 +142,7 @@ async def _with_value(client: Redis, row: KeyRow, stated: int | None) -> KeyDeta
         return KeyDetails(counted, preview_withheld=f"its elements average {size_words(int(each))}: too much to show")
     if row.type != "string" and (withheld := await _too_much(client, counted, stated)):
         return KeyDetails(counted, preview_withheld=withheld)
-    answer = (await _answers(client, (_look(row),)))[0]
+    answer = (await _answers(client, (_first_elements(row),)))[0]
     if isinstance(answer, Exception):
         return KeyDetails(counted, preview_withheld=f"the server did not show it: {answer}")
     return KeyDetails(counted, preview=tuple(part[:_BYTES] for part in _parts(row.type, answer)))
@@ -165,9 +165,9 @@ async def _too_much(client: Redis, row: KeyRow, stated: int | None) -> str | Non
     return None
 
 
-def _look(row: KeyRow) -> tuple[Any, ...]:
+def _first_elements(row: KeyRow) -> tuple[Any, ...]:
     key = row.id.key
-    looks: dict[str, tuple[Any, ...]] = {
+    commands: dict[str, tuple[Any, ...]] = {
         "string": ("GETRANGE", key, 0, _BYTES - 1),
         "list": ("LRANGE", key, 0, _ELEMENTS - 1),
         "hash": ("HSCAN", key, 0, "COUNT", _ELEMENTS),
@@ -175,7 +175,7 @@ def _look(row: KeyRow) -> tuple[Any, ...]:
         "zset": ("ZSCAN", key, 0, "COUNT", _ELEMENTS),
         "stream": ("XRANGE", key, "-", "+", "COUNT", _ELEMENTS),
     }
-    return looks[row.type]
+    return commands[row.type]
 
 
 def _parts(kind: str, answer: object) -> list[bytes]:

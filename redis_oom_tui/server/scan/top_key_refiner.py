@@ -47,14 +47,14 @@ class TopKeyRefiner:
         """Look at the largest rows that were not looked at yet, a bounded number of them. Raises redis-py's errors."""
         waiting = [top for top in self._tally.to_look_at() if not top.asked]
         for batch in _batches(waiting[:_AT_ONCE]):
-            await self._look(batch)
+            await self._ask(batch)
             # What may hold more than all that is used is what people wait for.
             await self._measure_alone([top for top in batch if top.row.suspect])
 
     async def finish(self) -> None:
         """Look at every row that is kept, and measure again what was only estimated: together, the largest alone."""
         for batch in _batches([top for top in self._tally.to_look_at() if not top.asked]):
-            await self._look(batch)
+            await self._ask(batch)
         if not self._sized:
             return
         await self._measure_together([top for top in self._tally.to_look_at() if self._waits(top)])
@@ -85,7 +85,7 @@ class TopKeyRefiner:
         for scan_connection in connections:
             await scan_connection.close()
 
-    async def _look(self, tops: Sequence[TopKey]) -> None:
+    async def _ask(self, tops: Sequence[TopKey]) -> None:
         for db in {top.row.id.db for top in tops}:
             await self._control.rate.ready()
             scan_connection = await self._connection_to(db)

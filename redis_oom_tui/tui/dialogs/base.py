@@ -97,7 +97,7 @@ class Box(Vertical):
         columns, rows = self.app.size
         plain = rows < _BORDERED_FROM
         self.set_class(plain, "-plain")
-        self.set_class(host_of(self).pen.glyphs is ASCII, "-ascii")
+        self.set_class(host_of(self).style.glyphs is ASCII, "-ascii")
         width = columns if plain else min(columns, _WIDEST)
         self.styles.width = width
         fields = self.query_one("#fields")

@@ -63,7 +63,7 @@ class ChangeDialog(WordDialog[ChangeChoice]):
 
     def body(self, width: int) -> Sequence[Line]:
         """The place, old and new, the consequence, the warnings."""
-        arrow = self.host.pen.glyphs.right
+        arrow = self.host.style.glyphs.right
         change = self.change
         where = change.node or self.where
         old = shown_value(change.name, change.old)
@@ -156,10 +156,10 @@ class ValueDialog(Dialog[Change]):
 
     def conclude(self) -> None:
         """Ask what the value would mean; a later press supersedes an earlier one."""
-        looking: WorkType[None] = self._look
-        self.run_worker(looking, name="review a value", group="propose", exclusive=True, exit_on_error=False)
+        reviewing: WorkType[None] = self._review
+        self.run_worker(reviewing, name="review a value", group="propose", exclusive=True, exit_on_error=False)
 
-    async def _look(self) -> None:
+    async def _review(self) -> None:
         try:
             change = await self.propose(self.query_one("#value", Input).value)
         except TriageError as error:

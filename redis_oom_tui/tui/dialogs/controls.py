@@ -58,7 +58,7 @@ class Toggle(Guarded, Checkbox, can_focus=True):
 
     def render(self) -> Content:
         """A box with a cross in it, or none; marked where it has the focus, as color alone tells nobody."""
-        edge = host_of(self).pen.glyphs.cursor if self.has_focus else " "
+        edge = host_of(self).style.glyphs.cursor if self.has_focus else " "
         return Content(f"{edge}[{'x' if self.value else ' '}] ") + Content(str(self.label))
 
     def turn_off(self) -> None:

@@ -46,7 +46,7 @@ class OptionList(CursorList[Option]):
 
     def row(self, item: Option, width: int, *, here: bool) -> Sequence[Line]:
         """Its label and badge, its note and warnings."""
-        mark, role = (self.pen.glyphs.cursor, "cursor") if here else (" ", "text")
+        mark, role = (self.style.glyphs.cursor, "cursor") if here else (" ", "text")
         badge = ((" ", role), (f" {item.badge} ", item.badge_role)) if item.badge else ()
         # Of a sentence that is cut in its middle, a "not" may be lost.
         (first, *more) = paragraph(safe_text(item.label), max(8, width - 4 - cells_of(badge)), role)

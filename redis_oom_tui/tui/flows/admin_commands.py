@@ -38,10 +38,10 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
 
 async def pick(actions: ActionController) -> ClientBuffer | None:
     """One of the clients that hold most, as last listed; it is closed later by what was shown of it."""
-    reading = actions.host.reading
-    listed = reading.clients if reading is not None else None
+    state = actions.host.state
+    listed = state.clients if state is not None else None
     if listed is None:
-        refusal = reading.capabilities.why_not(Feature.CLIENT_LIST) if reading is not None else None
+        refusal = state.capabilities.why_not(Feature.CLIENT_LIST) if state is not None else None
         told = "has not answered yet, try again in a moment" if refusal is None else f"is refused here: {refusal}"
         raise BadInput(f"No client can be shown: CLIENT LIST {told}")
     known = others(listed)[:_OFFERED]

@@ -199,7 +199,7 @@ class ActionController:
     @property
     def snapshot(self) -> Snapshot | None:
         """The latest figures."""
-        return self.host.reading.snapshot if self.host.reading is not None else None
+        return self.host.state.snapshot if self.host.state is not None else None
 
     @property
     def scan(self) -> ScanView | None:

@@ -84,8 +84,8 @@ def begin_remedy(actions: ActionController, remedy: Remedy) -> bool:
 
 def _close_client(actions: ActionController, client_id: int) -> None:
     """Begin the closing of the client that a finding is about."""
-    reading = actions.host.reading
-    known = reading.clients if reading is not None and reading.clients else ()
+    state = actions.host.state
+    known = state.clients if state is not None and state.clients else ()
     client = next((one for one in known if one.id == client_id), None)
     if client is None:
         actions.host.tell(f"Client {client_id} has already disconnected")

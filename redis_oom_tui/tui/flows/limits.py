@@ -201,7 +201,7 @@ async def gone_back(actions: ActionController) -> None:
 def _tell(actions: ActionController, result: ChangeResult) -> None:
     name = safe_text(result.change.name, 40)
     if result.took:
-        arrow = f"{shown_value(name, result.change.old)} {actions.host.pen.glyphs.right} {value_now(result)}"
+        arrow = f"{shown_value(name, result.change.old)} {actions.host.style.glyphs.right} {value_now(result)}"
         notice = f"{name}: {arrow}, read back" + _places(result)
     else:
         notice = f"{name} was not changed" if not result.partly else f"{name} was changed on some nodes only"

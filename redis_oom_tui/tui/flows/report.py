@@ -32,7 +32,7 @@ async def export(actions: ActionController) -> None:
     if choice is None:
         return
     history = await asyncio.to_thread(actions.operator.history) if actions.acts else ()
-    seen = None if actions.host.reading is None else actions.host.reading.snapshot
+    seen = None if actions.host.state is None else actions.host.state.snapshot
     servers = servers_in(seen, str(actions.host.source.address))
     entries = tuple(entry for entry in reversed(history) if entry.server in servers)
     made = gathered(actions, names=choice.names, entries=entries)
@@ -50,38 +50,38 @@ def _in_form(made: IncidentReport, suffix: str) -> str:
 
 def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntry, ...]) -> IncidentReport:
     """The report as things stand. Raises BadInput before the first figures."""
-    app, reading = actions.host, actions.host.reading
-    if reading is None or reading.snapshot is None or app.timeline.first is None:
+    app, state = actions.host, actions.host.state
+    if state is None or state.snapshot is None or app.timeline.first is None:
         raise BadInput("Nothing to report yet: the server has not answered")
-    scan, clients = actions.scan, reading.clients or ()
+    scan, clients = actions.scan, state.clients or ()
     if not names:
         scan, clients = scan and without_names(scan), nameless_clients(clients)
     case = Case(
-        now=reading.snapshot,
+        now=state.snapshot,
         scan=scan,
         before=app.scanner.before if names else None,
         clients=clients,
-        capabilities=reading.capabilities,
-        settings=reading.settings,
+        capabilities=state.capabilities,
+        settings=state.settings,
         values=app.scanner.values if names else (),
-        replicas=reading.replicas,
+        replicas=state.replicas,
         thresholds=app.thresholds,
     )
     return IncidentReport(
         made_at=app.clock.wall(),
         first=app.timeline.first,
-        last=reading.snapshot,
-        verdict=reading.verdict or judge(reading.snapshot, thresholds=app.thresholds, rates=reading.rates),
+        last=state.snapshot,
+        verdict=state.verdict or judge(state.snapshot, thresholds=app.thresholds, rates=state.rates),
         episodes=app.timeline.episodes(),
         findings=examine(case, refused_reads),
-        forecast=reading.forecast,
+        forecast=state.forecast,
         scan=scan,
         recognition=case.recognition,
         actions=entries,
         names=names,
         values_read=were_read(app.scanner.values),
-        split=breakdown_of(reading.snapshot),
-        samples=reading.samples,
+        split=breakdown_of(state.snapshot),
+        samples=state.samples,
         overdue=frozenset(entry.id for entry in overdue(entries, app.clock.wall())),
         actions_skipped=actions.operator.history_skipped() if actions.acts else 0,
     )

@@ -29,7 +29,7 @@ def host_of(widget: Widget) -> PaneHost:
 class Pane(Vertical, can_focus=True):
     """One of the five panes.
 
-    The app calls `show_reading` with the frozen reading of each tick and `show_scan` with the scan as it stands (None
+    The app calls `show_state` with the frozen state at each tick, and `show_scan` with the scan as it stands (None
     before the first scan), but only while the pane is on screen; it calls both once more, then `entered`, when the pane
     comes back. So a pane keeps no copy of the server's state beyond what it draws, and a hidden pane costs nothing.
     What a pane wants done it posts as one of `tui.messages`.
@@ -43,7 +43,7 @@ class Pane(Vertical, can_focus=True):
         """The server on screen."""
         return host_of(self)
 
-    def show_reading(self, reading: ServerState) -> None:
+    def show_state(self, state: ServerState) -> None:
         """Draw the figures of a tick."""
 
     def show_scan(self, view: ScanView | None) -> None:
@@ -70,8 +70,8 @@ class Pane(Vertical, can_focus=True):
 
     def why_no_scan(self) -> str | None:
         """Why keys cannot be walked here, in a sentence; None where they can, or that is not known yet."""
-        reading = self.host.reading
-        reason = None if reading is None else reading.capabilities.why_not(Feature.SCAN)
+        state = self.host.state
+        reason = None if state is None else state.capabilities.why_not(Feature.SCAN)
         return None if reason is None else f"SCAN is refused here: {reason}"
 
     def on_key(self, event: Key) -> None:
@@ -85,7 +85,7 @@ class Pane(Vertical, can_focus=True):
             self.host.tell(f"{reason}", bad=True)
 
     def refresh_bindings(self) -> None:
-        """As Textual has it, but borne by a pane that has just been taken off: a last reading may still come."""
+        """As Textual has it, but borne by a pane that has just been taken off: a last state may still come."""
         if self.is_attached:
             super().refresh_bindings()
 
@@ -95,7 +95,7 @@ class Pane(Vertical, can_focus=True):
         return 0
 
     def actions_changed(self) -> None:
-        """A cleanup, the settings or the audit file has moved on; called as `show_reading` is."""
+        """A cleanup, the settings or the audit file has moved on; called as `show_state` is."""
 
     def back(self) -> bool:
         """Undo one step inside the pane (a filter, a drill); False where there is none."""

@@ -155,8 +155,8 @@ class CleanupPane(FillingPane):
         self.actions_changed()
         super().entered()
 
-    def show_reading(self, reading: ServerState) -> None:
-        self.form_view.unseen = self.why_no_scan() or why_unchecked(reading.capabilities)
+    def show_state(self, state: ServerState) -> None:
+        self.form_view.unseen = self.why_no_scan() or why_unchecked(state.capabilities)
         self.form_view.redraw()
         self.stage_view.redraw()
 

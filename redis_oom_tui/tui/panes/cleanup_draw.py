@@ -55,13 +55,13 @@ def form_head(
     return lines + paragraph(head, width - 1, "dim", " ")[: 1 if height < 12 else 2]
 
 
-def form_line(form: Form, entry: Entry | None, width: int, pen: DrawStyle, *, here: bool) -> Line:
+def form_line(form: Form, entry: Entry | None, width: int, style: DrawStyle, *, here: bool) -> Line:
     """A line of the form; its last one, which is no entry, begins the search."""
-    cursor = pen.glyphs.cursor if here else " "
+    cursor = style.glyphs.cursor if here else " "
     if entry is None:
         label = "[ Preview matching keys ]" if here else "  Preview matching keys  "
         return clip(((f"{cursor} ", "text"), (label, "tab_active" if here else "cursor_away")), width)
-    text = safe_text(value(form, entry)) or pen.glyphs.dash
+    text = safe_text(value(form, entry)) or style.glyphs.dash
     if entry.choices:
         text = f"< {text} >" if here else text
     label = f"{cursor} {pad(entry.label, _LABEL)}"
@@ -78,7 +78,7 @@ def form_hint(entry: Entry | None, width: int) -> list[Line]:
     return [(), *paragraph(entry.hint[0].upper() + entry.hint[1:], width - 1, "dim", "   ")]
 
 
-def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle, *, things: str = "keys") -> list[Line]:
+def planning_lines(view: PlanningView | None, width: int, style: DrawStyle, *, things: str = "keys") -> list[Line]:
     """How far the search is."""
     if view is None:
         return [((" Looking", "text"),)]
@@ -90,7 +90,7 @@ def planning_lines(view: PlanningView | None, width: int, pen: DrawStyle, *, thi
     return [
         *paragraph(hint, width - 1, "dim", " "),
         (),
-        *([_progress(view.scanned_keys / view.total_keys, width, pen)] if view.total_keys else []),
+        *([_progress(view.scanned_keys / view.total_keys, width, style)] if view.total_keys else []),
         *paragraph(done, width - 1, "text", " "),
         *found,
         *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
@@ -103,12 +103,12 @@ def _matched(view: PlanningView) -> str:
     return size(known) if not known else f"{size(known)} as first measured"
 
 
-def _progress(share: float, width: int, pen: DrawStyle) -> Line:
+def _progress(share: float, width: int, style: DrawStyle) -> Line:
     share = min(1.0, share)
-    return ((" ", "text"), *bar(share, max(4, width - 10), pen, "bar_ok"), (f" {percent(share)}", "text"))
+    return ((" ", "text"), *bar(share, max(4, width - 10), style, "bar_ok"), (f" {percent(share)}", "text"))
 
 
-def plan_head(plan: Plan, sums: PlanSums, width: int, height: int, pen: DrawStyle, *, hidden: int = 0) -> list[Line]:
+def plan_head(plan: Plan, sums: PlanSums, width: int, height: int, style: DrawStyle, *, hidden: int = 0) -> list[Line]:
     """Above the keys of a frozen plan: its sum, what it does for the memory, its flags, the titles of the columns."""
     lines = paragraph(_sum(plan, sums), width - 1, "title", " ")
     budget = sums.budget
@@ -121,7 +121,7 @@ def plan_head(plan: Plan, sums: PlanSums, width: int, height: int, pen: DrawStyl
     for flag in flags:
         lines += marked(" ! ", safe_text(flag, 400), width - 1, "text", "warn")
     columns = plan_columns(nodes=any(key.id.node for key in plan.keys[:1]))
-    titles = header(fitting(columns, width - _MARGIN - 1), "", True, pen.glyphs)
+    titles = header(fitting(columns, width - _MARGIN - 1), "", True, style.glyphs)
     return [*lines[: max(2, height - 4)], clip(merged(((" " * _MARGIN, "head"), *titles)), width)]
 
 
@@ -141,11 +141,11 @@ def plan_columns(*, nodes: bool) -> tuple[Column[Sized], ...]:
     return (*(column for column in columns if column.id not in ("share", "key")), name)
 
 
-def key_line(key: PlannedKey, width: int, pen: DrawStyle, *, here: bool) -> Line:
+def key_line(key: PlannedKey, width: int, style: DrawStyle, *, here: bool) -> Line:
     """A key of the plan."""
     role = "cursor" if here else None
     columns = fitting(plan_columns(nodes=bool(key.id.node)), width - _MARGIN - 1)
-    edge = pad(pen.glyphs.cursor if here else "", _MARGIN)
+    edge = pad(style.glyphs.cursor if here else "", _MARGIN)
     return clip(merged(((edge, role or "text"), *cells_of(key, columns, role))), width)
 
 
@@ -169,7 +169,7 @@ def run_lines(
     memory: Memory | None,
     width: int,
     height: int,
-    pen: DrawStyle,
+    style: DrawStyle,
     *,
     estimated: bool = False,
 ) -> list[Line]:
@@ -180,7 +180,7 @@ def run_lines(
     view = state.run
     if view is None:
         return []
-    lines = _under_way(state, view, width, pen) if view.ended is None else _ended(view, width)
+    lines = _under_way(state, view, width, style) if view.ended is None else _ended(view, width)
     lines += _fact(state.things or "keys", _counts(view), width)
     lines += _fact("memory", _freed(view, state.plan, estimated=estimated), width)
     lines += _fact("goal", _to_go(memory), width)
@@ -192,7 +192,7 @@ def run_lines(
     return [*lines, (), ((pad(titles, width), "head"),)]
 
 
-def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -> list[Line]:
+def _under_way(state: CleanupState, view: RunView, width: int, style: DrawStyle) -> list[Line]:
     share = view.done_keys / view.total_keys if view.total_keys else 1.0
     verb, things = ("Removing", state.things) if state.things else ("Deleting", "keys")
     if state.plan is not None and state.plan.operation is Operation.EXPIRE:
@@ -201,7 +201,7 @@ def _under_way(state: CleanupState, view: RunView, width: int, pen: DrawStyle) -
         *paragraph(f"{verb}. Esc stops after this batch.", width - 1, "dim", " "),
         *paragraph(progress(view.done_keys, view.total_keys, view.elapsed_seconds, things), width - 1, "title", " "),
         *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
-        _progress(share, width, pen),
+        _progress(share, width, style),
     ]
 
 
@@ -251,12 +251,12 @@ def _to_go(memory: Memory | None) -> list[Piece]:
     return [(f"reached: below {percent(TARGET)}", "ok")]
 
 
-def outcome_line(one: KeyOutcome, width: int, pen: DrawStyle, *, here: bool) -> Line:
+def outcome_line(one: KeyOutcome, width: int, style: DrawStyle, *, here: bool) -> Line:
     """A key that was not done as planned, with what had changed."""
     where = f"{safe_text(one.id.node, 200)[-_NODE:]:>{_NODE}} " if one.id.node and width >= _WIDE else ""
     facts = f"{one.outcome.value:<14}{cut_end(safe_text(one.detail, 200), max(24, width // 3)):<24} {where}"
     text = facts + shown_name(one.id.key, max(8, width - len(facts) - 2))
-    return ((pad((pen.glyphs.cursor if here else " ") + text, width), "cursor" if here else "text"),)
+    return ((pad((style.glyphs.cursor if here else " ") + text, width), "cursor" if here else "text"),)
 
 
 def whole_reason(one: KeyOutcome, width: int, height: int) -> list[Line]:
@@ -269,7 +269,7 @@ def whole_reason(one: KeyOutcome, width: int, height: int) -> list[Line]:
     return lines if height - len(lines) >= _LEAST_LISTED else []
 
 
-def restore_lines(view: RestoreReport | None, width: int, pen: DrawStyle) -> list[Line]:
+def restore_lines(view: RestoreReport | None, width: int, style: DrawStyle) -> list[Line]:
     """A backup being put back, and after it what came of it."""
     if view is None:
         return []
@@ -280,7 +280,7 @@ def restore_lines(view: RestoreReport | None, width: int, pen: DrawStyle) -> lis
         lines += paragraph(safe_text(view.ended, 400), width - 1, "crit" if view.failed else "ok", " ")
     if view.ended is None:
         done = progress(view.done_keys, view.total_keys, view.elapsed_seconds)
-        lines += [_progress(share, width, pen), *paragraph(done, width - 1, "title", " ")]
+        lines += [_progress(share, width, style), *paragraph(done, width - 1, "title", " ")]
     counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
     lines += paragraph(counts or "nothing yet", width - 1, "text", " ")
     if view.left_out_keys:

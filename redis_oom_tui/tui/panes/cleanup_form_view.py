@@ -98,7 +98,7 @@ class FormView(CursorList[Entry | None]):
         return form_head(self.form, width, height, error=error, refused=refused, unseen=self.unseen)
 
     def row(self, item: Entry | None, width: int, *, here: bool) -> Sequence[Line]:
-        return [form_line(self.form, item, width, self.pen, here=here)]
+        return [form_line(self.form, item, width, self.style, here=here)]
 
     def below(self, width: int, height: int) -> Sequence[Line]:
         """What may be typed, where there is room for it."""

@@ -46,20 +46,20 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
         """As `cleanup_draw` has it; the budget of a plan is taken from the latest figures."""
         state, actions = self.state, host_of(self).actions
         if state.stage is Stage.PLANNING:
-            return cleanup_draw.planning_lines(state.planning, width, self.pen, things=state.things or "keys")
+            return cleanup_draw.planning_lines(state.planning, width, self.style, things=state.things or "keys")
         sums = None if state.plan is None else self._summed(state.plan, actions.snapshot)
         if state.stage is Stage.PREVIEW and state.plan is not None and sums is not None:
-            return cleanup_draw.plan_head(state.plan, sums, width, height, self.pen, hidden=state.hidden)
+            return cleanup_draw.plan_head(state.plan, sums, width, height, self.style, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
-            return cleanup_draw.restore_lines(state.restoring, width, self.pen)
+            return cleanup_draw.restore_lines(state.restoring, width, self.style)
         memory = actions.snapshot.memory if actions.snapshot is not None else None
         estimated = sums is not None and not sums.low == sums.size == sums.high
-        return cleanup_draw.run_lines(state, memory, width, height, self.pen, estimated=estimated)
+        return cleanup_draw.run_lines(state, memory, width, height, self.style, estimated=estimated)
 
     def row(self, item: PlannedKey | KeyOutcome, width: int, *, here: bool) -> Sequence[Line]:
         if isinstance(item, PlannedKey):
-            return [cleanup_draw.key_line(item, width, self.pen, here=here)]
-        return [cleanup_draw.outcome_line(item, width, self.pen, here=here)]
+            return [cleanup_draw.key_line(item, width, self.style, here=here)]
+        return [cleanup_draw.outcome_line(item, width, self.style, here=here)]
 
     def below(self, width: int, height: int) -> Sequence[Line]:
         one = self.current

@@ -255,7 +255,7 @@ class HogsPane(BrowseKeys):
         else:
             self._draw()
 
-    def show_reading(self, reading: ServerState) -> None:
+    def show_state(self, state: ServerState) -> None:
         """Before the first scan: whether there can be one, and what the server tells of its keys without; later, how
         old the scan is.
         """
@@ -263,7 +263,7 @@ class HogsPane(BrowseKeys):
             self._show_progress()
             return
         refusal = self.why_no_scan()
-        snapshot = reading.snapshot
+        snapshot = state.snapshot
         self.tables.before_a_scan(refusal, None if snapshot is None else key_sizes(snapshot))
         if refusal != self.progress.refusal:
             self.progress.refusal = refusal

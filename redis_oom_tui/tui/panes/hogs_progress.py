@@ -53,7 +53,7 @@ class ScanProgressView(LineWidget):
 
     def _progress(self, view: ScanView, width: int) -> Line:
         word, role = _WORDS[view.state]
-        sign = {ScanState.RUNNING: self.pen.glyphs.running, ScanState.PAUSED: self.pen.glyphs.paused}.get(
+        sign = {ScanState.RUNNING: self.style.glyphs.running, ScanState.PAUSED: self.style.glyphs.paused}.get(
             view.state, ""
         )
         left: list[Piece] = [(f" {sign} {word}" if sign else f" {word}", role), ("  ", "text")]
@@ -69,7 +69,7 @@ class ScanProgressView(LineWidget):
             progress = _how_far(view, width - cells_of(left) - cells_of(right))
         gauge_room = width - cells_of(left) - cells_of(progress) - cells_of(right) - 2
         if not view.complete and gauge_room >= 6:
-            left += bar(view.share_scanned, min(24, gauge_room), self.pen, "bar_ok")
+            left += bar(view.share_scanned, min(24, gauge_room), self.style, "bar_ok")
         return spread((*left, *progress), right, width)
 
     def _age(self, view: ScanView) -> list[Piece]:

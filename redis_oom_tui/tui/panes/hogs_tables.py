@@ -194,11 +194,11 @@ class HogsTables(Horizontal):
 
     def used_bytes(self) -> int | None:
         """What a share is of: used_memory, that of all nodes in a cluster."""
-        reading = host_of(self).reading if self.is_attached else None
-        if reading is None or reading.snapshot is None:
+        state = host_of(self).state if self.is_attached else None
+        if state is None or state.snapshot is None:
             return None
-        fleet = reading.snapshot.fleet
-        return reading.snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
+        fleet = state.snapshot.fleet
+        return state.snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
 
     def note(self, view: ScanView | None) -> str:
         """What is shown of the scan, and how much is marked."""

@@ -172,7 +172,7 @@ class KeyspaceMap(CursorList[PatternRow]):
         for kind in kinds:
             words = f" {safe_text(kind.words, 20)}"
             if width_of(line) + cells_of(words) + 3 <= width:
-                line += [("  ", "text"), (self.pen.glyphs.square, f"dot{kind.color}"), (words, "text")]
+                line += [("  ", "text"), (self.style.glyphs.square, f"dot{kind.color}"), (words, "text")]
         return merged(line)
 
     def _held(self, row: PatternRow) -> str:
@@ -200,7 +200,7 @@ class KeyspaceMap(CursorList[PatternRow]):
             texts = _texts(row, self._held(row), kind, total, width - gap - 1)
         for line in range(place.top, place.bottom):
             text = texts[line - place.top] if line - place.top < len(texts) else ""
-            edge = " " if self.pen.tracks else self.pen.glyphs.column
+            edge = " " if self.style.tracks else self.style.glyphs.column
             behind = [("", "text")] * (width - gap - 1)
             role = cursor if here and (text or line == place.top) else title if line == place.top else body
             drawn = (pad(f"{edge}{text}", width - gap), role)

@@ -56,7 +56,7 @@ class LimitsView(CursorList[Row]):
             return ()
         first = item == every[0] or item == next((one for one in every if one.policy is None), None)
         estimated = sizes_estimated(host_of(self).scan)
-        return row_lines(limits, item, width, self.pen, here=here, first=first, estimated=estimated)
+        return row_lines(limits, item, width, self.style, here=here, first=first, estimated=estimated)
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What has to be seen first, the list, and what its row means: beside it, or below where that is narrow."""
@@ -73,8 +73,8 @@ class LimitsView(CursorList[Row]):
             return [*top, *self.rows_in_view(width, height - len(under), len(top)), *under]
         left = self.rows_in_view(LIST, height, len(top))
         estimated = sizes_estimated(host_of(self).scan)
-        right = beside(state.limits, row, width - LIST - 3, height, self.pen, estimated=estimated)
-        return [*top, *side_by_side(left, right, height, self.pen)]
+        right = beside(state.limits, row, width - LIST - 3, height, self.style, estimated=estimated)
+        return [*top, *side_by_side(left, right, height, self.style)]
 
 
 class LimitsPane(Pane):
@@ -109,9 +109,9 @@ class LimitsPane(Pane):
         super().entered()
         self.action_read()
 
-    def show_reading(self, reading: ServerState) -> None:
+    def show_state(self, state: ServerState) -> None:
         now = self.host.clock.monotonic()
-        if reading.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
+        if state.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
             self.action_read()
         self.view.redraw()
 
@@ -184,7 +184,7 @@ class LimitsPane(Pane):
             return ()
         top = notices(state, width, self.host.clock.monotonic())
         about = meaning(state.limits, row, width, estimated=sizes_estimated(self.host.scan))
-        return [*top, *about, (), *write_way(state.limits.path, width, self.host.pen)]
+        return [*top, *about, (), *write_way(state.limits.path, width, self.host.style)]
 
 
 def sizes_estimated(view: ScanView | None) -> bool:

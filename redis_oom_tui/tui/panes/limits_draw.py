@@ -87,13 +87,13 @@ def notices(state: LimitsState, width: int, now: float) -> list[Line]:
 
 
 def row_lines(
-    limits: Limits, row: Row, width: int, pen: DrawStyle, *, here: bool, first: bool, estimated: bool
+    limits: Limits, row: Row, width: int, style: DrawStyle, *, here: bool, first: bool, estimated: bool
 ) -> list[Line]:
     """A row, under the heading of its kind where it is the `first` of it."""
     heading = [_heading(limits, row, width)] if first else []
     if row.policy is None:
-        return [*heading, _setting_line(row, here, width, pen)]
-    return [*heading, _policy_line(row.policy, here, width, pen, estimated=estimated)]
+        return [*heading, _setting_line(row, here, width, style)]
+    return [*heading, _policy_line(row.policy, here, width, style, estimated=estimated)]
 
 
 def _heading(limits: Limits, row: Row, width: int) -> Line:
@@ -105,8 +105,8 @@ def _heading(limits: Limits, row: Row, width: int) -> Line:
     return ((pad(text, width), "head"),)
 
 
-def _policy_line(view: PolicyView, here: bool, width: int, pen: DrawStyle, *, estimated: bool) -> Line:
-    mark = pen.glyphs.marked if view.current else " "
+def _policy_line(view: PolicyView, here: bool, width: int, style: DrawStyle, *, estimated: bool) -> Line:
+    mark = style.glyphs.marked if view.current else " "
     flag = "!" if view.flagged else " "
     name = pad(safe_text(view.name), 16)
     keys = count(view.evictable_keys) if view.evictable_keys != 0 else "nothing"
@@ -114,7 +114,7 @@ def _policy_line(view: PolicyView, here: bool, width: int, pen: DrawStyle, *, es
     if view.evictable_keys != 0:
         held = "?" if view.evictable_bytes is None else f"{'~' * estimated}{short_size(view.evictable_bytes)}"
         figures += f"{held:>8}" + (f"{percent(view.share):>6}" if width >= _SHARE_FROM else "")
-    cursor = pen.glyphs.cursor if here else " "
+    cursor = style.glyphs.cursor if here else " "
     if here:
         return ((pad(f"{cursor}{mark} {name}{flag}{figures}", width), "cursor"),)
     role = "title" if view.current else "text"
@@ -123,17 +123,17 @@ def _policy_line(view: PolicyView, here: bool, width: int, pen: DrawStyle, *, es
     )
 
 
-def _setting_line(row: Row, here: bool, width: int, pen: DrawStyle) -> Line:
+def _setting_line(row: Row, here: bool, width: int, style: DrawStyle) -> Line:
     setting = row.view.setting if row.view is not None else None
     value = short_value(row.setting, setting.value if setting is not None else None)
     text = f"  {safe_text(row.setting, 32)}"
     line = pad(text, max(8, width - len(value) - 3)) + f" {value} "
-    return ((pad((pen.glyphs.cursor if here else " ") + line, width), "cursor" if here else "text"),)
+    return ((pad((style.glyphs.cursor if here else " ") + line, width), "cursor" if here else "text"),)
 
 
-def beside(limits: Limits, row: Row, width: int, height: int, pen: DrawStyle, *, estimated: bool) -> list[Line]:
+def beside(limits: Limits, row: Row, width: int, height: int, style: DrawStyle, *, estimated: bool) -> list[Line]:
     """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
-    way = write_way(limits.path, width, pen)
+    way = write_way(limits.path, width, style)
     about = meaning(limits, row, width, estimated=estimated)
     for_way = max(height // 2, height - len(about) - 1)
     if len(way) > for_way:
@@ -142,7 +142,7 @@ def beside(limits: Limits, row: Row, width: int, height: int, pen: DrawStyle, *,
     space = max(0, height - len(way) - 1)
     if len(about) > space:
         about = [*about[: max(0, space - 1)], (("i shows the rest", "key"),)]
-    return [*way, ((pen.glyphs.rule * width, "rule"),), *about][:height]
+    return [*way, ((style.glyphs.rule * width, "rule"),), *about][:height]
 
 
 def meaning(limits: Limits, row: Row, width: int, *, estimated: bool) -> list[Line]:
@@ -199,9 +199,9 @@ def _sentence(row: Row) -> str:
     return safe_text(row.view.sentence) if row.view is not None else ""
 
 
-def write_way(path: Sequence[WriteStep], width: int, pen: DrawStyle) -> list[Line]:
+def write_way(path: Sequence[WriteStep], width: int, style: DrawStyle) -> list[Line]:
     """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
-    glyphs = pen.glyphs
+    glyphs = style.glyphs
     lines = paragraph("What happens to a write now", width, "title")
     for step in path:
         lit = "link" if step.lit else "rule"
@@ -216,12 +216,12 @@ def write_way(path: Sequence[WriteStep], width: int, pen: DrawStyle) -> list[Lin
     return lines
 
 
-def side_by_side(left: list[Line], right: list[Line], height: int, pen: DrawStyle) -> list[Line]:
+def side_by_side(left: list[Line], right: list[Line], height: int, style: DrawStyle) -> list[Line]:
     """The list, a rule, and what stands beside it."""
     lines: list[Line] = []
     for n in range(height):
         start = clip(left[n], LIST) if n < len(left) else ()
         gap = " " * (LIST - cells_of(start))
         end = right[n] if n < len(right) else ()
-        lines.append((*start, (gap, "text"), (f"{pen.glyphs.column} ", "rule"), *end))
+        lines.append((*start, (gap, "text"), (f"{style.glyphs.column} ", "rule"), *end))
     return lines

@@ -36,7 +36,7 @@ class LogView(CursorList[LogEntry]):
     @property
     def items(self) -> list[LogEntry]:
         app = host_of(self)
-        seen = None if app.reading is None else app.reading.snapshot
+        seen = None if app.state is None else app.state.snapshot
         servers = None if self.everywhere else servers_in(seen, str(app.source.address))
         return log_entries(app.timeline.events, app.actions.log.entries, servers, app.clock.wall())
 
@@ -46,7 +46,7 @@ class LogView(CursorList[LogEntry]):
     def above(self, width: int, height: int) -> Sequence[Line]:
         del height
         app = host_of(self)
-        verdict = app.reading.verdict if app.reading is not None else None
+        verdict = app.state.verdict if app.state is not None else None
         level, skipped = None if verdict is None else verdict.level, app.actions.log.skipped
         return log_head(app.timeline.standing(), skipped, width, now=app.clock.wall(), level=level)
 
@@ -63,7 +63,7 @@ class LogView(CursorList[LogEntry]):
 
     def row(self, item: LogEntry, width: int, *, here: bool) -> Sequence[Line]:
         now = self.host.clock.wall()
-        return [log_row(item, width, self.pen, now, here=here, several=self._several)]
+        return [log_row(item, width, self.style, now, here=here, several=self._several)]
 
 
 class LogPane(Pane):
@@ -100,8 +100,8 @@ class LogPane(Pane):
         super().entered()
         self.post_message(messages.ReadHistory())
 
-    def show_reading(self, reading: ServerState) -> None:
-        del reading
+    def show_state(self, state: ServerState) -> None:
+        del state
         self.view.redraw()
         self.refresh_bindings()
 

@@ -94,12 +94,12 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 
 
-def log_row(one: LogEntry, width: int, pen: DrawStyle, now: float, *, here: bool, several: bool) -> Line:
+def log_row(one: LogEntry, width: int, style: DrawStyle, now: float, *, here: bool, several: bool) -> Line:
     """One entry; with the server where `several` are listed. `now` is the time of day."""
     time = clock_time(one.at) if now - one.at < 43_200 else moment(one.at)[5:16].replace(" ", "/")
     left = width - 1 - _BEFORE
     pieces = _event_pieces(one.event) if one.event is not None else _entry_pieces(one, left, several=several)
-    line: list[Piece] = [(f"{pen.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
+    line: list[Piece] = [(f"{style.glyphs.cursor if here else ' '} {pad(time, 9)}", "dim"), *pieces]
     if here:
         return ((pad(cut_end("".join(text for text, _ in line), width - 1), width), "cursor"),)
     return _fitted(line, width - 1)

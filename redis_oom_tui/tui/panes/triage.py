@@ -74,27 +74,27 @@ class TriagePane(Pane):
         """The findings: the only thing here to move in."""
         return self.findings
 
-    def show_reading(self, reading: ServerState) -> None:
+    def show_state(self, state: ServerState) -> None:
         """Draw the figures of a tick, and what follows from them."""
-        self.vitals.show(reading)
-        self.whereabouts.show(reading)
-        fleet = None if reading.snapshot is None else reading.snapshot.fleet
+        self.vitals.show(state)
+        self.whereabouts.show(state)
+        fleet = None if state.snapshot is None else state.snapshot.fleet
         self.set_class(fleet is not None, "-fleet")
-        if fleet is not None and reading.snapshot is not None:
-            self.nodes.show(fleet, reading.snapshot.server.node)
-        used = 0 if reading.snapshot is None else reading.snapshot.memory.used_bytes or 0
-        refusal = _why_no_clients(reading)
+        if fleet is not None and state.snapshot is not None:
+            self.nodes.show(fleet, state.snapshot.server.node)
+        used = 0 if state.snapshot is None else state.snapshot.memory.used_bytes or 0
+        refusal = _why_no_clients(state)
         if refusal != self.clients.refusal:
             self.refresh_bindings()
-        self.clients.show(reading.clients, used, refusal)
-        self._scan_once(reading)
+        self.clients.show(state.clients, used, refusal)
+        self._scan_once(state)
         self.patterns.show(self.host.scan, self.why_no_scan(), scans_soon=self._scan_begun)
-        self._find(reading, self.host.scan)
+        self._find(state, self.host.scan)
 
-    def _scan_once(self, reading: ServerState) -> None:
+    def _scan_once(self, state: ServerState) -> None:
         """Where there is room for patterns and nothing speaks against it, scan once without being asked."""
         host = self.host
-        live = reading.link is Link.LIVE and host.startup.over and host.scan is None
+        live = state.link is Link.LIVE and host.startup.over and host.scan is None
         wanted = host.options.auto_scan and host.profile.auto_scan and not isinstance(host.source, Replayable)
         if self._scan_begun or not (live and wanted and self.has_class("-large")) or self.why_no_scan() is not None:
             return
@@ -104,30 +104,30 @@ class TriagePane(Pane):
     def show_scan(self, view: ScanView | None) -> None:
         """A scan knows more: look for findings again once it ends."""
         self.patterns.show(view, self.why_no_scan(), scans_soon=self._scan_begun)
-        reading = self.host.reading
-        if reading is not None and view is not None and view.complete:
-            self._find(reading, view)
+        state = self.host.state
+        if state is not None and view is not None and view.complete:
+            self._find(state, view)
 
-    def _find(self, reading: ServerState, view: ScanView | None) -> None:
-        if reading.snapshot is None:
+    def _find(self, state: ServerState, view: ScanView | None) -> None:
+        if state.snapshot is None:
             return
         case = Case(
-            now=reading.snapshot,
+            now=state.snapshot,
             scan=view,
             before=self.host.scanner.before,
-            clients=reading.clients or (),
-            capabilities=reading.capabilities,
-            settings=reading.settings,
+            clients=state.clients or (),
+            capabilities=state.capabilities,
+            settings=state.settings,
             values=self.host.scanner.values,
-            replicas=reading.replicas,
+            replicas=state.replicas,
             thresholds=self.host.thresholds,
         )
         found = examine(case, refused_reads, unread_values)
-        self.findings.show(found, self._first_step(reading.verdict), scanned=view is not None)
+        self.findings.show(found, self._first_step(state.verdict), scanned=view is not None)
 
     def _first_step(self, verdict: Verdict | None) -> str:
         """First step, where the header has no line left to say it."""
-        if verdict is None or len(sentence(verdict, self.size.width, self.host.pen.glyphs)) == 1:
+        if verdict is None or len(sentence(verdict, self.size.width, self.host.style.glyphs)) == 1:
             return ""
         return verdict.first_step
 
@@ -141,8 +141,8 @@ class TriagePane(Pane):
             return self.host.actions.why_not(Action.DELETE)
         if action != "clients":
             return None
-        reading = self.host.reading
-        unlisted = None if reading is None else _why_no_clients(reading)
+        state = self.host.state
+        unlisted = None if state is None else _why_no_clients(state)
         return self.host.actions.why_not(Action.KILL_CLIENT) or unlisted
 
     def action_free(self) -> None:
@@ -150,10 +150,10 @@ class TriagePane(Pane):
 
     def action_copy(self) -> None:
         """What `check --markdown` says, by OSC 52."""
-        reading = self.host.reading
-        if reading is None:
+        state = self.host.state
+        if state is None:
             return
-        verdict, snapshot = shown_verdict(reading), reading.snapshot
+        verdict, snapshot = shown_verdict(state), state.snapshot
         held = "" if snapshot is None or verdict.level is Level.OK else parts_text(breakdown_of(snapshot))
         notes = () if snapshot is None else snapshot.notes
         self.app.copy_to_clipboard(chat_text_of(verdict, snapshot, self.findings.findings, notes, held))
@@ -172,7 +172,7 @@ class TriagePane(Pane):
         self.set_class(self.clients.roomy, "-large")
 
 
-def _why_no_clients(reading: ServerState) -> str | None:
+def _why_no_clients(state: ServerState) -> str | None:
     """Why no client can be listed, in a sentence; None where they can, or that is not known yet."""
-    reason = reading.capabilities.why_not(Feature.CLIENT_LIST)
+    reason = state.capabilities.why_not(Feature.CLIENT_LIST)
     return None if reason is None else f"CLIENT LIST is refused here: {reason}"

@@ -79,7 +79,7 @@ class Findings(CursorList[Finding]):
         """The title, how many there are where not all are in view, and what to do first."""
         count = len(self.findings)
         more = f" ({count})" if count > height - 1 else ""
-        first = f"{self.pen.glyphs.right} {self._first_step}" if self._first_step else ""
+        first = f"{self.style.glyphs.right} {self._first_step}" if self._first_step else ""
         step = shorten(first, max(1, width - 14 - len(more)))
         title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), (), width)
         if count:
@@ -90,7 +90,7 @@ class Findings(CursorList[Finding]):
         """Its level, its title, what it saves and where it is mended."""
         finding, space = item, width
         role = "cursor" if here and self.has_focus else None
-        glyphs = self.pen.glyphs
+        glyphs = self.style.glyphs
         sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
         right: list[Piece] = []
         if finding.saves_bytes is not None:
@@ -160,7 +160,7 @@ class Clients(LineWidget):
         if not hogs:
             return [title, ((f" {_none(self.clients)}", "dim"),)]
         if self.roomy:
-            return [title, *_table(hogs, _CLIENT_COLUMNS, "total", width, self.pen.glyphs)[: height - 1]]
+            return [title, *_table(hogs, _CLIENT_COLUMNS, "total", width, self.style.glyphs)[: height - 1]]
         return [title, *(_client_line(hog, width) for hog in hogs[: max(0, height - 1)])]
 
 
@@ -212,7 +212,7 @@ class TopPatterns(LineWidget):
         title = ((" Largest patterns", "title"), (read, "dim"))
         return [
             title,
-            *_table(rows[: height - 2], columns_of_patterns(view, recognize(view)), "size", width, self.pen.glyphs),
+            *_table(rows[: height - 2], columns_of_patterns(view, recognize(view)), "size", width, self.style.glyphs),
         ]
 
     def _why_none(self, view: ScanView | None) -> str:
@@ -298,9 +298,9 @@ class NodeList(CursorList[NodeView]):
         view, columns = item, _Columns.of(self.items, width)
         role = "cursor" if here and self.has_focus else None
         level = Level.UNKNOWN if view.verdict is None else view.verdict.level
-        mark = self.pen.glyphs.right if view.name == self._shown else " "
+        mark = self.style.glyphs.right if view.name == self._shown else " "
         left: list[Piece] = [
-            (f"{mark}{pad(self.pen.glyphs.state(level), 2)} ", role or level_role(level)),
+            (f"{mark}{pad(self.style.glyphs.state(level), 2)} ", role or level_role(level)),
             (f"{pad(safe_text(view.name, 60), columns.name)} ", role or "text"),
         ]
         if view.snapshot is None:
@@ -310,7 +310,7 @@ class NodeList(CursorList[NodeView]):
         share = memory.pressure
         bar = pressure_role(memory, self.host.thresholds).removeprefix("bar_")
         full = ((pad("no limit" if memory.unlimited else "?", columns.bar), role or "dim"),)
-        left += full if share is None else line_bar(share, columns.bar, self.pen, bar)
+        left += full if share is None else line_bar(share, columns.bar, self.style, bar)
         used = sizes.short_size(memory.used_bytes).rjust(columns.used) + pad(_limit(memory), columns.limit)
         policy = pad(safe_text(memory.policy, 20), columns.policy)
         left.append((f" {sizes.percent(share):>5}  {used}  {policy}  {_role(view, columns)}", role or "text"))

@@ -54,37 +54,37 @@ _PARTS = {
 
 
 class _Figures(LineWidget):
-    """Draws a reading, once that has figures."""
+    """Draws the state of the server, once that has figures."""
 
-    reading: ServerState | None = None
+    state: ServerState | None = None
 
-    def show(self, reading: ServerState) -> None:
+    def show(self, state: ServerState) -> None:
         """Draw these figures."""
-        self.reading = reading
+        self.state = state
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """What is drawn of the figures; nothing before there are any."""
-        reading = self.reading
-        if reading is None or reading.snapshot is None:
+        state = self.state
+        if state is None or state.snapshot is None:
             return ()
-        figures = self.figures(reading, reading.snapshot, width, height)
-        return [faded(line) for line in figures] if reading.link is Link.LOST else figures
+        figures = self.figures(state, state.snapshot, width, height)
+        return [faded(line) for line in figures] if state.link is Link.LOST else figures
 
     @abstractmethod
-    def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+    def figures(self, state: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """What to draw of them in `width` by `height` cells."""
 
 
 class Vitals(_Figures):
     """The gauge at the left, counters at the right; one below the other where there is no room for both."""
 
-    def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+    def figures(self, state: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """Six lines, or as many as there are."""
         beside = width >= _SIDE_BY_SIDE
         right_room = min(44, max(35, width // 3)) if beside else width - 1
-        left = gauges(snapshot, width - right_room - 3 if beside else width, self.pen, self.host.thresholds)
-        right = counters(reading, snapshot, right_room)
+        left = gauges(snapshot, width - right_room - 3 if beside else width, self.style, self.host.thresholds)
+        right = counters(state, snapshot, right_room)
         if not beside:
             # What is at stake before what explains it: where there are few lines, these are the first.
             policy, refused, evicted, *others = (((" ", "text"), *line) for line in right)
@@ -93,7 +93,7 @@ class Vitals(_Figures):
         return [merged((*spread(one, (), across), *other)) for one, other in zip(left, right, strict=True)]
 
 
-def gauges(snapshot: Snapshot, width: int, pen: DrawStyle, thresholds: Thresholds) -> list[Line]:
+def gauges(snapshot: Snapshot, width: int, style: DrawStyle, thresholds: Thresholds) -> list[Line]:
     """One gauge of used memory, on which the limit, the peak and RSS are marked, and the figures of all of them."""
     memory = snapshot.memory
     limit = memory.maxmemory_bytes
@@ -102,7 +102,7 @@ def gauges(snapshot: Snapshot, width: int, pen: DrawStyle, thresholds: Threshold
     marks = [(word, size / scale) for word, size in known if size]
     room = max(0, width - _LABEL - 12)
     role = pressure_role(memory, thresholds).removeprefix("bar_")
-    used = line_bar((memory.used_bytes or 0) / scale, room, pen, role, [share for _, share in marks])
+    used = line_bar((memory.used_bytes or 0) / scale, room, style, role, [share for _, share in marks])
     aside: dict[str, Line] = {"pressure": ((_above(marks, room), "dim"),), "used": used}
     doubtful = "warn" if memory.limit_unknown else "dim"
     for fact in gauge_facts(memory):
@@ -124,9 +124,9 @@ def _row(word: str, value: str, rest: Line, width: int) -> Line:
     return clip(merged(((f" {pad(word, _LABEL - 1)}", "dim"), (f"{pad(value, 10, 'right')}  ", "title"), *rest)), width)
 
 
-def counters(reading: ServerState, snapshot: Snapshot, width: int) -> list[Line]:
+def counters(state: ServerState, snapshot: Snapshot, width: int) -> list[Line]:
     """Policy, what was refused and evicted in all and per second, keys and TTLs, clients."""
-    rates = reading.rates
+    rates = state.rates
     roles = {"refused writes": "crit" * bool(rates.refused_writes), "evicted keys": "warn" * bool(rates.evicted_keys)}
     policy = f"{safe_text(snapshot.memory.policy, 20)}{' ' * _TAIL}"
     return [
@@ -148,17 +148,17 @@ def _pair(word: str, value: str, more: str, width: int, role: str = "") -> Line:
 class BreakdownView(_Figures):
     """Where used_memory is, as one bar with its legend, and how it went in the last minutes."""
 
-    def figures(self, reading: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
+    def figures(self, state: ServerState, snapshot: Snapshot, width: int, height: int) -> Sequence[Line]:
         """The bar, its legend, the trend; with a blank line between where there is room."""
         return [
             (),
-            *breakdown(breakdown_of(snapshot), width, self.pen),
+            *breakdown(breakdown_of(snapshot), width, self.style),
             *(((),) if height > 6 else ()),
-            *trend(reading.samples, reading.forecast, width, self.pen, max(1, height - (4 if height > 6 else 3))),
+            *trend(state.samples, state.forecast, width, self.style, max(1, height - (4 if height > 6 else 3))),
         ]
 
 
-def breakdown(split: Breakdown, width: int, pen: DrawStyle) -> list[Line]:
+def breakdown(split: Breakdown, width: int, style: DrawStyle) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
     if split.not_judged:
         return [clip(((f" {pad('memory by use', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), width), ()]
@@ -171,11 +171,11 @@ def breakdown(split: Breakdown, width: int, pen: DrawStyle) -> list[Line]:
     across = max(0, width - _LABEL - 1)
     # What is less than a quarter of a cell would look larger than it is: the legend has it.
     seen = [part for part in split.parts if part.size * across * 4 >= whole]
-    line = stacked([(part.size / whole, _PARTS.get(part.share, "part5")) for part in seen], across, pen)
+    line = stacked([(part.size / whole, _PARTS.get(part.share, "part5")) for part in seen], across, style)
     legend: list[Piece] = [(" " * (_LABEL), "text")]
     for part in sorted(split.parts, key=lambda part: -part.size):
         legend += [
-            (pen.glyphs.square, _PARTS.get(part.share, "part5").replace("part", "dot")),
+            (style.glyphs.square, _PARTS.get(part.share, "part5").replace("part", "dot")),
             (f" {part.share.value} ", "dim"),
             (f"{sizes.short_size(part.size)}  ", "text"),
         ]
@@ -195,7 +195,7 @@ def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:
     return clip((*others, (size.rstrip(), role)) if len(kept) > 1 else kept, width)
 
 
-def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: DrawStyle, rows: int) -> list[Line]:
+def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, style: DrawStyle, rows: int) -> list[Line]:
     """used_memory over the shortest of a few spans that holds what was watched, with its ends named.
 
     In many lines, refused writes and evicted keys stand under it, on the same scale of time.
@@ -206,16 +206,16 @@ def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, pen: D
     outlook = outlook_words(forecast, samples[-1])
     if rows < _HEADED:
         side = outlook if width >= _SIDE_BY_SIDE else ()
-        return _used(samples, span, width, pen, rows, SPANS[span], side)
+        return _used(samples, span, width, style, rows, SPANS[span], side)
     settled = _settled(samples)
     losses = _LOSS_ROWS if rows >= _WITH_LOSSES else 0
     told = ", ".join(word for word in outlook if word)
     head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{SPANS[span]}: {told}", "text")), width)
-    lines = [head, *_used(settled, span, width, pen, rows - 1 - 2 * losses)]
+    lines = [head, *_used(settled, span, width, style, rows - 1 - 2 * losses)]
     refused = [(sample.monotonic, sample.refused_writes) for sample in samples]
     evicted = [(sample.monotonic, sample.evicted_keys) for sample in samples]
     for word, totals in (("refused writes", refused), ("evicted keys", evicted)):
-        lines += _gains(word, totals, len(settled), span, width, pen, losses)
+        lines += _gains(word, totals, len(settled), span, width, style, losses)
     return lines
 
 
@@ -229,7 +229,7 @@ def _used(
     samples: Sequence[TrendSample],
     span: float,
     width: int,
-    pen: DrawStyle,
+    style: DrawStyle,
     rows: int,
     word: str = "",
     side: Sequence[str] = (),
@@ -241,7 +241,7 @@ def _used(
     low, high = min(known), max(known)
     # A flat line in the middle rather than noise blown up to the whole height.
     margin = max((high - low) * 0.1, high * 0.005)
-    drawn = columns(values, across, rows, pen, low=low - margin, high=high + margin)
+    drawn = columns(values, across, rows, style, low=low - margin, high=high + margin)
     top, bottom = sizes.short_size(round(high)), sizes.short_size(round(low))
     out: list[Line] = []
     for row, text in enumerate(drawn):
@@ -254,7 +254,7 @@ def _used(
 
 
 def _gains(
-    word: str, totals: Sequence[tuple[float, int]], drawn: int, span: float, width: int, pen: DrawStyle, rows: int
+    word: str, totals: Sequence[tuple[float, int]], drawn: int, span: float, width: int, style: DrawStyle, rows: int
 ) -> list[Line]:
     """What a counter gained over time as columns, of the first `drawn` totals, and what it gained in all."""
     across = max(1, width - _LABEL - _SCALE)
@@ -263,7 +263,7 @@ def _gains(
     whole = round(sum(gain or 0.0 for gain in gains(totals, span, across)))
     told = sizes.count(whole) if whole else "none"
     out: list[Line] = []
-    for row, text in enumerate(columns(gained, across, rows, pen, low=0.0, high=max(known, default=1.0))):
+    for row, text in enumerate(columns(gained, across, rows, style, low=0.0, high=max(known, default=1.0))):
         label, total = (word, f" {pad(told, 9)}") if row == rows - 1 else ("", "")
         out.append(clip(merged(((f" {pad(label, _LABEL - 1)}", "dim"), (text, "warn"), (total, "dim"))), width))
     return out

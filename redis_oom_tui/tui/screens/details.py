@@ -140,8 +140,8 @@ class DetailsScreen(ReaderScreen):
         ]
 
     def on_mount(self) -> None:
-        reading: WorkType[None] = self._read
-        self.run_worker(reading, name="details", group="details", exit_on_error=False)
+        state: WorkType[None] = self._read
+        self.run_worker(state, name="details", group="details", exit_on_error=False)
 
     async def _read(self) -> None:
         try:

@@ -49,7 +49,7 @@ class ServerTable(LiveTable[ServerRow]):
         self._longest = longest
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        self.model.columns = overview_columns(width - MARGIN, self._longest, self.pen)
+        self.model.columns = overview_columns(width - MARGIN, self._longest, self.style)
         return super().lines(width, height)
 
     def row(self, item: ServerRow, width: int, *, here: bool) -> Sequence[Line]:
@@ -80,7 +80,7 @@ class ServerDetails(LineWidget):
         said = wrap(safe_text("connecting" if row.is_awaited else row.verdict.reason, 400), max(8, width - 2))
         if len(said) > height - 2:
             said = [*said[: height - 3], shorten(" ".join(said[height - 3 :]), max(8, width - 2))]
-        step = f"{self.pen.glyphs.right} {safe_text(row.verdict.first_step, 300)}" if row.verdict.first_step else ""
+        step = f"{self.style.glyphs.right} {safe_text(row.verdict.first_step, 300)}" if row.verdict.first_step else ""
         text: list[Line] = [((f" {line}", "text"),) for line in said]
         return [self._where(row, width), *text, ((f" {shorten(step, width - 2)}", "dim"),)]
 

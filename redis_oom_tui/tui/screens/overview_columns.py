@@ -44,14 +44,14 @@ class ServerRow(Struct, frozen=True):
         return self.state.verdict_now
 
 
-def _pressure(pen: DrawStyle, row: ServerRow, width: int) -> str:
+def _pressure(style: DrawStyle, row: ServerRow, width: int) -> str:
     """How full it is as a figure and as a bar."""
     memory = None if row.snapshot is None else row.snapshot.memory
     if memory is None or memory.pressure is None:
         return "no limit" if memory is not None and memory.unlimited else "?"
     watch = row.profile.watch.thresholds
     figure = sizes.percent_beside(memory.pressure, (watch.warn, watch.crit, 1.0)).rjust(5)
-    bar = line_bar(memory.pressure, width - cells(figure) - 1, pen, "text")
+    bar = line_bar(memory.pressure, width - cells(figure) - 1, style, "text")
     return f"{figure} {''.join(text for text, _ in bar)}"
 
 
@@ -140,14 +140,14 @@ def _name(row: ServerRow, width: int) -> str:
     return cut(name, width - len(nodes)) + nodes
 
 
-def overview_columns(width: int, longest: int, pen: DrawStyle) -> list[Column[ServerRow]]:
+def overview_columns(width: int, longest: int, style: DrawStyle) -> list[Column[ServerRow]]:
     """The columns for so many cells; `longest` is the width of the longest name."""
     pressure, loss, policy = (20, 15, 15) if width >= WIDE else (11, 8, 11)
     others = sum(each + 1 for each in (_VERDICT, pressure, _TREND, loss, policy, _FULL_IN))
     name = min(max(longest, _SHORTEST_NAME), _LONGEST_NAME, max(_SHORTEST_NAME, width - others))
 
     def level(row: ServerRow) -> str:
-        return "connecting" if row.is_awaited else level_word(row.verdict.level, pen.glyphs)
+        return "connecting" if row.is_awaited else level_word(row.verdict.level, style.glyphs)
 
     def level_color(row: ServerRow) -> str:
         return "dim" if row.is_awaited else level_role(row.verdict.level)
@@ -156,7 +156,7 @@ def overview_columns(width: int, longest: int, pen: DrawStyle) -> list[Column[Se
     found = [
         replace(by_name, order=lambda row: row.profile.name),
         Column("verdict", "verdict", _VERDICT, lambda row, _: level(row), _trouble, role=level_color, falling=False),
-        Column("pressure", "pressure", pressure, partial(_pressure, pen), _share, role=_pressure_role),
+        Column("pressure", "pressure", pressure, partial(_pressure, style), _share, role=_pressure_role),
         Column("trend", "trend", _TREND, _trend, lambda row: row.state.forecast.slope, "right", yields=2),
         Column("refused", "refused", loss, _loss, _losses, "right", _loss_role),
         Column("full", "full in", _FULL_IN, _full_in, _full_order, "right", falling=False),

@@ -61,13 +61,13 @@ class VerdictScreen(ReaderScreen):
     def text(self, width: int) -> Sequence[Line]:
         """Reason, first step, evidence, and what could not be judged."""
         verdict = self._verdict
-        badge = (f" {level_word(verdict.level, self.host.pen.glyphs)} ", level_role(verdict.level))
+        badge = (f" {level_word(verdict.level, self.host.style.glyphs)} ", level_role(verdict.level))
         return [
             *_headed(badge, verdict.reason, width),
             *_paragraph("First step", verdict.first_step, width),
-            *_bullets("Evidence", verdict.evidence, width, self.host.pen),
-            *_bullets("To confirm it by hand", verdict.confirm, width, self.host.pen),
-            *_bullets("Not judged", verdict.not_judged, width, self.host.pen),
+            *_bullets("Evidence", verdict.evidence, width, self.host.style),
+            *_bullets("To confirm it by hand", verdict.confirm, width, self.host.style),
+            *_bullets("Not judged", verdict.not_judged, width, self.host.style),
         ]
 
 
@@ -84,13 +84,13 @@ class FindingScreen(ReaderScreen):
 
     def text(self, width: int) -> Sequence[Line]:
         """Title, advice, evidence, what the application can do."""
-        finding, pen = self._finding, self.host.pen
-        sign = (f" {pen.glyphs.state(finding.level)} ", level_role(finding.level))
+        finding, style = self._finding, self.host.style
+        sign = (f" {style.glyphs.state(finding.level)} ", level_role(finding.level))
         return [
             *_headed(sign, finding.title, width),
             *_paragraph("Fix", finding.advice, width),
             *_paragraph("Frees", saving(finding), width),
-            *_bullets("Evidence", finding.evidence, width, pen),
+            *_bullets("Evidence", finding.evidence, width, style),
             *_paragraph("Prevent it (application)", finding.in_the_application, width),
         ]
 
@@ -119,13 +119,13 @@ def _paragraph(word: str, text: str, width: int) -> list[Line]:
     return [((f" {word}", "dim"),), *(((f"  {line}", "text"),) for line in lines), ()]
 
 
-def _bullets(word: str, sentences: Sequence[str], width: int, pen: DrawStyle) -> list[Line]:
+def _bullets(word: str, sentences: Sequence[str], width: int, style: DrawStyle) -> list[Line]:
     if not sentences:
         return []
     out: list[Line] = [((f" {word}", "dim"),)]
     for sentence in sentences:
         first, *rest = wrap(safe_text(sentence, 600), max(8, width - 6))
-        out += [((f"  {pen.glyphs.bullet} ", "dim"), (first, "text")), *(((f"    {line}", "text"),) for line in rest)]
+        out += [((f"  {style.glyphs.bullet} ", "dim"), (first, "text")), *(((f"    {line}", "text"),) for line in rest)]
     return [*out, ()]
 
 

@@ -23,7 +23,7 @@ from redis_oom_tui.tui.terminal.driver import TriageDriver
 from redis_oom_tui.tui.terminal.environment import erases_in_color
 from redis_oom_tui.tui.terminal.keys import KeyQueue
 from redis_oom_tui.tui.terminal.splash import SplashScreen
-from redis_oom_tui.tui.themes import LOOKS, ScreenTheme
+from redis_oom_tui.tui.themes import SCREEN_THEMES, ScreenTheme
 
 # More than this on its way, and a frame is left out: the next one will say where things stand then.
 _MOST_WAITING = 2048
@@ -97,11 +97,11 @@ class TerminalApp(App[int]):
         self, options: ScreenOptions, appearance: Appearance, *, driver_class: type[Driver] | None = None
     ) -> None:
         self.options, self.appearance = options, appearance
-        # Said at construction: a look of the terminal's own colors set later is black on black under NO_COLOR.
-        super().__init__(driver_class=driver_class, ansi_color=LOOKS[appearance.look].theme.ansi)
-        for known in LOOKS.values():
+        # Given at construction: a theme of the terminal's own colors set later is black on black under NO_COLOR.
+        super().__init__(driver_class=driver_class, ansi_color=SCREEN_THEMES[appearance.theme].theme.ansi)
+        for known in SCREEN_THEMES.values():
             self.register_theme(known.theme)
-        self.theme = appearance.look
+        self.theme = appearance.theme
         self.output = TerminalOutput(self, enabled=options.diff, is_laid_out=lambda: self.is_laid_out)
         self.splash: SplashScreen | None = None
         self._keys = KeyQueue(self, super().on_event)
@@ -130,18 +130,18 @@ class TerminalApp(App[int]):
         return True
 
     @property
-    def look(self) -> ScreenTheme:
+    def screen_theme(self) -> ScreenTheme:
         """The theme in use."""
-        return LOOKS.get(self.theme, LOOKS["dark"])
+        return SCREEN_THEMES.get(self.theme, SCREEN_THEMES["dark"])
 
     @property
-    def pen(self) -> DrawStyle:
+    def style(self) -> DrawStyle:
         """What bars are drawn with."""
-        return DrawStyle(self._glyphs, self.look.tracks and self._glyphs is FULL)
+        return DrawStyle(self._glyphs, self.screen_theme.tracks and self._glyphs is FULL)
 
     def set_theme(self, name: str) -> None:
         """Change the theme."""
-        self.ansi_color = LOOKS[name].theme.ansi
+        self.ansi_color = SCREEN_THEMES[name].theme.ansi
         self.theme = name
 
     def action_repaint(self) -> None:

@@ -72,12 +72,12 @@ class FrameDiff:
         self._system = system
         self._erases = erases
         self._shown: list[Row] = []
-        self._pen = UNKNOWN
+        self._current = UNKNOWN
 
     def forget(self) -> None:
         """Something else may have written to the terminal: the next frame is sent whole."""
         self._shown = []
-        self._pen = UNKNOWN
+        self._current = UNKNOWN
 
     def encode(self, strips: Sequence[Iterable[Segment]]) -> str:
         """What turns the screen shown last into these rows; '' where it shows them already."""
@@ -90,7 +90,7 @@ class FrameDiff:
             if old != new
             for run in _runs(y, old, new)
         )
-        sent, self._pen = _sent(runs, self._pen, erases=self._erases)
+        sent, self._current = _sent(runs, self._current, erases=self._erases)
         return sent
 
     def _row(self, segments: Iterable[Segment]) -> Row:
@@ -98,11 +98,11 @@ class FrameDiff:
         for segment in segments:
             if segment.control or not segment.text:
                 continue
-            look = sgr(segment.style, self._system)
-            if row and row[-1][1] == look:
-                row[-1] = (row[-1][0] + segment.text, look)
+            codes = sgr(segment.style, self._system)
+            if row and row[-1][1] == codes:
+                row[-1] = (row[-1][0] + segment.text, codes)
             else:
-                row.append((segment.text, look))
+                row.append((segment.text, codes))
         return tuple(row)
 
 
@@ -130,64 +130,69 @@ def _runs(y: int, old: Row, new: Row) -> list[tuple[int, int, list[Cell]]]:
 
 
 def _cells(row: Row) -> list[Cell]:
-    return [(char, look) for text, look in row for char in text]
+    return [(char, codes) for text, codes in row for char in text]
 
 
-def _sent(runs: Iterable[tuple[int, int, list[Cell]]], pen: str, *, erases: bool) -> tuple[str, str]:
+def _sent(runs: Iterable[tuple[int, int, list[Cell]]], current: str, *, erases: bool) -> tuple[str, str]:
     """The runs as bytes to send, and the attributes that the terminal is left with."""
     out: list[str] = []
     at_y, at_x = -1, 0
     for y, start, run in runs:
         x = start
-        for text, look in _alike(run):
+        for text, codes in _alike(run):
             if y == at_y and x > at_x:
                 out.append(f"\x1b[{x - at_x}C")
             elif (y, x) != (at_y, at_x):
                 out.append(f"\x1b[{y + 1};{x + 1}H")
-            if look != pen:
-                out.append(turn(pen, look))
-                pen = look
+            if codes != current:
+                out.append(turn(current, codes))
+                current = codes
             at_y, at_x = y, x
             x += cells(text)
-            if erases and len(text) >= _ERASED and not text.strip(" ") and _attributes(look).flags <= _UNSEEN_ON_BLANKS:
+            if (
+                erases
+                and len(text) >= _ERASED
+                and not text.strip(" ")
+                and _attributes(codes).flags <= _UNSEEN_ON_BLANKS
+            ):
                 # The cursor stays where it is.
                 out.append(f"\x1b[{len(text)}X")
             else:
                 out.append(text)
                 at_x = x
-    return "".join(out), pen
+    return "".join(out), current
 
 
 def _alike(run: Iterable[Cell]) -> Iterable[Cell]:
-    """The cells of a run put together: words, and the blanks between them, of one look."""
-    for (look, _), part in groupby(run, key=lambda cell: (cell[1], cell[0] == " ")):
-        yield "".join(char for char, _ in part), look
+    """The cells of a run put together: words, and the blanks between them, of one style."""
+    for (codes, _), part in groupby(run, key=lambda cell: (cell[1], cell[0] == " ")):
+        yield "".join(char for char, _ in part), codes
 
 
 @lru_cache(maxsize=4096)
-def turn(pen: str, look: str) -> str:
+def turn(current: str, codes: str) -> str:
     r"""The shortest sequence from one set of attributes to another.
 
     >>> turn("1;38;5;2;48;5;9", "1;38;5;3;48;5;9"), turn("1;31", "31"), turn("31", "")
     ('\x1b[38;5;3m', '\x1b[0;31m', '\x1b[m')
     """
-    if not look:
+    if not codes:
         return "\x1b[m"
-    old, new = _attributes(pen), _attributes(look)
+    old, new = _attributes(current), _attributes(codes)
     lost = (old.front and not new.front) or (old.back and not new.back) or old.flags - new.flags
-    if pen == UNKNOWN or lost:
-        return f"\x1b[0;{look}m"
+    if current == UNKNOWN or lost:
+        return f"\x1b[0;{codes}m"
     changed = sorted(new.flags - old.flags)
     changed += [now for was, now in ((old.front, new.front), (old.back, new.back)) if now != was]
     return f"\x1b[{';'.join(changed)}m"
 
 
 @lru_cache(maxsize=1024)
-def _attributes(look: str) -> _Attributes:
-    """The parameters of a look, apart: flags such as bold, foreground, background."""
+def _attributes(codes: str) -> _Attributes:
+    """The parameters of a style, apart: flags such as bold, foreground, background."""
     flags: set[str] = set()
     colors = {"3": "", "4": ""}
-    words = iter(look.split(";")) if look and look != UNKNOWN else iter(())
+    words = iter(codes.split(";")) if codes and codes != UNKNOWN else iter(())
     for word in words:
         if word in ("38", "48"):
             kind = next(words)

@@ -72,22 +72,22 @@ def prepare(environ: MutableMapping[str, str], over_ssh: bool | None = None) -> 
 
 
 def appearance(options: ScreenOptions, environ: Mapping[str, str], encoding: str | None) -> Appearance:
-    """The look and the glyphs for this terminal: the user's word first, then TERM, the encoding and NO_COLOR.
+    """The theme and the glyphs for this terminal: the user's word first, then TERM, the encoding and NO_COLOR.
 
     >>> appearance(ScreenOptions(), {"TERM": "linux"}, "utf-8")
-    Appearance(look='ansi-dark', glyphs='cp437', color=True)
+    Appearance(theme='ansi-dark', glyphs='cp437', color=True)
     >>> appearance(ScreenOptions(), {"TERM": "xterm-256color", "NO_COLOR": "1"}, "utf-8")
-    Appearance(look='ansi-dark', glyphs='full', color=False)
+    Appearance(theme='ansi-dark', glyphs='full', color=False)
     >>> appearance(ScreenOptions(), {"TERM": "xterm-256color"}, "iso-8859-1")
-    Appearance(look='dark', glyphs='ascii', color=True)
+    Appearance(theme='dark', glyphs='ascii', color=True)
     """
     term = environ.get("TERM", "")
     color = options.color if options.color is not None else "NO_COLOR" not in environ
     few = term in _FEW_COLORS and "COLORTERM" not in environ
-    look = options.theme or ("ansi-dark" if few else "dark")
+    theme = options.theme or ("ansi-dark" if few else "dark")
     if not color:
-        look = "ansi-light" if look in ("light", "ansi-light") else "ansi-dark"
-    return Appearance(look=look, glyphs=_glyphs(options, term, encoding), color=color)
+        theme = "ansi-light" if theme in ("light", "ansi-light") else "ansi-dark"
+    return Appearance(theme=theme, glyphs=_glyphs(options, term, encoding), color=color)
 
 
 def _glyphs(options: ScreenOptions, term: str, encoding: str | None) -> GlyphSet:

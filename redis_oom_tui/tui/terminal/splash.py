@@ -47,16 +47,16 @@ class SplashFrame(Struct, frozen=True):
     profile: Profile
     appearance: Appearance
 
-    def rows(self, reading: ServerState, columns: int, lines: int) -> list[list[Segment]]:
+    def rows(self, state: ServerState, columns: int, lines: int) -> list[list[Segment]]:
         """Its rows, each of them `columns` wide."""
-        ink, kind = palette_of(self.appearance.look), glyphs(self.appearance.glyphs)
+        ink, kind = palette_of(self.appearance.theme), glyphs(self.appearance.glyphs)
         top = HeaderModel(
-            reading=reading,
+            state=state,
             pane=PANES[0],
             frozen=False,
             profile=self.profile,
             thresholds=self.profile.watch.thresholds,
-            pen=DrawStyle(kind, ink.own and kind is FULL),
+            style=DrawStyle(kind, ink.own and kind is FULL),
             now=time.monotonic(),
         )
         styles, base = ink.styles, self.ground
@@ -70,7 +70,7 @@ class SplashFrame(Struct, frozen=True):
     @property
     def ground(self) -> Style:
         """What all text stands on."""
-        return self._seen(palette_of(self.appearance.look).base)
+        return self._seen(palette_of(self.appearance.theme).base)
 
     def _seen(self, style: Style) -> Style:
         return style if self.appearance.color else style + Style(color="default", bgcolor="default")
@@ -82,7 +82,7 @@ class SplashScreen:
     def __init__(self, scene: SplashFrame, joining: PendingServer) -> None:
         self._frame_model = scene
         self._joining = joining
-        self._reading = ServerState(address=joining.address)
+        self._state = ServerState(address=joining.address)
         self._writer = LinkWriter(cast("TextIO", sys.__stderr__))
         self._diff = FrameDiff(SYSTEMS[color_system(os.environ)])
         self._lock = threading.RLock()
@@ -138,10 +138,10 @@ class SplashScreen:
         # Judging is loaded when there is a frame to look at.
         from redis_oom_tui.monitor.state import first_state  # noqa: PLC0415
 
-        look = self._joining.first(patience)
-        if look is None:
+        first = self._joining.first(patience)
+        if first is None:
             return False
-        self._reading = first_state(look, self._frame_model.profile.watch.thresholds)
+        self._state = first_state(first, self._frame_model.profile.watch.thresholds)
         with self._lock:
             if self._holds_terminal:
                 self._writer.write(self._frame())
@@ -153,7 +153,7 @@ class SplashScreen:
 
     def _frame(self) -> str:
         with self._lock:
-            return self._diff.encode(self._frame_model.rows(self._reading, *shutil.get_terminal_size()))
+            return self._diff.encode(self._frame_model.rows(self._state, *shutil.get_terminal_size()))
 
     def _disable_echo(self) -> None:
         if self.saved is None:

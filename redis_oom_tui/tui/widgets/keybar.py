@@ -114,7 +114,7 @@ class KeyBar(LineWidget):
             binding = active.binding
             pieces.append((f" {binding.key_display or key_name(binding.key)}", "key" if active.enabled else "rule"))
             # `~` stands for what was cut: a question to come is left unsaid there.
-            verb = binding.description if self.pen.glyphs.cut == "…" else binding.description.rstrip("…")
+            verb = binding.description if self.style.glyphs.cut == "…" else binding.description.rstrip("…")
             pieces.append((f" {verb} ", "dim" if active.enabled else "rule"))
         return pieces
 

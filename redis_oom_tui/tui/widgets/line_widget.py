@@ -30,14 +30,14 @@ class LineWidget(Widget):
         return host_of(self)
 
     @property
-    def look(self) -> ScreenTheme:
-        """The look in use."""
-        return self.host.look
+    def screen_theme(self) -> ScreenTheme:
+        """The theme in use."""
+        return self.host.screen_theme
 
     @property
-    def pen(self) -> DrawStyle:
+    def style(self) -> DrawStyle:
         """What bars are drawn with here."""
-        return self.host.pen
+        return self.host.style
 
     @property
     def is_drawn(self) -> bool:
@@ -70,10 +70,10 @@ class LineWidget(Widget):
         return (((f" {fault.words}", "warn"),),)
 
     def render_line(self, y: int) -> Strip:
-        """One line, in the colors of the look."""
+        """One line, in the colors of the theme."""
         base = self.rich_style
         line = self._drawn[y] if y < len(self._drawn) else ()
-        style, fitted = self.look.style, self.pen.glyphs.fitted
+        style, fitted = self.screen_theme.style, self.style.glyphs.fitted
         strip = Strip([Segment(fitted(text), base + style(role)) for text, role in line])
         return strip.adjust_cell_length(self.size.width, base)
 

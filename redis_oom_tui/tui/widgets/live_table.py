@@ -100,7 +100,7 @@ class LiveTable(CursorList[R]):
         """The titles; where there are no rows, why."""
         del height
         model = self.model
-        titles = header(fitting(model.columns, width - MARGIN), model.sort, model.falling, self.pen.glyphs)
+        titles = header(fitting(model.columns, width - MARGIN), model.sort, model.falling, self.style.glyphs)
         head: Line = merged(((" " * MARGIN, "head"), *titles))
         if model.rows:
             return [head]
@@ -119,7 +119,7 @@ class LiveTable(CursorList[R]):
     def row(self, item: R, width: int, *, here: bool) -> Sequence[Line]:
         marked = self.model.is_marked(item)
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
-        sign = self.pen.glyphs.marked if marked else " "
+        sign = self.style.glyphs.marked if marked else " "
         edge: Piece = (f"{sign} ", role or "marked")
         cells = cells_of(item, fitting(self.model.columns, width - MARGIN), role or ("marked" if marked else None))
         return [merged((edge, *cells))]
