@@ -31,6 +31,7 @@ from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.messages import Request
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.screens.details import DetailsScreen
+from redis_oom_tui.tui.screens.explain import ExplainScreen
 from redis_oom_tui.tui.screens.overview import OverviewScreen
 from redis_oom_tui.tui.server_session import ServerSession
 from redis_oom_tui.tui.terminal.app import TerminalApp
@@ -49,6 +50,7 @@ class TriageApp(TerminalApp):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("q", "quit", "quit", id="quit", tooltip="Quit"),
         Binding("colon", "command_palette", "Palette", show=False, id="palette", tooltip="Every action by name"),
+        Binding("f1", "explain", "Explain", show=False, id="explain", tooltip="Explain what has the focus"),
         # Textual binds no key of its own where one is bound here.
         Binding("ctrl+p", "command_palette", "Palette", show=False, priority=True, system=True),
         Binding("ctrl+c", "interrupt", "Quit, or cancel the dialog", show=False, priority=True, id="interrupt"),
@@ -214,6 +216,10 @@ class TriageApp(TerminalApp):
         """The one place where a failed worker comes to light."""
         if event.state is WorkerState.ERROR:
             self.session.worker_failed(event.worker)
+
+    def action_explain(self) -> None:
+        """What has the focus, explained over what is on screen."""
+        self.push_screen(ExplainScreen(self.screen))
 
     async def action_quit(self) -> None:
         """Leave, but not in the middle of an action without a question."""

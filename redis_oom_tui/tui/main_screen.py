@@ -108,7 +108,7 @@ class MainScreen(Screen[None]):
             tooltip="What can be undone, settings and deletions, newest first; asks first",
         ),
         Binding("V", "show_verdict", "Verdict in full", show=False, id="verdict", tooltip="The verdict in full"),
-        Binding("question_mark,f1", "show_help", "help", id="help", tooltip="Help: keys and safety rules"),
+        Binding("question_mark", "show_help", "help", id="help", tooltip="Help: keys and safety rules"),
         Binding("escape", "back", "Back one step", show=False, id="back"),
     ]
 

@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual import events, on
 from textual.app import ComposeResult
+from textual.await_complete import AwaitComplete
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
@@ -25,6 +26,7 @@ from redis_oom_tui.tui.widgets.line_widget import LineWidget
 from redis_oom_tui.tui.widgets.scrolling import ScrollingText
 
 T = TypeVar("T")
+EXPLAIN = Binding("f1", "app.explain", "Explain what has the focus", show=False, id="explain")
 
 _WIDEST = 78
 _BORDERED_FROM = 16
@@ -35,6 +37,7 @@ class InputGuard(ModalScreen[T | None], Generic[T]):
     """A modal screen that is deaf for `GUARD_SECONDS`: keys meant for what was on screen before do not answer it."""
 
     GUARD_SECONDS: ClassVar[float] = 0.3
+    BINDINGS: ClassVar[list[BindingType]] = [EXPLAIN]
 
     def __init__(self) -> None:
         super().__init__()
@@ -49,6 +52,21 @@ class InputGuard(ModalScreen[T | None], Generic[T]):
         """Begin to listen after the first moment."""
         if self.guarded:
             self.set_timer(self.GUARD_SECONDS, self._listen)
+
+    def on_screen_suspend(self) -> None:
+        """Something lies over it: a second press of the key that closes that is not for this screen."""
+        self.guarded = self.GUARD_SECONDS > 0
+
+    def on_screen_resume(self) -> None:
+        """What lay over it is gone."""
+        if self.guarded:
+            self.set_timer(self.GUARD_SECONDS, self._listen)
+
+    def dismiss(self, result: T | None = None) -> AwaitComplete:
+        """Close it, and what lies over it: a time that is up does not wait for a reader."""
+        while self.app.screen is not self:
+            self.app.pop_screen()
+        return super().dismiss(result)
 
     def _listen(self) -> None:
         self.guarded = False
@@ -117,7 +135,7 @@ class Dialog(InputGuard[T], Generic[T]):
     """
 
     CANCEL: ClassVar[str] = "Cancel"
-    hint = "Tab: next   Enter: select   Esc: cancel"
+    hint = "Tab: next   Enter: select   F1: help   Esc: cancel"
     DEFAULT_CSS = """
     Dialog { align: center middle; background: $background; }
     Dialog #buttons { height: 1; padding: 0 0 0 1; }
@@ -266,7 +284,7 @@ class WordLine(LabelledField):
 
 
 def _hint(word: str | None) -> str:
-    return Dialog.hint if word is None else f'Type "{word}" and press Enter   Esc: cancel'
+    return Dialog.hint if word is None else f'Type "{word}" and press Enter   F1: help   Esc: cancel'
 
 
 class WordDialog(Dialog[T], Generic[T]):

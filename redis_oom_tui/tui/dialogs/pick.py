@@ -73,7 +73,7 @@ class PickDialog(Dialog[str]):
         self, title: str, intro: str, options: Sequence[Option], *, at: int = 0, enter: str = "choose"
     ) -> None:
         super().__init__(title, act=None)
-        self.hint = f"Up/Down: select   Enter: {enter}   Esc: cancel"
+        self.hint = f"Up/Down: select   Enter: {enter}   F1: help   Esc: cancel"
         self.options = OptionList(intro, options)
         self.options.go_to(at)
         self.content = self.options

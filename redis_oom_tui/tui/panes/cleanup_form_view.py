@@ -40,6 +40,10 @@ class EditLine(LabelledField):
         self.add_class("-open")
         self.field.focus()
 
+    def topics(self) -> Sequence[str]:
+        """What the line that is typed means."""
+        return [] if self.entry is None else [f"form.{self.entry.field}"]
+
     def action_keep(self) -> None:
         """As Enter does: the focus never leaves a line that is still open."""
         self.field.post_message(Field.Submitted(self.field, self.field.value))
@@ -88,6 +92,9 @@ class FormView(CursorList[Entry | None]):
     @property
     def items(self) -> Sequence[Entry | None]:
         return (*cleanup_form.entries(self.form), None)
+
+    def topics(self) -> Sequence[str]:
+        return [f"form.{'' if self.current is None else self.current.field}"]
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What is wrong, what is refused, where the form comes from."""

@@ -50,6 +50,9 @@ class LimitsView(CursorList[Row]):
     def identify(self, item: Row) -> Hashable:
         return item.name
 
+    def topics(self) -> Sequence[str]:
+        return [] if self.current is None else [f"setting.{self.current.setting}"]
+
     def row(self, item: Row, width: int, *, here: bool) -> Sequence[Line]:
         limits, every = host_of(self).actions.limits.limits, self.items
         if limits is None:

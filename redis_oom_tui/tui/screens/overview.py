@@ -124,7 +124,7 @@ class OverviewScreen(Screen[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("slash", "filter", "filter", id="overview.filter", tooltip="Filter by a part of the name or a glob"),
         Binding("V", "show_verdict", "verdict", id="overview.verdict", tooltip="The verdict in full"),
-        Binding("question_mark,f1", "show_help", "help", id="overview.help", tooltip="Help: keys and safety rules"),
+        Binding("question_mark", "show_help", "help", id="overview.help", tooltip="Help: keys and safety rules"),
         Binding("escape", "back", "Back one step", show=False, id="overview.back"),
     ]
 

@@ -11,6 +11,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.vitals import saving
 from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.tui.commands import live, words
+from redis_oom_tui.tui.dialogs.base import EXPLAIN
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, pad, wrap
 from redis_oom_tui.tui.header_model import level_role, level_word
 from redis_oom_tui.tui.host import Host, host_of
@@ -30,7 +31,7 @@ SAFETY = (
 class ReaderScreen(ModalScreen[None]):
     """Covers the panes until Escape. A subclass gives `text`, in lines of a width."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss", "close")]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("escape,q,enter", "dismiss", "close"), EXPLAIN]
 
     def __init__(self) -> None:
         super().__init__()

@@ -90,6 +90,10 @@ class CursorList(LineWidget, Generic[R], can_focus=True):
         """The lines of an item; `here` is the cursor on it."""
         raise NotImplementedError
 
+    def topics(self) -> Sequence[str]:
+        """The names of what F1 explains of it, beside the list itself: its columns, or what the cursor is on."""
+        return ()
+
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What stands above the rows."""
         del width, height

@@ -70,6 +70,9 @@ class LiveTable(CursorList[R]):
         self._marking = marking
         self._empty = empty
 
+    def topics(self) -> Sequence[str]:
+        return [f"{self.id}.{column.id}" for column in self.model.columns if column.title]
+
     def show(self, rows: Sequence[R], empty: str | None = None, *, moving: bool = True) -> None:
         """Show these rows in place of the last ones; `empty` is said where there are none."""
         if empty is not None:
