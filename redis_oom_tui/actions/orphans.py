@@ -45,15 +45,13 @@ async def _of(
     if keys and not indexes:
         kind = application.kind(rule.index)
         raise BadInput(f"No {kind.id} of {application.name} is here: so its orphans are not known")
-    separator, named = rule.separator.encode(), set()
+    named: set[bytes | None] = set()
     for index, prefix in indexes.items():
         (kind_of,) = await lists.types_of(channel, [index])
         async for page in each_page(throttle, lists.members(channel, index, kind_of)):
             for member, _ in page:
-                parts = member.split(separator) if separator else [member]
-                if len(parts) > rule.part:
-                    named.add(prefix + parts[rule.part])
-    return keys.keys() - named
+                named.add(finished.named_by(rule, member, prefix))
+    return {key for key in keys if key not in named}
 
 
 async def _names(

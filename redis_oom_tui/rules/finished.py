@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob
 from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.application import Application, FinishedWork, KeyKind, KeyUse, Loss, TimeUnit
+from redis_oom_tui.models.application import Application, FinishedWork, KeyKind, KeyUse, Loss, Orphans, TimeUnit
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.finished import FinishedJob, FinishedPlan
 from redis_oom_tui.models.structs import replace
@@ -97,6 +97,16 @@ def job_of(
 
 def _has_id(kind: KeyKind) -> bool:
     return all(_ID in shape(text).placeholders for text in kind.names)
+
+
+def named_by(rule: Orphans, member: bytes, prefix: bytes) -> bytes | None:
+    """The key that a member of an index names; None for a member of another form.
+
+    >>> named_by(Orphans(keys="reply", index="binding", separator="|", part=1), b"a|b", b"my:")
+    b'my:b'
+    """
+    parts = member.split(rule.separator.encode()) if rule.separator else [member]
+    return prefix + parts[rule.part] if len(parts) > rule.part else None
 
 
 def in_one_slot(job: FinishedJob) -> bool:

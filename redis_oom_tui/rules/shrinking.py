@@ -133,7 +133,7 @@ def about_entries(plan: ShrinkPlan, mean: float, groups: Sequence[GroupHealth]) 
     held, about = plan.size, plan.about_bytes
     if not held or about is None:
         return about
-    beside = _of_groups(groups)
+    beside = bytes_of_groups(groups)
     return min(about, max(round(plan.going * mean), about * max(0, held - beside) // held))
 
 
@@ -141,7 +141,7 @@ def held_by_groups(plan: ShrinkPlan, mean: float, groups: Sequence[GroupHealth])
     """That the groups and not the entries hold most of the key, where that is so."""
     entries = round(plan.elements * mean) + _NODE_BYTES
     rest = (plan.size or 0) - entries
-    if rest < entries or rest > _of_groups(groups):
+    if rest < entries or rest > bytes_of_groups(groups):
         return ()
     consumers = number_of(sum(group.consumers for group in groups), "consumer")
     pending = count(sum(group.pending for group in groups))
@@ -153,7 +153,7 @@ def held_by_groups(plan: ShrinkPlan, mean: float, groups: Sequence[GroupHealth])
     )
 
 
-def _of_groups(groups: Sequence[GroupHealth]) -> int:
+def bytes_of_groups(groups: Sequence[GroupHealth]) -> int:
     """Bytes that the consumers and pending entries of `groups` hold at most."""
     return sum(group.consumers * _CONSUMER_BYTES + group.pending * _PENDING_BYTES for group in groups)
 

@@ -9,6 +9,7 @@ from redis_oom_tui.models.keys import ConsumerHealth, GroupHealth
 _GONE_SECONDS = 3600
 _LONG_GONE_SECONDS = 86400
 _NAMED = 3
+_MANY = 1000
 
 
 def group_words(groups: Sequence[GroupHealth]) -> str:
@@ -44,6 +45,11 @@ def _of(group: GroupHealth) -> Iterator[str]:
     if idle:
         were, hold = ("consumer was", "holds") if idle == 1 else ("consumers were", "hold")
         yield f"{name}: {count(idle)} {were} not seen for a day and {hold} nothing: XGROUP DELCONSUMER removes such."
+    if group.consumers >= _MANY and not group.known:
+        yield (
+            f"{name} has {count(group.consumers)} consumers. Where clients take a new name at each start, most of them"
+            " have gone: XINFO CONSUMERS tells."
+        )
     if group.pending and not group.consumers:
         yield f"{name} has {_entries(group.pending)} and no consumer: nobody acknowledges them."
     active = [one for one in group.known if one.idle_seconds < _GONE_SECONDS]

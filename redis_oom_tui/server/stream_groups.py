@@ -13,13 +13,20 @@ Ask = Callable[[Sequence[tuple[Any, ...]]], Awaitable[list[Any]]]
 _MOST_GROUPS, _MOST_CONSUMERS = 50, 1000
 
 
-async def group_health(ask: Ask, key: bytes) -> tuple[GroupHealth, ...]:
-    """The groups of a stream; of a group with very many consumers only their number. Empty where that is refused."""
+async def group_health(ask: Ask, key: bytes, *, most: int | None = None) -> tuple[GroupHealth, ...]:
+    """The groups of a stream; of a group with very many consumers only their number. Empty where that is refused.
+
+    With `most`, no more than so many consumers are asked for in all groups together.
+    """
     (raw,) = await ask([("XINFO", "GROUPS", key)])
     if not isinstance(raw, list):
         return ()
     groups = [_group(_fields(one)) for one in raw[:_MOST_GROUPS]]
-    asked = [group.name for group in groups if 0 < group.consumers <= _MOST_CONSUMERS]
+    asked, left = list[bytes](), most
+    for group in groups:
+        if 0 < group.consumers <= (_MOST_CONSUMERS if left is None else min(left, _MOST_CONSUMERS)):
+            asked.append(group.name)
+            left = None if left is None else left - group.consumers
     replies = await ask([("XINFO", "CONSUMERS", key, name) for name in asked]) if asked else []
     known = {name: _consumers(reply) for name, reply in zip(asked, replies, strict=True)}
     return tuple(replace(group, known=known.get(group.name, ())) for group in groups)

@@ -9,11 +9,12 @@ from msgspec import Struct, field
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.keys import PatternSample, SampledKey
+from redis_oom_tui.models.keys import KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.finished import JobNames, job_namer
+from redis_oom_tui.rules.applications.finished_work import naming_rows
 from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher, one_name
@@ -23,6 +24,7 @@ from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
 from redis_oom_tui.server.scan.connection import ThrottledConnection
 from redis_oom_tui.server.sizing import Words
+from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
 
 _FAMILIES = 40
@@ -35,6 +37,11 @@ _FIELDS = 64
 _LONGEST_ID = 1024
 # Sets whose members are read: of few members, and together no larger than so many bytes.
 _FEW_MEMBERS, _SMALL_SETS = 10_000, 16 * 1024 * 1024
+# Sets of an application that name its keys are read whole where they have no more members than so many.
+_MOST_NAMED = 2000
+# The largest streams, whose readers are asked for: of so many, from so large on, and so many bytes a consumer.
+_STREAMS, _STREAM_BYTES = 5, 64 * 1024
+_CONSUMERS, _CONSUMER_BYTES = 1000, 128
 # What stands before and behind the key's name: first what never leaves a mark, then what is for NO-TOUCH only.
 _Question = tuple[Words, Words]
 _SAFE: tuple[_Question, ...] = (
@@ -61,7 +68,8 @@ class _Server(Protocol):
 
 
 class _Wanted(Struct):
-    """A family, and the names found of it. Of an index of jobs, `job_names` names the keys of each."""
+    """A family, and the names found of it. Of an index of jobs, `job_names` names the keys of each; `names_keys` says
+    that it is of sets whose members name keys."""
 
     row: PatternRow
     kind: str
@@ -70,6 +78,7 @@ class _Wanted(Struct):
     fields: tuple[str, ...] = ()
     names: list[bytes] = field(default_factory=list)
     job_names: JobNames | None = None
+    names_keys: bool = False
 
     @property
     def names_itself(self) -> bool:
@@ -87,25 +96,29 @@ async def sample_families(
     server: _Server, scan: ScanView, *, applications_only: bool = False
 ) -> tuple[PatternSample, ...]:
     """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, and 30,000 names of
-    each database; beside them of at most 40 that tell of applications, or of these alone.
+    each database; beside them of at most 40 that tell of applications, or of these alone. Without that, the readers of
+    the largest streams as well.
 
     Values and lengths are read only where CLIENT NO-TOUCH keeps their idle times. It gives way to others as a plan in
     the making does, and waits for a busy server. Raises one of `models.errors`.
     """
     recognition = recognize(scan)
-    telling = _of_one_type(rows_to_sample(scan, recognition))
+    naming = naming_rows(recognition.found)
+    telling = _of_one_type([*((row, frozenset[str]()) for row in naming), *rows_to_sample(scan, recognition)])
     for family in telling:
         family.job_names = job_namer(family.row, recognition)
+        family.names_keys = family.row in naming
     known = {(family.row.db, family.row.pattern) for family in telling}
     largest = [] if applications_only else _largest(scan.patterns)
     wanted = telling + [family for family in largest if (family.row.db, family.row.pattern) not in known]
-    if not wanted:
+    streams = [] if applications_only else [key for key in scan.top if key.type == "stream"][:_STREAMS]
+    if not wanted and not streams:
         return ()
     capabilities = await not_busy(server.capabilities)
     reads, stated = capabilities.has(Feature.NO_TOUCH), server.connection.stated_limit_bytes
     found: list[PatternSample] = []
     async with throttled(server, walking=True) as throttle:
-        for db in sorted({family.row.db or 0 for family in wanted}):
+        for db in sorted({*(family.row.db or 0 for family in wanted), *(key.id.db for key in streams)}):
             here = [family for family in wanted if (family.row.db or 0) == db]
             connection = ThrottledConnection(server, db, throttle)
             try:
@@ -114,6 +127,8 @@ async def sample_families(
                 for family in here:
                     if family.names:
                         found += await _sample(connection, family, stated, reads=reads)
+                if reads:
+                    found += await _readers(connection, [key for key in streams if key.id.db == db], stated)
             finally:
                 await connection.close()
     return tuple(found)
@@ -186,7 +201,53 @@ async def _sample(
     if not keys:
         return []
     jobs = await _job_sizes(connection, family, keys[0]) if reads else ()
-    return [replace(summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0), job_bytes=jobs)]
+    named = await _members(connection, family, keys, room) if reads and family.names_keys else None
+    summary = summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
+    return [replace(summary, job_bytes=jobs, named=named)]
+
+
+async def _members(
+    connection: ThrottledConnection, family: _Wanted, keys: Sequence[SampledKey], room: int | None
+) -> tuple[bytes, ...] | None:
+    """All members of the sets of a family; None where they are too many, or not all of the sets are known."""
+    members = sum(_MOST_NAMED + 1 if key.length is None else key.length for key in keys)
+    names = [key.name for key in keys]
+    if family.kind != "set" or len(keys) < family.row.keys or members > _MOST_NAMED:
+        return None
+    if not await _small(connection, names, room):
+        return None
+    found: list[bytes] = []
+    for name in names:
+        cursor = b""
+        while cursor != b"0":
+            (reply,) = await connection.ask([(b"SSCAN", name, cursor or b"0", b"COUNT", b"%d" % _PAGE)])
+            if not isinstance(reply, list) or len(reply) != 2 or not isinstance(reply[1], list):
+                return None
+            cursor = reply[0]
+            found += reply[1]
+    return tuple(dict.fromkeys(found))
+
+
+async def _readers(
+    connection: ThrottledConnection, streams: Sequence[KeyRow], stated: int | None
+) -> list[PatternSample]:
+    """The groups of these streams with their consumers, as far as the replies have room."""
+
+    async def ask(commands: Sequence[tuple[Any, ...]]) -> list[Any]:
+        return await connection.ask(
+            [tuple(word if isinstance(word, bytes) else str(word).encode() for word in words) for words in commands]
+        )
+
+    found = []
+    for key in streams:
+        if (key.size or 0) < _STREAM_BYTES:
+            continue
+        room = room_in(await connection.ask(ROOM_QUESTIONS), stated)
+        most = at_once_of(room, _CONSUMERS * _CONSUMER_BYTES) // _CONSUMER_BYTES
+        if groups := await group_health(ask, key.id.key, most=most):
+            size = float(key.size or 0)
+            found.append(PatternSample(key.id.key, "stream", 1, key_bytes=size, db=key.id.db, groups=groups))
+    return found
 
 
 _MEMBERS: dict[str, tuple[bytes, Words]] = {

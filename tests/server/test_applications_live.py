@@ -3,6 +3,7 @@
 import redis
 
 from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.findings import find
@@ -10,6 +11,7 @@ from redis_oom_tui.server.live import LiveServer
 from tests.apps import samples
 from tests.server.test_findings_live import told
 from tests.support.servers import RunningServer, started
+from tests.support.shapes import used_at_rest
 
 MIB = 2**20
 
@@ -108,9 +110,11 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         for number in range(22):
             name = f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox"
             pipeline.lpush(name, *(b"r" * 5000 for _ in range(20)))
-        pipeline.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+        # So many are not read.
+        pipeline.sadd("_kombu.binding.celery", *(f"celery\x06\x16\x06\x16celery{number}" for number in range(2100)))
         pipeline.execute()
         found, _ = await told(server)
+        assert "orphaned-keys" not in found
         replies = found["application-data"]
         assert replies.title.startswith("Celery: reply queues hold 2.")
         assert replies.advice.endswith("that no list of the application names any more may go; the others are in use.")
@@ -118,6 +122,48 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         assert replies.saves_bytes is None, "how many are orphaned was not read"
         assert "control_queue_expires" in replies.in_the_application
         assert (replies.remedy.pane, replies.remedy.orphans_of) == ("cleanup", "Celery")
+
+
+async def test_reply_queues_that_no_binding_names_are_counted() -> None:
+    with started("valkey") as server, server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(22):
+            name = f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox"
+            pipeline.lpush(name, *(b"r" * 5000 for _ in range(20)))
+            if number % 2:
+                pipeline.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
+        pipeline.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+        pipeline.execute()
+        found, _ = await told(server)
+        assert "application-data" not in found
+        lost = found["orphaned-keys"]
+        assert lost.title.startswith("Celery: 11 of 22 reply queues are named by no binding and hold 1.1 MiB")
+        assert lost.advice.endswith("To plan it: redis-oom-tui cleanup --orphans celery.")
+        assert (lost.remedy.pane, lost.remedy.orphans_of) == ("cleanup", "Celery")
+        before = used_at_rest(client)
+        client.delete(*(f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(0, 22, 2)))
+        low, high = lost.saves_bytes
+        assert low <= before - used_at_rest(client) <= high
+
+
+async def test_readers_of_a_stream_that_have_gone_are_told_with_the_trap() -> None:
+    with started("valkey") as server, server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for _ in range(3000):
+            pipeline.xadd("orders", {"data": "x" * 300})
+        pipeline.xgroup_create("orders", "mail", "0")
+        pipeline.xreadgroup("mail", "worker-1", {"orders": ">"}, count=2000)
+        pipeline.xgroup_create("orders", "pods", "0")
+        for number in range(1200):
+            pipeline.execute_command("XGROUP CREATECONSUMER", "orders", "pods", f"worker-{number}")
+        pipeline.execute()
+        found, _ = await told(server)
+        readers = found["stream-readers"]
+        assert readers.title.startswith("orders: a stream of ")
+        assert "XGROUP DELCONSUMER, which loses what its consumer holds" in readers.advice
+        assert readers.evidence[0] == "2 groups, 1,201 consumers, 2,000 pending entries"
+        assert readers.evidence[1].startswith("Group 'pods' has 1,200 consumers.")
+        assert (readers.remedy.key, readers.remedy.kind) == (KeyId(0, b"orders"), "stream")
 
 
 async def test_what_an_application_needs_is_not_offered_as_passing_data() -> None:

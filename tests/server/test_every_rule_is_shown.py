@@ -93,6 +93,8 @@ VERDICTS: Shown = {
 FINDINGS: Shown = {
     "finished-work": (of_apps.test_finished_jobs_are_counted_named_and_worth_what_is_said,),
     "application-data": (of_apps.test_what_a_setting_would_bound_is_told_with_the_setting,),
+    "orphaned-keys": (of_apps.test_reply_queues_that_no_binding_names_are_counted,),
+    "stream-readers": (of_apps.test_readers_of_a_stream_that_have_gone_are_told_with_the_trap,),
     "monitor": (checked.test_a_hog_among_the_clients_is_named,),
     "client-hogs": (found.test_clients_that_hold_buffers, found.test_a_slow_subscriber_is_named),
     "clients-evicted": (found.test_clients_that_were_closed_for_their_buffers,),

@@ -1,12 +1,16 @@
-"""Finished work for a sentence: the command that plans its cleanup, and what of it was not read."""
+"""Finished work for a sentence: the command that plans its cleanup, what of it was not read, and what is orphaned."""
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.application import FinishedWork
+from redis_oom_tui.models.application import FinishedWork, Orphans
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.recognition import Recognition, Recognized
-from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.rules.finished import named_by, placed
 
 
 def finished_options(one: Recognized, state: str, instances: Iterable[bytes | None]) -> tuple[str, ...]:
@@ -50,3 +54,46 @@ def unread_work(one: Recognized) -> tuple[FinishedWork, ...]:
         for work in one.application.finished
         if work.state not in told and work.job in one.rows and work.index in one.rows
     )
+
+
+def naming_rows(found: Iterable[Recognized]) -> tuple[PatternRow, ...]:
+    """The patterns of the sets whose members name other keys of their application."""
+    return tuple(row for one in found for rule in one.application.orphans for row in one.rows.get(rule.index, ()))
+
+
+class OrphanedKeys(Struct, frozen=True):
+    """Keys of one kind that no list of their application names: so many of `compared`, `of_keys` there are in all.
+
+    `size` is what they hold.
+    """
+
+    rule: Orphans
+    keys: int
+    compared: int
+    of_keys: int
+    size: int
+
+
+def orphaned_keys(one: Recognized, scan: ScanView, samples: Iterable[PatternSample]) -> Iterator[OrphanedKeys]:
+    """What no list names of the largest keys of `scan`, where all members of the lists were read."""
+    read = {(sample.db, sample.pattern): sample.named for sample in samples}
+    for rule in one.application.orphans:
+        lists = [read.get((row.db or 0, row.pattern)) for row in one.rows.get(rule.index, ())]
+        known = [members for members in lists if members is not None]
+        rows = one.rows.get(rule.keys, ())
+        if not rows or not known or len(known) < len(lists):
+            continue
+        named = {named_by(rule, member, one.prefix) for members in known for member in members}
+        kind = one.application.kind(rule.keys)
+        compared = [
+            key
+            for key in scan.top
+            if key.id.db == one.db
+            and (not kind.types or key.type in kind.types)
+            and (place := placed(kind, key.id.key))
+            and place.get("prefix", b"") == one.prefix
+        ]
+        lost = [key for key in compared if key.id.key not in named]
+        if lost:
+            of_keys = max(len(compared), sum(row.keys for row in rows))
+            yield OrphanedKeys(rule, len(lost), len(compared), of_keys, sum(key.size or 0 for key in lost))

@@ -10,8 +10,13 @@ from redis_oom_tui.models.proposal import ProposedJobs
 from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognized
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.applications.finished_work import application_command, finished_command, unread_work
-from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
+from redis_oom_tui.rules.applications.finished_work import (
+    application_command,
+    finished_command,
+    orphaned_keys,
+    unread_work,
+)
+from redis_oom_tui.rules.findings.case import Case, finding, freed, remedy_for
 from redis_oom_tui.rules.key_patterns import one_name
 
 _SHARE = 0.05
@@ -36,14 +41,14 @@ _NOT_READ = (
 _DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "Probably ", Confidence.POSSIBLE: "Possibly "}
 
 
-@finding("finished-work", "application-data")
+@finding("finished-work", "application-data", "orphaned-keys")
 def of_applications(case: Case) -> Iterator[Finding]:
     """What holds most of each application: jobs that are done, and kinds of keys with the setting that bounds them."""
     found = [
         (held, told)
         for one in case.recognition.found
         if _labels(case, one)[0].application is one.application
-        for held, told in (*_finished(case, one), *_kinds(case, one))
+        for held, told in (*_finished(case, one), *_orphans(case, one), *_kinds(case, one))
         if case.matters(held, _SHARE)
     ]
     for _, told in sorted(found, key=lambda item: -item[0])[:_SHOWN]:
@@ -100,11 +105,39 @@ def _may_go(application: Application, work: FinishedWork, jobs: int) -> str:
     return f"These {count(jobs)} can be deleted once they are not to be retried."
 
 
+def _orphans(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
+    """Keys that the application's own lists name no more, by what was read of these."""
+    for lost in orphaned_keys(one, case.scan, case.values) if case.scan is not None else ():
+        kind, rows = one.application.kind(lost.rule.keys), one.rows[lost.rule.keys]
+        index = one.application.kind(lost.rule.index)
+        of = f"of {count(lost.of_keys)}" if lost.compared == lost.of_keys else f"of the {count(lost.compared)} largest"
+        yield (
+            lost.size,
+            Finding(
+                id="orphaned-keys",
+                level=_level(case, lost.size),
+                title=f"{_name(case, one)}: {count(lost.keys)} {of} {kind.use.plural} are named by no {index.id} and"
+                f" hold {size(lost.size)}{_share(case, lost.size)}",
+                advice=f"Nobody reads these: they may go. To plan it:"
+                f" {application_command(one, _largest(rows), case.recognition)}.",
+                evidence=(
+                    f"{number_of_keys(sum(row.keys for row in rows))}: {case.named(_largest(rows))}",
+                    f"compared with {case.named(_largest(one.rows[index.id]))}, which the plan reads again",
+                ),
+                saves_bytes=freed(lost.size, lost.size, lost.keys, exact=False),
+                remedy=_remedy_of(one, lost.rule.keys, rows),
+                in_the_application=_setting(one.application, lost.rule.keys),
+            ),
+        )
+
+
 def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
     """One finding a kind of key, with its bytes; jobs only as far as they are not known to be done."""
+    counted = {lost.rule.keys for lost in orphaned_keys(one, case.scan, case.values)} if case.scan else set[str]()
     for kind_id, rows in one.rows.items():
         kind, held = one.application.kind(kind_id), one.size_of(kind_id)
-        if one.finished and any(kind_id == work.job for work in one.application.finished):
+        done = one.finished and any(kind_id == work.job for work in one.application.finished)
+        if done or kind_id in counted:
             continue
         largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
         low = int(held * _HARMLESS_SAVES)

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterator
 
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import count, percent, size
 from redis_oom_tui.models.address import LargeCommand
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.snapshot import LimitSource
-from redis_oom_tui.models.verdict import Finding, Level
+from redis_oom_tui.models.verdict import Finding, Level, Remedy
+from redis_oom_tui.rules import streams
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.flavours import differs
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.sampling import were_read
+from redis_oom_tui.rules.shrinking import bytes_of_groups
 from redis_oom_tui.rules.verdict import holders
 from redis_oom_tui.rules.verdict.clauses import WAIT, keyless_step, unexplained
 from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals
@@ -22,6 +25,9 @@ from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals
 # What is booked to no key is worth a line from this share of used_memory on.
 _KEYLESS_SHARE = 0.25
 _LINKS_SHARE = 0.1
+# Streams are worth one, and a warning, from these shares on.
+_STREAM_SHARE, _LARGE_STREAM_SHARE = 0.02, 0.25
+_READERS_SHOWN = 4
 
 
 @finding("refused-at-peak", "refused-large")
@@ -284,3 +290,37 @@ def unread_values(case: Case) -> Iterator[Finding]:
         " make idle keys look used, and this tool leaves no trace.",
         evidence=() if refused is None else (f"{Feature.NO_TOUCH.value}: {safe_text(refused, 120)}",),
     )
+
+
+_TRAP = (
+    "XAUTOCLAIM gives pending entries to a consumer that is alive, XACK ends them. Do that before XGROUP DELCONSUMER,"
+    " which loses what its consumer holds. A trim removes entries, and leaves consumers and pending entries in place."
+)
+
+
+@finding("stream-readers")
+def stream_readers(case: Case) -> Iterator[Finding]:
+    """Large streams whose consumers have gone, or whose pending entries nobody acknowledges."""
+    for sample in case.values:
+        wrong = streams.health(sample.groups)
+        if not wrong or not case.matters(sample.key_bytes, _STREAM_SHARE):
+            continue
+        pending, held = sum(group.pending for group in sample.groups), bytes_of_groups(sample.groups)
+        named = safe_text(sample.pattern, 40)
+        yield Finding(
+            id="stream-readers",
+            level=case.at_least_warning if case.matters(sample.key_bytes, _LARGE_STREAM_SHARE) else Level.OK,
+            title=f"{named}: a stream of {size(round(sample.key_bytes))} whose readers have gone or fallen behind",
+            advice=_TRAP,
+            evidence=(
+                streams.group_words(sample.groups),
+                *wrong[:_READERS_SHOWN],
+                *(
+                    [f"consumers and pending entries hold up to {size(held)}, which no trim frees"]
+                    if held > MIB
+                    else ()
+                ),
+                *(["XTRIM with ACKED (Redis 8.2) removes no entry that is pending"] if pending else ()),
+            ),
+            remedy=Remedy("cleanup", escape_glob(sample.pattern), key=KeyId(sample.db, sample.pattern), kind="stream"),
+        )
