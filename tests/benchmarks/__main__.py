@@ -15,14 +15,14 @@ from tests.benchmarks.deleting import deleting, felt
 from tests.benchmarks.figures import Table, publish
 from tests.benchmarks.latency import latency
 from tests.benchmarks.scanning import distance, speed
-from tests.benchmarks.screen import screen
+from tests.benchmarks.screen import keys, screen
 from tests.benchmarks.start import start
 from tests.benchmarks.truth import truth
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, available, started
 
 # Those of the first group share one filled server; the others bring what they need.
-_ON_KEYS = {"speed": speed, "latency": latency, "distance": distance, "truth": truth}
+_ON_KEYS = {"speed": speed, "latency": latency, "distance": distance, "truth": truth, "keys": keys}
 _ALONE = {"deleting": deleting, "felt": felt, "start": start, "screen": screen}
 
 

@@ -75,12 +75,12 @@ def _screen(server: RunningServer) -> tuple[float, ...]:
     began = time.perf_counter()
     run = Terminal([COMMAND, "-s", server.socket_path], (80, 24), environ | {"LANG": "C.UTF-8"})
     try:
-        return tuple(at - began for at in _seen(run.fd, _PAINTED, _FIGURES, _WHOLE))
+        return tuple(at - began for at in seen(run.fd, _PAINTED, _FIGURES, _WHOLE))
     finally:
         run.close()
 
 
-def _seen(fd: int, *wanted: bytes) -> list[float]:
+def seen(fd: int, *wanted: bytes) -> list[float]:
     """When each came out of the terminal; nothing is drawn here, which would take the time of what is measured."""
     came, times = b"", []
     until = time.perf_counter() + _PATIENCE_SECONDS

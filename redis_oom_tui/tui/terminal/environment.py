@@ -12,7 +12,8 @@ from redis_oom_tui.tui.glyphs import Appearance, GlyphSet
 # Terminals that say so have 16 colors or fewer: a theme in RGB would be rounded to mud.
 _FEW_COLORS = frozenset({"linux", "vt100", "vt102", "vt220", "ansi", "cons25", "xterm", "xterm-color", "screen", ""})
 THEMES = ("dark", "light", "high-contrast", "ansi-dark", "ansi-light")
-_DEFAULTS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "20", "TEXTUAL_SMOOTH_SCROLL": "0"}
+# A key that comes right after a frame waits for the next one: at 60 a second, 17 ms at most.
+_DEFAULTS = {"TEXTUAL_ANIMATIONS": "none", "TEXTUAL_FPS": "60", "TEXTUAL_SMOOTH_SCROLL": "0"}
 _SSH_ESCAPE_DELAY_MS = "350"
 
 
@@ -61,7 +62,7 @@ def erases_in_color(environ: Mapping[str, str]) -> bool:
 
 
 def prepare(environ: MutableMapping[str, str], over_ssh: bool | None = None) -> None:
-    """Set what Textual reads at import, where the user has not: no animation, few frames, patience with Escape.
+    """Set what Textual reads at import, where the user has not: no animation, patience with Escape.
 
     Over SSH the bytes of one key may arrive apart; a short delay would take an arrow key for Escape and letters.
     """
