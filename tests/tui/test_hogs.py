@@ -194,6 +194,11 @@ async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_ques
         assert len(source.scans) == 1
 
 
+def row_roles(app):
+    """How the rows of the keys are drawn."""
+    return {role for line in hogs(app).keys._drawn[1:] for text, role in line if text.strip()}
+
+
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
 async def test_a_scan_that_ended_long_ago_says_how_long(size):
     clock = FakeClock()
@@ -202,8 +207,13 @@ async def test_a_scan_that_ended_long_ago_says_how_long(size):
         await scanning(pilot)
         await until(pilot, lambda: "COMPLETE" in screen_text(app))
         assert "ago" not in screen_text(app)
-        clock.move(40 * 60)
-        await until(pilot, lambda: "40 minutes ago" in screen_text(app))
+        assert row_roles(app) == {"text", "cursor"}
+        clock.move(5 * 60)
+        await until(pilot, lambda: "5 minutes ago" in screen_text(app))
+        assert "OLD" not in screen_text(app)
+        clock.move(35 * 60)
+        await until(pilot, lambda: "OLD: 40 minutes ago" in screen_text(app))
+        assert row_roles(app) == {"dim", "cursor"}, "old figures have lost their color"
         (line,) = [row for row in rows(app) if "COMPLETE" in row]
         assert "165,280 keys" in line
 

@@ -287,6 +287,7 @@ class HogsPane(BrowseKeys):
         ended = self.host.scanner.ended_at
         age = 0.0 if ended is None else self.host.clock.wall() - ended
         self.progress.show(self._view, note, hidden=hidden, age=age)
+        self.tables.fade(stale=self.progress.stale)
 
     def wanted_names(self) -> bytes | None:
         """What the filter lets through, where none of the keys at hand is among it."""

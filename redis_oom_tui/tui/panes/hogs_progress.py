@@ -23,7 +23,7 @@ _WORDS = {
 # A key with less than this share of all bytes is not what fills the memory.
 _LITTLE = 0.01
 _SCATTERED = "No key over 1%. Tab: by pattern"
-_OLD_SECONDS = 60.0
+_OLD_SECONDS, _STALE_SECONDS = 60.0, 600.0
 # In less room than this a sentence tells nothing.
 _LEAST_NOTE = 20
 
@@ -74,8 +74,17 @@ class ScanProgressView(LineWidget):
 
     def _age(self, view: ScanView) -> list[Piece]:
         """How old figures are that no longer move."""
-        still = view.state not in (ScanState.RUNNING, ScanState.PAUSED) and self.age_seconds >= _OLD_SECONDS
-        return [(f"{sizes.ago(self.age_seconds)} ", "dim")] if still else []
+        if view.state in (ScanState.RUNNING, ScanState.PAUSED) or self.age_seconds < _OLD_SECONDS:
+            return []
+        told = f"{sizes.ago(self.age_seconds)} "
+        return [(f"OLD: {told}", "warn")] if self.stale else [(told, "dim")]
+
+    @property
+    def stale(self) -> bool:
+        """Whether the scan ended so long ago that its figures may be others by now."""
+        view = self.view
+        moving = view is None or view.state in (ScanState.RUNNING, ScanState.PAUSED)
+        return not moving and self.age_seconds >= _STALE_SECONDS
 
     def _totals(self, view: ScanView, width: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]

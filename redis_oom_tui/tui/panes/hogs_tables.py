@@ -176,6 +176,13 @@ class HogsTables(Horizontal):
         self._view = view
         self.map.show(self.selection.level, nothing, PatternFacts(recognition, view.ttls_told))
 
+    def fade(self, *, stale: bool) -> None:
+        """Take the color from the rows, or give it back."""
+        for table in (self.keys, self.patterns):
+            if table.stale is not stale:
+                table.stale = stale
+                table.redraw()
+
     def before_a_scan(self, refusal: str | None, sizes: KeySizes | None) -> None:
         """Say why there can be no scan, or that there can be one; and `sizes`, which need none."""
         sentence = None if refusal is None else f"Keys cannot be listed here. {safe_text(refusal, 300)}"

@@ -68,6 +68,8 @@ class LiveTable(CursorList[R]):
         super().__init__(id=id)
         self.model = TableModel(columns, identify, sort)
         self._marking = marking
+        # Figures of long ago lose their color; whoever draws the table says so in words.
+        self.stale = False
         self._empty = empty
 
     def topics(self) -> Sequence[str]:
@@ -124,7 +126,8 @@ class LiveTable(CursorList[R]):
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
         sign = self.style.glyphs.marked if marked else " "
         edge: Piece = (f"{sign} ", role or "marked")
-        cells = cells_of(item, fitting(self.model.columns, width - MARGIN), role or ("marked" if marked else None))
+        own = "marked" if marked else "dim" if self.stale else None
+        cells = cells_of(item, fitting(self.model.columns, width - MARGIN), role or own)
         return [merged((edge, *cells))]
 
     def _now(self) -> float:
