@@ -14,7 +14,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import failure_document, print_document
 from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
-from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head
+from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole, read_head
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.sizes import progress
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
@@ -32,11 +32,16 @@ _SHOWN = 20
 @click.argument("path", metavar="FILE", type=READ_FILE)
 @click.option("--yes", is_flag=True, help="Skip the confirmation.")
 @click.option("--damaged-ok", is_flag=True, help="Restore what can be read of a damaged backup.")
+@click.option("--show", is_flag=True, help="Print what FILE holds, a line of JSON a key; restore nothing.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
-def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, json_wanted: bool) -> int:
+def restore(
+    invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, show: bool, json_wanted: bool
+) -> int:
     """Undo a cleanup: restore a backup's keys that do not exist now."""
     inspection = inspect(path)
+    if show:
+        return _show(path, inspection)
     must_be_whole(inspection, damaged_ok=damaged_ok)
     head = read_head(path, damaged_ok=damaged_ok)
     ended = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
@@ -53,6 +58,14 @@ def restore(invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: boo
     if report.complete:
         return 0
     return EXIT_INTERRUPTED if stopped else EXIT_INCOMPLETE
+
+
+def _show(path: Path, inspection: BackupInspection) -> int:
+    for line in as_lines(path):
+        click.echo(line, nl=False)
+    if inspection.note:
+        click.echo(inspection.note, err=True)
+    return EXIT_INCOMPLETE if inspection.damaged else 0
 
 
 async def _restore(

@@ -1,16 +1,19 @@
-"""Writing a backup: a new file, each key on disk before it goes, and a last line that tells that it is whole."""
+"""Writing a backup: a new file, each key on disk before it goes, and an end that tells that it is whole."""
 
 import contextlib
 import hashlib
 import os
 import re
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed, record_line
+from redis_oom_tui.files.backup_frames import end_frame, frames_of
+from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed
 from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes
@@ -21,6 +24,8 @@ from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.shrink import ShrinkPlan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules.restoring import restored_size
+
+ENDING = ".backup"
 
 
 class BackupFailed(TriageError):
@@ -46,12 +51,15 @@ def new_path(folder: Path, plan: Plan | ShrinkPlan | FinishedPlan, wall: float) 
     """A path for the backup of `plan` that says when and where, and that nothing stands at."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
     place = re.sub(r"[^A-Za-z0-9.-]+", "_", plan.server)[-60:]
-    names = (f"{stamp}-{place}-{plan.hash[:8]}{suffix}.jsonl" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
+    names = (f"{stamp}-{place}-{plan.hash[:8]}{suffix}{ENDING}" for suffix in ("", *(f"-{n}" for n in range(2, 1000))))
     return next(path for name in names if not (path := folder / name).exists())
 
 
 class BackupWriter:
-    """Writes a new file at `path`; raises BackupFailed wherever that fails, also for one that exists already."""
+    """Writes a new file at `path`; raises BackupFailed wherever that fails, also for one that exists already.
+
+    Several nodes may add keys and flush at the same time, each in a thread of its own.
+    """
 
     def __init__(
         self,
@@ -69,7 +77,9 @@ class BackupWriter:
         self._expiring = self._takes = 0
         self._held: int | None = 0
         self.size = 0
-        self._torn = False
+        self._failure: BackupFailed | None = None
+        self._added: SimpleQueue[Sequence[Record]] = SimpleQueue()
+        self._writing = threading.Lock()
         operation, keys, held = _contents(plan)
         head = Head(
             format=FORMAT,
@@ -92,59 +102,51 @@ class BackupWriter:
             self._file = os.fdopen(handle, "wb")
             self._digest = hashlib.sha256()
             self._write(packed(head))
-            self.flush()
+            self._sync()
             sync_folder(path.parent)
         except OSError as error:
             raise self._failed(error) from None
 
     def add(self, *records: Record) -> None:
         """Add keys; they are on disk after the next `flush`."""
-        self._write(b"".join(map(record_line, records)))
-        for record in records:
-            if record.left_out:
-                self.left_out += 1
-            else:
-                self.keys += 1
-                self._held = None if self._held is None or record.size is None else self._held + record.size
-                expires = record.expires_ms is not None
-                self._expiring += expires
-                self._takes += restored_size(record.type, record.size or 0, expires=expires)
+        self._added.put(records)
 
     def flush(self) -> None:
-        """Bring all that was added to the disk."""
-        try:
-            self._file.flush()
-            sync_file(self._file.fileno())
-        except OSError as error:
-            raise self._failed(error) from None
+        """Bring all that was added to the disk. After one failure each further one fails too."""
+        with self._writing:
+            self._write_added()
+            self._sync()
 
     def mark(self) -> BackupMark:
         """How far it is now, for `rollback`."""
-        return BackupMark(self.size, self.keys, self._digest.copy())
+        with self._writing:
+            self._write_added()
+            return BackupMark(self.size, self.keys, self._digest.copy())
 
     def rollback(self, mark: BackupMark) -> None:
         """Take away the elements that were added since `mark`: they were not removed, so nobody is to restore them."""
-        try:
-            self._file.flush()
-            self._file.truncate(mark.size)
-            self._file.seek(mark.size)
-        except OSError as error:
-            self._torn = True
-            raise self._failed(error) from None
-        self.size, self.keys, self._digest = mark
+        with self._writing:
+            self._write_added()
+            try:
+                self._file.flush()
+                self._file.truncate(mark.size)
+                self._file.seek(mark.size)
+            except OSError as error:
+                raise self._failed(error) from None
+            self.size, self.keys, self._digest = mark
 
     def close(self) -> None:
-        """Write the last line and close. A file that cannot be finished keeps its whole lines."""
+        """Write the end and close. A file that cannot be finished keeps its whole frames."""
         if self._file.closed:
             return
-        # What could not be written may stand there in part: a last line would say that all of it is whole.
-        if not self._torn:
-            with contextlib.suppress(BackupFailed):
-                end = End(True, self.keys, self.left_out, self._held, sha256=self._digest.hexdigest())
-                if self._held is not None:
-                    end.expiring, end.restored_bytes = self._expiring, self._takes
-                self._write(packed(end))
-                self.flush()
+        # What could not be written may stand there in part: an end would say that all of it is whole.
+        with contextlib.suppress(BackupFailed), self._writing:
+            self._write_added()
+            end = End(True, self.keys, self.left_out, self._held, sha256=self._digest.hexdigest())
+            if self._held is not None:
+                end.expiring, end.restored_bytes = self._expiring, self._takes
+            self._write(end_frame(end))
+            self._sync()
         with contextlib.suppress(OSError):
             self._file.close()
 
@@ -153,14 +155,45 @@ class BackupWriter:
         with contextlib.suppress(OSError):
             self.path.unlink()
 
+    def _write_added(self) -> None:
+        """Write the frames of what was added. Others may add at the same time: nothing of theirs is passed over."""
+        if self._failure is not None:
+            raise self._failure
+        records: list[Record] = []
+        with contextlib.suppress(Empty):
+            while True:
+                records += self._added.get_nowait()
+        for part in frames_of(records):
+            self._write(part)
+        self._count(records)
+
+    def _count(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if record.left_out:
+                self.left_out += 1
+                continue
+            self.keys += 1
+            self._held = None if self._held is None or record.size is None else self._held + record.size
+            expires = record.expires_ms is not None
+            self._expiring += expires
+            self._takes += restored_size(record.type, record.size or 0, expires=expires)
+
     def _write(self, data: bytes) -> None:
         try:
             self._file.write(data)
         except OSError as error:
-            self._torn = True
             raise self._failed(error) from None
         self._digest.update(data)
         self.size += len(data)
 
+    def _sync(self) -> None:
+        try:
+            self._file.flush()
+            sync_file(self._file.fileno())
+        except OSError as error:
+            raise self._failed(error) from None
+
     def _failed(self, error: OSError) -> BackupFailed:
-        return BackupFailed(f"The backup {safe_text(str(self.path), 200)} cannot be written: {error.strerror}")
+        shown = safe_text(str(self.path), 200)
+        self._failure = BackupFailed(f"The backup {shown} cannot be written: {error.strerror}")
+        return self._failure

@@ -1,17 +1,22 @@
-"""The lines of a backup file: what a plan is about to delete, a JSON line per key, on disk before the key goes.
+"""The first line of a backup file and its end, and the lines of JSON that `restore --show` prints of the rest.
 
-First line: where it comes from. Then a line per key: its name and its DUMP in base64, type, absolute expiry, idle time
-or frequency, and a checksum over them; or, for a key deleted without a copy, its name and why. A plan that sets
-expiries writes each key's old and new one instead; of a shrunk key there is a line per element, in readable form. A
-last line tells that the file is whole; without it the tool was cut off, and all whole lines still count.
+Until version 1 the rest was such lines as well: a line per key with its name and its DUMP in base64, type, absolute
+expiry, idle time or frequency, and a checksum over them; or, for a key deleted without a copy, its name and why. A plan
+that sets expiries has each key's old and new one instead; a shrunk key has a line per element, in readable form.
+A last line tells that the file is whole; without it the tool was cut off, and all whole lines still count. Such files
+are read for good; what is written now is in `backup_frames`.
 """
 
+import contextlib
 import hashlib
-from typing import NamedTuple
+import os
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
 
+from redis_oom_tui.files.disk import LONGEST_LINE, MIB, Line, lines
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.typed import (
     Count,
@@ -29,10 +34,15 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.shrink import Element
 
-FORMAT = "redis-oom-tui backup 1"
-SUM = b',"sum":"'
-SUM_DIGITS = 16
+FORMAT = "redis-oom-tui backup 2"
+FORMAT_OF_LINES = "redis-oom-tui backup 1"
+# Backups without this in their head have the times of the computer that made them.
+SERVER_CLOCK = "server"
+_SUM = b',"sum":"'
+_SUM_DIGITS = 16
 _END_START = b'{"end":'
+# A value may have 512 MB, a third more in base64.
+_LONGEST_RECORD = 1024 * MIB
 
 
 class Head(Struct, kw_only=True):
@@ -57,7 +67,7 @@ class Head(Struct, kw_only=True):
 
 
 class End(Struct, omit_defaults=True):
-    """The last line, which tells that the backup is whole. Those of earlier versions have only the first two."""
+    """What tells that the backup is whole. In the first files it had only the first two."""
 
     end: bool
     keys: Count
@@ -146,6 +156,20 @@ class Record(NamedTuple):
     job: JobRecord | None = None
 
 
+class BackupPart(NamedTuple):
+    """Keys that stand together in a file: those of a frame, or, in older files, the one of a line.
+
+    `number` is the frame's or the line's, `offset` where it begins. None stands for each key that cannot be read. `end`
+    tells that it is the end, which holds no keys; `whole` is False where the file ends within it.
+    """
+
+    number: int
+    offset: int
+    records: Sequence[Record | None]
+    end: bool = False
+    whole: bool = True
+
+
 END = Record(KeyId(-1, b""), "", None)
 """What the last line reads as."""
 
@@ -159,17 +183,18 @@ def packed(line: Struct) -> bytes:
 
 
 def record_line(record: Record) -> bytes:
-    """A key's line.
+    """A key's line, its name in readable form first.
 
     >>> line = record_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
     >>> line[: line.index(b',"sum"')]
-    b'{"db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
+    b'{"key":"k","db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
     """
     key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out, element, end, _, job = (
         record
     )
+    name = b'{"key":%b,' % encoded(escape_exact(key.key))
     if left_out:
-        return packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))
+        return name + packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))[1:]
     readable = None if element is None else tuple(map(escape_exact, element))
     line = _Key(
         *(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload),
@@ -177,16 +202,23 @@ def record_line(record: Record) -> bytes:
         end=end,
         job=None if job is None else _written(job),
     )
-    body = encoded(line)[:-1]
-    return b'%b%b%b"}\n' % (body, SUM, _sum(body))
+    body = name + encoded(line)[1:-1]
+    return b'%b%b%b"}\n' % (body, _SUM, _sum(body))
+
+
+def decoded_end(raw: bytes) -> End:
+    """What the end says. Raises Damaged for anything else."""
+    end = decoded(_end_decoder, raw)
+    if not end.end:
+        raise Damaged("it is not the end")
+    return end
 
 
 def parse_end(line: bytes) -> End:
     """The last line. Raises Damaged for anything else."""
-    end = decoded(_end_decoder, line)
-    if not end.end or not line.endswith(b"\n"):
+    if not line.endswith(b"\n"):
         raise Damaged("it is not the last line")
-    return end
+    return decoded_end(line)
 
 
 def parse_record(line: bytes) -> Record:
@@ -199,7 +231,7 @@ def parse_record(line: bytes) -> Record:
     printable(found.node, found.t, found.left_out or "")
     if found.left_out is not None:
         return Record(key, found.t, None, left_out=found.left_out or "?")
-    body, mark, end = line.rpartition(SUM)
+    body, mark, end = line.rpartition(_SUM)
     if not mark or end != _sum(body) + b'"}\n':
         raise Damaged("its checksum differs")
     if found.s is UNSET:
@@ -224,8 +256,37 @@ def _read(job: _Job) -> JobRecord:
 
 
 def _sum(body: bytes) -> bytes:
-    return hashlib.sha256(body).hexdigest()[:SUM_DIGITS].encode("ascii")
+    return hashlib.sha256(body).hexdigest()[:_SUM_DIGITS].encode("ascii")
 
 
-# Backups without this in their head have the times of the computer that made them.
-SERVER_CLOCK = "server"
+def parts_of_lines(file: BinaryIO) -> Iterator[BackupPart]:
+    """The lines of `file` behind its first: one is held at a time."""
+    for line in lines(file, LONGEST_LINE, number=2):
+        raw = line.raw if line.raw is not None else _long_line(file, line)
+        record = None
+        with contextlib.suppress(Damaged):
+            record = None if raw is None else parse_record(raw)
+        if record is END:
+            yield BackupPart(line.number, line.offset, [], end=True, whole=line.whole)
+        else:
+            yield BackupPart(line.number, line.offset, [record], whole=line.whole)
+
+
+def _long_line(file: BinaryIO, line: Line) -> bytes | None:
+    """A line too long to be held unseen, where its checksum says that it is whole: values may be very large."""
+    handle, tail = file.fileno(), len(_SUM) + _SUM_DIGITS + len(b'"}\n')
+    digest, position, body = hashlib.sha256(), line.offset, line.offset + line.size - tail
+    while position < body:
+        chunk = os.pread(handle, min(MIB, body - position), position)
+        if not chunk:
+            return None
+        digest.update(chunk)
+        position += len(chunk)
+    expected = b'%b%b"}\n' % (_SUM, digest.hexdigest()[:_SUM_DIGITS].encode("ascii"))
+    if line.size > _LONGEST_RECORD or os.pread(handle, tail, body) != expected:
+        return None
+    parts, position, end = [], line.offset, line.offset + line.size
+    while position < end and (chunk := os.pread(handle, end - position, position)):
+        parts.append(chunk)
+        position += len(chunk)
+    return b"".join(parts)

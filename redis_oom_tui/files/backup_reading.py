@@ -2,8 +2,9 @@
 
 import contextlib
 import hashlib
+import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -11,19 +12,22 @@ from typing import Any, BinaryIO
 import msgspec
 from msgspec import UNSET
 
+from redis_oom_tui.files.backup import ENDING
+from redis_oom_tui.files.backup_frames import last_frame, parts_of_frames
 from redis_oom_tui.files.backup_lines import (
-    END,
     FORMAT,
+    FORMAT_OF_LINES,
     SERVER_CLOCK,
-    SUM,
-    SUM_DIGITS,
+    BackupPart,
     End,
     Head,
     Record,
+    packed,
     parse_end,
-    parse_record,
+    parts_of_lines,
+    record_line,
 )
-from redis_oom_tui.files.disk import LONGEST_LINE, MIB, Line, cannot_be_read, iter_chunks, lines, open_plain, shown
+from redis_oom_tui.files.disk import cannot_be_read, iter_chunks, open_plain, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.formatting.typed import Damaged, converted, decoded
@@ -32,12 +36,11 @@ from redis_oom_tui.models.errors import BadInput
 
 _LONGEST_HEAD = 65536
 _LONGEST_END = 512
-# A value may have 512 MB, a third more in base64.
-_LONGEST_RECORD = 1024 * MIB
 # What is damaged in these is not guessed.
 _AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds")
 # What the first line may lack in a damaged backup, as it only says where the file is from.
 _UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None}
+_ENDINGS = (ENDING, ".jsonl")
 _any_decoder = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -53,27 +56,28 @@ def read_head(path: Path, *, damaged_ok: bool = False) -> Backup:
     """
     with open_plain(path) as file:
         try:
-            head = _head(file.readline(_LONGEST_HEAD))
+            head = _head(path, file)
             size = os.fstat(file.fileno()).st_size
-            end = end_of(file)
+            end = _end_of(file, head)
         except OSError as error:
             raise cannot_be_read(path, error) from None
-    if head is None:
-        raise BadInput(f"{shown(path)} is not a backup that this tool wrote")
+    return _backup(path, _checked(path, head, damaged_ok=damaged_ok), None if end is None else end[0], size)
+
+
+def _checked(path: Path, head: Mapping[str, Any], *, damaged_ok: bool) -> Head:
     try:
-        known = converted(_known(head) if damaged_ok else head, Head)
+        return converted(_known(head) if damaged_ok else head, Head)
     except Damaged as error:
         raise DamagedHead(f"{shown(path)}, line 1: {error}: the backup is damaged") from None
-    return _backup(path, known, None if end is None else end[0], size)
 
 
-def _head(raw: bytes) -> dict[str, Any] | None:
-    """The first line of a backup; None where it is not one."""
-    try:
-        head = decoded(_any_decoder, raw)
-    except Damaged:
-        return None
-    return head if head.get("format") == FORMAT else None
+def _head(path: Path, file: BinaryIO) -> dict[str, Any]:
+    """The first line of the backup that `file` begins with. Raises BadInput where it is none."""
+    with contextlib.suppress(Damaged):
+        head = decoded(_any_decoder, file.readline(_LONGEST_HEAD))
+        if head.get("format") in (FORMAT, FORMAT_OF_LINES):
+            return head
+    raise BadInput(f"{shown(path)} is not a backup that this tool wrote")
 
 
 def _known(head: Mapping[str, Any]) -> dict[str, Any]:
@@ -87,7 +91,7 @@ def _known(head: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
-    # What was planned, until the last line tells what came of it.
+    # What was planned, until the end tells what came of it.
     held_bytes = head.bytes if end is None or end.bytes is UNSET else end.bytes
     return Backup(
         path=str(path),
@@ -109,11 +113,15 @@ def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
     )
 
 
-def end_of(file: BinaryIO) -> tuple[End, int] | None:
-    """The last line of a file that is whole, and where it begins; None where it was cut off, or the line is damaged."""
-    start = max(0, os.fstat(file.fileno()).st_size - _LONGEST_END)
+def _end_of(file: BinaryIO, head: Mapping[str, Any]) -> tuple[End, int] | None:
+    """The end of a file that is whole, and where it begins; None where it was cut off, or the end is damaged."""
+    length = os.fstat(file.fileno()).st_size
+    start = max(0, length - _LONGEST_END)
     file.seek(start)
     raw = file.read(_LONGEST_END)
+    if head["format"] == FORMAT:
+        found = last_frame(raw)
+        return None if found is None else (found[0], length - found[1])
     place = raw.rfind(b"\n", 0, -1) + 1
     try:
         return parse_end(raw[place:]), start + place
@@ -122,68 +130,79 @@ def end_of(file: BinaryIO) -> tuple[End, int] | None:
 
 
 def read_records(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
-    """The keys in the file, in order; None for a damaged or cut line. Raises BadInput as `read_head`."""
-    return (record for _, record in numbered_records(path, damaged_ok=damaged_ok))
+    """The keys in the file, in order; None for one that is damaged or cut. Raises BadInput as `read_head`."""
+    return (record for part in read_parts(path, damaged_ok=damaged_ok) for record in part.records)
 
 
-def numbered_records(path: Path, *, damaged_ok: bool = False) -> Iterator[tuple[Line, Record | None]]:
-    """As `read_records`, each with its line."""
-    read_head(path, damaged_ok=damaged_ok)
+def read_parts(path: Path, *, damaged_ok: bool = False) -> Iterator[BackupPart]:
+    """As `read_records`, by frames or lines, the end among them: what is held at once is one of them."""
     try:
         with open_plain(path) as file:
-            file.readline(_LONGEST_HEAD)
-            for line in lines(file, LONGEST_LINE, number=2):
-                raw = line.raw if line.raw is not None else _long_line(file, line)
-                try:
-                    record = None if raw is None else parse_record(raw)
-                except Damaged:
-                    record = None
-                if record is not END:
-                    yield line, record
+            head = _head(path, file)
+            _checked(path, head, damaged_ok=damaged_ok)
+            yield from _PARTS[head["format"]](file)
     except OSError as error:
         raise cannot_be_read(path, error) from None
 
 
 def records_backward(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
     """As `read_records`, the last first, each with its place in the file as `outside`."""
-    places = [line for line, _ in numbered_records(path, damaged_ok=damaged_ok)]
+    places, index = [], 0
+    for part in read_parts(path, damaged_ok=damaged_ok):
+        places.append((part.offset, index))
+        index += len(part.records)
+    try:
+        with open_plain(path) as file:
+            parts_of = _PARTS[_head(path, file)["format"]]
+            for offset, index in reversed(places):
+                file.seek(offset)
+                records = next(parts_of(file)).records
+                for place, record in reversed(list(enumerate(records, index))):
+                    yield None if record is None else record._replace(outside=place)
+    except OSError as error:
+        raise cannot_be_read(path, error) from None
+
+
+_PARTS: dict[str, Callable[[BinaryIO], Iterator[BackupPart]]] = {
+    FORMAT: parts_of_frames,
+    FORMAT_OF_LINES: parts_of_lines,
+}
+
+
+def as_lines(path: Path) -> Iterator[bytes]:
+    """The backup as lines of JSON that people can read, whole as a backup of its own: what is damaged is left out.
+
+    Raises BadInput as `read_head`.
+    """
     with open_plain(path) as file:
-        for index, line in reversed(list(enumerate(places))):
-            try:
-                raw = (
-                    os.pread(file.fileno(), line.size, line.offset) if line.raw is not None else _long_line(file, line)
-                )
-                yield None if raw is None else parse_record(raw)._replace(outside=index)
-            except Damaged:
-                yield None
-            except OSError as error:
-                raise cannot_be_read(path, error) from None
+        try:
+            head = _head(path, file)
+            found = _end_of(file, head)
+        except OSError as error:
+            raise cannot_be_read(path, error) from None
+    digest = hashlib.sha256()
+    first = _checked(path, head, damaged_ok=True)
+    first.format = FORMAT_OF_LINES
+    for line in itertools.chain([packed(first)], _record_lines(path)):
+        digest.update(line)
+        yield line
+    if found is not None:
+        end, _ = found
+        end.sha256 = digest.hexdigest()
+        yield packed(end)
 
 
-def _long_line(file: BinaryIO, line: Line) -> bytes | None:
-    """A line too long to be held unseen, where its checksum says that it is whole: values may be very large."""
-    handle, tail = file.fileno(), len(SUM) + SUM_DIGITS + len(b'"}\n')
-    digest, position, body = hashlib.sha256(), line.offset, line.offset + line.size - tail
-    while position < body:
-        chunk = os.pread(handle, min(MIB, body - position), position)
-        if not chunk:
-            return None
-        digest.update(chunk)
-        position += len(chunk)
-    expected = b'%b%b"}\n' % (SUM, digest.hexdigest()[:SUM_DIGITS].encode("ascii"))
-    if line.size > _LONGEST_RECORD or os.pread(handle, tail, body) != expected:
-        return None
-    parts, position, end = [], line.offset, line.offset + line.size
-    while position < end and (chunk := os.pread(handle, end - position, position)):
-        parts.append(chunk)
-        position += len(chunk)
-    return b"".join(parts)
+def _record_lines(path: Path) -> Iterator[bytes]:
+    for record in read_records(path, damaged_ok=True):
+        if record is not None:
+            yield record_line(record)
 
 
 def backups(folder: Path, *others: Path) -> tuple[Backup, ...]:
     """The backups in `folder` and those of `others`, newest first; files that are none are passed over."""
     found = []
-    for path in {*folder.glob("*.jsonl"), *others}:
+    listed = {path for ending in _ENDINGS for path in folder.glob(f"*{ending}")}
+    for path in listed.union(others):
         try:
             found.append(read_head(path, damaged_ok=True))
         except BadInput:
@@ -198,9 +217,10 @@ def inspect(path: Path) -> BackupInspection:
     """Read the whole file at `path`, holding little of it. Raises BadInput where it is no backup."""
     try:
         with open_plain(path) as file:
-            found = end_of(file)
+            head = _head(path, file)
+            found = _end_of(file, head)
             if found is None:
-                return _line_by_line(path, None, altered=False)
+                return _part_by_part(path, head, None, altered=False)
             end, offset = found
             file.seek(0)
             digest, breaks = hashlib.sha256(), 0
@@ -210,10 +230,11 @@ def inspect(path: Path) -> BackupInspection:
     except OSError as error:
         raise cannot_be_read(path, error) from None
     same = end.sha256 in (None, digest.hexdigest())
-    # The first line is no key; files of old count what was left out nowhere.
-    if same and breaks == 1 + end.keys + end.left_out:
+    # The first line is no key; files of old count what was left out nowhere, and the first had no digest.
+    counted = head["format"] == FORMAT or breaks == 1 + end.keys + end.left_out
+    if same and counted:
         return BackupInspection(str(path), end.keys, end.left_out, end.keys)
-    return _line_by_line(path, end, altered=not same)
+    return _part_by_part(path, head, end, altered=not same)
 
 
 def must_be_whole(inspection: BackupInspection, *, damaged_ok: bool = False) -> None:
@@ -222,29 +243,32 @@ def must_be_whole(inspection: BackupInspection, *, damaged_ok: bool = False) -> 
         raise BadInput(f"{inspection.note} Nothing was restored: --damaged-ok restores the keys that can be read")
 
 
-def _line_by_line(path: Path, end: End | None, *, altered: bool) -> BackupInspection:
+def _part_by_part(path: Path, head: Mapping[str, Any], end: End | None, *, altered: bool) -> BackupInspection:
     keys = left_out = 0
-    bad = [] if _has_good_head(path) else [1]
-    before, behind = 1, 0
-    for line, record in numbered_records(path, damaged_ok=True):
-        # Only the last line of a run is skipped: the run wrote nothing that follows it.
-        if line.number > before + 1 and not behind:
-            behind = line.number
-        before = line.number
-        if record is None:
-            # In a file without an end, the line that was being written is no damage.
-            if end is not None or line.whole:
-                bad.append(line.number)
-        elif record.left_out:
-            left_out += 1
-        else:
-            keys += 1
+    bad = [] if _has_good_head(path) else ["line 1"]
+    behind, ended = "", False
+    for part in read_parts(path, damaged_ok=True):
+        if part.end:
+            ended = True
+            continue
+        name = _part_name(head, part)
+        if ended and not behind:
+            behind = name
+        # In a file without an end, what was being written is no damage.
+        if None in part.records and (end is not None or part.whole):
+            bad.append(name)
+        left_out += sum(1 for record in part.records if record is not None and record.left_out)
+        keys += sum(1 for record in part.records if record is not None and not record.left_out)
     expected = None if end is None else end.keys
     damaged = altered or bool(bad or behind) or (expected is not None and keys != expected)
     note = _note(path, keys, expected, bad, behind) if damaged else ""
     if not note and end is None:
-        note = f"{shown(path)} has no last line, as {_CUT}."
+        note = f"{shown(path)} has no end, as {_CUT}."
     return BackupInspection(str(path), keys, left_out, expected, damaged, note)
+
+
+def _part_name(head: Mapping[str, Any], part: BackupPart) -> str:
+    return f"frame {part.number} at byte {part.offset}" if head["format"] == FORMAT else f"line {part.number}"
 
 
 def _has_good_head(path: Path) -> bool:
@@ -255,13 +279,13 @@ def _has_good_head(path: Path) -> bool:
     return True
 
 
-def _note(path: Path, keys: int, expected: int | None, bad: list[int], behind: int) -> str:
+def _note(path: Path, keys: int, expected: int | None, bad: list[str], behind: str) -> str:
     reason = "its content is not what was written"
     if behind:
-        reason = f"something follows its last line (in line {behind})"
+        reason = f"something follows its end (in {behind})"
     elif bad:
         more = f" (and {count(len(bad) - 1)} more)" if len(bad) > 1 else ""
-        reason = f"line {bad[0]} cannot be read{more}"
+        reason = f"{bad[0]} cannot be read{more}"
     held = f"{number_of_keys(keys)} can be read"
     if expected is not None and expected != keys:
         held = f"{count(keys)} of {number_of_keys(expected)} can be read"

@@ -84,8 +84,8 @@ def encoded(value: object) -> bytes:
         return json.dumps(msgspec.to_builtins(value)).encode("ascii")
 
 
-def decoded(decoder: "msgspec.json.Decoder[T]", raw: bytes) -> T:
-    """What `decoder` makes of the JSON in `raw`; raises Damaged for anything else, however deep or large it is.
+def decoded(decoder: "msgspec.json.Decoder[T] | msgspec.msgpack.Decoder[T]", raw: bytes) -> T:
+    """What `decoder` makes of JSON or MessagePack in `raw`; raises Damaged for anything else, however deep or large.
 
     >>> decoded(msgspec.json.Decoder(list[int]), b"[1]")
     [1]

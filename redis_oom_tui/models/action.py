@@ -211,7 +211,7 @@ class RestoreReport(Struct, frozen=True):
 
 
 class Backup(Struct, frozen=True):
-    """A backup file, as its first line and its last tell: what it holds and whether `restore` can use it.
+    """A backup file, as its first line and its end tell: what it holds and whether `restore` can use it.
 
     Where the operation is to shrink a key, its elements are counted in place of keys.
 
@@ -245,7 +245,7 @@ class Backup(Struct, frozen=True):
 class BackupInspection(Struct, frozen=True):
     """What is in a backup file, all of it read.
 
-    `expected` is how many keys its last line counts, None where it has no last line. A `damaged` file is not what was
+    `expected` is how many keys its end counts, None where it has no end. A `damaged` file is not what was
     written; `note` says what is wrong with it, also where it only has no end, and is '' where nothing is.
     """
 

@@ -11,7 +11,7 @@ import pytest
 import redis
 
 from redis_oom_tui.files.backup_lines import record_line
-from redis_oom_tui.files.backup_reading import read_head, read_records
+from redis_oom_tui.files.backup_reading import as_lines, read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.server import info_reader
@@ -101,7 +101,7 @@ async def test_an_older_backup_has_the_times_of_this_computer(server: RunningSer
 
 def _as_of_before(path: Path, skew: int) -> None:
     """Make it a backup whose times are those of the computer that made it, as earlier versions wrote."""
-    head, *lines = path.read_bytes().splitlines()
+    head, *_, end = b"".join(as_lines(path)).splitlines()
     records = [record for record in read_records(path) if record is not None]
     fields = json.loads(head)
     del fields["clock"], fields["clock_skew_seconds"]
@@ -112,9 +112,7 @@ def _as_of_before(path: Path, skew: int) -> None:
         )
         for record in records
     ]
-    path.write_bytes(
-        json.dumps(fields).encode() + b"\n" + b"".join(record_line(record) for record in moved) + lines[-1]
-    )
+    path.write_bytes(json.dumps(fields).encode() + b"\n" + b"".join(record_line(record) for record in moved) + end)
 
 
 async def test_a_key_that_is_not_there_after_all_is_not_said_to_be_put_back(

@@ -15,6 +15,7 @@ from redis_oom_tui.actions.batches import Batch, Batches
 from redis_oom_tui.actions.cluster import Cluster
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.run import Run
+from redis_oom_tui.files.backup_reading import as_lines
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
@@ -109,7 +110,7 @@ async def test_a_damaged_backup_is_restored_to_no_node_unless_that_is_asked_for(
     async with acting(cluster, tmp_path) as (_, operator):
         view = await operator.run(await _planned(operator), backup=BackupChoice()).run()
         file = Path(str(view.backup_path))
-        lines = file.read_bytes().splitlines(keepends=True)
+        lines = list(as_lines(file))
         file.write_bytes(b"".join(lines[:5] + lines[6:]))
         report = await operator.restore(file).run()
         assert (report.failed, report.file_damaged, _held(cluster, b"old:")) == (True, True, 0)

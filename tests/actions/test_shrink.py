@@ -10,6 +10,7 @@ import redis
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink import ShrinkRun
+from redis_oom_tui.files.backup_reading import as_lines
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Connection
@@ -381,7 +382,7 @@ async def test_the_backup_can_be_read_by_people(server: RunningServer, tmp_path:
         filled(client, "stream", 202)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.steps.run_shrink(await frozen(operator, "stream"), backup=BackupChoice()).run()
-        lines = Path(str(view.backup_path)).read_text().splitlines()
+        lines = list(as_lines(Path(str(view.backup_path))))
         assert json.loads(lines[1])["e"] == ["1700000000000-1", "f\\\\", "v0\\xff"]
         assert len(lines) == 4
 

@@ -11,7 +11,7 @@ import redis
 
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
-from redis_oom_tui.files.backup_reading import read_records
+from redis_oom_tui.files.backup_reading import as_lines, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
@@ -242,7 +242,7 @@ async def test_a_run_stops_when_the_backup_is_full(server: RunningServer, tmp_pa
     with server.client() as client:
         fill(client, [b"k%d" % n for n in range(2000)], b"x" * 1000)
         async with operating(server.connection, tmp_path) as operator:
-            choice = BackupChoice(max_total_bytes=100_000)
+            choice = BackupChoice(max_total_bytes=3_000)
             run = operator.run(await planned(operator, ALL), backup=choice)
             view = await run.run()
         assert "reached its cap" in str(view.ended)
@@ -320,7 +320,7 @@ async def test_a_damaged_backup_is_restored_on_demand_only(server: RunningServer
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
             path = Path(str(view.backup_path))
-            lines = path.read_bytes().splitlines(keepends=True)
+            lines = list(as_lines(path))
             path.write_bytes(b"".join(lines[:60] + lines[61:]))
             restoring = operator.restore(path)
             report = await restoring.run()

@@ -1,6 +1,7 @@
 """`cleanup` and `restore` on the command line: shown first, run only when told, and honest in their exit codes."""
 
 import asyncio
+import json
 import os
 import signal
 import uuid
@@ -11,6 +12,7 @@ import pytest
 
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.cli import main as entry
+from redis_oom_tui.files.backup_reading import as_lines
 from redis_oom_tui.formatting.sanitize import escape_exact
 from tests.apps import samples
 from tests.cli.ran import place_among_processes
@@ -490,8 +492,10 @@ def test_a_backup_that_lost_a_line_is_refused_unless_that_is_asked_for(
     with valkey.client() as client:
         fill(client, [b"cache:%d" % n for n in range(120)])
         assert valkey_tool("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")[0] == 0
-        lines = backup.read_bytes().splitlines(keepends=True)
+        lines = list(as_lines(backup))
         backup.write_bytes(b"".join(lines[:60] + lines[61:]))
+        code, out, _ = valkey_tool("restore", str(backup), "--show")
+        assert (code, len(out.splitlines())) == (1, 121)
         code, out, err = valkey_tool("restore", str(backup), "--yes")
         assert (code, out, client.dbsize()) == (2, "", 0)
         assert "119 of 120 keys can be read" in err
@@ -503,6 +507,30 @@ def test_a_backup_that_lost_a_line_is_refused_unless_that_is_asked_for(
         assert client.dbsize() == 119
 
 
+def test_a_backup_is_shown_in_lines_and_restored_from_its_frames(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
+) -> None:
+    backup = tmp_path / "b.backup"
+    with valkey.client() as client:
+        fill(client, [b"cache:\x1b%d" % n for n in range(600)])
+        assert valkey_tool("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")[0] == 0
+        code, out, err = valkey_tool("restore", str(backup), "--show")
+        lines = [json.loads(line) for line in out.splitlines()]
+        assert (code, err, client.dbsize()) == (0, "", 0)
+        assert {line["key"] for line in lines[1:-1]} == {f"cache:\\x1b{n}" for n in range(600)}
+        assert (lines[0]["deed"], lines[-1]["keys"]) == ("delete", 600)
+        # A frame that is damaged costs its own keys alone.
+        raw = bytearray(backup.read_bytes())
+        raw[len(raw) // 2] ^= 1
+        backup.write_bytes(raw)
+        code, out, err = valkey_tool("restore", str(backup), "--yes")
+        assert (code, out, client.dbsize()) == (2, "", 0)
+        code, document = valkey_tool.json("restore", str(backup), "--yes", "--damaged-ok")
+        restored, failed = document["counts"]["restored"], document["counts"]["failed"]
+        assert (code, restored + failed, client.dbsize()) == (1, 600, restored)
+        assert 0 < failed <= 250
+
+
 def test_a_backup_without_its_last_line_is_restored_and_said_to_have_no_end(
     valkey: RunningServer, valkey_tool: Tool, tmp_path: Path
 ) -> None:
@@ -510,7 +538,7 @@ def test_a_backup_without_its_last_line_is_restored_and_said_to_have_no_end(
     with valkey.client() as client:
         fill(client, [b"cache:%d" % n for n in range(20)])
         assert valkey_tool("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")[0] == 0
-        backup.write_bytes(b"".join(backup.read_bytes().splitlines(keepends=True)[:-1]))
+        backup.write_bytes(b"".join(list(as_lines(backup))[:-1]))
         code, out, _ = valkey_tool("restore", str(backup), "--yes")
         assert (code, client.dbsize()) == (0, 20)
         assert "keys may be missing" in out

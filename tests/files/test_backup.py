@@ -1,9 +1,12 @@
-"""The backup file: exact bytes in and out, whole lines after any crash, nothing overwritten."""
+"""The backup file: exact bytes in and out, what is whole after any crash, nothing overwritten."""
 
 import os
 import re
 import stat
+import tracemalloc
+import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -11,15 +14,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from redis_oom_tui.files.backup import BackupFailed, BackupWriter, new_path
+from redis_oom_tui.files.backup_frames import _FACTS, _MARK, _SUM
 from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.files.backup_reading import (
+    as_lines,
     backups,
     inspect,
     must_be_whole,
     read_head,
+    read_parts,
     read_records,
     records_backward,
 )
+from redis_oom_tui.files.disk import MIB
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
@@ -32,15 +39,38 @@ SERVER = Server("valkey", "9.1.2", "master", Address(), run_id="r")
 
 
 def written(path: Path, *records: Record, whole: bool = True) -> Path:
+    """A backup with a frame for each of `records`."""
     writer = BackupWriter(path, PLAN, SERVER, 5.0)
     for record in records:
         writer.add(record)
-    writer.flush()
+        writer.flush()
     if whole:
         writer.close()
     else:
         writer._file.close()
     return path
+
+
+def of_before(path: Path) -> Path:
+    """The backup at `path` as one of lines, as earlier versions wrote it."""
+    path.write_bytes(b"".join(as_lines(path)))
+    return path
+
+
+def pieces(path: Path) -> list[bytes]:
+    """Its first line, and each of its lines or frames behind that."""
+    raw = path.read_bytes()
+    if b"backup 1" in raw[:60]:
+        return raw.splitlines(keepends=True)
+    head, *frames = raw.split(_MARK)
+    return [head, *(_MARK + frame for frame in frames)]
+
+
+BOTH = pytest.mark.parametrize("kind", ["frames", "lines"])
+
+
+def a_file(path: Path, kind: str, *records: Record, whole: bool = True) -> Path:
+    return written(path, *records, whole=whole) if kind == "frames" else of_before(written(path, *records, whole=whole))
 
 
 RECORDS = st.builds(
@@ -71,18 +101,47 @@ RECORDS = st.builds(
 
 
 @given(records=st.lists(RECORDS, max_size=5))
-def test_what_is_added_reads_back(tmp_path_factory: pytest.TempPathFactory, records: list[Record]) -> None:
-    path = written(tmp_path_factory.mktemp("b") / "f", *records)
-    assert list(read_records(path)) == records
-
-
-@given(records=st.lists(RECORDS, max_size=5))
-def test_what_is_added_reads_back_the_last_first(
+def test_what_is_added_reads_back_either_way_and_as_lines(
     tmp_path_factory: pytest.TempPathFactory, records: list[Record]
 ) -> None:
-    path = written(tmp_path_factory.mktemp("b") / "f", *records)
-    backward = [record._replace(outside=place) for place, record in enumerate(records)][::-1]
-    assert list(records_backward(path)) == backward
+    path = tmp_path_factory.mktemp("b") / "f"
+    writer = BackupWriter(path, PLAN, SERVER, 5.0)
+    writer.add(*records)
+    writer.flush()
+    writer.add(*records)
+    writer.close()
+    backward = [record._replace(outside=place) for place, record in enumerate([*records, *records])][::-1]
+    for _ in range(2):
+        assert list(read_records(path)) == [*records, *records]
+        assert list(records_backward(path)) == backward
+        assert not inspect(path).damaged
+        of_before(path)
+
+
+def test_a_frame_is_full_after_so_many_keys_or_bytes(tmp_path: Path) -> None:
+    writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
+    large = KEYS[0]._replace(payload=os.urandom(300_000))
+    writer.add(*KEYS * 50, *[large] * 3, KEYS[1])
+    writer.close()
+    assert [len(part.records) for part in read_parts(tmp_path / "f")] == [250, 250, 101, 1, 1, 1, 0]
+    # Keys that are alike are packed; what cannot be packed stands as it is.
+    assert len(pieces(tmp_path / "f")[1]) < 2000
+    assert 900_000 < (tmp_path / "f").stat().st_size < 910_000
+
+
+def test_what_several_nodes_add_and_flush_at_the_same_time_is_all_there(tmp_path: Path) -> None:
+    writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
+
+    def save(node: str) -> None:
+        for number in range(30):
+            writer.add(Record(KeyId(0, b"%d" % number, node), "string", b"x"))
+            writer.flush()
+
+    with ThreadPoolExecutor(4) as nodes:
+        list(nodes.map(save, "abcd"))
+    writer.close()
+    assert len({record.id for record in read_records(tmp_path / "f") if record is not None}) == 120
+    assert inspect(tmp_path / "f").keys == 120
 
 
 def test_what_was_rolled_back_is_not_there_and_the_file_is_whole(tmp_path: Path) -> None:
@@ -96,6 +155,7 @@ def test_what_was_rolled_back_is_not_there_and_the_file_is_whole(tmp_path: Path)
     writer.add(KEYS[3])
     writer.close()
     assert list(read_records(tmp_path / "f")) == [KEYS[0], KEYS[3]]
+    assert inspect(tmp_path / "f").keys == 2
     assert not inspect(tmp_path / "f").damaged
 
 
@@ -109,18 +169,79 @@ def test_a_key_that_was_left_out_is_named_with_its_reason(tmp_path: Path) -> Non
     assert list(read_records(written(tmp_path / "f", record))) == [record]
 
 
-def test_after_a_crash_the_whole_lines_count(tmp_path: Path) -> None:
+@BOTH
+def test_wherever_the_writing_was_cut_off_what_is_whole_counts(tmp_path: Path, kind: str) -> None:
     records = [Record(KeyId(0, b"%d" % n), "string", b"x", saved_ms=1) for n in range(3)]
-    path = written(tmp_path / "f", *records, whole=False)
-    path.write_bytes(path.read_bytes()[:-9])
-    assert list(read_records(path)) == [*records[:2], None]
+    path = a_file(tmp_path / "f", kind, *records, whole=False)
+    raw, parts = path.read_bytes(), pieces(path)
+    for length in range(len(parts[0]), len(raw)):
+        path.write_bytes(raw[:length])
+        whole = sum(length >= len(b"".join(parts[: n + 2])) for n in range(3))
+        cut = length > len(b"".join(parts[: whole + 1]))
+        assert list(read_records(path)) == [*records[:whole], *[None] * cut]
+        assert not inspect(path).damaged
+        assert inspect(path).keys == whole
 
 
-def test_a_damaged_line_is_told_from_a_good_one(tmp_path: Path) -> None:
+@BOTH
+def test_a_damaged_key_is_told_from_a_good_one(tmp_path: Path, kind: str) -> None:
     record = Record(KeyId(0, b"k"), "string", b"payload", saved_ms=1)
-    path = written(tmp_path / "f", record)
-    path.write_bytes(path.read_bytes().replace(b'"t":"string"', b'"t":"strinG"'))
+    path = a_file(tmp_path / "f", kind, record)
+    path.write_bytes(path.read_bytes().replace(b"string", b"strinG"))
     assert list(read_records(path)) == [None]
+
+
+def test_a_damaged_header_costs_its_own_frame_alone(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    parts = pieces(path)
+    for place in range(26):
+        broken = bytearray(parts[5])
+        broken[place] ^= 0x55
+        path.write_bytes(b"".join([*parts[:5], broken, *parts[6:]]))
+        assert list(read_records(path)) == [*KEYS[:4], None, *KEYS[5:]]
+
+
+def crafted(records: int, body: bytes, packing: int = 0, unpacked: int | None = None, size: int | None = None) -> bytes:
+    size, unpacked = len(body) if size is None else size, len(body) if unpacked is None else unpacked
+    facts = _FACTS.pack(_MARK, 1, packing, records, size, unpacked, zlib.crc32(body))
+    return facts + _SUM.pack(zlib.crc32(facts)) + body
+
+
+@pytest.mark.parametrize(
+    "frame",
+    [
+        crafted(1, b"\xdd\xff\xff\xff\xff"),
+        crafted(1, b"\xdd\x00\x10\x00\x00" + b"\x93\x00\xc4\x00\xa0" * 2**20),
+        crafted(1, b"\x91" * 100_000),
+        crafted(1, b"\x91\x93\x00\xc4\x00\xa0\xc6\xff\xff\xff\xff"),
+        crafted(1, b"\x91\x93\x00\xa1k\xa6string"),
+        crafted(1, b"\x91\x93\xff\xc4\x01k\xa6string"),
+        crafted(1, b"\x91\x93\x00\xc4\x01k\xa1\x1b"),
+        crafted(2, b"\x91\x93\x00\xc4\x01k\xa6string"),
+        crafted(1, b"", size=2**32 - 1),
+        crafted(1, b"x", size=2**29),
+        crafted(1, b"x", packing=1),
+        crafted(1, b"x", packing=9),
+        crafted(1, zlib.compress(bytes(60 * MIB), 9), packing=1, unpacked=100),
+        crafted(1, zlib.compress(bytes(60 * MIB), 9), packing=1, unpacked=2**32 - 1),
+        crafted(1, zlib.compress(b"\x90", 9)[:-2], packing=1, unpacked=1),
+    ],
+    ids=range(15),
+)
+def test_a_frame_that_says_absurd_things_is_a_damaged_one(tmp_path: Path, frame: bytes) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    parts = pieces(path)
+    path.write_bytes(b"".join([*parts[:5], frame, *parts[5:]]))
+    tracemalloc.start()
+    try:
+        found = list(read_records(path))
+        assert tracemalloc.get_traced_memory()[1] < 100 * MIB
+    finally:
+        tracemalloc.stop()
+    assert [record for record in found[:4] if record is not None] == KEYS[:4]
+    assert None in found
+    with pytest.raises(BadInput, match=r"f is damaged, as frame 5 at byte \d+ cannot be read"):
+        must_be_whole(inspect(path))
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
@@ -145,8 +266,12 @@ def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
     writer._file.close()
     writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+    writer.add(Record(KeyId(0, b"k"), "string", b"x"))
     with pytest.raises(BackupFailed, match="No space left"):
-        writer.add(Record(KeyId(0, b"k"), "string", b"x"))
+        writer.flush()
+    # What another node added may be what was lost.
+    with pytest.raises(BackupFailed, match="No space left"):
+        writer.flush()
     writer.close()
 
 
@@ -156,16 +281,17 @@ def test_the_newest_backup_is_first_and_other_files_are_passed_over(tmp_path: Pa
         path = new_path(tmp_path, replace(PLAN, hash=f"{wall}"), wall)
         assert "/" not in path.name
         BackupWriter(path, PLAN, SERVER, wall).close()
-    assert [backup.made_at for backup in backups(tmp_path)] == [20.0, 10.0]
+    of_before(written(tmp_path / "old.jsonl"))
+    assert [backup.made_at for backup in backups(tmp_path)] == [20.0, 10.0, 5.0]
 
 
 KEYS = [Record(KeyId(0, b"k%d" % n), "string", b"x" * 20, saved_ms=1, size=56) for n in range(12)]
 
 
 def altered(path: Path, what: Callable[[list[bytes]], object]) -> Path:
-    lines = path.read_bytes().splitlines(keepends=True)
-    what(lines)
-    path.write_bytes(b"".join(lines))
+    parts = pieces(path)
+    what(parts)
+    path.write_bytes(b"".join(parts))
     return path
 
 
@@ -176,32 +302,36 @@ def test_a_backup_that_is_what_was_written_is_whole(tmp_path: Path) -> None:
     must_be_whole(found)
 
 
+@BOTH
 @pytest.mark.parametrize(
     ("what", "readable", "words"),
     [
-        (lambda lines: lines.pop(5), 11, "11 of 12 keys"),
-        (lambda lines: lines.insert(5, lines[4]), 13, "13 of 12 keys"),
-        (lambda lines: lines.__setitem__(5, lines[5][:-9] + b"\n"), 11, "line 6 cannot be read"),
-        (lambda lines: lines.__setitem__(5, b"\x00" * 40 + b"\n"), 11, "line 6 cannot be read"),
-        (lambda lines: lines.__setitem__(5, lines[4]), 12, "not what was written"),
-        (lambda lines: lines.__setitem__(0, lines[0].replace(b'"version":"9', b'"version":"8')), 12, "not what was"),
-        (lambda lines: lines.__setitem__(0, lines[0].replace(b'"version"', b'"verison"')), 12, "line 1 cannot be read"),
-        (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"keys":12', b'"keys":"x"')), 12, "line 14 cannot"),
-        (lambda lines: lines.__setitem__(-1, lines[-1].replace(b'"keys":12', b'"keys":11')), 12, "12 of 11 keys"),
-        (lambda lines: (lines.pop(), lines.pop(5)[:0], lines.insert(3, b"{}\n")), 11, "line 4 cannot be read"),
-        (lambda lines: lines.append(b"\x00" * 100), 12, r"follows its last line \(in line 15\): 12 keys can be read"),
-        (lambda lines: lines.append(b"\x00" * 5000 + b"\n"), 12, r"follows its last line \(in line 15\)"),
-        (lambda lines: lines.append(lines[3]), 13, r"follows its last line \(in line 15\)"),
-        (lambda lines: lines.append(lines[3][:-4]), 12, r"follows its last line \(in line 15\)"),
-        (lambda lines: lines.append(lines[-1]), 12, "not what was written"),
-        (lambda lines: lines.append(b"\n"), 12, r"follows its last line \(in line 15\)"),
+        (lambda parts: parts.pop(5), 11, "11 of 12 keys"),
+        (lambda parts: parts.insert(5, parts[4]), 13, "13 of 12 keys"),
+        (lambda parts: parts.__setitem__(5, parts[5][:-9] + b"\n"), 11, "PART 5 cannot be read"),
+        (lambda parts: parts.__setitem__(5, b"\x00" * 40 + b"\n"), 11, "PART 5 cannot be read"),
+        (lambda parts: parts.__setitem__(5, parts[4]), 12, "not what was written"),
+        (lambda parts: parts.__setitem__(0, parts[0].replace(b'"version":"9', b'"version":"8')), 12, "not what was"),
+        (lambda parts: parts.__setitem__(0, parts[0].replace(b'"version"', b'"verison"')), 12, "line 1 cannot be read"),
+        (lambda parts: parts.__setitem__(-1, parts[-1].replace(b'"keys":12', b'"keys":"x"')), 12, "PART 13 cannot"),
+        (lambda parts: (parts.pop(), parts.pop(5)[:0], parts.insert(3, b"{}\n")), 11, "PART 3 cannot be read"),
+        (lambda parts: parts.append(b"\x00" * 100), 12, r"follows its end \(in PART 14\): 12 keys can be read"),
+        (lambda parts: parts.append(b"\x00" * 5000 + b"\n"), 12, r"follows its end \(in PART 14\)"),
+        (lambda parts: parts.append(parts[3]), 13, r"follows its end \(in PART 14\)"),
+        (lambda parts: parts.append(parts[3][:-4]), 12, r"follows its end \(in PART 14\)"),
+        (lambda parts: parts.append(parts[-1]), 12, "not what was written"),
+        (lambda parts: parts.append(b"\n"), 12, r"follows its end \(in PART 14\)"),
     ],
 )
 def test_a_damaged_backup_is_refused_unless_that_is_asked_for(
-    tmp_path: Path, what: Callable[[list[bytes]], object], readable: int, words: str
+    tmp_path: Path, kind: str, what: Callable[[list[bytes]], object], readable: int, words: str
 ) -> None:
-    path = altered(written(tmp_path / "f", *KEYS), what)
+    path = altered(a_file(tmp_path / "f", kind, *KEYS), what)
     found = inspect(path)
+    if kind == "frames":
+        words = re.sub(r"PART (\d+)", r"frame \1 at byte [0-9]+", words)
+    else:
+        words = re.sub(r"PART (\d+)", lambda part: f"line {int(part[1]) + 1}", words)
     assert (found.damaged, found.keys) == (True, readable)
     with pytest.raises(BadInput, match=words) as refused:
         must_be_whole(found)
@@ -210,21 +340,23 @@ def test_a_damaged_backup_is_refused_unless_that_is_asked_for(
     must_be_whole(found, damaged_ok=True)
 
 
+@BOTH
 @pytest.mark.parametrize("cut", [0, 9])
-def test_a_backup_whose_run_was_interrupted_is_not_damaged_but_said_to_have_no_end(tmp_path: Path, cut: int) -> None:
-    path = written(tmp_path / "f", *KEYS, whole=False)
+def test_a_backup_whose_run_was_interrupted_is_not_damaged_but_said_to_have_no_end(
+    tmp_path: Path, kind: str, cut: int
+) -> None:
+    path = a_file(tmp_path / "f", kind, *KEYS, whole=False)
     path.write_bytes(path.read_bytes()[: -cut or None])
     found = inspect(path)
     assert (found.damaged, found.expected, found.keys) == (False, None, 11 if cut else 12)
-    assert "no last line" in found.note
+    assert "has no end" in found.note
     must_be_whole(found)
 
 
 @pytest.mark.parametrize("old", [rb',"sha256":"[0-9a-f]*"', rb',"left_out":0', rb',"bytes":\d+', rb',"m":\d+'])
 def test_backups_of_earlier_versions_stay_readable(tmp_path: Path, old: bytes) -> None:
-    path = written(tmp_path / "f", *KEYS)
-    if b'"m"' in old:
-        path = written(tmp_path / "g", *(record._replace(size=None) for record in KEYS))
+    keys = [record._replace(size=None) for record in KEYS] if b'"m"' in old else KEYS
+    path = of_before(written(tmp_path / "f", *keys))
     path.write_bytes(re.sub(old + rb"(?=[^\n]*\n$)", b"", path.read_bytes()))
     assert not inspect(path).damaged
     assert len(list(read_records(path))) == 12
@@ -249,14 +381,17 @@ def test_what_was_done_to_the_keys_is_never_guessed(tmp_path: Path) -> None:
         read_head(path, damaged_ok=True)
 
 
-def test_a_value_larger_than_a_line_that_is_held_unseen_is_read_where_it_is_whole(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@BOTH
+def test_a_value_larger_than_what_is_held_unseen_is_read_where_it_is_whole(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
 ) -> None:
-    monkeypatch.setattr("redis_oom_tui.files.backup_reading.LONGEST_LINE", 1000)
+    monkeypatch.setattr("redis_oom_tui.files.backup_lines.LONGEST_LINE", 1000)
+    monkeypatch.setattr("redis_oom_tui.files.backup_frames._MOST_PACKED", 1000)
     large = Record(KeyId(0, b"large"), "string", b"y" * 3_000_000, saved_ms=1, size=9)
-    path = written(tmp_path / "f", KEYS[0], large, KEYS[1])
+    path = a_file(tmp_path / "f", kind, KEYS[0], large, KEYS[1])
     assert list(read_records(path)) == [KEYS[0], large, KEYS[1]]
-    path.write_bytes(path.read_bytes().replace(b"eXl5eXl5", b"eXl5eXl6", 1))
+    good, bad = (b"eXl5eXl5", b"eXl5eXl6") if kind == "lines" else (b"yyyy", b"yyyz")
+    path.write_bytes(path.read_bytes().replace(good, bad, 1))
     assert list(read_records(path)) == [KEYS[0], None, KEYS[1]]
 
 
@@ -283,8 +418,9 @@ def test_what_could_not_be_written_whole_gets_no_last_line(monkeypatch: pytest.M
     writer.flush()
     whole = writer._file
     writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
+    writer.add(KEYS[1])
     with pytest.raises(BackupFailed):
-        writer.add(KEYS[1])
+        writer.flush()
     writer._file.close()
     writer._file = whole
     writer.close()

@@ -17,7 +17,7 @@ from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.audit_lines import change_fields
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
-from redis_oom_tui.files.backup_reading import backups, inspect, read_head, read_records
+from redis_oom_tui.files.backup_reading import as_lines, backups, inspect, read_head, read_records, records_backward
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.files.recordings import Moment, load
@@ -53,6 +53,11 @@ def a_backup(path: Path) -> None:
     writer.close()
 
 
+def a_backup_of_lines(path: Path) -> None:
+    a_backup(path)
+    test_backup.of_before(path)
+
+
 def read_backup(path: Path) -> None:
     for read in (
         lambda: inspect(path),
@@ -60,6 +65,8 @@ def read_backup(path: Path) -> None:
         lambda: backup_contents(read_head(path, damaged_ok=True)),
         lambda: list(read_records(path)),
         lambda: list(read_records(path, damaged_ok=True)),
+        lambda: list(records_backward(path, damaged_ok=True)),
+        lambda: list(as_lines(path)),
     ):
         with sentences():
             read()
@@ -157,7 +164,8 @@ def read_plan(path: Path) -> None:
 
 
 KINDS: dict[str, tuple[Callable[[Path], None], Callable[[Path], None]]] = {
-    "backup.jsonl": (a_backup, read_backup),
+    "x.backup": (a_backup, read_backup),
+    "backup.jsonl": (a_backup_of_lines, read_backup),
     "plan": (a_plan, read_plan),
     "scan": (a_scan, read_scan),
     "recording": (a_recording, read_recording),
