@@ -17,14 +17,17 @@ class ReusableTimeout:
 
     asyncio's own timeout sets a timer and takes it away each time. This one leaves its timer standing: only when it
     rings does it look whether that which it was last set for is still going on, and for how much longer it may.
+
+    Where this process had no turn for a while, on a crowded machine, it rings late. What came meanwhile is read first,
+    and the body gets as much longer, once: that time says nothing about the server.
     """
 
-    __slots__ = ("_cancelled_before", "_rang", "_seconds", "_task", "_timer", "_until")
+    __slots__ = ("_cancelled_before", "_late", "_rang", "_seconds", "_task", "_timer", "_until")
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._until = 0.0
-        self._rang = False
+        self._rang = self._late = False
         self._cancelled_before = 0
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -37,6 +40,7 @@ class ReusableTimeout:
         self._task = task
         self._cancelled_before = task.cancelling()
         self._until = loop.time() + self._seconds
+        self._late = False
         if self._timer is None:
             self._timer = loop.call_at(self._until, self._ring, loop)
 
@@ -55,11 +59,15 @@ class ReusableTimeout:
         self._timer = None
         if self._task is None:
             return
-        if loop.time() < self._until:
-            self._timer = loop.call_at(self._until, self._ring, loop)
-        else:
+        now = loop.time()
+        if now >= self._until and self._late:
             self._rang = True
             self._task.cancel()
+            return
+        if now >= self._until:
+            self._late = True
+            self._until = now + min(now - self._until, self._seconds)
+        self._timer = loop.call_at(self._until, self._ring, loop)
 
 
 # The loop is heard of so often; when it is heard of so much too late, the process was suspended (Ctrl+Z, SIGSTOP) or

@@ -36,9 +36,10 @@ async def test_a_cleanup_of_a_frozen_server_ends_in_time(
 ) -> None:
     with server.client() as client:
         fill(client, [b"cache:%d" % n for n in range(5000)])
+    async with operating(server.connection, tmp_path) as operator:
+        plan = await planned(operator, CACHE)
     connection = replace(server.connection, read_timeout_seconds=SILENCE)
     async with operating(connection, tmp_path) as operator:
-        plan = await planned(operator, CACHE)
         with contextlib.ExitStack() as frozen:
             batch, began = AuditFile.batch, 0.0
 

@@ -6,6 +6,7 @@ import pytest
 
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
@@ -30,6 +31,17 @@ async def test_a_cancelled_look_at_a_key_answers_no_other_question(server: Runni
             assert found is not None
             assert (found.row.type, found.row.id) == ("string", SMALL)
             assert (await source.snapshot()).memory.used_bytes > 0
+
+
+async def test_a_connection_that_does_not_end_is_let_go_of(
+    valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As TLS on a frozen server does: it waits for the other side's farewell."""
+    live = LiveServer(replace(valkey.connection, connect_timeout_seconds=0.5))
+    await live.open()
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncio.StreamWriter, "wait_closed", lambda _: asyncio.Event().wait())
+        await live.close()
 
 
 @pytest.mark.parametrize("leaving", [asyncio.CancelledError, ValueError])

@@ -1,6 +1,8 @@
 """What takes too long is ended; what does not is left alone, whoever else cancels it."""
 
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -46,6 +48,30 @@ async def test_it_rings_again_after_it_has_rung_and_after_it_has_rung_for_nothin
     await asyncio.sleep(0.03)
     with pytest.raises(TimeoutError), alarm:
         await asyncio.Event().wait()
+
+
+async def test_what_came_while_this_process_had_no_turn_is_read() -> None:
+    here, there = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=here)
+    alarm = ReusableTimeout(0.05)
+
+    async def read() -> bytes:
+        with alarm:
+            return await reader.read(1)
+
+    with there:
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        there.send(b"x")
+        time.sleep(0.2)
+        assert await reading == b"x"
+        reading = asyncio.create_task(read())
+        await asyncio.sleep(0)
+        time.sleep(0.2)
+        with pytest.raises(TimeoutError):
+            await reading
+    writer.close()
+    await writer.wait_closed()
 
 
 async def test_a_cancellation_by_somebody_else_stays_one() -> None:
