@@ -109,9 +109,9 @@ class RecordingSource:
         """Kept once it ends."""
         return _recording_scan(self._inner.scan(options), self._note)
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
         """Not kept: a preview of a value has no place in a file."""
-        return await self._inner.details(key)
+        return await self._inner.details(key, touch=touch)
 
     def _note(self, **what: Any) -> None:
         self._recorder.add(Moment(self._monotonic(), self._wall(), **what))

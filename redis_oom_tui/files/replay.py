@@ -168,7 +168,7 @@ class ReplaySource(RecordedTime):
         missing = ScanView(ScanState.FAILED, error="no scan was recorded up to this moment")
         return ReplayScan(self.scan_so_far() or missing)
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:  # noqa: ARG002 - as the port has it
         """What the scan told of the key; its value was never kept."""
         view = self.scan_so_far()
         row = next((row for row in view.top if row.id == key), None) if view else None

@@ -81,8 +81,10 @@ class Source(Protocol):
     def scan(self, options: ScanOptions) -> Scan:
         """A scan that has not started yet."""
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
-        """A closer read of one key that leaves no trace; None where it is gone."""
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
+        """A closer read of one key; None where it is gone. It leaves no trace, unless `touch` allows that the server
+        counts it as a use of the key (its idle time is 0 then, its LFU counter may rise) to have the value read.
+        """
 
 
 @runtime_checkable

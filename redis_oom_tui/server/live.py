@@ -170,11 +170,11 @@ class LiveServer:
         begun = checkpoint_from(progress, pace=pace, sample=sample)
         return KeyspaceScan(self, begun.options, begun=begun)
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
-        """A closer look at one key that leaves no trace; None where it is gone."""
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
+        """A closer look at one key; None where it is gone. It leaves no trace, unless `touch` allows one."""
         from redis_oom_tui.server.scan.details import details  # noqa: PLC0415 - as for the scan
 
-        return await details(self, key)
+        return await details(self, key, touch=touch)
 
     async def _moved(self, moved: bool) -> bool:
         """`moved`; where another server is meant from now on, the one that was there until now is forgotten."""

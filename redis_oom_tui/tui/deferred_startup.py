@@ -49,9 +49,9 @@ class PlaceholderSource:
         del options
         raise self._not_yet()
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
         """Not yet."""
-        del key
+        del key, touch
         raise self._not_yet()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import NotAllowed
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
@@ -242,6 +243,36 @@ async def test_details_of_one_key(server: RunningServer) -> None:
             else:
                 assert found.preview == ()
                 assert found.preview_withheld is not None
+                assert found.touchable
+                read = await source.details(KeyId(0, name), touch=True)
+                assert read is not None
+                assert (read.row.elements, read.preview_withheld, read.touchable) == (elements, None, False)
+                assert first is None or read.preview[0].startswith(first)
+
+
+async def test_a_value_is_read_as_a_use_of_the_key_only_where_that_is_asked_for(server: RunningServer) -> None:
+    key = KeyId(0, b"cold")
+    with server.client() as client:
+        client.rpush(b"cold", *[b"%d" % n for n in range(100)])
+        client.restore(b"cold", 0, client.dump(b"cold"), replace=True, idletime=1000)
+        async with opened(server.connection) as source:
+            untouched = (await source.capabilities()).has(Feature.NO_TOUCH)
+            first = await source.details(key)
+            assert first is not None
+            assert first.touchable is not untouched
+            assert client.object("IDLETIME", b"cold") >= 1000
+            read = await source.details(key, touch=True)
+            assert read is not None
+            assert (read.row.idle_seconds or 0) >= 1000, "as it was before"
+            assert read.preview[:2] == (b"0", b"1")
+            assert (client.object("IDLETIME", b"cold") >= 1000) is untouched
+        async with opened(replace(server.connection, read_only=True)) as source:
+            found = await source.details(key)
+            assert found is not None
+            assert not found.touchable
+            if not untouched:
+                with pytest.raises(NotAllowed):
+                    await source.details(key, touch=True)
 
 
 async def test_giant_elements_are_not_pulled_through_the_link(valkey: RunningServer) -> None:

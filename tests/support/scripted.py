@@ -198,6 +198,7 @@ class ScriptedSource:
         self.some_details = details
         self.clock = clock
         self.scans: list[tuple[ScanOptions, ScriptedScan]] = []
+        self.touched: list[KeyId] = []
         self.opened = 0
         self.closed = 0
         self.asked = itertools.count()
@@ -238,8 +239,9 @@ class ScriptedSource:
         self.scans.append((options, scan))
         return scan
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
         """As scripted, else the row of the last view."""
+        self.touched += [key] * touch
         if self.some_details is not None:
             return self.some_details(key)
         return next((KeyDetails(row) for row in self.views[-1].top if row.id == key), None)

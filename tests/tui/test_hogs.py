@@ -12,6 +12,7 @@ from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanSta
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules.key_sizes import size_histograms
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.messages import ApplyRemedy, MakePlan
 from redis_oom_tui.tui.panes.hogs_tables import Selection
@@ -436,6 +437,37 @@ async def test_details_show_the_exact_bytes_and_say_when_a_key_is_gone():
         await until(pilot, lambda: "It is gone" in screen_text(app))
         assert "a\\\\b\\xff" in screen_text(app)
         assert "database 3" in screen_text(app)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reset"),
+    [
+        ({"idle_seconds": 7200}, "Its idle time (2h00m now) is reset to 0"),
+        ({"frequency": 12}, "frequency (12 of 255 now) may rise"),
+        ({}, "is reset: its idle time, or its access frequency"),
+    ],
+)
+async def test_a_value_is_read_anyway_only_after_it_was_said_what_that_resets(facts, reset, listening_at_once):
+    row = KeyRow(KeyId(0, b"cold"), "list", 1000, **facts)
+    withheld = KeyDetails(row, preview_withheld="reading would reset", touchable=True)
+    source = ScriptedSource(views=[a_view(top=(row,))])
+    source.some_details = lambda key: KeyDetails(row, preview=(b"first",)) if source.touched else withheld
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "enter")
+        await until(pilot, lambda: "read anyway" in screen_text(app))
+        for answer in ("escape", "tab"):
+            await pilot.press("r")
+            await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and app.focused is not None)
+            assert reset in " ".join(screen_text(app).replace("│", " ").split())
+            assert source.touched == []
+            await pilot.press(answer)
+        await pilot.press("enter")
+        await until(pilot, lambda: "Value (start)" in screen_text(app))
+        assert source.touched == [row.id]
+        text = screen_text(app)
+        assert "those of before" in text
+        assert "read anyway" not in text
 
 
 async def test_details_say_what_a_key_is_to_its_application():

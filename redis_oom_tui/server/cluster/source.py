@@ -205,19 +205,19 @@ class ClusterSource:
         held = await together(_clients(server) for server in servers)
         return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
 
-    async def details(self, key: KeyId) -> KeyDetails | None:
+    async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
         """A closer look at one key, on the node that serves its slot now, or on the one that it sends us on to."""
         owner = self.topology.owners().of_key(key.key)
         if owner is None:
             raise ServerUnreachable("no node of the cluster serves this key's slot now")
         node, alone = owner, replace(key, node="")
         try:
-            found = await self.members.at(owner.address).details(alone)
+            found = await self.members.at(owner.address).details(alone, touch=touch)
         except KeyMoved as moved:
             heir = self.topology.told(moved.asks or "", owner.address)
             if heir is None:
                 raise
-            node, found = heir, await self.members.importer(heir.name).details(alone)
+            node, found = heir, await self.members.importer(heir.name).details(alone, touch=touch)
         return found and replace(found, row=replace(found.row, id=replace(found.row.id, node=node.name)))
 
     async def settings(self) -> Mapping[str, str]:

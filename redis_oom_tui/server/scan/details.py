@@ -1,4 +1,4 @@
-"""A closer look at one key that leaves no trace: its row read again and, where that is safe, the start of its value."""
+"""A closer look at one key: its row and the start of its value, read without a trace unless one is allowed."""
 
 import functools
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sizes import size as size_words
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
+from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow, SizeKind
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import has_room
@@ -43,8 +43,8 @@ class DetailsServer(Protocol):
     def connection(self) -> Connection:
         """How it is reached."""
 
-    def client(self, db: int = 0) -> Redis:
-        """The client of one database."""
+    def client(self, db: int = 0, *, changing: bool = False) -> Redis:
+        """The client of one database; `changing` may leave traces, unless under --read-only."""
 
     async def capabilities(self) -> Capabilities:
         """What may be read here."""
@@ -53,12 +53,15 @@ class DetailsServer(Protocol):
         """One INFO, parsed."""
 
 
-async def details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
-    """The key as it is now; None where it is gone. A busy server is waited for. Raises one of `models.errors`."""
-    return await not_busy(lambda: _details(server, key))
+async def details(server: DetailsServer, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
+    """The key as it is now; None where it is gone. A busy server is waited for. Raises one of `models.errors`.
+
+    The value is read where CLIENT NO-TOUCH keeps that from being a use of the key, and with `touch` in any case.
+    """
+    return await not_busy(lambda: _details(server, key, touch=touch))
 
 
-async def _details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
+async def _details(server: DetailsServer, key: KeyId, *, touch: bool) -> KeyDetails | None:
     client = server.client(key.db)
     with translated(server.address, "TYPE"):
         row = await _row(client, key)
@@ -66,18 +69,25 @@ async def _details(server: DetailsServer, key: KeyId) -> KeyDetails | None:
             return None
         known = await server.capabilities()
         why_not = known.why_not(Feature.NO_TOUCH)
-        row = await _measured(client, row, await _limit(server), untouched=why_not is None)
-        if why_not is None:
+        if why_not is not None and touch:
+            client = server.client(key.db, changing=True)
+        reads = why_not is None or touch
+        row = await _measured(client, row, await _limit(server), untouched=reads)
+        if reads:
             found = await _with_value(client, row, server.connection.stated_limit_bytes)
             if row.type == "stream":
                 groups = await group_health(functools.partial(_answers, client), key.key)
                 found = replace(found, groups=groups)
         else:
-            withheld = (
-                f"reading the value would reset its idle time, as CLIENT NO-TOUCH is not available here: {why_not}"
-            )
-            found = KeyDetails(row, preview_withheld=withheld)
+            touchable = row.type in LENGTHS and not server.connection.read_only
+            found = KeyDetails(row, preview_withheld=_withheld(row, why_not), touchable=touchable)
         return replace(found, ttl_told=known.has(Feature.TTL))
+
+
+def _withheld(row: KeyRow, why_not: str | None) -> str:
+    """Why the value is not read: what that would do to what the server knows of the key's use."""
+    does = "reset its idle time" if row.frequency is None else "raise its access frequency"
+    return f"reading the value would {does}, as CLIENT NO-TOUCH is not available here: {why_not}"
 
 
 async def _limit(server: DetailsServer) -> int | None:
@@ -151,15 +161,17 @@ async def _with_value(client: Redis, row: KeyRow, stated: int | None) -> KeyDeta
 async def _too_much(client: Redis, row: KeyRow, stated: int | None) -> str | None:
     """Why the first elements might be more than there is room for; None where they cannot, or it costs nobody anything.
 
-    The size of all elements bounds that of any of them; it is asked for where they are few.
+    The size of all elements bounds that of any of them; where it is not known yet, it is asked for if they are few.
     """
     room = room_in(await _answers(client, ROOM_QUESTIONS), stated)
     if room is None:
         return None
     free = f"and {size_words(room)} are free below maxmemory: reading them might cost other keys, or writes"
-    if row.elements is None or row.elements > _FEW_ELEMENTS:
+    whole = row.size if row.size_kind is SizeKind.EXACT else None
+    if whole is None and (row.elements is None or row.elements > _FEW_ELEMENTS):
         return f"any of its many elements may be large, {free}"
-    whole = integer_or_none((await _answers(client, (("MEMORY", "USAGE", row.id.key, "SAMPLES", "0"),)))[0])
+    if whole is None:
+        whole = integer_or_none((await _answers(client, (("MEMORY", "USAGE", row.id.key, "SAMPLES", "0"),)))[0])
     if whole is None or not has_room(whole, room):
         return f"its elements may be as large as {size_words(whole)}, {free}"
     return None

@@ -6,9 +6,10 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.settings import value_before, value_now
-from redis_oom_tui.formatting.sizes import ago, count, size, spoken
+from redis_oom_tui.formatting.sizes import ago, count, duration, size, spoken
 from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.keys import KeyDetails
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
@@ -127,6 +128,30 @@ def restore_question(
         lines += () if too_full else restore_outlook(backup, snapshot)
     act = "Restore what can be read" if damaged else "Restore"
     return Question("Restore this backup?", tuple(lines), act, tuple(warnings), danger=damaged)
+
+
+def read_question(details: KeyDetails, where: str) -> Question:
+    """Reading a value where the server counts that as a use of the key, and what is known of its use is lost."""
+    row = details.row
+    reset = "What the server knows of its use is reset: its idle time, or its access frequency."
+    if row.frequency is not None:
+        reset = f"Its access frequency ({row.frequency} of 255 now) may rise: an LFU policy then evicts it later."
+    elif row.idle_seconds is not None:
+        reset = (
+            f"Its idle time ({duration(row.idle_seconds)} now) is reset to 0: eviction and cleanups by idle time then"
+            " treat it as used just now."
+        )
+    return Question(
+        title="Read the value anyway?",
+        lines=(
+            f"On {where}: {row.type} {escape_exact(row.id.key[:200])}",
+            "Its length is read, and the start of its value where there is room for that. The value is not changed.",
+            "Without CLIENT NO-TOUCH the server counts this as a use of the key.",
+        ),
+        warnings=(reset, "That cannot be undone."),
+        act="Read",
+        danger=False,
+    )
 
 
 class KeepDialog(Dialog[bool]):

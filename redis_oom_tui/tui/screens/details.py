@@ -18,6 +18,7 @@ from redis_oom_tui.models.recognition import KeyLabel
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.rules.streams import group_words, health
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, read_question
 from redis_oom_tui.tui.drawing import Line, clip, pad, wrap
 from redis_oom_tui.tui.messages import MakePlan, ShrinkKey
 from redis_oom_tui.tui.screens.reader import ReaderScreen
@@ -76,11 +77,17 @@ def application_facts(labels: Sequence[KeyLabel]) -> list[tuple[str, str]]:
 
 
 class DetailsScreen(ReaderScreen):
-    """What is known of a key so far. What it reads leaves no trace on the key."""
+    """What is known of a key so far. What it reads leaves no trace on the key, unless that is asked for."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("x", "plan", "plan", tooltip="Plan the cleanup of this key"),
         Binding("s", "shrink", "shrink…", tooltip="Remove its oldest elements, or fields that match; asks first"),
+        Binding(
+            "r",
+            "read_anyway",
+            "read anyway…",
+            tooltip="Read the value although the server counts that as a use of the key; asks first",
+        ),
         Binding("c", "copy", "copy", tooltip="Copy the name, with \\xNN for non-printable bytes"),
     ]
 
@@ -143,12 +150,15 @@ class DetailsScreen(ReaderScreen):
         state: WorkType[None] = self._read
         self.run_worker(state, name="details", group="details", exit_on_error=False)
 
-    async def _read(self) -> None:
+    async def _read(self, *, touch: bool = False) -> None:
         try:
-            details = await self.host.source.details(self._key)
+            details = await self.host.source.details(self._key, touch=touch)
         except TriageError as error:
             self.show(None, str(error))
             return
+        if touch and details is not None:
+            read = "The value was read" if details.preview else "The length was read, and the value was not"
+            self._note = f"{read}. Idle time and frequency are those of before."
         self.show(details, "" if details else "It is gone: expired, evicted or deleted since the scan saw it.")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:
@@ -161,12 +171,25 @@ class DetailsScreen(ReaderScreen):
         self.app.post_message(MakePlan(Criteria(keys=(self._key,)), "one key in Hogs"))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Greyed where the key cannot be shrunk."""
+        """Greyed where the key cannot be shrunk; reading is offered where it was not done for what it would reset."""
         del parameters
+        if action == "read_anyway":
+            return self._details is not None and self._details.touchable
         if action != "shrink":
             return True
         kind = None if self._details is None else self._details.row.type
         return True if kind in WORDS else None
+
+    def action_read_anyway(self) -> None:
+        work: WorkType[None] = self._read_anyway
+        self.run_worker(work, name="read anyway", group="details", exclusive=True, exit_on_error=False)
+
+    async def _read_anyway(self) -> None:
+        if self._details is None:
+            return
+        question = read_question(self._details, safe_text(str(self.host.source.address), 80))
+        if await self.app.push_screen_wait(ConfirmDialog(question)):
+            await self._read(touch=True)
 
     def action_shrink(self) -> None:
         if self._details is not None:

@@ -22,7 +22,7 @@ from redis_oom_tui.tui.widgets.scrolling import ScrollingText
 SAFETY = (
     "Nothing changes without confirmation. Cancel is the default; no single keystroke confirms.",
     "What runs is exactly the list that was shown; each key is checked again right before it is deleted.",
-    "Reading leaves no trace: no command here resets idle times or frequencies.",
+    "Reading leaves no trace: unless you ask for it, nothing resets idle times or frequencies.",
     "Keys are backed up before deletion unless you opt out; a setting can be undone with one key.",
     "Every action is recorded in the audit log.",
 )
