@@ -37,7 +37,7 @@ class Trial(NamedTuple):
 
 def truth(server: RunningServer, given: argparse.Namespace) -> Iterator[Table]:
     """The server is started anew from its dump before each trial: another process walks its keys in another order."""
-    with server.client() as client:
+    with server.client(socket_timeout=120) as client:
         client.save()
     whole = asyncio.run(_scan(server, None))
     if whole.state is not ScanState.COMPLETE:

@@ -112,6 +112,8 @@ class RunningServer:
             return True
         except redis.BusyLoadingError:
             return loading_will_do
+        except redis.TimeoutError:  # a busy machine, or a large dump between two of its pauses
+            return False
         except (redis.ConnectionError, redis.ResponseError) as error:
             return "CONFIG" in str(error) or "NOPERM" in str(error) or "unknown command" in str(error)
         return True
