@@ -13,11 +13,11 @@ from tests.support.servers import RunningServer
 
 _SECONDS = 2.0
 _TOP = 10
-_LARGE_SHARE = 0.05
+_LARGE_SHARE, _SMALL_SHARE = 0.05, 0.01
 _COLUMNS = (
     Column("trials"),
     Column("keys seen"),
-    Column("top ten named", ".1%"),
+    Column("largest ten named", ".1%"),
     Column("inside the 95% interval", ".1%"),
     Column("error, median", ".1%"),
     Column("error, p95", ".1%"),
@@ -39,6 +39,9 @@ def truth(server: RunningServer, given: argparse.Namespace) -> Iterator[Table]:
     """The server is started anew from its dump before each trial: another process walks its keys in another order."""
     with server.client(socket_timeout=120) as client:
         client.save()
+    # Loaded from a dump, a set takes less than one that grew: the whole scan, too, is of a loaded server.
+    server.kill()
+    server.start()
     whole = asyncio.run(_scan(server, None))
     if whole.state is not ScanState.COMPLETE:
         raise RuntimeError(whole.error)
@@ -79,7 +82,8 @@ async def _scan(server: RunningServer, seconds: float | None) -> ScanView:
 
 
 def _compare(view: ScanView, known: dict[bytes, PatternRow]) -> Trial:
-    largest = {row.pattern for row in _largest(list(known.values()))}
+    # Below one percent, many patterns are about as large, and which of them comes first means nothing.
+    largest = {row.pattern for row in _largest(list(known.values())) if row.share > _SMALL_SHARE}
     named = {row.pattern for row in _largest(list(view.patterns))}
     held, errors, widths = [], [], [0.0]
     for row in view.patterns:
