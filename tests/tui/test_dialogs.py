@@ -322,6 +322,22 @@ async def test_small_terminals_cut_off_no_button(size):
             await until(pilot, lambda: screen_text(app) != before)
 
 
+async def test_of_a_delete_question_with_many_warnings_what_decides_is_in_view_at_80x24():
+    flags = tuple(f"Warning {n}: {'what it warns of, in some more words ' * 3}".strip() for n in range(4))
+    plan = a_plan(some_keys(2000, hostile=True), flags=flags, complete=False)
+    budgeted = "To reach 80%, free 99.4 MiB; this plan frees 4.6 MiB, from 99.4% to about 98.5%: 94.8 MiB short."
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        dialog = PlanDialog(plan, lambda choice: budget.consent(plan, choice), word="delete", budget=budgeted)
+        await opened(pilot, dialog)
+        text = " ".join(screen_text(app).replace("│", " ").split())
+        for words in ("Delete 2,008 keys (7.7 GiB)", "written to the backup", budgeted, "! Warning 3", "Type delete"):
+            assert words in text
+        assert text.count("search ended early") == 1
+        assert '"[red]k[/red]"' in text
+        assert "and 2,00" in text, "all of it is in view: fewer names, and no scrolling"
+
+
 async def test_text_longer_than_the_screen_says_so_and_scrolls_to_its_end():
     app = an_app()
     async with app.run_test(size=(60, 14)) as pilot:
@@ -482,7 +498,7 @@ async def test_up_and_down_reach_the_choices_and_cancel_but_never_what_acts():
 
 async def test_up_and_down_scroll_where_there_is_more_to_read():
     app = an_app()
-    async with app.run_test(size=(60, 12)) as pilot:
+    async with app.run_test(size=(40, 12)) as pilot:
         await opened(pilot, a_plan_dialog(some_keys(40)))
         before = screen_text(app)
         await pilot.press("down")

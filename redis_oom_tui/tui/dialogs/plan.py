@@ -10,12 +10,14 @@ from redis_oom_tui.formatting.sizes import count, duration, short_size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.budget import confirm_word, without_copy
+from redis_oom_tui.rules.budget import beyond, confirm_word, without_copy
 from redis_oom_tui.tui.dialogs.base import WordDialog
 from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
 from redis_oom_tui.tui.drawing import Line, marked, paragraph, quoted
 
-_SAMPLES = 5
+_SAMPLES, _LEAST_SAMPLES = 5, 2
+# The edge, the choice of a backup, the word, the buttons.
+_AROUND = 5
 _ONE_LINE_FROM = 56
 
 
@@ -54,20 +56,26 @@ class PlanDialog(WordDialog[BackupChoice]):
         self._several = len({key.id.db for key in plan.keys}) > 1
 
     def body(self, width: int) -> Sequence[Line]:
-        """What is done where, the way back, the flags, sample names."""
+        """What is done where, the way back, what it is worth, the flags; then as many names as there is room for.
+
+        Where all of it has no room, what decides stands in view: the rest is scrolled to.
+        """
         sentences = self._sentences()
+        flags = {safe_text(flag) for flag in (*self.plan.flags, *beyond(self.plan, self.plan.size))}
         lines: list[Line] = list(paragraph(sentences[0], width, "title")) if sentences else []
-        for sentence in sentences[1:]:
-            lines += marked("! " if sentence in self._flags() else "", sentence, width, "text", "warn")
+        if told := " ".join(text for text in sentences[1:] if text not in flags):
+            lines += paragraph(told, width)
         if self.budget:
             lines += paragraph(safe_text(self.budget), width)
+        for flag in (text for text in sentences[1:] if text in flags):
+            lines += marked("! ", flag, width, "text", "warn")
         if self.hidden:
             words = f"{count(self.hidden)} of them are marked rows that the filter hides at the moment."
             lines += marked("! ", words, width, "text", "warn")
-        if not self.plan.complete:
-            words = "The search ended early: more keys may match, and they are not in this plan."
-            lines += marked("! ", words, width, "text", "warn")
-        return [*lines, *self._samples(width)]
+        room = self.app.size.height - _AROUND - len(lines)
+        tried = (self._samples(width, number) for number in range(_SAMPLES, _LEAST_SAMPLES, -1))
+        fits = next((samples for samples in tried if len(samples) <= room), None)
+        return [*lines, *(self._samples(width, _LEAST_SAMPLES) if fits is None else fits)]
 
     def _sentences(self) -> tuple[str, ...]:
         """Asked for once for each choice: they sum over all keys."""
@@ -75,11 +83,8 @@ class PlanDialog(WordDialog[BackupChoice]):
             self._said = (self.choice, tuple(safe_text(text) for text in self.consent(self.choice)))
         return self._said[1]
 
-    def _flags(self) -> set[str]:
-        return {safe_text(flag) for flag in self.plan.flags}
-
-    def _samples(self, width: int) -> list[Line]:
-        keys = self.plan.keys[:_SAMPLES]
+    def _samples(self, width: int, most: int) -> list[Line]:
+        keys = self.plan.keys[:most]
 
         def place(key: PlannedKey) -> str:
             return f"db {key.id.db:<3}" if self._several else ""

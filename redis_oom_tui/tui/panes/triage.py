@@ -168,8 +168,11 @@ class TriagePane(Pane):
         self.set_class(size.height >= _TALL, "-tall")
         self.set_class(size.height < _SHORT, "-short")
         self.set_class(size.width < 70, "-narrow")
-        self.clients.roomy = size.height >= _LARGE_HEIGHT and size.width >= _LARGE_WIDTH
-        self.set_class(self.clients.roomy, "-large")
+        large = size.height >= _LARGE_HEIGHT and size.width >= _LARGE_WIDTH
+        beside = size.height >= _TALL and size.width >= _LARGE_WIDTH
+        self.clients.roomy = beside
+        self.set_class(large, "-large")
+        self.set_class(beside and not large, "-beside")
 
 
 def _why_no_clients(state: ServerState) -> str | None:

@@ -155,7 +155,7 @@ class Clients(LineWidget):
         title: Line = ((" Largest clients", "title"),)
         if self.clients is None:
             why = safe_text(self.refusal or "CLIENT LIST has not answered yet", 200)
-            return [title, ((f" {shorten(why, max(1, width - 2))}", "dim"),)]
+            return [title, *paragraph(why, max(8, width - 2), "dim", " ")]
         hogs = self._hogs()
         if not hogs:
             return [title, ((f" {_none(self.clients)}", "dim"),)]
