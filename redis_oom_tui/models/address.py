@@ -150,7 +150,8 @@ class SlotStats(Struct, frozen=True):
 class ClientBuffer(Struct, frozen=True):
     """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
 
-    `node` names the server that it is connected to, in a cluster. `queued_bytes` are commands behind a MULTI.
+    `node` names the server that it is connected to, in a cluster. `queued_bytes` are commands behind a MULTI, and
+    `queued_commands` how many; `unread` says that a reply waits to be read.
     """
 
     id: int
@@ -164,6 +165,8 @@ class ClientBuffer(Struct, frozen=True):
     output_bytes: int = 0
     query_bytes: int = 0
     queued_bytes: int = 0
+    queued_commands: int = 0
+    unread: bool = False
     age_seconds: int = 0
     idle_seconds: int = 0
     subscriptions: int = 0

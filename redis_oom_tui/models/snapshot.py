@@ -102,6 +102,7 @@ class Memory(Struct, frozen=True):
     allocator_resident_bytes: Annotated[int | None, info("allocator_resident", kind="positive")] = None
     lazyfree_pending_objects: Annotated[int | None, info("lazyfree_pending_objects")] = None
     lazyfreed_objects_total: Annotated[int | None, info("lazyfreed_objects")] = None
+    fork_copied_bytes: Annotated[int | None, info("current_cow_size")] = None
     host_bytes: Annotated[int | None, info("total_system_memory", kind="memory")] = None
     host_free_bytes: int | None = None
     neighbours: tuple[int, int] = (0, 0)
@@ -175,7 +176,8 @@ class Activity(Struct, frozen=True):
 
     `copying_master` is a replica's full copy of its master's data, under way. `good_replicas` are those in touch, told
     only where writes need some; `wanted_replicas` is how many they need. `save_needed` is whether a failed save to disk
-    stops writes, by the server's settings. `modules` are the names of those loaded. What is not told is None.
+    stops writes, `minds_limit` whether a replica keeps to its own maxmemory, by the server's settings. `modules` are
+    the names of those loaded. What is not told is None.
     """
 
     connected_clients: Annotated[int | None, info("connected_clients")] = None
@@ -201,6 +203,7 @@ class Activity(Struct, frozen=True):
     good_replicas: Annotated[int | None, info("min_slaves_good_slaves")] = None
     wanted_replicas: int | None = None
     save_needed: bool | None = None
+    minds_limit: bool | None = None
     modules: tuple[str, ...] = ()
 
     @property

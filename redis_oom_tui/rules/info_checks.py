@@ -157,13 +157,15 @@ def with_settings(snapshot: Snapshot, settings: Mapping[str, str]) -> Snapshot:
 
 
 def with_write_settings(snapshot: Snapshot, settings: Mapping[str, str]) -> Snapshot:
-    """`snapshot` with what CONFIG GET tells of when the server refuses every write."""
+    """`snapshot` with what CONFIG GET tells of when the server refuses writes."""
     activity = snapshot.activity
     wanted, stops = settings.get("min-replicas-to-write", ""), settings.get("stop-writes-on-bgsave-error")
     if wanted.isdecimal():
         activity = replace(activity, wanted_replicas=_number(wanted))
     if stops is not None and "save" in settings:
         activity = replace(activity, save_needed=stops == "yes" and bool(settings["save"].strip()))
+    if ignores := settings.get("replica-ignore-maxmemory"):
+        activity = replace(activity, minds_limit=ignores == "no")
     return snapshot if activity is snapshot.activity else replace(snapshot, activity=activity)
 
 

@@ -173,6 +173,9 @@ def _client_buffer(line: Mapping[str, str]) -> ClientBuffer:
         output_bytes=output,
         query_bytes=query,
         queued_bytes=number("multi-mem"),
+        queued_commands=number("multi"),
+        # What its socket is watched for: to be written to.
+        unread="w" in str(line.get("events", "")),
         age_seconds=number("age"),
         idle_seconds=number("idle"),
         subscriptions=number("sub") + number("psub") + number("ssub"),

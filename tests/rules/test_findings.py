@@ -170,6 +170,10 @@ def test_fragmentation_by_bytes() -> None:
     assert found.level is Level.OK
     assert found.remedy is not None
     assert "does not count towards maxmemory" in found.advice
+    assert "give it time" in told(wasteful, settings={"activedefrag": "yes"})["fragmentation"].advice
+    libc = replace(wasteful, memory=replace(wasteful.memory, allocator="libc"))
+    other = told(libc, settings={"activedefrag": "no"})["fragmentation"]
+    assert (other.remedy, "MEMORY PURGE do nothing" in other.advice) == (None, True)
     full_host = replace(wasteful, memory=replace(wasteful.memory, host_bytes=2 * GIB))
     assert told(full_host)["fragmentation"].level is Level.WARNING
 

@@ -95,6 +95,38 @@ def test_buffers_are_named_before_the_policy(memory: dict[str, Any], policy: str
     assert ("evicts keys to make room for it" in near.reason) == (policy == "allkeys-lru")
 
 
+def test_least_recently_modified_is_judged_as_the_other_policies() -> None:
+    """Redis 8.6 and later, which cannot be had here."""
+    full = {"used": 1001 * MIB, "over_ms": 500}
+    assert judge(look(**full, policy="volatile-lrm")).rule == "refusing-no-ttl"
+    assert judge(look(used=999 * MIB, policy="allkeys-lrm")).rule == "full-cache"
+    few = judge(look(used=960 * MIB, policy="volatile-lrm", expires=20))
+    assert (few.rule, "volatile-lrm" in few.reason) == ("close-critical", True)
+
+
+def test_what_a_fork_has_copied_counts_towards_the_host() -> None:
+    forked = {"rss_bytes": 60 * GIB, "fork_copied_bytes": 3 * GIB}
+    alone = look(used=45 * GIB, limit=None, memory=forked)
+    assert judge(replace(alone, activity=replace(alone.activity, saving=False))).level is Level.WARNING
+    told = judge(replace(alone, activity=replace(alone.activity, saving=True)))
+    assert (told.rule, told.level) == ("host-full", Level.CRITICAL)
+    assert "3.0 GiB of it copied by a BGSAVE that runs" not in told.reason  # under a twentieth of the host
+    more = look(used=45 * GIB, limit=None, memory={**forked, "fork_copied_bytes": 8 * GIB}, activity={"saving": True})
+    assert "8.0 GiB of it copied by a BGSAVE that runs (copy-on-write)" in judge(more).reason
+    assert judge(more).first_step.startswith("Wait for the fork to end")
+
+
+def test_a_replica_that_keeps_to_its_own_limit_differs_from_its_primary() -> None:
+    full = look(used=999 * MIB, policy="allkeys-lru", role="replica", activity={"minds_limit": True})
+    assert (judge(full).rule, judge(full).level) == ("replica-own-limit", Level.WARNING)
+    assert "evicts what its primary keeps" in judge(full).reason
+    ignoring = replace(full, activity=replace(full.activity, minds_limit=False))
+    assert "a limit that it ignores while it is one" in judge(ignoring).reason
+    unknown = replace(full, activity=replace(full.activity, minds_limit=None))
+    assert judge(unknown, rates=Rates(seconds=1.0, evicted_keys=5)).rule == "replica-own-limit"
+    assert judge(unknown).rule == "healthy"
+
+
 def test_buffers_that_do_not_count_are_not_blamed() -> None:
     memory = {"clients_replicas_bytes": 1800 * MIB, "overhead_bytes": 1810 * MIB, "not_counted_bytes": 1790 * MIB}
     verdict = judge(look(used=1900 * MIB, memory=memory))

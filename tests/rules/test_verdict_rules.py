@@ -36,6 +36,7 @@ SCAN_OF_LITTLE = replace(SCAN_OF_ONE, bytes_seen=90 * MIB, explained_share=0.09,
 
 STATES: dict[str, tuple[Snapshot, dict[str, Any]]] = {
     "loading": (look(activity={"loading": True}), {}),
+    "replica_own_limit": (look(used=960 * MIB, role="replica", activity={"minds_limit": True}), {}),
     "refusing": (look(used=1001 * MIB, over_ms=500), {}),
     "writes_blocked": (look(activity={"last_save_failed": True, "save_needed": True}), {}),
     "count_unknown": (replace(look(), memory=replace(look().memory, used_bytes=None)), {}),

@@ -177,6 +177,14 @@ def _slow_subscriber(scene: Scene) -> None:
     scene.several(("PUBLISH", "news", b"x" * 10_000) for _ in range(1200))
 
 
+def _shared_messages(scene: Scene) -> None:
+    """Valkey keeps a large message once, and books little of it to those who have not read it."""
+    scene.keys(100, 1000)
+    scene.hold((b"CLIENT", b"SETNAME", b"feed"), (b"SUBSCRIBE", b"news"))
+    until(lambda: scene.client.pubsub_numsub("news")[0][1], "a subscriber")
+    scene.several(("PUBLISH", "news", b"x" * 1_000_000) for _ in range(9))
+
+
 def _monitor(scene: Scene) -> None:
     scene.hold((b"MONITOR",))
     time.sleep(0.1)
@@ -392,13 +400,19 @@ STATES: dict[str, State] = {
         _slow_subscriber, "refusing-buffers", "a subscriber named feed", "Kill the subscriber",
         ("maxmemory 11mb", "client-output-buffer-limit pubsub 0 0 0"),
     ),
+    "a slow subscriber that is booked nowhere": State(
+        _shared_messages, "refusing-unexplained", "there is a subscriber named feed .* that does not read",
+        "Kill the subscriber that does not read", ("maxmemory 8mb", "client-output-buffer-limit pubsub 0 0 0"),
+        ("valkey",),
+    ),
     "a MONITOR": State(_monitor, "refusing-buffers", "a MONITOR client", "Kill the MONITOR client"),
     "a long MULTI": State(
         _multi, "refusing-buffers", "a client with a long MULTI", "Kill the client with the long MULTI",
         flavours=SEVEN_ON,
     ),
     "a long MULTI that is booked nowhere": State(
-        _multi, "refusing-nothing-left", "held by no key", "who is connected", flavours=("redis6",)
+        _multi, "refusing-nothing-left", "held by no key .there is a client with a long MULTI .* of 1,200 commands",
+        "Kill the client with the long MULTI.* who is connected", flavours=("redis6",),
     ),
     "many connections": State(
         _connections, "refusing-connections", "60. connections hold", "give it a pool", flavours=("redis6", "redis7"),

@@ -75,6 +75,7 @@ VERDICTS: Shown = {
     "behind": (states.test_eviction_that_does_not_keep_up,),
     "close-warning": (judged.test_close_to_the_limit, judged.test_few_keys_to_evict_are_told_before_they_run_out),
     "close-critical": (judged.test_close_to_the_limit,),
+    "replica-own-limit": (judged.test_a_replica_that_keeps_to_its_own_limit,),
     "replica-copying": (states.test_a_fresh_replica_is_no_alarm,),
     "replica-link": (judged.test_a_replica_over_its_limit_is_no_outage,),
     "replica-limit": (judged.test_a_replica_beyond_its_own_limit_is_told_before_a_failover,),

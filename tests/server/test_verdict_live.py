@@ -398,6 +398,39 @@ async def test_a_replica_beyond_its_own_limit_is_told_before_a_failover(flavour:
         assert "would evict keys if promoted" in verdict.reason
 
 
+async def test_a_replica_that_keeps_to_its_own_limit(flavour: str) -> None:
+    """It refuses what its primary sends it, which it then lacks."""
+    port = free_ports()[0]
+    own = ("replica-ignore-maxmemory no", f"replicaof 127.0.0.1 {port}")
+    with (
+        started(flavour, f"port {port}", "bind 127.0.0.1", "repl-diskless-sync-delay 0") as master,
+        limited(flavour, "noeviction", *own, mib=3) as server,
+        master.client() as client,
+    ):
+        for number in range(40):
+            client.set(f"k{number}", b"x" * 100_000)
+        for _ in range(200):
+            # One more write of its primary between the two samples.
+            verdict, snapshot = await _settled_look(server, client)
+            if verdict.rule == "replica-own-limit" and verdict.level is Level.OOM:
+                break
+            await asyncio.sleep(0.05)
+        assert (verdict.level, verdict.rule) == (Level.OOM, "replica-own-limit")
+        assert "refuses writes of its primary" in verdict.reason
+        ignoring = replace(snapshot, activity=replace(snapshot.activity, minds_limit=False))
+        assert "raise-limit" not in {one.id for one in find(ignoring)}
+
+
+async def _settled_look(server: RunningServer, primary: redis.Redis) -> tuple[Verdict, Snapshot]:
+    async with opened(server.connection) as live:
+        before = await live.snapshot()
+        primary.set("more", b"x" * 100_000)
+        primary.wait(1, 200)
+        now, settings, _, _ = await live.look_closely()
+    now = with_settings(now, settings)
+    return judge(now, before), now
+
+
 async def test_a_stated_limit_counts_where_the_server_sets_none(flavour: str) -> None:
     with started(flavour) as server:
         async with opened(replace(server.connection, stated_limit_bytes=64 * MIB)) as live:

@@ -57,7 +57,9 @@ def forgotten_monitor(case: Case) -> Iterator[Finding]:
 def hogs(case: Case) -> Iterator[Finding]:
     """Clients whose buffers are worth closing them for."""
     threshold = max(HOG_BYTES, 0.05 * (case.memory.maxmemory_bytes or case.memory.used_bytes or 0))
-    found = [hog for hog in rank(case.clients) if _held(hog) >= threshold and hog.kind is not ClientKind.MONITOR]
+    # Of a replica, the backlog is counted as its own, which it shares.
+    passed = {ClientKind.MONITOR} | ({ClientKind.REPLICA} if case.cause.name == "backlog" else set())
+    found = [hog for hog in rank(case.clients) if _held(hog) >= threshold and hog.kind not in passed]
     if not found:
         return
     found.sort(key=lambda hog: -_held(hog))

@@ -60,6 +60,9 @@ def raise_limit(case: Case) -> Iterator[Finding]:
     # What the operator states, and another product's limit, may be set elsewhere than by this setting.
     if memory.limit_source is not LimitSource.SERVER or case.now.server.is_foreign:
         return
+    if case.now.server.is_replica and not case.now.activity.minds_limit:
+        # It ignores its own limit while it is one.
+        return
     wanted = higher_limit(memory)
     if wanted is None or not case.cause.cured_by_limit:
         return
@@ -174,6 +177,18 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
             )
 
 
+_PURGE = "MEMORY PURGE may give some back; a failover to a fresh replica gives back all."
+_NO_JEMALLOC = (
+    "A failover to a fresh replica, or a restart, gives it back: with an allocator other than jemalloc, activedefrag"
+    " and MEMORY PURGE do nothing."
+)
+# By what activedefrag is set to, where the allocator may have it.
+_DEFRAG = {
+    "no": "Try activedefrag yes (it needs the server's own jemalloc, and says so if it is not), or MEMORY PURGE.",
+    "yes": f"activedefrag is on: give it time, or more CPU (active-defrag-cycle-max). {_PURGE}",
+}
+
+
 @finding("fragmentation")
 def fragmentation(case: Case) -> Iterator[Finding]:
     """RSS far above what is used, in bytes that matter."""
@@ -183,12 +198,8 @@ def fragmentation(case: Case) -> Iterator[Finding]:
     waste = memory.rss_bytes - memory.used_bytes
     if waste < 100 * MIB or waste < 0.4 * memory.used_bytes:
         return
-    defrag = case.settings.get("activedefrag") == "no" and "jemalloc" in (memory.allocator or "")
-    advice = (
-        "Try activedefrag yes (it needs the server's own jemalloc, and says so if it is not), or MEMORY PURGE."
-        if defrag
-        else "MEMORY PURGE may give some back; a failover to a fresh replica gives back all."
-    )
+    jemalloc, defrag = "jemalloc" in (memory.allocator or ""), case.settings.get("activedefrag")
+    advice = _DEFRAG.get(defrag or "", _PURGE) if jemalloc else _NO_JEMALLOC
     yield Finding(
         id="fragmentation",
         level=Level.WARNING if case.host and memory.rss_bytes > 0.8 * case.host else Level.OK,
@@ -197,5 +208,5 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         evidence=(
             f"rss {size(memory.rss_bytes)}, used {size(memory.used_bytes)}, {memory.allocator or 'allocator ?'}",
         ),
-        remedy=Remedy("limits", setting="activedefrag", value="yes") if defrag else None,
+        remedy=Remedy("limits", setting="activedefrag", value="yes") if jemalloc and defrag == "no" else None,
     )

@@ -123,6 +123,9 @@ def keyless(case: Case) -> Iterator[Finding]:
     if case.scan is not None and case.scan.unsized_keys:
         # They may hold it: the cause says so.
         return
+    if not case.cause.in_keys and "held-by-no-key" not in case.cause.findings:
+        # The cause has a name, and the rest is how little of it the numbers tell at the least.
+        return
     booked, held = holders.booked(facts), holders.in_no_key(facts) or 0
     if held < 8 * MIB or not case.matters(held, _KEYLESS_SHARE):
         return

@@ -19,6 +19,7 @@ __all__ = ["DECLARED", "RULES", "follow", "judge", "unknown"]
 
 RULES: tuple[VerdictRule, ...] = (
     state_rules.loading,
+    state_rules.replica_own_limit,
     limit_rules.refusing,
     state_rules.writes_blocked,
     limit_rules.count_unknown,

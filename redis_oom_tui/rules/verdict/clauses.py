@@ -105,6 +105,8 @@ def unexplained_clause(facts: Facts) -> str:
 def _known(facts: Facts) -> str:
     """What there is that may hold it, as far as the server tells."""
     told = holders.suspects(facts)
+    if holders.unbooked(facts):
+        return f" (there is {told[0]})"
     return f" (there are {' and '.join(told[:3])})" if told else ""
 
 
@@ -116,9 +118,10 @@ def keyless_step(facts: Facts) -> str:
     if facts.now.server.mode == "cluster":
         looks.append("the links of the cluster bus (CLUSTER LINKS)")
     looks.append("MEMORY STATS")
+    first = holders.unbooked_step(facts)
     return (
-        f"Check {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of it. A restart, or a failover"
-        " to a fresh replica, does."
+        f"{first}{'check' if first else 'Check'} {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of"
+        " it. A restart, or a failover to a fresh replica, does."
     )
 
 

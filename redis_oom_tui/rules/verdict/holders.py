@@ -133,6 +133,28 @@ def module_names(facts: Facts) -> tuple[str, ...]:
     return tuple(safe_text(name, 24) for name in facts.now.activity.modules if name not in _OWN_MODULES)
 
 
+# A queue of so many commands may hold what is missing.
+_LONG_QUEUE = 100
+
+
+def unbooked(facts: Facts) -> tuple[ClientKind, str] | None:
+    """The client that may hold what is booked nowhere, by kind and in words: 6.2 books no queue of a MULTI, and Valkey
+    little of the messages that subscribers share.
+    """
+    queued = max(facts.clients, key=lambda client: client.queued_commands, default=None)
+    if queued is not None and queued.queued_commands >= _LONG_QUEUE and not queued.queued_bytes:
+        words = Hog(queued, ClientKind.QUEUER).words
+        return ClientKind.QUEUER, f"{words} of {count(queued.queued_commands)} commands"
+    waiting = [hog for hog in rank(facts.clients) if hog.kind is ClientKind.SUBSCRIBER and hog.client.unread]
+    return (ClientKind.SUBSCRIBER, f"{waiting[0].words} that does not read") if waiting else None
+
+
+def unbooked_step(facts: Facts) -> str:
+    """To close that client first; '' where there is none."""
+    found = unbooked(facts)
+    return "" if found is None else f"{_STEPS[found[0]]} If that frees nothing: "
+
+
 def suspects(facts: Facts) -> tuple[str, ...]:
     """What there is on this server that may hold memory which is booked nowhere, in words, the likeliest first."""
     activity, memory = facts.now.activity, facts.now.memory
@@ -148,7 +170,9 @@ def suspects(facts: Facts) -> tuple[str, ...]:
         (activity.watched_keys, "watched key"),
     )
     names = [f"the module {name}" for name in module_names(facts)]
-    return (*(number_of(number, thing) for number, thing in told if number), *names)
+    client = unbooked(facts)
+    first = () if client is None else (client[1],)
+    return (*first, *(number_of(number, thing) for number, thing in told if number), *names)
 
 
 # Loaded by the server itself: Valkey 9's Lua engine, Redis 8's vector sets.

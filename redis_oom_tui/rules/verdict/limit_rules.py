@@ -150,7 +150,10 @@ def healthy(facts: Facts) -> Verdict | None:
     if facts.now.server.is_foreign:
         reason = f"{product(facts)} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
         return say(facts, Level.OK, "healthy", reason)
-    reason = f"Healthy: at {in_use(facts)} with room to write{'; ' if earlier else ''}{earlier}."
+    where = f"at {in_use(facts)} with room to write"
+    if facts.now.server.is_replica and facts.near is not Level.OK:
+        where = f"a replica at {in_use(facts)}, a limit that it ignores while it is one"
+    reason = f"Healthy: {where}{'; ' if earlier else ''}{earlier}."
     return say(facts, Level.OK, "healthy", reason)
 
 

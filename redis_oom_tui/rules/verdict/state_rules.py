@@ -4,7 +4,7 @@ from redis_oom_tui.formatting.sizes import count, duration, number_of, percent, 
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.verdict.phrases import in_use, rule, say, why_unjudged
+from redis_oom_tui.rules.verdict.phrases import in_use, refusals, rule, say, why_unjudged
 
 _MIB = 2**20
 _GIB = 2**30
@@ -141,6 +141,28 @@ def replica(facts: Facts) -> Verdict | None:
     return None
 
 
+@rule(
+    "replica-own-limit",
+    confirm=("CONFIG GET replica-ignore-maxmemory", "INFO stats (evicted_keys)", "INFO errorstats (errorstat_OOM)"),
+)
+def replica_own_limit(facts: Facts) -> Verdict | None:
+    """A replica that keeps to a limit of its own: it evicts, or refuses, what its primary keeps."""
+    if not facts.now.server.is_replica or facts.near is Level.OK or facts.now.activity.copying_master:
+        return None
+    minds, evicted = facts.now.activity.minds_limit, facts.rates.evicted_keys
+    if not (facts.refused or evicted if minds is None else minds):
+        return None
+    seen = refusals(facts)
+    refuses = facts.refused > 0 or (facts.over_limit and facts.cannot_evict)
+    does = f"refuses writes of its primary{'; ' if seen else ''}{seen}" if refuses else "evicts what its primary keeps"
+    reason = f"A replica that keeps to its own limit, at {in_use(facts)} (replica-ignore-maxmemory no): it {does}."
+    step = (
+        "Set replica-ignore-maxmemory to yes, or give it its primary's maxmemory; then have it copy all data again"
+        " (REPLICAOF): what it lacks does not come back by itself."
+    )
+    return say(facts, Level.OOM if facts.refused else Level.WARNING, "replica-own-limit", reason, step)
+
+
 @rule("contradictory", confirm=("INFO memory (used_memory, total_system_memory)",))
 def contradictory(facts: Facts) -> Verdict | None:
     """More in use than the host has: one of the two figures is wrong, unless the rest lies on disk."""
@@ -162,9 +184,10 @@ def contradictory(facts: Facts) -> Verdict | None:
 def host_full(facts: Facts) -> Verdict | None:
     """Where no limit below the host's memory stops it first, the kernel will; RSS is stopped by no limit."""
     memory, host = facts.now.memory, facts.host
-    taken = memory.rss_bytes or memory.used_bytes
-    if not host or taken is None or taken < facts.thresholds.warn * host:
+    own = memory.rss_bytes or memory.used_bytes
+    if not host or own is None or own + _copied(facts) < facts.thresholds.warn * host:
         return None
+    taken = own + _copied(facts)
     crit = taken >= facts.thresholds.crit * host
     share = percent_beside(taken / host, (facts.thresholds.warn, facts.thresholds.crit, 1.0))
     limit = host if memory.unlimited else memory.maxmemory_bytes
@@ -172,14 +195,41 @@ def host_full(facts: Facts) -> Verdict | None:
         if not crit:
             return None
         though = why_unjudged(facts) if limit is None else f"maxmemory is {percent(limit / host)} of that"
-        reason = f"The host is nearly full: the server takes {share} of the {size(host)} there is, and {though}."
-        return say(facts, Level.WARNING, "host-full", reason, "Free memory on the host, or here; see fragmentation.")
+        reason = (
+            f"The host is nearly full: the server takes {share} of the {size(host)} there is{_fork(facts)}, and"
+            f" {though}."
+        )
+        step = f"{_fork_step(facts)}Free memory on the host, or here; see fragmentation."
+        return say(facts, Level.WARNING, "host-full", reason, step)
     level = Level.CRITICAL if crit else Level.WARNING
     limited = "No limit is set" if memory.unlimited else "The limit is the host's whole memory"
-    reason = f"{limited}, and it takes {share} of the {size(host)} there is: beyond that the kernel kills it."
-    return say(
-        facts, level, "host-full", reason, "Set maxmemory in Limits, with room for a fork, or free memory first."
+    reason = (
+        f"{limited}, and it takes {share} of the {size(host)} there is{_fork(facts)}: beyond that the kernel kills it."
     )
+    step = f"{_fork_step(facts)}Set maxmemory in Limits, with room for a fork, or free memory first."
+    return say(facts, level, "host-full", reason, step)
+
+
+def _copied(facts: Facts) -> int:
+    """What a fork that lives has made the kernel copy, beside the server's own RSS."""
+    return (facts.now.memory.fork_copied_bytes or 0) if facts.now.activity.has_child else 0
+
+
+# Of the host's memory, what a fork must have had copied to be named.
+_FORK_SHARE = 0.05
+
+
+def _fork(facts: Facts) -> str:
+    """That a fork takes a good part of it; '' where it does not."""
+    if _copied(facts) < _FORK_SHARE * (facts.host or 0) or not _copied(facts):
+        return ""
+    child = "an AOF rewrite" if facts.now.activity.rewriting_aof else "a BGSAVE"
+    return f", {size(_copied(facts))} of it copied by {child} that runs (copy-on-write)"
+
+
+def _fork_step(facts: Facts) -> str:
+    wait = "Wait for the fork to end and write less until then: each page that is written is copied. Then: "
+    return wait if _fork(facts) else ""
 
 
 # What is left of a machine's memory where the next one who asks for some may be killed.
@@ -196,10 +246,11 @@ def machine_full(facts: Facts) -> Verdict | None:
     others = f", {number_of(number, 'other Redis server')} there {size(held)}" if number else ""
     reason = (
         f"The machine is nearly full: {size(memory.host_free_bytes)} of {size(host)} are free; this server takes"
-        f" {size(memory.rss_bytes)}{others}."
+        f" {size(memory.rss_bytes)}{_fork(facts)}{others}."
     )
     step = (
-        "Free memory on the machine (other processes first): the kernel kills what takes most. Do not raise maxmemory."
+        f"{_fork_step(facts)}Free memory on the machine (other processes first): the kernel kills what takes most. Do"
+        " not raise maxmemory."
     )
     return say(facts, Level.WARNING, "machine-full", reason, step)
 
@@ -226,6 +277,9 @@ def swapped(facts: Facts) -> Verdict | None:
     return say(facts, Level.WARNING, "swapped", reason, step)
 
 
+_NO_JEMALLOC = "Fail over to a fresh replica, or restart it (its allocator gives nothing back by MEMORY PURGE),"
+
+
 @rule("fragmented", confirm=("INFO memory (used_memory_rss, mem_fragmentation_ratio)", "MEMORY DOCTOR"))
 def fragmented(facts: Facts) -> Verdict | None:
     """Judged by bytes: a large ratio on a small server is noise."""
@@ -238,7 +292,9 @@ def fragmented(facts: Facts) -> Verdict | None:
     reason = (
         f"Holds {size(memory.rss_bytes)} of RAM for {size(memory.used_bytes)} used: {size(waste)} is fragmentation."
     )
-    step = "Try activedefrag or MEMORY PURGE to relieve the host: it does not count towards maxmemory."
+    # With libc's allocator neither gives anything back: measured on 6.2 and 9.1.
+    tools = "Try activedefrag or MEMORY PURGE" if "jemalloc" in (memory.allocator or "jemalloc") else _NO_JEMALLOC
+    step = f"{tools} to relieve the host: it does not count towards maxmemory."
     return say(facts, Level.WARNING, "fragmented", reason, step)
 
 
