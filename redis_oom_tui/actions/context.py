@@ -53,7 +53,7 @@ class ActionRecord:
 
     def begin(self, action: str, *, server: str, what: str, **facts: Any) -> None:
         """Write down what is about to happen; after AuditFailed nothing may happen."""
-        self._id = self._audit.intent(action, server=server, who=self._who, what=what, **facts)
+        self._id = self._audit.intent(action, server=server, who=self._who, what=what, **_from_anywhere(facts))
 
     def next_batch(self) -> int:
         """The number of the batch that is to be written down next."""
@@ -73,10 +73,16 @@ class ActionRecord:
         if not self._id:
             return result
         try:
-            self._audit.result(self._id, ok=ok, result=result, **facts)
+            self._audit.result(self._id, ok=ok, result=result, **_from_anywhere(facts))
         except TriageError as error:
             return f"{result} {error}"
         return result
+
+
+def _from_anywhere(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """The facts, a backup by its whole path: the audit file is read from other folders than it was written from."""
+    backup = facts.get("backup")
+    return {**facts, **({} if backup is None else {"backup": str(Path(backup).absolute())})}
 
 
 class PacedWork:

@@ -20,6 +20,7 @@ _CLEANUPS = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.SHRINK.v
 # A change of a whole cluster is recorded node by node; those of one change lie no further apart.
 _ONE_CHANGE_SECONDS = 60.0
 _NO_ROOM_NEEDED = "It needs no memory."
+_UNREAD = "What it is now is not known here; it is checked before it is set."
 
 
 class ServerNow(Struct, frozen=True):
@@ -55,7 +56,7 @@ class Undoable(Struct, frozen=True):
     path: str = ""
 
 
-def elsewhere(history: Iterable[AuditEntry], names: Collection[str]) -> tuple[str, ...]:
+def kept_elsewhere(history: Iterable[AuditEntry], names: Collection[str]) -> tuple[str, ...]:
     """The paths of the backups of cleanups on the servers called `names`, as the audit file has them."""
     return tuple(
         {entry.undo: None for entry in history if entry.server in names and entry.undo and entry.action in _CLEANUPS}
@@ -148,7 +149,7 @@ def _setting_warnings(entry: AuditEntry, known: str | None, here: ServerNow) -> 
     elif entry.returns_at is not None and entry.returns_at > here.now:
         yield "It reverts by itself, unless it was kept."
     if known is None:
-        yield "What it is now is not known here; it is checked before it is set."
+        yield _UNREAD
 
 
 def _limit_room(change: Change, here: ServerNow) -> str:
@@ -203,12 +204,15 @@ def _of_nodes(group: Sequence[tuple[AuditEntry, Undoable]]) -> Undoable:
     refused = {entry.server: one.refused for entry, one in group if one.refused}
     all_refused = len(refused) == len(group)
     some = () if all_refused else tuple(f"{safe_text(node, 60)}: {reason}" for node, reason in refused.items())
+    warnings = dict.fromkeys((*some, *(text for _, one in group for text in one.warnings)))
+    if any(_UNREAD not in one.warnings for _, one in group):
+        warnings.pop(_UNREAD, None)
     nodes = tuple(NodeResult(node, True, each.change.old, each.now) for node, each in changes)
     alone = changes[0][0] if len(changes) == 1 else ""
     return replace(
         row,
         what=f"set {safe_text(name, 40)} back to {value}, {where}",
-        warnings=tuple(dict.fromkeys((*some, *(text for _, one in group for text in one.warnings)))),
+        warnings=tuple(warnings),
         refused=next(iter(refused.values())) if all_refused else "",
         change=replace(first, change=replace(first.change, node=alone), nodes=nodes),
     )

@@ -6,7 +6,7 @@ from redis_oom_tui.models.action import AuditEntry, Backup
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.undoing import ServerNow, Undoable, elsewhere, undo_list
+from redis_oom_tui.rules.undoing import ServerNow, Undoable, kept_elsewhere, undo_list
 from tests.rules.snapshots import MIB, look
 
 NOW = 10_000.0
@@ -114,7 +114,7 @@ def test_a_cleanup_without_its_file_or_without_a_copy_says_so() -> None:
         entry(20, "delete", what="delete 5 keys", counts={"deleted": 5}, undo="/gone"),
         entry(30, "delete", what="delete 6 keys", counts={"changed": 6}),
     )
-    assert elsewhere(history, {HERE}) == ("/gone",)
+    assert kept_elsewhere(history, {HERE}) == ("/gone",)
     without, missing = listed(*history)
     assert (without.what, without.refused) == ("cleanup: delete 4 keys", "No copy was made: it cannot be undone.")
     assert missing.refused == "Its backup is missing, or is not a backup now: /gone"

@@ -1,10 +1,12 @@
 """The undo list: from any pane, in order of time, into the question that undoes; by itself it undoes nothing."""
 
+from pathlib import Path
+
 import pytest
 
 from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.models.action import Action, Backup, BackupChoice
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.settings import Change, ChangeResult
@@ -17,7 +19,7 @@ from tests.support.scripted import a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
 from tests.tui.test_dialogs_live import yes
-from tests.tui.test_log import an_entry
+from tests.tui.test_log import NOW, an_entry
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")
 
@@ -35,14 +37,17 @@ async def on_list(pilot, words="Newest first"):
     await until(pilot, lambda: isinstance(app.screen, PickDialog) and words in screen_text(app))
 
 
-async def test_a_policy_and_deleted_keys_come_back_from_the_list(server, tmp_path):
+async def test_a_policy_and_deleted_keys_come_back_from_the_list(server, tmp_path, monkeypatch):
     with server.client() as client:
         client.mset({b"old:%d" % n: b"x" * 100 for n in range(20)})
         source = LiveServer(server.connection)
         operator = LiveOperator(Standalone(source), folder=tmp_path)
         await source.open()
         plan = (await operator.plan(Criteria(patterns=(b"old:*",))).run()).plan
-        await operator.run(plan, backup=BackupChoice()).run()
+        # A path as it is typed, from the folder of that moment.
+        monkeypatch.chdir(tmp_path)
+        await operator.run(plan, backup=BackupChoice(path=Path("mine.backup"))).run()
+        monkeypatch.chdir("/")
         await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lru"))
         assert client.dbsize() == 0
         app = TriageApp(source, operator=operator, options=ScreenOptions(interval_seconds=0.1))
@@ -108,7 +113,10 @@ async def test_nothing_to_undo_is_said_in_a_sentence_and_what_is_refused_says_wh
         assert isinstance(app.screen, PickDialog)
         await pilot.press("escape")
         operator.entries = [a_change(1, "3", "5")]
+        operator.some_backups = (Backup("/b/1", NOW, "localhost:6379", "valkey", "9.1.2", 5, 99),)
         await on_list(pilot)
+        text = " ".join(screen_text(app).replace("│", " ").split())
+        assert "1 backup of other addresses: b in the Log lists them." in text
         assert "! The tool runs with --read-only" in screen_text(app)
         await pilot.press("enter")
         await until(pilot, lambda: not isinstance(app.screen, Dialog) and "--read-only" in screen_text(app))

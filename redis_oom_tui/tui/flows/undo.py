@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.sizes import duration, number_of
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.rules.cluster import servers_in
-from redis_oom_tui.rules.undoing import ServerNow, Undoable, elsewhere, undo_list
+from redis_oom_tui.rules.undoing import ServerNow, Undoable, kept_elsewhere, undo_list
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.drawing import pad
@@ -24,11 +24,13 @@ async def show_list(actions: ActionController) -> None:
     """List what can be undone, and begin the flow that undoes what was picked: that asks first."""
     await limits.read(actions)
     here = _server_now(actions)
-    rows = await asyncio.to_thread(_rows, actions, here)
+    rows, elsewhere = await asyncio.to_thread(_rows, actions, here)
     options = [_option(str(place), row, here.now) for place, row in enumerate(rows[:_LISTED])]
     intro = _INTRO if rows else _NOTHING.format(actions.host.source.address)
     if len(rows) > _LISTED:
         intro += f" {number_of(len(rows) - _LISTED, 'older one')} not listed: see the Log."
+    if elsewhere:
+        intro += f" {number_of(elsewhere, 'backup')} of other addresses: b in the Log lists them."
     first = next((place for place, row in enumerate(rows[:_LISTED]) if not row.refused and not row.done), 0)
     picked = await actions.ask(PickDialog("Undo", intro, options, at=first, enter="review"))
     if picked is not None:
@@ -52,10 +54,11 @@ def _server_now(actions: ActionController) -> ServerNow:
     )
 
 
-def _rows(actions: ActionController, here: ServerNow) -> tuple[Undoable, ...]:
+def _rows(actions: ActionController, here: ServerNow) -> tuple[tuple[Undoable, ...], int]:
+    """What can be undone here, and how many backups are of other addresses: the same server may have two of them."""
     history = actions.operator.history()
-    backups = actions.operator.backups(*map(Path, elsewhere(history, here.names)))
-    return undo_list(history, backups, here)
+    backups = actions.operator.backups(*map(Path, kept_elsewhere(history, here.names)))
+    return undo_list(history, backups, here), sum(backup.server not in here.names for backup in backups)
 
 
 def _option(value: str, row: Undoable, now: float) -> Option:
