@@ -22,7 +22,7 @@ from tests.support.servers import RunningServer
 CACHE = Criteria(patterns=(b"cache:*",))
 SILENCE, GIVE_UP = 0.5, 2.0
 # A first silence, all tries together, and what a loaded machine takes.
-BOUND = SILENCE + GIVE_UP + 1.5
+BOUND = 5 * (SILENCE + GIVE_UP)
 
 
 @pytest.fixture(autouse=True)

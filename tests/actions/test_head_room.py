@@ -53,12 +53,12 @@ async def nearly_full(
     server: RunningServer, folder: Path, fill: Fill, room: int, policy: str = "allkeys-lru"
 ) -> AsyncIterator[tuple[LiveOperator, Plan]]:
     """A plan on a server with others that is `room` bytes below its limit."""
+    with server.client() as filling:
+        # What arrived in large pieces leaves buffers behind, which go with the connection.
+        filling.mset({f"other:{n}": "x" * 200 for n in range(OTHERS)})
+        fill(filling)
     with server.client() as client:
-        client.mset({f"other:{n}": "x" * 200 for n in range(OTHERS)})
         client.config_set("maxmemory-policy", policy)
-        with server.client() as filling:
-            # What arrived in large pieces leaves buffers behind, which go with the connection.
-            fill(filling)
         async with operating(server.connection, folder) as operator:
             plan = await planned(operator, PLANNED)
             await operator.learn()

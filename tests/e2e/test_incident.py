@@ -28,17 +28,19 @@ def canceled(terminal: Terminal) -> bool:
 
 
 def cursor_line(terminal: Terminal) -> str:
-    return next((line for line in terminal.screen().splitlines() if line.startswith(CURSOR)), "")
+    """The list's line that has the cursor; what stands beside the list is painted at other times."""
+    lines = terminal.screen().splitlines()
+    return next((line.partition("│")[0] for line in lines if line.startswith(CURSOR)), "")
 
 
 def go_to(terminal: Terminal, name: str) -> None:
     """Down, a line at a time, until the cursor is on the line of this name."""
     for _ in range(20):
         here = cursor_line(terminal)
-        if name in here.partition("│")[0]:
+        if name in here:
             return
         terminal.press("Down")
-        until(terminal, lambda here=here: cursor_line(terminal) != here, f"the cursor stands still on {here}")  # type: ignore[misc]
+        until(terminal, lambda here=here: cursor_line(terminal) not in {"", here}, f"the cursor stands still on {here}")  # type: ignore[misc]
     pytest.fail(f"the cursor never came to {name}:\n{terminal.screen()}")
 
 
@@ -164,7 +166,7 @@ def change_policy(terminal: Terminal, policy: str) -> None:
     terminal.press("3")
     terminal.wait_for("EVICTION POLICY", "noeviction")
     terminal.press("Home")
-    until(terminal, lambda: "volatile-lru" in cursor_line(terminal).partition("│")[0], "the cursor is not at the top")
+    until(terminal, lambda: "volatile-lru" in cursor_line(terminal), "the cursor is not at the top")
     go_to(terminal, policy)
     terminal.press("Enter")
     terminal.wait_for("Change maxmemory-policy?", policy)

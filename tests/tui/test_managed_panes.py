@@ -9,7 +9,7 @@ import pytest
 from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.address import Connection, Secret
-from redis_oom_tui.models.config import ScreenOptions
+from redis_oom_tui.models.config import Profile, ScreenOptions, WatchSettings
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
@@ -150,12 +150,18 @@ async def waited(pilot, phrases: tuple[str, ...]) -> str:
 
 
 def the_app(imitation: Imitation, connection: Connection, folder: Path) -> TriageApp:
-    connection = replace(connection, connect_timeout_seconds=1.0, read_timeout_seconds=1.0)
+    # Only silence is waited for to its end.
+    patience = 1.0 if imitation.faults is not None and imitation.faults.silent else 10.0
+    connection = replace(connection, connect_timeout_seconds=patience, read_timeout_seconds=patience)
     if imitation.rights:
         connection = replace(connection, username=USER, password=Secret(PASSWORD))
     source = LiveServer(connection)
     return TriageApp(
-        source, operator=LiveOperator(Standalone(source), folder=folder), options=ScreenOptions(interval_seconds=0.2)
+        source,
+        operator=LiveOperator(Standalone(source), folder=folder),
+        options=ScreenOptions(interval_seconds=0.2),
+        # On a crowded machine it takes long to come to the last pane, which shows a lost server otherwise.
+        profile=Profile("", watch=WatchSettings(lost_seconds=3600)),
     )
 
 
