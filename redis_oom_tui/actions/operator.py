@@ -23,7 +23,7 @@ from redis_oom_tui.actions.shrink_planning import ShrinkPlanner
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_reading import backups, inspect
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.action import Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done
+from redis_oom_tui.models.action import TARGET, Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
@@ -177,9 +177,9 @@ class LiveOperator:
         named = self._emergency
         return self.plan(named.criteria, operation=named.operation, expire_seconds=named.expire_seconds)
 
-    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
-        """How far `plan` brings down the pressure of the node that `snapshot` shows, and how much is needed."""
-        return self._budget.of(plan, snapshot, before)
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
+        """How far `plan` brings down the pressure of the node that `snapshot` shows, and how much `target` needs."""
+        return self._budget.of(plan, snapshot, before, target)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """Sentences for the confirmation, with the count on each node, and what earlier runs of this very plan did."""
@@ -281,18 +281,18 @@ class NodeBudget:
         self._share_of = ("", "")
         self._share: Plan | None = None
 
-    def of(self, plan: Plan, snapshot: Snapshot, before: Budget | None) -> Budget:
+    def of(self, plan: Plan, snapshot: Snapshot, before: Budget | None, target: float) -> Budget:
         """How far `plan` brings down the pressure of the node that `snapshot` shows."""
         node = snapshot.server.node
         if not node or not self._deployment.clustered:
-            return budget.budget(plan, snapshot, before=before)
+            return budget.budget(plan, snapshot, target, before=before)
         if self._share_of != (plan.hash, node):
             self._share_of = (plan.hash, node)
             held = zip(plan.keys, self._deployment.holders(plan), strict=True)
             self._share = replace(plan, keys=tuple(key for key, holder in held if holder == node))
             before = None
         share = self._share or plan
-        found = budget.budget(share, snapshot, before=before)
+        found = budget.budget(share, snapshot, target, before=before)
         return replace(found, words=f"On {node}, {count(len(share.keys))} of the keys. {found.words}")
 
     def by_node(self, plan: Plan) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.criteria import criteria_of, of_one_server, share_of
+from redis_oom_tui.cli.criteria import criteria_of, of_one_server
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.finished import finished
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
@@ -39,7 +39,7 @@ from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.headroom import headroom, over_limit
-from redis_oom_tui.rules.proposals import proposal_lines
+from redis_oom_tui.rules.proposals import proposal_lines, target_of
 
 _SHOWN = 20
 # What a plan is made of: no use beside a plan that is made already.
@@ -177,7 +177,7 @@ def _exit_code(result: _Result) -> int:
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
     operation = Operation.EXPIRE if given["expire"] else Operation.DELETE
     read_only = invocation.connection.read_only
-    target = None if given["free_to"] is None else share_of(given["free_to"])
+    target = None if given["free_to"] is None else target_of(given["free_to"])
     given = {**given, "db": invocation.connection.db}
     # What cannot be read is said before a server is asked anything.
     wanted = None if target is not None or given["orphans"] is not None else _wanted(given)

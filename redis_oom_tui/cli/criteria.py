@@ -85,18 +85,6 @@ def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[Pat
     return found
 
 
-def share_of(text: str) -> float:
-    """A share of maxmemory, as people write it. Raises BadInput.
-
-    >>> share_of("80%"), share_of("75")
-    (0.8, 0.75)
-    """
-    number = text.strip().removesuffix("%")
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 99:
-        raise BadInput(f"--free-to takes a share of maxmemory from 1% to 99%, not {text!r}")
-    return int(number) / 100
-
-
 async def of_one_server(
     server: "LiveServer | ClusterSource", operator: "LiveOperator", target: float, db: int | None
 ) -> tuple[LiveServer, "LiveOperator", Proposal]:

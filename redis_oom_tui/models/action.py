@@ -12,6 +12,8 @@ from redis_oom_tui.models.settings import ChangeResult, Setting
 from redis_oom_tui.models.snapshot import LimitSource
 
 MIB = 1024 * 1024
+TARGET = 0.80
+"""The share of maxmemory that cleanups aim for unless another is said."""
 
 
 class Action(StrEnum):

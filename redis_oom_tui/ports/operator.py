@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
+from redis_oom_tui.models.action import TARGET
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.ports.source import Job
 
@@ -66,7 +67,7 @@ class Cleanups(Protocol):
     def emergency(self) -> Planning:
         """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
 
-    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
         """How far `plan` brings the pressure down, and how much is needed; an earlier budget of it saves the sums."""
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from redis_oom_tui.formatting.keys import sum_words
 from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, size
-from redis_oom_tui.models.action import BackupChoice, Budget
+from redis_oom_tui.models.action import TARGET, BackupChoice, Budget
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -15,7 +15,6 @@ from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.headroom import size_is_told
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
 
-TARGET = 0.80
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
 _WORD_ABOVE_BYTES = 1024**3

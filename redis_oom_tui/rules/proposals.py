@@ -58,6 +58,18 @@ def needed_bytes(snapshot: Snapshot, target: float) -> int:
     return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
 
 
+def target_of(text: str) -> float:
+    """A share of maxmemory to get down to, as people write it. Raises BadInput.
+
+    >>> target_of("80%"), target_of("75")
+    (0.8, 0.75)
+    """
+    number = text.strip().removesuffix("%")
+    if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 99:
+        raise BadInput(f"A target is a share of maxmemory from 1% to 99%, not {text!r}")
+    return int(number) / 100
+
+
 def with_margin(needed: int) -> int:
     """The bytes to look for where `needed` must go."""
     return needed + needed // _MARGIN_SHARE

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from redis_oom_tui.models.action import (
+    TARGET,
     Action,
     AuditEntry,
     Backup,
@@ -290,9 +291,9 @@ class ScriptedOperator:
         self.calls.append("plan emergency")
         return self._planning(self.a_plan)
 
-    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None) -> Budget:
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
         """The product's own."""
-        return budgets.budget(plan, snapshot, before=before)
+        return budgets.budget(plan, snapshot, target, before=before)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         """The product's own."""

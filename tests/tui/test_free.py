@@ -232,3 +232,31 @@ async def test_a_finding_of_an_application_leads_to_the_plan_of_what_may_go(valk
             await until(pilot, lambda: "Shrink" in screen_text(app) and "dead" in screen_text(app))
             await pilot.press("escape")
             assert client.dbsize() == before
+
+
+async def test_another_target_is_typed_in_the_proposal_and_judged_as_on_the_command_line(valkey, tmp_path):
+    with valkey.client() as client:
+        fill(client, [b"app:cache:%d" % n for n in range(1000)], b"x" * 5000, idle=60)
+        client.config_set("maxmemory", int(settled(client) * 1.4))
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            await pilot.press("x")
+            # Below the usual target already, another is asked for.
+            await until(pilot, lambda: "Down to which share of it?" in screen_text(app) and app.focused is not None)
+            await pilot.press(*"99%", "enter")
+            await until(pilot, lambda: "It is below 99% already" in screen_text(app))
+            app.screen.query_one("#target").value = "0"
+            await pilot.press("enter")
+            await until(pilot, lambda: "a share of maxmemory from 1% to 99%" in " ".join(screen_text(app).split()))
+            app.screen.query_one("#target").value = "50"
+            await pilot.press("enter")
+            await until(pilot, lambda: "To reach 50% of maxmemory" in screen_text(app))
+            await pilot.press("end", "enter")
+            await until(pilot, lambda: "Down to which share of it?" in screen_text(app) and app.focused is not None)
+            await pilot.press(*"40%", "enter")
+            await until(pilot, lambda: "To reach 40% of maxmemory" in screen_text(app))
+            await pilot.press("home", "enter")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            assert "To reach 40%" in " ".join(screen_text(app).split())
+            assert client.dbsize() == 1000

@@ -2,18 +2,23 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from textual import on
 from textual.widget import Widget
+from textual.widgets import Input
 
 from redis_oom_tui.formatting.keys import mark
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, short_size
+from redis_oom_tui.formatting.sizes import count, duration, percent, short_size
 from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import beyond, confirm_word, without_copy
-from redis_oom_tui.tui.dialogs.base import WordDialog
+from redis_oom_tui.rules.proposals import target_of
+from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
 from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
 from redis_oom_tui.tui.drawing import Line, marked, paragraph, quoted
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField
 
 _SAMPLES, _LEAST_SAMPLES = 5, 2
 # The edge, the choice of a backup, the word, the buttons.
@@ -139,3 +144,40 @@ class PlanDialog(WordDialog[BackupChoice]):
 
     def answer(self) -> BackupChoice:
         return self.choice
+
+
+class TargetDialog(Dialog[float]):
+    """Answers with the share of maxmemory to get down to; nothing happens yet."""
+
+    AUTO_FOCUS = "#target"
+
+    def __init__(self, pressure: float, target: float) -> None:
+        super().__init__("Free memory", act="Propose")
+        self._pressure = pressure
+        self._target = target
+        self.wrong = ""
+
+    def body(self, width: int) -> Sequence[Line]:
+        """Where it stands, and what is wrong with what was typed."""
+        lines = paragraph(f"It is at {percent(self._pressure, 1)} of maxmemory. Down to which share of it?", width)
+        return [*lines, *(marked("! ", safe_text(self.wrong), width, "warn", "warn") if self.wrong else ())]
+
+    def fields(self) -> Iterable[Widget]:
+        """Where it is typed."""
+        yield LabelledField(" Target:", Field(id="target", placeholder=percent(self._target)), role="text")
+
+    @on(Input.Submitted, "#target")
+    def _entered(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.conclude()
+
+    def answer(self) -> float | None:
+        try:
+            target = target_of(self.query_one("#target", Input).value or percent(self._target))
+            if target >= self._pressure:
+                raise BadInput(f"It is below {percent(target)} already: type less")
+        except BadInput as error:
+            self.wrong = str(error)
+            self.refit()
+            return None
+        return target

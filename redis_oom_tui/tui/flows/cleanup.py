@@ -12,13 +12,13 @@ from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
-from redis_oom_tui.rules.budget import TARGET, confirm_word, nothing_planned
+from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.headroom import headroom, over_limit
 from redis_oom_tui.rules.proposals import NOTHING, bound_for, needed_bytes, propose, why_in_vain
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.plan import PlanDialog
+from redis_oom_tui.tui.dialogs.plan import PlanDialog, TargetDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.drawing import moment
 from redis_oom_tui.tui.flows import scans, shrink
@@ -88,7 +88,7 @@ async def plan_orphans(actions: ActionController, application: str, db: int) -> 
     await plan(actions, actions.operator.plan(Criteria(keys=keys)))
 
 
-_ALL, _JOBS = "all", "jobs "
+_ALL, _JOBS, _TARGET = "all", "jobs ", "target"
 
 
 async def propose_cleanup(actions: ActionController) -> None:
@@ -96,18 +96,35 @@ async def propose_cleanup(actions: ActionController) -> None:
     snapshot = actions.snapshot
     if snapshot is None or snapshot.fleet is not None:
         raise BadInput("In a cluster each shard has a limit of its own: cleanup --free-to 80% takes the fullest")
-    if not needed_bytes(snapshot, TARGET):
-        raise BadInput(f"It is below {percent(TARGET)} of maxmemory already")
+    if not needed_bytes(snapshot, actions.target) and not await _ask_target(actions, snapshot):
+        return
     if in_vain := why_in_vain(snapshot):
         raise BadInput(in_vain)
     scan = await scans.all_keys(actions)
-    if scan is None:
-        return
-    proposal = propose(scan, actions.snapshot or snapshot, TARGET, actions.host.scanner.values)
-    if not proposal.parts and not proposal.jobs:
-        raise BadInput(" ".join((NOTHING, *proposal.kept)))
-    intro = f"To reach {percent(TARGET)} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
-    picked = await actions.ask(PickDialog("What may go?", intro, _options(proposal), enter="preview"))
+    while scan is not None:
+        snapshot = actions.snapshot or snapshot
+        proposal = propose(scan, snapshot, actions.target, actions.host.scanner.values)
+        if not proposal.parts and not proposal.jobs:
+            raise BadInput(" ".join((NOTHING, *proposal.kept)))
+        share = percent(actions.target)
+        intro = f"To reach {share} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
+        picked = await actions.ask(PickDialog("What may go?", intro, _options(proposal), enter="preview"))
+        if picked != _TARGET:
+            await _picked(actions, proposal, picked)
+            return
+        await _ask_target(actions, snapshot)
+
+
+async def _ask_target(actions: ActionController, snapshot: Snapshot) -> bool:
+    """Ask for another target; False where it stays as it was."""
+    target = await actions.ask(TargetDialog(snapshot.memory.pressure or 0.0, actions.target))
+    if target is None:
+        return False
+    actions.target = target
+    return True
+
+
+async def _picked(actions: ActionController, proposal: Proposal, picked: str | None) -> None:
     if picked == _ALL:
         actions.app.main.action_show_pane("cleanup")
         await plan(actions, actions.operator.plan_proposal(proposal))
@@ -135,7 +152,8 @@ def _options(proposal: Proposal) -> list[Option]:
     ]
     enough = "" if proposal.enough else " It is not enough."
     together = Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}")
-    return [*jobs, *([together] if len(parts) > 1 else ()), *parts]
+    other = Option(_TARGET, f"another target than {percent(proposal.target)} of maxmemory…")
+    return [*jobs, *([together] if len(parts) > 1 else ()), *parts, other]
 
 
 async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> None:
@@ -145,7 +163,7 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
     dialog = PlanDialog(
         frozen,
         lambda choice: operator.consent(frozen, choice),
-        budget=operator.budget(frozen, snapshot).words if snapshot is not None else "",
+        budget=operator.budget(frozen, snapshot, target=actions.target).words if snapshot is not None else "",
         hidden=hidden,
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
         room_bytes=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),

@@ -11,7 +11,7 @@ from textual.worker import WorkType
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import role_text
 from redis_oom_tui.formatting.sizes import number_of
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.action import TARGET, Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -159,6 +159,8 @@ class ActionController:
         self.opens = False
         """Whether another server is being connected to."""
         self.jobs = BackgroundJobs()
+        self.target = TARGET
+        """The share of maxmemory that cleanups aim for."""
 
     @property
     def operator(self) -> Operator:

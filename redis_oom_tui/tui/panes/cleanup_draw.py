@@ -9,10 +9,10 @@ from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, progress, size
-from redis_oom_tui.models.action import Budget, PlanningView, RestoreReport
+from redis_oom_tui.models.action import TARGET, Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
-from redis_oom_tui.rules.budget import TARGET, beyond
+from redis_oom_tui.rules.budget import beyond
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, cut_end, marked, merged, pad, paragraph
 from redis_oom_tui.tui.flows.state import CleanupState
 from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
@@ -172,8 +172,10 @@ def run_lines(
     style: DrawStyle,
     *,
     estimated: bool = False,
+    target: float = TARGET,
 ) -> list[Line]:
-    """A run while it goes on, and after it the report; `memory` is the server's latest.
+    """A run while it goes on, and after it the report; `memory` is the server's latest, `target` the share of maxmemory
+    to reach.
 
     `estimated` says that some sizes of the plan are estimates.
     """
@@ -183,7 +185,7 @@ def run_lines(
     lines = _under_way(state, view, width, style) if view.ended is None else _ended(view, width)
     lines += _fact(state.things or "keys", _counts(view), width)
     lines += _fact("memory", _freed(view, state.plan, estimated=estimated), width)
-    lines += _fact("goal", _to_go(memory), width)
+    lines += _fact("goal", _to_go(memory, target), width)
     if view.backup_path:
         lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], width)
     if view.ended is None or not state.outcomes or height - len(lines) <= _LEAST_LISTED:
@@ -242,13 +244,13 @@ def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
     return pieces
 
 
-def _to_go(memory: Memory | None) -> list[Piece]:
+def _to_go(memory: Memory | None, target: float) -> list[Piece]:
     if memory is None or memory.maxmemory_bytes is None or memory.counted_bytes is None:
         return []
-    needed = memory.counted_bytes - round(TARGET * memory.maxmemory_bytes)
+    needed = memory.counted_bytes - round(target * memory.maxmemory_bytes)
     if needed > 0:
-        return [(f"{size(needed)} more to reach {percent(TARGET)}", "warn")]
-    return [(f"reached: below {percent(TARGET)}", "ok")]
+        return [(f"{size(needed)} more to reach {percent(target)}", "warn")]
+    return [(f"reached: below {percent(target)}", "ok")]
 
 
 def outcome_line(one: KeyOutcome, width: int, style: DrawStyle, *, here: bool) -> Line:

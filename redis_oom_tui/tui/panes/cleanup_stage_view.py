@@ -54,7 +54,9 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
             return cleanup_draw.restore_lines(state.restoring, width, self.style)
         memory = actions.snapshot.memory if actions.snapshot is not None else None
         estimated = sums is not None and not sums.low == sums.size == sums.high
-        return cleanup_draw.run_lines(state, memory, width, height, self.style, estimated=estimated)
+        return cleanup_draw.run_lines(
+            state, memory, width, height, self.style, estimated=estimated, target=actions.target
+        )
 
     def row(self, item: PlannedKey | KeyOutcome, width: int, *, here: bool) -> Sequence[Line]:
         if isinstance(item, PlannedKey):
@@ -74,7 +76,8 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
             last = known[2] if known is not None and known[0] is plan else PlanSums(plan.size, None, *plan.size_range)
             budget = last.budget
             if snapshot is not None:
-                budget = host_of(self).actions.operator.budget(plan, snapshot, before=last.budget)
+                actions = host_of(self).actions
+                budget = actions.operator.budget(plan, snapshot, before=last.budget, target=actions.target)
             known = self._sums = (plan, snapshot, PlanSums(last.size, budget, last.low, last.high))
         return known[2]
 
