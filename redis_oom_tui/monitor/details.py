@@ -5,14 +5,14 @@ import contextlib
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports.source import SeesReplicas, Source, TellsSettings
+from redis_oom_tui.ports.source import SeesReplicas, Source, TellsLargeCommands, TellsSettings
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.guarded import DEFECTS, FAULTS
 from redis_oom_tui.rules.info_checks import with_settings
@@ -20,6 +20,9 @@ from redis_oom_tui.rules.info_checks import with_settings
 _CLIENTS_SECONDS = 5.0
 _SETTINGS_SECONDS = 30.0
 _REPLICAS_SECONDS = 30.0
+# The logs of commands are some hundred KB at most, and asked for only where they may matter.
+_LARGE_SECONDS = 60.0
+_LARGE_FROM = 0.80
 
 
 class Details:
@@ -33,8 +36,9 @@ class Details:
         self.settings: Mapping[str, str] = MappingProxyType({})
         self.capabilities = Capabilities()
         self.replicas: tuple[NodeView, ...] = ()
+        self.large: tuple[LargeCommand, ...] = ()
         self._source = source
-        self._clients_due = self._settings_due = 0.0
+        self._clients_due = self._settings_due = self._large_due = 0.0
         self._replicas = ReplicaPoll(source)
 
     async def ask(self, snapshot: Snapshot) -> Snapshot:
@@ -42,6 +46,7 @@ class Details:
         self.capabilities = await self._source.capabilities()
         fresh = await self._ask_clients(snapshot.taken_monotonic)
         await self._ask_settings(snapshot.taken_monotonic)
+        await self._ask_large(snapshot)
         snapshot = with_settings(with_clients(snapshot, self.clients or (), fresh=fresh), self.settings)
         self.replicas = self._replicas.seen(snapshot)
         return snapshot
@@ -54,6 +59,7 @@ class Details:
             settings=self.settings,
             capabilities=self.capabilities,
             replicas=self.replicas,
+            large=self.large,
         )
 
     def close(self) -> None:
@@ -76,6 +82,14 @@ class Details:
             return
         self._settings_due = now + _SETTINGS_SECONDS
         self.settings = await self._source.settings()
+
+    async def _ask_large(self, snapshot: Snapshot) -> None:
+        """Who sends large values, near the limit and after refusals."""
+        full = (snapshot.memory.pressure or 0.0) >= _LARGE_FROM or snapshot.counters.refused_writes_total
+        if full and snapshot.taken_monotonic >= self._large_due and isinstance(self._source, TellsLargeCommands):
+            self._large_due = snapshot.taken_monotonic + _LARGE_SECONDS
+            with contextlib.suppress(CommandRefused):
+                self.large = await self._source.large_commands()
 
 
 class ReplicaPoll:

@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from redis_oom_tui.files.server_host import with_room
 from redis_oom_tui.models import alert
-from redis_oom_tui.models.address import Address, ClientBuffer
+from redis_oom_tui.models.address import Address, ClientBuffer, LargeCommand
 from redis_oom_tui.models.alert import Event, JudgedSample, Silence
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import WatchSettings
@@ -45,7 +45,7 @@ class ServerState(Struct, frozen=True):
     a poll still waits for its own: when the last answer came or, before the first, when it was asked for.
 
     `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at; `replicas` is what
-    those of a primary without a cluster last said.
+    those of a primary without a cluster last said, `large` who sent large values of late.
     """
 
     address: Address
@@ -60,6 +60,7 @@ class ServerState(Struct, frozen=True):
     capabilities: Capabilities = field(default_factory=Capabilities)
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     replicas: tuple[NodeView, ...] = ()
+    large: tuple[LargeCommand, ...] = ()
     error: str | None = None
     next_try: float | None = None
     attempts: int = 0

@@ -8,7 +8,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
     from collections.abc import Mapping
     from typing import Any
 
-    from redis_oom_tui.models.address import Address, ClientBuffer
+    from redis_oom_tui.models.address import Address, ClientBuffer, LargeCommand
     from redis_oom_tui.models.capabilities import Capabilities
     from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
@@ -159,6 +159,14 @@ class TellsSettings(Protocol):
 
     async def settings(self) -> Mapping[str, str]:
         """Settings by name, those that may not be read left out: empty where CONFIG is not available."""
+
+
+@runtime_checkable
+class TellsLargeCommands(Protocol):
+    """A source that also reads the server's logs of large or slow commands."""
+
+    async def large_commands(self) -> tuple[LargeCommand, ...]:
+        """Who sent large values of late; empty where no log may be read."""
 
 
 @runtime_checkable

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from redis import exceptions
+from redis.asyncio import Redis
 
-from redis_oom_tui.models.address import LargeCommand
+from redis_oom_tui.models.address import Address, LargeCommand
 from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.live import LiveServer
 
 _ASKED = 128
 _LEAST_BYTES = 64 * 1024
@@ -20,7 +20,14 @@ _SHOWN = 128
 _NO_KEY = frozenset({b"eval", b"evalsha", b"fcall", b"eval_ro", b"evalsha_ro", b"fcall_ro", b"publish", b"spublish"})
 
 
-async def large_commands(server: LiveServer) -> tuple[LargeCommand, ...]:
+class _Server(Protocol):
+    @property
+    def address(self) -> Address: ...
+
+    def client(self) -> Redis: ...
+
+
+async def large_commands(server: _Server) -> tuple[LargeCommand, ...]:
     """The largest of late, each command of a client on a key once; empty where no log may be read.
 
     A command that was refused is in none of them.

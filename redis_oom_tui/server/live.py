@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from redis.asyncio import Redis
 
 from redis_oom_tui.models import address as addresses
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
@@ -81,7 +81,7 @@ class LiveServer:
 
     async def locate(self) -> None:
         """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""
-        await self._moved(await self._where.find())
+        await _forgotten(self, await self._where.find())
 
     async def close(self) -> None:
         """Let go of every connection."""
@@ -104,10 +104,10 @@ class LiveServer:
         try:
             snapshot = await self._info_reader.poll()
         except ServerUnreachable as error:
-            if not await self._moved(await self._where.follow()):
+            if not await _forgotten(self, await self._where.follow()):
                 raise self._where.named(error) from None
             snapshot = await self._info_reader.poll()
-        if snapshot.server.role == "replica" and await self._moved(await self._where.follow()):
+        if snapshot.server.role == "replica" and await _forgotten(self, await self._where.follow()):
             snapshot = await self._info_reader.poll()
         self.seen = snapshot.server
         if snapshot.server.role == "replica":
@@ -135,6 +135,12 @@ class LiveServer:
         """The settings that a diagnosis looks at; empty where CONFIG is not to be had."""
         with translated(self.address, "CONFIG GET"):
             return await read_settings(self.client())
+
+    async def large_commands(self) -> tuple[LargeCommand, ...]:
+        """Who sent large values of late, by the server's logs; empty where none may be read."""
+        from redis_oom_tui.server.large_commands import large_commands  # noqa: PLC0415 - asked for near the limit only
+
+        return await large_commands(self)
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""
@@ -176,9 +182,10 @@ class LiveServer:
 
         return await details(self, key, touch=touch)
 
-    async def _moved(self, moved: bool) -> bool:
-        """`moved`; where another server is meant from now on, the one that was there until now is forgotten."""
-        if moved:
-            self.known = None
-            await self.close()
-        return moved
+
+async def _forgotten(server: LiveServer, moved: bool) -> bool:
+    """`moved`; where another server is meant from now on, the one that was there until now is forgotten."""
+    if moved:
+        server.known = None
+        await server.close()
+    return moved

@@ -304,7 +304,7 @@ class OpenProfile(Request):
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
     ("Emergency cleanup", "Preview the emergency cleanup plan (confirms before running)", BuildEmergency),
-    ("Free memory", "Propose what may go to reach 80% of maxmemory, by the last scan", ProposeCleanup),
+    ("Free memory", "Propose what may go to reach 80% of maxmemory, or another share", ProposeCleanup),
     ("Restore a backup", "Restore deleted keys; existing keys are never overwritten", RestoreBackup),
     ("Undo the last setting change", "Undo the last change made here", UndoSetting),
     ("Remove expired keys", "Scan all keys, so that the server removes those that have expired", ReapExpired),

@@ -25,7 +25,7 @@ from tests.tui.support import an_app, screen_text, until
 
 async def asked(pilot, kind, request):
     app = pilot.app
-    await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+    await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
     app.post_message(request)
     await until(pilot, lambda: isinstance(app.screen, kind) and not app.screen.guarded and app.focused is not None)
     return app.screen
@@ -60,7 +60,7 @@ def test_its_words_are_those_of_the_rest_of_the_product(name):
 async def test_what_has_the_focus_on_each_pane_is_explained_with_its_columns_and_its_line():
     app = an_app(ScriptedSource(views=[a_view(ScanState.COMPLETE)]), operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.reading is not None and app.session.reading.snapshot is not None)
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         told = {}
         for number, pane in enumerate(PANES, 1):
             await pilot.press(str(number))

@@ -19,9 +19,11 @@ from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
 from redis_oom_tui.tui.panes.triage_vitals import breakdown, bucketed
 from redis_oom_tui.tui.screens.reader import FindingScreen, VerdictScreen
+from tests.support.acting import settled
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
+from tests.tui.test_dialogs_live import live_app
 
 MIB = 1024 * 1024
 FINDINGS = tuple(
@@ -417,3 +419,14 @@ async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
         await until(pilot, lambda: not isinstance(app.screen, VerdictScreen))
         await pilot.click("Header", offset=(20, 2 if size[1] >= 20 else 1))
         await until(pilot, lambda: isinstance(app.screen, VerdictScreen))
+
+
+async def test_who_sends_large_values_stands_among_the_findings(valkey, tmp_path):
+    with valkey.client() as client:
+        client.config_set("slowlog-log-slower-than", 0)
+        client.client_setname("importer")
+        client.set("export:2026", b"x" * 6_000_000)
+        client.config_set("maxmemory", int(settled(client) / 0.9))
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: "SET of export:2026 by" in screen_text(app))

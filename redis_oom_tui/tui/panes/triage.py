@@ -120,6 +120,7 @@ class TriagePane(Pane):
             settings=state.settings,
             values=self.host.scanner.values,
             replicas=state.replicas,
+            large=state.large,
             thresholds=self.host.thresholds,
         )
         found = examine(case, refused_reads, unread_values)
