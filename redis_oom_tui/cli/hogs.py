@@ -177,11 +177,6 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
 
 def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
     """The scan to go on with: what it walks and asks was said when it began. Raises BadInput where it cannot go on."""
-    if invocation.connection.cluster:
-        raise BadInput(
-            "--resume continues a scan of one server, and a cluster's slots may have moved since: "
-            "leave --resume out to scan from scratch, and give the old file to --compare"
-        )
     name = safe_text(str(given["resume"]), 200)
     options = {"--match": "match", "--pattern": "pattern", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
     extra = [option for option, place in options.items() if given[place]]
@@ -194,6 +189,12 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
         raise BadInput(f"the scan in {name} is complete: there is nothing to resume")
     if saved.progress is None:
         raise BadInput(f"{name} does not say where its scan was interrupted: start a new one")
+    of_cluster = "nodes" in saved.progress
+    if of_cluster is not invocation.connection.cluster:
+        says = "of a cluster: give -c" if of_cluster else "of one server: leave -c out"
+        raise BadInput(f"the scan in {name} is {says}")
+    if of_cluster and given["sample"] is not None:
+        raise BadInput("--resume continues a cluster's scan to its end: leave --sample out")
     return saved
 
 

@@ -117,8 +117,22 @@ class RecordingSource:
         self._recorder.add(Moment(self._monotonic(), self._wall(), **what))
 
 
-class RecordingFleet(RecordingSource):
-    """A cluster. Implements `ports.Fleet`; what a single node is asked is not kept."""
+class RecordingServer(RecordingSource):
+    """A server whose scans can be resumed. Implements `ports.GoesOn`."""
+
+    def __init__(self, inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> None:
+        super().__init__(inner, recorder, **clocks)
+        if not isinstance(inner, GoesOn):
+            raise TypeError("a source whose scans can be resumed was expected")
+        self._resuming: GoesOn = inner
+
+    def resumed(self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Scan:
+        """Kept once it ends, as any scan."""
+        return _recording_scan(self._resuming.resumed(progress, pace=pace, sample=sample), self._note)
+
+
+class RecordingFleet(RecordingServer):
+    """A cluster. Implements `ports.Fleet` and `ports.GoesOn`; what a single node is asked is not kept."""
 
     def __init__(self, inner: Fleet, recorder: Recorder, **clocks: Callable[[], float]) -> None:
         super().__init__(inner, recorder, **clocks)
@@ -135,20 +149,6 @@ class RecordingFleet(RecordingSource):
     def pin(self, name: str | None) -> None:
         """Let the snapshots show the node called `name`."""
         self._fleet.pin(name)
-
-
-class RecordingServer(RecordingSource):
-    """A server whose scans can be resumed. Implements `ports.GoesOn`."""
-
-    def __init__(self, inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> None:
-        super().__init__(inner, recorder, **clocks)
-        if not isinstance(inner, GoesOn):
-            raise TypeError("a source whose scans can be resumed was expected")
-        self._resuming: GoesOn = inner
-
-    def resumed(self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None) -> Scan:
-        """Kept once it ends, as any scan."""
-        return _recording_scan(self._resuming.resumed(progress, pace=pace, sample=sample), self._note)
 
 
 def recording(inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> RecordingSource:

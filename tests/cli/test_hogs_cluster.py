@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
-from tests.support.cluster import RunningCluster, clustered
+from tests.support.cluster import Node, RunningCluster, clustered
 from tests.support.json_documents import document_of
 
 
@@ -31,16 +32,36 @@ def test_the_largest_keys_of_all_nodes(cluster: RunningCluster, capsys: pytest.C
     assert [key["node"] for key in document["keys"]] == [node.name for node in reversed(cluster.primaries)]
 
 
-def test_a_scan_of_a_cluster_is_not_gone_on_with(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_scan_that_was_broken_off_is_resumed(
+    cluster: RunningCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            for name in [f"part:{number}" for number in range(3_000)]:
+                if cluster.owner(_slot(name)) is node:
+                    client.set(name, "v")
+    port, first = cluster.primaries[0].port, str(tmp_path / "first.scan")
+    assert _run(["-c", "-p", str(port), "hogs", "--sample", "600", "--save", first]) == 0
+    assert f"hogs --resume {first} continues it" in capsys.readouterr().err
+    assert _run(["-p", str(port), "hogs", "--resume", first]) == 2
+    assert "is of a cluster: give -c" in capsys.readouterr().err
+    assert _run(["-c", "-p", str(port), "hogs", "--resume", first, "--sample", "9"]) == 2
+    assert "continues a cluster's scan to its end: leave --sample out" in capsys.readouterr().err
+    assert _run(["-c", "-p", str(port), "hogs", "--resume", first, "--json"]) == 0
+    document = document_of("hogs", capsys.readouterr().out)
+    held = sum(_keys(node) for node in cluster.primaries)
+    assert (document["complete"], document["scanned_keys"]) == (True, held)
+
+
+def _run(words: list[str]) -> object:
     with pytest.raises(SystemExit) as ended:
-        entry.main(["-c", "-p", "1", "hogs", "--resume", __file__])
-    assert ended.value.code == 2
-    said = capsys.readouterr()
-    assert said.out == ""
-    assert (
-        "slots may have moved since: leave --resume out to scan from scratch, and give the old file to --compare"
-        in said.err
-    )
+        entry.main(words)
+    return ended.value.code
+
+
+def _keys(node: Node) -> int:
+    with node.server.client() as client:
+        return int(client.dbsize())
 
 
 def _slot(tag: str) -> int:

@@ -3,19 +3,24 @@
 from binascii import crc_hqx
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Annotated
 
+from msgspec import Meta, Struct
 from redis import exceptions
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
+from redis_oom_tui.formatting.typed import Count, Whole
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import NodeShare, ScanOptions
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.resp import checked, packed_by_key
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates, TopKey
+from redis_oom_tui.server.scan.checkpoint import Checkpoint
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
+from redis_oom_tui.server.scan.view import ScanProgress
 from redis_oom_tui.server.scan.workers import sorted_out
 
 # Fewer keys than this tell nothing about the order in which the server walks.
@@ -27,6 +32,25 @@ _MOST_STRANGERS = 50_000
 _SLOT_BITS = REDIS_CLUSTER_HASH_SLOTS - 1
 # The replies about a key that went to another node between being listed and being asked about.
 _MOVED = frozenset({exceptions.MovedError, exceptions.AskError})
+
+
+Slot = Annotated[int, Meta(ge=0, lt=REDIS_CLUSTER_HASH_SLOTS)]
+
+
+class NodePlace(Struct, kw_only=True):
+    """Where the scan of a node stands, apart from its walks: keys `seen` by slot, and its part of the counts of all.
+
+    `given` are the keys that its SCAN named; `counts` are keys, bytes, those of both with a TTL, and keys without a
+    size. The rest is as in `NodeScan`.
+    """
+
+    seen: list[tuple[Slot, Count]]
+    last_slot: Slot | None
+    begun: list[bytes] | None
+    by_slot: bool
+    moved_keys: Count
+    given: Count
+    counts: tuple[Whole, Whole, Whole, Whole, Whole]
 
 
 class NodeAggregates(ScanAggregates):
@@ -67,7 +91,7 @@ class NodeScan(KeyspaceScan):
     """Scans `server`, which is `owner` or a replica of it, for the keys of `slots`.
 
     Keys of other slots are on their way between nodes, and not its own: `strangers`, None where they were too many to
-    remember. `counted` are known from a node that was lost.
+    remember. `counted` are known from a node that was lost; `standing` and `place` are of an earlier process.
     Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
     scan that broke off knows which slots it has behind it.
     """
@@ -80,10 +104,13 @@ class NodeScan(KeyspaceScan):
         shared: ScanAggregates,
         owner: str,
         counted: Collection[bytes] = (),
+        standing: ScanProgress | None = None,
+        place: NodePlace | None = None,
     ) -> None:
         own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
         tally = NodeAggregates(shared, lambda name: own[key_slot(name)])
-        super().__init__(server, options, tally=tally, patience_seconds=2.0)
+        begun = None if standing is None else Checkpoint(options, standing, tally, 0.0)
+        super().__init__(server, options, tally=tally, begun=begun, patience_seconds=2.0)
         self.node = owner
         self.asked = str(server.address)
         self._counted = counted
@@ -96,8 +123,34 @@ class NodeScan(KeyspaceScan):
         self.strangers: set[bytes] | None = set()
         self._shared = shared
         self._own = own
+        if place is not None:
+            self._go_on_from(place)
         for slot in self.slots:
             own[slot] = 1
+
+    def _go_on_from(self, place: NodePlace) -> None:
+        self.seen.update(dict(place.seen))
+        self.begun = None if place.begun is None else set(place.begun)
+        self.last_slot, self.by_slot, self.moved_keys = place.last_slot, place.by_slot, place.moved_keys
+        # Which keys of other slots it met is not known any more.
+        self.strangers = None
+        self._control.given = place.given
+        tally = self._tally
+        tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes, tally.unsized = place.counts
+
+    @property
+    def place(self) -> NodePlace:
+        """Where it stands, apart from its walks, for another process to go on from."""
+        tally = self._tally
+        return NodePlace(
+            seen=sorted(self.seen.items()),
+            last_slot=self.last_slot,
+            begun=None if self.begun is None else sorted(self.begun),
+            by_slot=self.by_slot,
+            moved_keys=self.moved_keys,
+            given=self._control.given,
+            counts=(tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes, tally.unsized),
+        )
 
     @property
     def keys(self) -> int:

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping
-from typing import Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
@@ -15,6 +15,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
+from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint, cluster_checkpoint_values
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.scan_view import (
     BY_SLOT,
@@ -24,7 +25,7 @@ from redis_oom_tui.server.cluster.scan_view import (
     fair_sample,
     quotas,
 )
-from redis_oom_tui.server.cluster.topology import Owners, PartialSlots, SlotMigration, SlotNodes, slot_migrations, still
+from redis_oom_tui.server.cluster.topology import Owners, PartialSlots, ScanNodes, SlotMigration, slot_migrations, still
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.tasks import end, together
@@ -35,23 +36,11 @@ _AT_ONCE = 32
 _ROUNDS = 4
 
 
-class ScanNodes(SlotNodes, Protocol):
-    """What the scan needs of a cluster."""
-
-    async def refresh(self) -> bool:
-        """Ask who serves what; whether it changed."""
-
-    def importer(self, name: str) -> LiveServer:
-        """The node called `name`, for the keys that it has of slots that are not its own yet."""
-
-    def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
-        """A replica of it, for reading keys, that is none of `but`."""
-
-
 class ClusterScan:
-    """A scan of every primary of `nodes`. Implements `ports.Scan`; each node has its own brake, all share one tally.
+    """A scan of every primary of `nodes`. Implements `ports.Scan` and `ports.KeepsItsPlace`.
 
-    Every slot is counted on the one node that served it when its walk began, so no key counts twice while slots move.
+    Each node has its own brake, all share one tally. `begun` is what an earlier process had come to. Every slot is
+    counted on the one node that served it when its walk began, so no key counts twice while slots move.
     """
 
     def __init__(
@@ -59,6 +48,7 @@ class ClusterScan:
         nodes: ScanNodes,
         options: ScanOptions,
         *,
+        begun: ClusterCheckpoint | None = None,
         patience_seconds: float = timeouts.FAILOVER,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -66,9 +56,11 @@ class ClusterScan:
         self._options = options
         self._patience = patience_seconds
         self._clock = clock
-        self._tally = ScanAggregates(options)
-        self._standing = ClusterScanProgress(options.pace)
-        self._view_builder = ClusterScanView(options, self._tally, self._standing, clock)
+        self._begun = begun
+        self._tally = ScanAggregates(options) if begun is None else begun.tally
+        self._standing = ClusterScanProgress(options.pace) if begun is None else begun.standing()
+        elapsed = 0.0 if begun is None else begun.elapsed
+        self._view_builder = ClusterScanView(options, self._tally, self._standing, clock, elapsed)
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubts = PartialSlots()
         self._handed: Mapping[int, SlotMigration] = {}
@@ -141,6 +133,15 @@ class ClusterScan:
         for scan in self._standing.scans:
             scan.set_pace(pace)
 
+    def progress(self) -> Mapping[str, Any] | None:
+        """Where it broke off, in plain values, for `ClusterCheckpoint`; None after the first round of all nodes."""
+        standing = self._standing
+        if self._begun is not None:
+            return self._begun.values
+        if standing.state is ScanState.COMPLETE or standing.past_keys or not standing.scans:
+            return None
+        return cluster_checkpoint_values(self._options, self._tally, standing.scans, self._view_builder.watch.elapsed)
+
     # The run itself.
 
     @property
@@ -153,6 +154,10 @@ class ClusterScan:
     async def _round(self) -> None:
         """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
         standing = self._standing
+        if self._begun is not None:
+            # What moved or was lost between the two processes is settled as if it had happened during this one.
+            standing.owners = self._nodes.topology.owners()
+            standing.scans, self._begun = self._begun.scans(self._server), None
         if not standing.scans:
             await self._assign()
         # A sample is of every node, or it tells nothing of the cluster.

@@ -45,16 +45,21 @@ class ClusterScanProgress(Struct):
 
 
 class ClusterScanView:
-    """Makes views of one scan of a cluster, with how long it was under way by `watch`."""
+    """Makes views of one scan of a cluster, with how long it was under way by `watch`, on from `elapsed`."""
 
     def __init__(
-        self, options: ScanOptions, tally: ScanAggregates, standing: ClusterScanProgress, clock: Callable[[], float]
+        self,
+        options: ScanOptions,
+        tally: ScanAggregates,
+        standing: ClusterScanProgress,
+        clock: Callable[[], float],
+        elapsed: float = 0.0,
     ) -> None:
         self._options = options
         self._tally = tally
         self._standing = standing
         self._families = PatternRows(tally, clock)
-        self.watch = ActiveClock(clock)
+        self.watch = ActiveClock(clock, elapsed)
 
     def view(self) -> ScanView:
         """The scan as it stands. Estimates come at the end of a sample alone: until then the nodes are not in step."""

@@ -11,14 +11,15 @@ from msgspec import Struct, field
 
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection, SlotStats
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import KeyMoved, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import BadInput, KeyMoved, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
-from redis_oom_tui.models.scan import ScanOptions, ScanView
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.info_checks import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
+from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
 from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.topology import Topology
@@ -109,7 +110,7 @@ _SAMPLED_NODES = 8
 
 
 class ClusterSource:
-    """All nodes of a cluster behind one of them. Implements `ports.Fleet`.
+    """All nodes of a cluster behind one of them. Implements `ports.Fleet` and `ports.GoesOn`.
 
     Every node is a `LiveServer` of its own, so its connections are gated, polite and timed like any other. Its
     snapshots are those of the worst primary, with all others in `Snapshot.fleet`.
@@ -251,6 +252,15 @@ class ClusterSource:
     def scan(self, options: ScanOptions) -> ClusterScan:
         """A scan of all primaries that has not started yet."""
         return ClusterScan(self.members, options)
+
+    def resumed(
+        self, progress: Mapping[str, Any], *, pace: Pace | None = None, sample: int | None = None
+    ) -> ClusterScan:
+        """The scan that gave `progress`; raises BadInput where that is damaged, or for a `sample`."""
+        if sample is not None:
+            raise BadInput("A cluster's scan is resumed to its end: leave --sample out")
+        begun = ClusterCheckpoint(progress, pace)
+        return ClusterScan(self.members, begun.options, begun=begun)
 
 
 def _strayed(snapshot: Snapshot | None, error: str | None) -> bool:

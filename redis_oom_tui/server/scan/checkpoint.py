@@ -17,13 +17,14 @@ from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange
 from redis_oom_tui.server.scan.view import ScanProgress
 
+DAMAGED = "the position in the saved scan is damaged: start a new one"
 _COUNTS = ("keys", "bytes", "volatile_keys", "volatile_bytes", "vanished", "refused", "threshold", "pages")
 # Cursors have 64 bits, of which the highest may be set.
 _Cursor = Annotated[int, Meta(ge=-1)]
 _LARGEST_CURSOR = 2**64
 
 
-class _Options(Struct, kw_only=True):
+class OptionsValues(Struct, kw_only=True):
     """What the scan was asked for; bytes in base64, as everywhere in it."""
 
     databases: tuple[Database, ...] | None
@@ -34,11 +35,12 @@ class _Options(Struct, kw_only=True):
     idle: bool
     delimiters: bytes
     max_patterns: Count
-    # Files of before it was written have none.
+    # Files of before they were written have none.
     pattern: dict[str, Any] | None = None
+    replicas: bool = False
 
 
-class _Walk(Struct, kw_only=True):
+class WalkValues(Struct, kw_only=True):
     """Where a walk through a part of a database stands."""
 
     db: Database
@@ -60,7 +62,7 @@ class _Top(KeyRecord, kw_only=True):
     answered: Whole | None = None
 
 
-class _Tally(Struct, kw_only=True):
+class TallyValues(Struct, kw_only=True):
     """What was counted so far."""
 
     keys: Whole
@@ -84,9 +86,9 @@ class _Values(Struct, kw_only=True):
 
     run_id: str
     elapsed: Number
-    options: _Options
-    walks: list[list[_Walk]]
-    tally: _Tally
+    options: OptionsValues
+    walks: list[list[WalkValues]]
+    tally: TallyValues
 
 
 class Checkpoint(Struct, frozen=True):
@@ -106,9 +108,9 @@ def checkpoint_values(begun: Checkpoint) -> dict[str, Any] | None:
     values = _Values(
         run_id=standing.run_id,
         elapsed=begun.elapsed,
-        options=_options_written(begun.options),
-        walks=[[_walk_written(walk) for walk in walks] for walks in standing.walks.values()],
-        tally=_tally_written(begun.tally),
+        options=options_written(begun.options),
+        walks=walks_written(standing),
+        tally=tally_written(begun.tally),
     )
     found: dict[str, Any] = to_builtins(values)
     return found
@@ -118,22 +120,34 @@ def checkpoint_from(progress: Mapping[str, Any], *, pace: Pace | None = None, sa
     """What `checkpoint_values` wrote, to resume at `pace`, up to a `sample` of so many keys in all. Raises BadInput."""
     try:
         found = converted(progress, _Values)
-        options = _options(found.options, pace, sample)
-        tally = _tally(found.tally, options)
-        walks = [_chained([_walk(one) for one in some]) for some in found.walks]
-        standing = ScanProgress(
-            state=ScanState.STOPPED,
-            walks={some[0].db: some for some in walks},
-            run_id=found.run_id,
-            notes=(f"{count(tally.keys)} keys were counted in an earlier run: later changes to them are not seen",),
-        )
+        options = options_read(found.options, pace, sample)
+        tally = tally_read(found.tally, options)
+        standing = standing_read(found.walks, found.run_id)
+        standing.notes = (earlier_keys(tally.keys),)
     except (ValueError, IndexError):
-        raise BadInput("the position in the saved scan is damaged: start a new one") from None
+        raise BadInput(DAMAGED) from None
     return Checkpoint(options, standing, tally, found.elapsed)
 
 
-def _options_written(options: ScanOptions) -> _Options:
-    return _Options(
+def earlier_keys(keys: int) -> str:
+    """The note of a resumed scan."""
+    return f"{count(keys)} keys were counted in an earlier run: later changes to them are not seen"
+
+
+def walks_written(standing: ScanProgress) -> list[list[WalkValues]]:
+    """The walks of each database."""
+    return [[_walk_written(walk) for walk in walks] for walks in standing.walks.values()]
+
+
+def standing_read(walks: list[list[WalkValues]], run_id: str | None) -> ScanProgress:
+    """Where the scan of one server stood. Raises ValueError or IndexError for walks that cannot be."""
+    found = [_chained([_walk(one) for one in some]) for some in walks]
+    return ScanProgress(state=ScanState.STOPPED, walks={some[0].db: some for some in found}, run_id=run_id)
+
+
+def options_written(options: ScanOptions) -> OptionsValues:
+    """The options, without how many keys to sample: that is asked for anew."""
+    return OptionsValues(
         databases=options.databases,
         match=options.match,
         type=options.type,
@@ -143,10 +157,12 @@ def _options_written(options: ScanOptions) -> _Options:
         delimiters=options.delimiters,
         max_patterns=options.max_patterns,
         pattern=None if options.pattern is None else pattern_text.fields(options.pattern),
+        replicas=options.replicas,
     )
 
 
-def _options(found: _Options, pace: Pace | None, sample: int | None) -> ScanOptions:
+def options_read(found: OptionsValues, pace: Pace | None, sample: int | None) -> ScanOptions:
+    """The options, at another pace or up to a sample where one is given."""
     return ScanOptions(
         databases=found.databases,
         match=found.match,
@@ -158,14 +174,15 @@ def _options(found: _Options, pace: Pace | None, sample: int | None) -> ScanOpti
         delimiters=found.delimiters,
         max_patterns=found.max_patterns,
         pattern=None if found.pattern is None else pattern_text.from_fields(found.pattern),
+        replicas=found.replicas,
     )
 
 
-def _walk_written(walk: CursorRange) -> _Walk:
-    return _Walk(**{name: getattr(walk, name) for name in _Walk.__struct_fields__})
+def _walk_written(walk: CursorRange) -> WalkValues:
+    return WalkValues(**{name: getattr(walk, name) for name in WalkValues.__struct_fields__})
 
 
-def _walk(found: _Walk) -> CursorRange:
+def _walk(found: WalkValues) -> CursorRange:
     if max(found.part, found.cursor) >= _LARGEST_CURSOR:
         raise ValueError("not a cursor")
     return CursorRange(**asdict(found))
@@ -177,8 +194,9 @@ def _chained(walks: list[CursorRange]) -> list[CursorRange]:
     return walks
 
 
-def _tally_written(tally: ScanAggregates) -> _Tally:
-    return _Tally(
+def tally_written(tally: ScanAggregates) -> TallyValues:
+    """All that was counted."""
+    return TallyValues(
         **{name: getattr(tally, name) for name in (*_COUNTS, "unsized", "group_keys", "group_bytes")},
         types=[(kind.decode("latin-1"), keys, tally.type_bytes[kind]) for kind, keys in tally.type_keys.items()],
         top=[_top_written(top) for top in tally.top.values()],
@@ -186,7 +204,8 @@ def _tally_written(tally: ScanAggregates) -> _Tally:
     )
 
 
-def _tally(found: _Tally, options: ScanOptions) -> ScanAggregates:
+def tally_read(found: TallyValues, options: ScanOptions) -> ScanAggregates:
+    """What was counted. Raises ValueError for sums that cannot be."""
     tally = ScanAggregates(options)
     if (len(found.group_keys), len(found.group_bytes)) != (len(tally.group_keys), len(tally.group_bytes)):
         raise ValueError("not the groups")
