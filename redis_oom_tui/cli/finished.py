@@ -6,7 +6,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import given_options
 from redis_oom_tui.cli.shrink import ACTING, shrink_key
 from redis_oom_tui.cli.stepped import Stepped, run_stepped
-from redis_oom_tui.formatting.sanitize import glob_text, unescape_exact
+from redis_oom_tui.formatting.sanitize import escape_exact, glob_text, unescape_exact
 from redis_oom_tui.formatting.shrink import finished_document
 from redis_oom_tui.formatting.sizes import count, parse_duration
 from redis_oom_tui.models.action import Action, BackupChoice
@@ -16,6 +16,7 @@ from redis_oom_tui.models.finished import FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.shrink import ScoreUnit, ShrinkRequest
 from redis_oom_tui.rules import finished as rules
+from redis_oom_tui.rules.shrinking import WholeKeyGoes
 
 _KNOWN = ACTING | {"finished", "state", "older_than", "max_key_backup", "save_plan", "show_all"}
 
@@ -23,8 +24,9 @@ _KNOWN = ACTING | {"finished", "state", "older_than", "max_key_backup", "save_pl
 def finished(
     invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool, json_wanted: bool
 ) -> int | None:
-    """Plan it and print it; with `yes`, run exactly what was planned. Returns the exit code; None where each finished
-    job is a key of its own: `given` then has what chooses these, and an ordinary plan follows.
+    """Plan it and print it; with `yes`, run exactly what was planned. Returns the exit code; None where whole keys go,
+    as each finished job is a key, or all that a key lists is old: `given` then has what chooses these, and an ordinary
+    plan follows.
     """
     if others := [option for name, option in given_options().items() if name not in _KNOWN]:
         raise BadInput(f"{others[0]} cannot be given with --finished: the application's own lists choose")
@@ -40,7 +42,11 @@ def finished(
     db = invocation.connection.db or 0
     if not work.job:
         request = _as_elements(application, work, db, seconds)
-        return shrink_key(invocation, request, given, backup, yes=yes, json_wanted=json_wanted)
+        try:
+            return shrink_key(invocation, request, given, backup, yes=yes, json_wanted=json_wanted)
+        except WholeKeyGoes:
+            given["names"], given["finished"] = (escape_exact(request.key.key),), None
+            return None
     wanted = FinishedRequest(application.name, seconds, unescape_exact(queue) if queue else None, given["state"], db)
     return _jobs(invocation, wanted, given, backup, yes=yes, json_wanted=json_wanted)
 

@@ -158,10 +158,14 @@ def bytes_of_groups(groups: Sequence[GroupHealth]) -> int:
     return sum(group.consumers * _CONSUMER_BYTES + group.pending * _PENDING_BYTES for group in groups)
 
 
+class WholeKeyGoes(BadInput):
+    """All elements of a key would go: that is a plan to delete the key."""
+
+
 def stays_alive(kind: str, elements: int, going: int) -> None:
-    """Raise BadInput where nothing of the key would stay, which deletes it: that is another action."""
+    """Raise WholeKeyGoes where nothing of the key would stay, which deletes it: that is another action."""
     if going >= elements and kind != "stream":
-        raise BadInput(
+        raise WholeKeyGoes(
             f"All {count(elements)} {WORDS[kind]} would go, which deletes the key: cleanup --key deletes it with a copy"
             " of the whole"
         )

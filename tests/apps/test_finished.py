@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -47,3 +48,21 @@ def test_finished_jobs_go_with_all_that_is_theirs(
         assert ended.value.code == 0, capsys.readouterr().err
         assert expected
         assert set(keys) - set(client.keys()) == expected
+
+
+def test_jobs_that_are_all_old_go_as_one_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """Sidekiq's dead jobs are members of one sorted set, which does not stay where all of them go."""
+    with started("valkey") as server, server.client() as client:
+        samples.write(client, long_ago(samples.load("sidekiq").keys))
+        before = samples.read(client)
+        assert client.exists("dead")
+        backup = str(tmp_path / "b")
+        for more in (["--finished", "sidekiq", "--older-than", "1d", "--backup", backup, "--yes"], ["restore", backup]):
+            words = ["cleanup", *more] if more[0].startswith("--") else [*more, "--yes"]
+            with pytest.raises(SystemExit) as ended:
+                entry.main(["-s", server.socket_path, *words])
+            told = capsys.readouterr()
+            assert ended.value.code == 0, told.err
+            if words[0] == "cleanup":
+                assert set(before) - set(samples.read(client)) == {b"dead"}, told.out
+        assert samples.read(client).keys() == before.keys()

@@ -205,6 +205,7 @@ async def test_a_finding_of_an_application_leads_to_the_plan_of_what_may_go(valk
                 client.sadd("_kombu.binding.reply.celery.pidbox", binding)
         client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
         samples.write(client, samples.load("sidekiq").keys)
+        client.delete("dead")
         client.zadd("dead", {f'{{"jid":"{number}","args":"{"x" * 2000}"}}': 1_700_000_000 for number in range(400)})
         before = client.dbsize()
         app = live_app(valkey, tmp_path)
@@ -229,8 +230,13 @@ async def test_a_finding_of_an_application_leads_to_the_plan_of_what_may_go(valk
             await pilot.press("escape", "1")
             await at_finding(pilot, app, "Sidekiq: ")
             await pilot.press("m")
-            await until(pilot, lambda: "Shrink" in screen_text(app) and "dead" in screen_text(app))
-            await pilot.press("escape")
+            await until(pilot, lambda: "Shrink" in screen_text(app) and "zset dead" in screen_text(app))
+            await pilot.press(*"1d", "enter")
+            await until(pilot, lambda: "What are its scores?" in screen_text(app))
+            await pilot.press("enter")
+            # All of them are that old, so the key itself is what goes.
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            assert [key.id.key for key in app.session.actions.cleanup.plan.keys] == [b"dead"]
             assert client.dbsize() == before
 
 

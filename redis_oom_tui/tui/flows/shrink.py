@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import PlanningView
 from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import RunView
+from redis_oom_tui.models.plan import Criteria, RunView
 from redis_oom_tui.models.proposal import ProposedJobs
 from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
@@ -17,6 +17,7 @@ from redis_oom_tui.ports.operator import ShrinkRunning
 from redis_oom_tui.ports.source import Job
 from redis_oom_tui.rules import finished, shrinking
 from redis_oom_tui.rules.shrinking import WORDS
+from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog, StepDialog, StepQuestion
 from redis_oom_tui.tui.flows.controller import ActionController
@@ -43,13 +44,17 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
     if request is None:
         return
     actions.app.main.action_show_pane("cleanup")
-    plan = await _counted(
-        actions,
-        actions.operator.steps.plan_shrink(request),
-        "reading the elements of the key",
-        WORDS[kind],
-        lambda plan: f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.",
-    )
+    try:
+        plan = await _counted(
+            actions,
+            actions.operator.steps.plan_shrink(request),
+            "reading the elements of the key",
+            WORDS[kind],
+            lambda plan: f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.",
+        )
+    except shrinking.WholeKeyGoes:
+        actions.app.post_message(messages.MakePlan(Criteria(keys=(key,)), "all of its elements"))
+        return
     if plan is None:
         return
     words = WORDS[plan.type]
