@@ -8,7 +8,7 @@ DAY = 86400
 
 def test_a_group_that_is_read_and_acknowledged_has_nothing_to_tell() -> None:
     assert health([GroupHealth(b"mail", 1, 30, 5, (ConsumerHealth(b"c", 30, 2),))]) == ()
-    assert health([GroupHealth(b"many", 5000, 30, 5)]) == ()
+    assert health([GroupHealth(b"several", 900, 30, 5)]) == ()
 
 
 def test_gone_consumers_are_named_with_the_way_out_and_the_trap() -> None:

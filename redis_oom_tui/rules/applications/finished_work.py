@@ -10,7 +10,6 @@ from redis_oom_tui.models.application import FinishedWork, Orphans
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.recognition import Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.rules.finished import named_by, placed
 
 
 def finished_options(one: Recognized, state: str, instances: Iterable[bytes | None]) -> tuple[str, ...]:
@@ -76,6 +75,8 @@ class OrphanedKeys(Struct, frozen=True):
 
 def orphaned_keys(one: Recognized, scan: ScanView, samples: Iterable[PatternSample]) -> Iterator[OrphanedKeys]:
     """What no list names of the largest keys of `scan`, where all members of the lists were read."""
+    from redis_oom_tui.rules.finished import named_by, placed  # noqa: PLC0415 - a start meets no application
+
     read = {(sample.db, sample.pattern): sample.named for sample in samples}
     for rule in one.application.orphans:
         lists = [read.get((row.db or 0, row.pattern)) for row in one.rows.get(rule.index, ())]
