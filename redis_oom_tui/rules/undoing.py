@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value
 from redis_oom_tui.formatting.sizes import ago, number_of_keys, percent, size
-from redis_oom_tui.models.action import Action, AuditEntry, Backup
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, RestoreOutcome
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import Snapshot
@@ -225,15 +225,16 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     refused, warnings = here.why_no_restore or "", list(_backup_warnings(backup, here))
     if not refused and here.snapshot is not None and here.snapshot.fleet is None:
         refused = " ".join(restore_warnings(backup, here.snapshot))
-    if last is not None and not last.ok:
-        warnings.append(f"A restore {ago(here.now - last.at)} did not end well: {last.result}")
+    done = last is not None and last.ok and last.counts.get(RestoreOutcome.RESTORED.value, 0) > 0
+    if last is not None and not done:
+        warnings.append(f"A restore {ago(here.now - last.at)}: {last.result}")
     return Undoable(
         at=_made_at(backup, here.snapshot),
         what=_restores(backup),
         needs=_restore_room(backup, here.snapshot),
         warnings=() if refused else tuple(warnings),
         refused=refused,
-        done=f"restored {ago(here.now - last.at)}" if last is not None and last.ok else "",
+        done=f"restored {ago(here.now - last.at)}" if last is not None and done else "",
         path=backup.path,
     )
 

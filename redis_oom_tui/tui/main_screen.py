@@ -7,6 +7,7 @@ from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
+from textual.widget import Widget
 from textual.widgets import ContentSwitcher
 
 from redis_oom_tui.models.action import Action
@@ -128,6 +129,11 @@ class MainScreen(Screen[None]):
         with self.switcher:
             yield from self.panes.values()
         yield self.keys
+
+    @property
+    def focus_chain(self) -> list[Widget]:
+        """Where Tab goes: into what a pane holds, never onto the pane, where no arrow key moves anything."""
+        return [widget for widget in super().focus_chain if not isinstance(widget, Pane)]
 
     def begin(self) -> None:
         """Take the first keys. Figures that are late show their age, second by second."""

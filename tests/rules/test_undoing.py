@@ -121,11 +121,13 @@ def test_a_cleanup_without_its_file_or_without_a_copy_says_so() -> None:
 
 
 def test_a_restored_backup_says_when_by_the_clock_of_this_computer() -> None:
-    restores = entry(60, "restore", undo="/b/1")
+    restores = entry(60, "restore", undo="/b/1", counts={"restored": 9}, result="Restored 9.")
     (row,) = listed(restores, backups=(backup(90),))
     assert row.done == "restored a minute ago"
     (row,) = listed(replace(restores, ok=False, result="It was full."), backups=(backup(90),))
     assert row.done == ""
-    assert row.warnings == ("A restore a minute ago did not end well: It was full.",)
+    assert row.warnings == ("A restore a minute ago: It was full.",)
+    (row,) = listed(replace(restores, counts={"exists": 9}, result="Restored 0 of 9."), backups=(backup(90),))
+    assert (row.done, row.warnings) == ("", ("A restore a minute ago: Restored 0 of 9.",))
     skewed = replace(look(), clock_skew_seconds=100.0)
     assert listed(backups=(backup(90, clock_skew_seconds=70.0),), seen=skewed)[0].at == NOW - 120

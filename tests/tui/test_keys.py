@@ -13,6 +13,7 @@ from redis_oom_tui.tui.run import run_app
 from redis_oom_tui.tui.screens.reader import sections
 from redis_oom_tui.tui.terminal.environment import THEMES
 from redis_oom_tui.tui.themes import SCREEN_THEMES
+from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
@@ -33,6 +34,17 @@ async def test_every_binding_leads_to_an_action_and_stands_in_help_and_palette(p
             assert hasattr(active.node, f"action_{name}"), active.binding
             assert words(active) in in_help
             assert title(active) in in_palette or is_move(active) or not active.enabled
+
+
+@pytest.mark.parametrize("pane", PANES)
+async def test_tab_never_goes_where_the_arrow_keys_move_nothing(pane):
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(100, 40)) as pilot:
+        app.main.action_show_pane(pane)
+        await pilot.pause()
+        for _ in range(3):
+            await pilot.press("tab")
+            assert isinstance(app.focused, CursorList)
 
 
 @pytest.mark.parametrize("pane", PANES)
