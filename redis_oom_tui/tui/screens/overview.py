@@ -115,7 +115,9 @@ class OverviewTitle(LineWidget):
     def lines(self, width: int, height: int) -> Sequence[Line]:
         del height
         name: tuple[Piece, ...] = ((" redis-oom-tui ", "title"),) if width >= WIDE else ()
-        return [spread((*name, (f" {self.left}", "title")), ((f"{self.right} ", "dim"),), width)]
+        left: Line = (*name, (f" {self.left}", "title"))
+        right: Line = ((f"{self.right} ", "dim"),)
+        return [spread(left, right if cells_in((*left, *right)) < width else (), width)]
 
 
 class OverviewScreen(Screen[None]):

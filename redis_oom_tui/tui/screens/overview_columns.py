@@ -76,7 +76,7 @@ def _trend(row: ServerRow, width: int) -> str:
     del width
     forecast = row.state.forecast
     if forecast.trend is Trend.UNKNOWN or forecast.slope is None:
-        return "?"
+        return "measuring" if row.state.samples and not forecast.not_judged else "?"
     if forecast.trend is Trend.NONE:
         return "steady"
     sign = "+" if forecast.slope >= 0 else "-"
