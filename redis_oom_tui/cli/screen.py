@@ -3,8 +3,8 @@
 A server is asked while the screen is loaded, and its driver is loaded after the first paint.
 """
 
-import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.cli.context import Invocation, chosen
@@ -150,10 +150,12 @@ class ConfiguredProfiles:
     async def connect(self, name: str) -> "ProfileSession":
         """The profile's server and who acts on it."""
         from redis_oom_tui.cli.actions import make_operator
+        from redis_oom_tui.monitor.output import aside
         from redis_oom_tui.server.open_source import source_for
         from redis_oom_tui.tui.profiles import ProfileSession
 
-        there = await asyncio.to_thread(self._invocation.on_profile, name)
+        fetch = partial(self._invocation.on_profile, name)
+        there = await aside(fetch, name="password", expected=(TriageError, OSError))
         source = source_for(there.connection)
         profile = replace(there.profile, read_only=there.connection.read_only)
         return ProfileSession(source, make_operator(there, source), profile)

@@ -175,11 +175,12 @@ class TriageApp(TerminalApp):
     def leave_overview(self, *, opened: bool) -> None:
         """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back from now on."""
         overview = self.overview
-        if overview is None or self.screen is not overview:
+        self.session.actions.opening = None
+        if overview is None or self.screen is not overview or (overview.is_outermost and not opened):
             return
         if opened:
             self.main.from_overview = overview.is_outermost = True
-        elif not overview.is_outermost:
+        else:
             overview.poll_no_more()
         self.pop_screen()
 

@@ -288,7 +288,7 @@ class ShowOverview(Request):
 
 
 class LeaveOverview(Request):
-    """Go back from the overview to the server that is open."""
+    """Give up what is being opened from the overview; from one that was opened over a server, go back to that."""
 
     local = True
 

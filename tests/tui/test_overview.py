@@ -17,6 +17,7 @@ from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.deferred_startup import PlaceholderSource
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.profiles import ProfileSession
+from redis_oom_tui.tui.screens.explain import ExplainScreen
 from tests.support.cluster import clustered
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
@@ -119,7 +120,9 @@ async def test_the_worst_comes_first_and_one_that_is_away_says_why():
         palette = {command.title for command in app.get_system_commands(app.screen)}
         assert "Filter" in palette
         assert not {"Emergency cleanup", "Restore a backup", "Change maxmemory"} & palette
-        await pilot.press("slash", *"cache", "enter")
+        await pilot.press("f1")
+        await until(pilot, lambda: isinstance(app.screen, ExplainScreen) and "How fast used memory" in screen_text(app))
+        await pilot.press("escape", "slash", *"cache", "enter")
         await until(pilot, lambda: names(app) == ["cache-2", "cache-1"])
         assert "/cache: 2 shown" in rows(app)[0]
         await pilot.press("escape")
@@ -149,6 +152,19 @@ async def test_enter_opens_a_server_and_escape_comes_back():
         assert board.opened[0].closed
 
 
+async def test_the_last_choice_counts_while_one_takes_its_time():
+    board = a_board()
+    app = at_overview(board)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await answered(pilot)
+        board.servers["cache-2"].gate.clear()
+        await pilot.press("enter")
+        await until(pilot, lambda: "Connecting to cache-2" in screen_text(app))
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: not app.at_overview and "cache-1" in rows(app)[0])
+        assert [source.closed for source in board.opened] == [True, False]
+
+
 async def test_what_cannot_be_opened_leaves_the_overview_as_it_is():
     app = at_overview(a_board())
     async with app.run_test(size=(100, 24)) as pilot:
@@ -175,11 +191,10 @@ async def test_over_a_server_it_is_left_by_escape_and_asks_nobody_any_more(liste
         board.servers["cache-2"].gate.clear()
         await pilot.press("O", "enter")
         await until(pilot, lambda: len(board.opened) == 1)
-        await pilot.press("enter", "escape")
+        await pilot.press("escape")
         await until(pilot, lambda: not app.at_overview)
         board.servers["cache-2"].gate.set()
         await until(pilot, lambda: board.opened[0].closed)
-        assert len(board.opened) == 1
         assert app.session.source is here
         # What would be lost is asked for.
         await pilot.press("2", "r")

@@ -97,7 +97,7 @@ async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let
         before = app.main.panes["hogs"]
         await to_list(pilot)
         assert "Switching discards 2 marks and the scan." in prose(app)
-        assert "Up/Down: select   Enter: connects   Esc: cancel" in screen_text(app)
+        assert "Up/Down: select   Enter: connects   F1: help   Esc: cancel" in screen_text(app)
         await pilot.press("down", "enter")
         await until(pilot, lambda: "orders-1:6379" in rows(app)[0])
         await until(pilot, lambda: "Healthy" in screen_text(app))

@@ -91,10 +91,6 @@ class FlowApp(Workers, Protocol):
     async def push_screen_wait(self, screen: Dialog[_Result]) -> _Result | None:
         """Show a dialog and wait for its answer."""
 
-    @property
-    def at_overview(self) -> bool:
-        """Whether the overview of several servers covers the panes."""
-
     def leave_overview(self, *, opened: bool) -> None:
         """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back."""
 
@@ -156,8 +152,8 @@ class ActionController:
         self.limits = LimitsState()
         self.log = LogState()
         self._asking = False
-        self.opens = False
-        """Whether another server is being connected to."""
+        self.opening: object = None
+        """Stands for the server that was chosen last in the overview; None once it was given up."""
         self.jobs = BackgroundJobs()
         self.target = TARGET
         """The share of maxmemory that cleanups aim for."""

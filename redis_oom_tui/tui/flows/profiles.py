@@ -1,5 +1,7 @@
 """Going to the server of another profile: picked by name, reached before the old one is let go of."""
 
+from contextlib import AsyncExitStack
+
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.config import Color, Profile
@@ -36,12 +38,16 @@ async def switch(actions: ActionController) -> None:
 
 
 async def open_profile(actions: ActionController, name: str) -> None:
-    """Go to a profile that was chosen in the overview, which stays on screen until it is reached."""
+    """Go to a profile that was chosen in the overview, which stays on screen until it is reached.
+
+    The last choice counts: one made meanwhile, and Escape, give this one up.
+    """
     app, board, told = actions.app, actions.app.switchboard, safe_text(name, 40)
+    actions.opening = mine = object()
     if name == actions.host.profile.name:
         app.leave_overview(opened=True)
         return
-    if board is None or actions.opens:
+    if board is None:
         return
     _refuse_if_busy(actions)
     left = _left_behind(actions)
@@ -50,14 +56,14 @@ async def open_profile(actions: ActionController, name: str) -> None:
         ConfirmDialog(Question(f"Leave {here}?", (f"Opening {told} discards {left} of {here}.",), "Open", danger=False))
     ):
         return
-    actions.opens = True
-    actions.host.tell(f"Connecting to {told}.")
+    actions.host.tell(f"Connecting to {told}. Esc gives up.")
     try:
         session = await _reached(board, name, "could not be reached")
-    finally:
-        actions.opens = False
-    if not app.at_overview:
-        # Left by Escape meanwhile: nobody waits for it any longer.
+    except BadInput:
+        if actions.opening is mine:
+            raise
+        return
+    if actions.opening is not mine:
         await session.source.close()
         return
     await _go(actions, session)
@@ -78,17 +84,15 @@ async def _go(actions: ActionController, session: ProfileSession) -> None:
 
 
 async def _reached(board: Switchboard, name: str, failure: str) -> ProfileSession:
-    """The session, with its server connected and logged in. Raises TriageError with nothing left open."""
-    told = safe_text(name, 40)
+    """The session, with its server connected and logged in. Raises BadInput with nothing left open."""
     try:
         session = await board.connect(name)
+        async with AsyncExitStack() as leaving:
+            leaving.push_async_callback(session.source.close)
+            await session.source.open()
+            leaving.pop_all()
     except TriageError as error:
-        raise BadInput(f"{told} {failure}: {error}") from None
-    try:
-        await session.source.open()
-    except TriageError as error:
-        await session.source.close()
-        raise BadInput(f"{told} {failure}: {error}") from None
+        raise BadInput(f"{safe_text(name, 40)} {failure}: {error}") from None
     return session
 
 

@@ -45,6 +45,7 @@ class ServerTable(LiveTable[ServerRow]):
             sort="verdict",
             marking=False,
             empty="No match. Esc clears the filter.",
+            id="overview",
         )
         self._longest = longest
 
@@ -242,11 +243,11 @@ class OverviewScreen(Screen[None]):
         self.app.push_screen(HelpScreen())
 
     def action_back(self) -> None:
-        """Drop the filter, else back to the server that was left for this, where there is one."""
+        """Drop the filter, else give up what is being opened, and back to the server that was left for this, if any."""
         if self.filter_line.is_open or self.filter_line.value:
             self.filter_line.close(drop=True)
             self.set_focus(self.table, scroll_visible=False)
-        elif not self.is_outermost:
+        else:
             self.post_message(LeaveOverview())
 
 
