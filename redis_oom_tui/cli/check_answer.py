@@ -86,7 +86,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
     late = _unreturned(invocation, now, samples.settings)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
     worth_it = case.near is not Level.OK or bool(now.counters.refused_writes_total)
-    if worth_it and now.fleet is None:
+    if worth_it:
         found = _looked_further(invocation, case)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
@@ -114,10 +114,13 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
     from redis_oom_tui.server.large_commands import large_commands
     from redis_oom_tui.server.live import LiveServer
 
-    found, now = Further(), case.now
+    found, now, connection = Further(), case.now, invocation.connection
+    if now.fleet is not None:
+        # Of a cluster, the node that stands for it: the fullest.
+        connection = replace(connection, address=now.server.address, cluster=False)
 
     async def ask() -> None:
-        server = LiveServer(invocation.connection)
+        server = LiveServer(connection)
         try:
             async with asyncio.timeout(_FURTHER_SECONDS):
                 await server.open()

@@ -166,7 +166,7 @@ class ScanView(Struct, frozen=True):
             volatile_keys=share.volatile_keys,
             volatile_bytes=share.volatile_bytes,
             estimated_bytes=None,
-            explained_share=None,
+            explained_share=share.bytes / share.used_bytes if self.explained_share and share.used_bytes else None,
             contradiction=None,
             nodes=(share,),
         )
@@ -192,13 +192,14 @@ class ScanView(Struct, frozen=True):
 
 
 class NodeShare(Struct, frozen=True):
-    """What a scan of a cluster counted on the node called so."""
+    """What a scan of a cluster counted on the node called so; `used_bytes` is its used_memory when its scan began."""
 
     node: str
     keys: int = 0
     bytes: int = 0
     volatile_keys: int = 0
     volatile_bytes: int = 0
+    used_bytes: int | None = None
 
 
 class SavedScan(Struct, frozen=True):

@@ -78,6 +78,13 @@ def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
     return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
 
 
+def on_shown_node(clients: tuple[ClientBuffer, ...], snapshot: Snapshot) -> tuple[ClientBuffer, ...]:
+    """Those of the node whose figures `snapshot` shows, where the clients are of a whole cluster."""
+    if snapshot.fleet is None:
+        return clients
+    return tuple(client for client in clients if client.node in ("", snapshot.server.node))
+
+
 def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer], *, fresh: bool = True) -> Snapshot:
     """`snapshot` with what CLIENT LIST sums up to, where mem_clients_normal lags behind it, or is not reported.
 

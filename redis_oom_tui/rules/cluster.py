@@ -94,8 +94,11 @@ def limit_of(snapshot: Snapshot) -> str:
     return "0" if memory.maxmemory_bytes is None else str(memory.maxmemory_bytes)
 
 
-def for_the_cluster(verdict: Verdict, snapshot: Snapshot) -> Verdict:
-    """`verdict` on the node that `snapshot` shows, as one on its cluster: it names the node, and what is not known."""
+def for_the_cluster(verdict: Verdict, snapshot: Snapshot, *, in_keys: bool = True) -> Verdict:
+    """`verdict` on the node that `snapshot` shows, as one on its cluster: it names the node, and what is not known.
+
+    `in_keys` says that keys hold what fills that node: some may then go to others that have room.
+    """
     fleet = snapshot.fleet
     if fleet is None:
         return verdict
@@ -110,7 +113,30 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot) -> Verdict:
         worst = fleet.nodes[0]
         level = Level.UNKNOWN if worst.verdict is None else worst.verdict.level
         reason = f"{node}: {verdict.reason} The worst of {many} primaries, {safe_text(worst.name, 80)}, is {level}."
-    return replace(verdict, reason=f"{reason} {_lost(fleet)}" if fleet.lost else reason)
+    reason = f"{reason} {_lost(fleet)}" if fleet.lost else reason
+    apart = far_apart(fleet)
+    if apart is None or apart[1].name != snapshot.server.node or not verdict.first_step:
+        return replace(verdict, reason=reason)
+    step = f"{verdict.first_step} {MOVE_SLOTS}" if in_keys else verdict.first_step
+    room = percent(apart[0].pressure or 0.0)
+    others = count(len(fleet.primaries) - 1)
+    return replace(verdict, reason=f"{reason} Of the other {others}, the emptiest is at {room}.", first_step=step)
+
+
+MOVE_SLOTS = (
+    "Only a part of the cluster is full: move slots to primaries with room, unless one key or hash tag holds it."
+)
+# A shard this much fuller than the emptiest is worth a sentence, once it is near its limit.
+_SKEWED, _NEAR = 0.30, 0.70
+
+
+def far_apart(fleet: ClusterView) -> tuple[NodeView, NodeView] | None:
+    """The emptiest and the fullest primary, where the one is near its limit and the other far from it."""
+    known = sorted((view for view in fleet.primaries if view.pressure is not None), key=lambda view: view.pressure or 0)
+    if len(known) < 2:
+        return None
+    low, high = known[0].pressure or 0.0, known[-1].pressure or 0.0
+    return None if high < _NEAR or high - low < _SKEWED else (known[0], known[-1])
 
 
 def _all_well(fleet: ClusterView) -> bool:

@@ -53,3 +53,17 @@ def test_one_shard_out_of_memory(cluster: RunningCluster, capsys: pytest.Capture
     assert [(one["action"], one["server"]) for one in told["actions"]] == [
         ("delete", f"the cluster behind {cluster.primaries[0].name}")
     ]
+
+
+def test_one_key_fills_one_shard(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with clustered(3, "maxmemory 12mb", replicas=False, flavour=flavour) as cluster:
+        full = cluster.primaries[2]
+        name = next(f"queue:{n}" for n in range(1000) if cluster.owner(key_slot(b"queue:%d" % n)) is full)
+        with full.server.client() as client:
+            while client.info("memory")["used_memory"] < 11.7 * MIB:
+                client.rpush(name, *[b"x" * 9000] * 5)
+        _, checked = on_cluster(cluster, capsys, "check")
+    assert f"one key, {name}, holds" in checked["reason"]
+    assert "Of the other 2, the emptiest is at" in checked["reason"]
+    assert checked["first_step"].startswith("See that key first")
+    assert "move slots to primaries with room, unless one key" in checked["first_step"]

@@ -2,7 +2,7 @@
 
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.keys import slot_of
-from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
@@ -83,6 +83,15 @@ def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
     assert "127.0.0.1:2 did not answer" in both.reason
 
 
+def test_clients_of_other_nodes_are_not_blamed() -> None:
+    hog = ClientBuffer(7, "10.0.0.7:1", total_bytes=90 * MIB, output_bytes=90 * MIB, node="127.0.0.1:2")
+    buffers = {"clients_normal_bytes": 90 * MIB, "overhead_bytes": 92 * MIB}
+    first = said(1, used=101 * MIB)
+    snapshot = on_cluster(view(1, replace(first, memory=replace(first.memory, **buffers))), view(2, said(2)))
+    assert "does not read" not in judge(snapshot, clients=(hog,)).reason
+    assert "does not read" in judge(snapshot, clients=(replace(hog, node="127.0.0.1:1"),)).reason
+
+
 def test_the_reason_of_a_lost_node_ends_as_it_began() -> None:
     nodes = view(1, said(1)), NodeView(view(2, None).node, error="is the server up?", verdict=unknown("gone"))
     lost = next(one for one in find(on_cluster(*nodes)) if one.id == "node-lost")
@@ -104,6 +113,8 @@ def test_a_lost_node_open_slots_and_skew_are_findings() -> None:
     assert "95%" in ids["shard-skew"].title
     assert "heaviest slots are not reported" in ids["shard-skew"].evidence[-1]
     assert "does not count it as failed" in ids["node-lost"].advice
+    keyless = {finding.id: finding for finding in fleet_findings(fleet, in_keys=False)}
+    assert "move slots away does not help" in keyless["shard-skew"].advice
 
 
 def test_what_a_replica_would_do_when_promoted() -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import re
 import time
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -13,6 +14,7 @@ from redis.crc import key_slot
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules import sizing
 from redis_oom_tui.server.cluster.node_scan import NodeScan
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.scan_view import BY_SLOT
@@ -77,6 +79,40 @@ async def test_sizes_are_those_that_the_nodes_tell(still: RunningCluster) -> Non
         view = await source.scan(ScanOptions(match=b"user:1*")).run()
     assert view.bytes_seen == told
     assert view.explained_share is None
+
+
+async def test_sizes_that_cannot_be_true_are_measured_and_told_for_each_node(
+    still: RunningCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {f"field:{n}": "v" * 10 for n in range(40)} | {"payload": "p" * 4000}
+    names = [b"job:%d" % number for number in range(3000)]
+    held: dict[str, int] = {}
+    for node in still.primaries:
+        mine = [name for name in names if still.owner(key_slot(name)) is node]
+        with node.server.client() as client, client.pipeline(transaction=False) as pipeline:
+            for name in mine:
+                pipeline.hset(name, mapping=fields)
+            pipeline.execute()
+            held[node.name] = sum(client.memory_usage(name, samples=0) for name in mine)
+    try:
+        monkeypatch.setattr(sizing, "_TOO_MUCH", 0.0)
+        async with fleet_opened(still.connection) as source:
+            view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED, top=10)).run()
+    finally:
+        for node in still.primaries:
+            with node.server.client() as client:
+                for name in (name for name in names if still.owner(key_slot(name)) is node):
+                    client.unlink(name)
+    found = dict(
+        re.findall(r"(\S+): The sizes .*? (\d+) of the collections hold .*? all keys hold", str(view.contradiction))
+    )
+    assert found.keys() == held.keys()
+    assert all(int(keys) >= 8 for keys in found.values())
+    for name in held:
+        share = view.on(name)
+        assert share is not None
+        assert share.explained_share is not None
+        assert share.bytes_seen == pytest.approx(share.explained_share * (share.nodes[0].used_bytes or 0))
 
 
 async def test_a_sample_is_of_every_node_and_estimates_where_scan_goes_by_the_hash(still: RunningCluster) -> None:

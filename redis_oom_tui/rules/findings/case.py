@@ -16,6 +16,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
 from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.clients import on_shown_node
 from redis_oom_tui.rules.verdict.causes import Cause, cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 
@@ -116,7 +117,7 @@ class Case(Struct, frozen=True, dict=True):
     @cached_property
     def facts(self) -> Facts:
         """What the rules of the verdict look at."""
-        return Facts(self.now, self.thresholds, clients=self.clients, scan=self.scan)
+        return Facts(self.now, self.thresholds, clients=on_shown_node(self.clients, self.now), scan=self.scan)
 
     @cached_property
     def cause(self) -> Cause:

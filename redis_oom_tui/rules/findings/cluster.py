@@ -7,20 +7,16 @@ from redis_oom_tui.formatting.settings import short_value
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, limit_of, node_names
+from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, far_apart, limit_of, node_names
 from redis_oom_tui.rules.findings.case import Case, finding
 from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
-
-# A shard this much fuller than the emptiest is worth a sentence, once it is near its limit.
-_SKEWED = 0.30
-_NEAR = 0.70
 
 
 @finding("slots-open", "node-lost", "shard-skew", "differs-", "replica-promotion")
 def cluster(case: Case) -> Iterator[Finding]:
     """What the cluster lacks, where there is one."""
     if case.now.fleet is not None:
-        yield from fleet_findings(case.now.fleet)
+        yield from fleet_findings(case.now.fleet, in_keys=case.cause.in_keys)
 
 
 @finding("replica-promotion", "replica-unseen")
@@ -29,10 +25,13 @@ def replicas(case: Case) -> Iterator[Finding]:
     yield from replica_findings(case.now, case.replicas)
 
 
-def fleet_findings(fleet: ClusterView) -> Iterator[Finding]:
-    """What the cluster as a whole lacks: nodes, slots, agreement, balance, replicas that could take over."""
+def fleet_findings(fleet: ClusterView, *, in_keys: bool = True) -> Iterator[Finding]:
+    """What the cluster as a whole lacks: nodes, slots, agreement, balance, replicas that could take over.
+
+    `in_keys` says that keys hold what fills the fullest node.
+    """
     yield from _absent(fleet)
-    yield from _skew(fleet)
+    yield from _skew(fleet, in_keys=in_keys)
     yield from _disagreement(fleet)
     for replica in fleet.replicas:
         primary = next((view for view in fleet.primaries if view.name == replica.node.primary), None)
@@ -69,21 +68,21 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
-def _skew(fleet: ClusterView) -> Iterator[Finding]:
+def _skew(fleet: ClusterView, *, in_keys: bool) -> Iterator[Finding]:
+    apart = far_apart(fleet)
+    if apart is None:
+        return
+    emptiest, fullest = apart
     known = ((view.pressure, view) for view in fleet.primaries if view.pressure is not None)
     pressures = sorted(known, key=lambda pair: pair[0])
-    if len(pressures) < 2:
-        return
-    (low, emptiest), (high, fullest) = pressures[0], pressures[-1]
-    if high < _NEAR or high - low < _SKEWED:
-        return
     full, empty = safe_text(fullest.name, 80), safe_text(emptiest.name, 80)
+    cure = "One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away"
+    cure += f"; {_heaviest(fullest)}." if fullest.heaviest_slots else "."
     yield Finding(
         id="shard-skew",
         level=Level.WARNING,
-        title=f"{full} is {percent(high)} full, {empty} only {percent(low)}",
-        advice="One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away"
-        + (f"; {_heaviest(fullest)}." if fullest.heaviest_slots else "."),
+        title=f"{full} is {percent(pressures[-1][0])} full, {empty} only {percent(pressures[0][0])}",
+        advice=cure if in_keys else "No key fills it: to move slots away does not help. See what else it holds.",
         evidence=(
             *(f"{safe_text(view.name, 80)} {percent(pressure)}" for pressure, view in reversed(pressures)),
             _heaviest(fullest),

@@ -8,10 +8,12 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
+from redis_oom_tui.rules.clients import on_shown_node
 from redis_oom_tui.rules.cluster import for_the_cluster
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import limit_rules, state_rules
+from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule, product
 
@@ -70,12 +72,14 @@ def judge(
         rates=between(previous, snapshot) if rates is None else rates,
         forecast=forecast,
         host_bytes=host_bytes,
-        clients=clients,
+        clients=on_shown_node(clients, snapshot),
         scan=scan,
     )
     verdict = _spoken(facts)
     return attempt(
-        "its cluster is", lambda: for_the_cluster(verdict, snapshot), lambda fault: _less(verdict, (fault.words,))
+        "its cluster is",
+        lambda: for_the_cluster(verdict, snapshot, in_keys=cause_of(facts).in_keys),
+        lambda fault: _less(verdict, (fault.words,)),
     )
 
 

@@ -116,7 +116,7 @@ class Facts(Struct, frozen=True, dict=True):
 
         What memory grew by since the scan is counted as theirs: the scan cannot tell.
         """
-        scan = self.scan
+        scan = self._scan_here
         if scan is None or not scan.complete or scan.error is not None or not self.used_by_data:
             return None
         if scan.refused_keys or (scan.scanned_keys and not scan.bytes_seen and not scan.unsized_keys):
@@ -127,6 +127,13 @@ class Facts(Struct, frozen=True, dict=True):
         used_then = scan.bytes_seen / scan.explained_share if scan.explained_share else math.inf
         since = max(0.0, (self.now.memory.used_bytes or 0) - used_then)
         return (scan.bytes_seen + self.parts.get(Share.TABLES, 0) + since) / self.used_by_data
+
+    @property
+    def _scan_here(self) -> ScanView | None:
+        """The scan of the keys of the node whose figures these are, where it is of a whole cluster."""
+        if self.scan is None or self.now.fleet is None or not self.scan.nodes:
+            return self.scan
+        return self.scan.on(self.now.server.node)
 
     @property
     def giant(self) -> KeyRow | None:

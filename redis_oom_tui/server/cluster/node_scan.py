@@ -22,6 +22,7 @@ from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress
 from redis_oom_tui.server.scan.workers import sorted_out
+from redis_oom_tui.server.sizing import Known
 
 # Fewer keys than this tell nothing about the order in which the server walks.
 _TELLING = 16
@@ -64,7 +65,8 @@ class NodeAggregates(ScanAggregates):
     def page(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Count one page."""
         shared = self._shared
-        before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes, shared.unsized
+        before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes, shared.unsized, shared.refused
+        by_type = dict(shared.type_bytes)
         shared.limit = self.limit
         shared.page(db, names, columns)
         self.keys += shared.keys - before[0]
@@ -72,6 +74,9 @@ class NodeAggregates(ScanAggregates):
         self.volatile_keys += shared.volatile_keys - before[2]
         self.volatile_bytes += shared.volatile_bytes - before[3]
         self.unsized += shared.unsized - before[4]
+        self.refused += shared.refused - before[5]
+        for kind, held in shared.type_bytes.items():
+            self.type_bytes[kind] += held - by_type.get(kind, 0)
 
     def to_look_at(self) -> list[TopKey]:
         """Those of the largest keys of all that this node holds."""
@@ -79,11 +84,18 @@ class NodeAggregates(ScanAggregates):
             top for top in self._shared.largest() if not (top.asked and top.row.measured) and self._mine(top.row.id.key)
         ]
 
+    def sampled_collections(self) -> list[tuple[int, Known]]:
+        """Those of the sample of all that this node holds."""
+        return [(db, known) for db, known in self._shared.sampled_collections() if self._mine(known.key)]
+
     def correct(self, top: TopKey, row: KeyRow) -> None:
         """A top key was read again."""
         held, volatile = self._shared.bytes, self._shared.volatile_bytes
         self._shared.correct(top, row)
-        self.bytes += self._shared.bytes - held
+        difference, kind = self._shared.bytes - held, row.type.encode("latin-1")
+        self.bytes += difference
+        self.type_bytes[kind] += difference
+        self.corrected[kind] += difference
         self.volatile_bytes += self._shared.volatile_bytes - volatile
 
 
@@ -161,7 +173,9 @@ class NodeScan(KeyspaceScan):
     def share(self) -> NodeShare:
         """What it has counted so far."""
         tally = self._tally
-        return NodeShare(self.node, tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes)
+        return NodeShare(
+            self.node, tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes, used_bytes=self.used_bytes
+        )
 
     @property
     def fair(self) -> bool:
@@ -288,6 +302,7 @@ def summed(shares: Iterable[NodeShare]) -> tuple[NodeShare, ...]:
             known.bytes + share.bytes,
             known.volatile_keys + share.volatile_keys,
             known.volatile_bytes + share.volatile_bytes,
+            used_bytes=known.used_bytes if share.used_bytes is None else share.used_bytes,
         )
     return tuple(found.values())
 

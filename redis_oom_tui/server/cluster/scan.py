@@ -263,8 +263,8 @@ class ClusterScan:
             if scan.missing is not None:
                 self._missing.append(f"{scan.asked}: {scan.missing}")
             standing.used_bytes += scan.used_bytes or 0
-            if view.contradiction is not None and standing.contradiction is None:
-                standing.contradiction = f"{scan.asked}: {view.contradiction}"
+            if view.contradiction is not None:
+                standing.contradictions.append(f"{scan.asked}: {view.contradiction}")
             standing.used_known = standing.used_known and scan.used_bytes is not None
             gone = {slot for slot in scan.slots if (owner := now.of_slot(slot)) is None or owner.name != scan.node}
             self._doubts.slots |= gone & scan.seen.keys()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
 
+from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView
@@ -22,8 +23,8 @@ class ClusterScanProgress(Struct):
     """Where the scan of a cluster stands, apart from what it has counted.
 
     `scans` are those of this round; `past_keys` and `shares` what earlier rounds counted, `unseen_keys` what lost nodes
-    still had, `used_bytes` the used_memory of all that were scanned whole, `contradiction` what speaks against the
-    sizes of one of them. `ahead` are keys counted on another node than the one that `owners` has for their slot.
+    still had, `used_bytes` the used_memory of all that were scanned whole, `contradictions` what speaks against the
+    sizes of each of them. `ahead` are keys counted on another node than the one that `owners` has for their slot.
     `sample` is what was counted, where that is a fair one.
     """
 
@@ -37,7 +38,7 @@ class ClusterScanProgress(Struct):
     shares: tuple[NodeShare, ...] = ()
     unseen_keys: int = 0
     used_bytes: int = 0
-    contradiction: str | None = None
+    contradictions: list[str] = field(default_factory=list)
     used_known: bool = True
     owners: Owners = field(default_factory=lambda: Owners(()))
     ahead: dict[bytes, str] = field(default_factory=dict)
@@ -92,7 +93,7 @@ class ClusterScanView:
             notes=tuple(standing.notes),
             ttls_told=standing.timed,
             unsized_keys=tally.unsized,
-            contradiction=standing.contradiction if complete else None,
+            contradiction=_contradiction(standing.contradictions) if complete else None,
             nodes=summed([*standing.shares, *(scan.share for scan in standing.scans)]),
         )
 
@@ -110,6 +111,17 @@ class ClusterScanView:
     def _explained(self) -> float | None:
         used = self._standing.used_bytes if self._standing.used_known else None
         return self._tally.bytes / used if used and self._tally.bytes and not self._options.filtered else None
+
+
+# Sentences of so many nodes are shown; of more, their number.
+_TOLD = 3
+
+
+def _contradiction(sentences: list[str]) -> str | None:
+    """What speaks against the sizes of each node."""
+    more = len(sentences) - _TOLD
+    told = [*sentences[:_TOLD], *([f"So it is on {count(more)} more of the nodes."] if more > 0 else [])]
+    return " ".join(told) or None
 
 
 def _together(brakes: Iterable[Brake]) -> Brake:

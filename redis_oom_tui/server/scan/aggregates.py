@@ -14,7 +14,7 @@ from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import GROUPS, Node, PatternTree
 from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, tells_nothing
-from redis_oom_tui.server.sizing import CollectionSample
+from redis_oom_tui.server.sizing import CollectionSample, Known
 
 _NONE = b"none"
 _UNKNOWN = b"?"
@@ -110,6 +110,10 @@ class ScanAggregates:
     def to_look_at(self) -> list[TopKey]:
         """The largest keys, for a closer look by this scan."""
         return self.largest()
+
+    def sampled_collections(self) -> list[tuple[int, Known]]:
+        """Some of the collections with their databases, for a look at how good the sizes are."""
+        return self.sampled.kept
 
     def types(self) -> tuple[TypeRow, ...]:
         """Keys and bytes of each type, most bytes first."""

@@ -70,8 +70,9 @@ class TopKeyRefiner:
         what their first few elements told. Raises redis-py's errors.
         """
         found: dict[str, tuple[int, int, int]] = {}
-        for db in {db for db, _ in self._tally.sampled.kept}:
-            mine = [known for where, known in self._tally.sampled.kept if where == db]
+        sampled = self._tally.sampled_collections()
+        for db in {db for db, _ in sampled}:
+            mine = [known for where, known in sampled if where == db]
             sizes = await (await self._sizer(db)).together(mine)
             for known, size in zip(mine, sizes, strict=True):
                 if size.whole and size.size is not None:
