@@ -9,7 +9,7 @@ import pytest
 from tests.support.terminal import terminal
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
-SECONDS = 5
+SECONDS = 2
 
 
 def clock(run):

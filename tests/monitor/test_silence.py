@@ -141,13 +141,13 @@ def test_the_watch_writes_a_line_a_tick_while_the_server_is_frozen(server: Runni
         assert "ok" in watch.stdout.readline()
         with server.frozen():
             times, lines = [], []
-            while len(lines) < 12:
+            while len(lines) < 9:
                 lines.append(watch.stdout.readline())
                 times.append(time.monotonic())
         silent = [line for line in lines if "no answer for" in line]
-        assert len(silent) >= 10
+        assert len(silent) >= 7
         assert "has not answered since" in silent[0]
-        assert max(after - before for before, after in itertools.pairwise(times)) < 1.5
+        assert max(after - before for before, after in itertools.pairwise(times)) < 2.5
         while "no answer for" in (line := watch.stdout.readline()):
             pass
         assert " ok " in line

@@ -289,7 +289,7 @@ async def test_a_fresh_replica_is_no_alarm(flavour: str) -> None:
     slowly = ("repl-diskless-sync yes", "repl-diskless-sync-delay 0", "rdb-key-save-delay 300")
     with started(flavour, f"port {port}", "bind 127.0.0.1", *slowly) as master:
         with master.client() as client:
-            filled(client, 10_000, 100)
+            filled(client, 4000, 100)
         with started(flavour, f"replicaof 127.0.0.1 {port}") as server:
             rules = []
             for _ in range(400):
