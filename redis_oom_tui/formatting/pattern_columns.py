@@ -195,12 +195,14 @@ def _main_type(row: PatternRow, width: int) -> str:
 
 
 def _whole(row: PatternRow, _: int) -> str:
-    """The estimate for the whole keyspace, with how far off it may be."""
+    """The estimate for the whole keyspace, with how far off it may be; where that is all of it, what it is at least."""
     whole = row.estimated_bytes
     if whole is None or held_bytes(row) is None:
         return "?"
     off = max(whole.high - whole.value, whole.value - whole.low) / whole.value if whole.value else 0.0
-    return f"{sizes.short_size(round(whole.value))} +-{min(999, round(off * 100))}%"
+    if off >= 1:
+        return f">={sizes.short_size(round(whole.low))}"
+    return f"{sizes.short_size(round(whole.value))} +-{round(off * 100)}%"
 
 
 def interval_fields(interval: Interval | None) -> "IntervalFields | None":
