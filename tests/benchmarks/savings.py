@@ -17,6 +17,7 @@ from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.values import sample_families
+from tests.server.test_applications_live import delete_finished, queue
 from tests.server.test_causes_live import EVERY, MIB, SEVEN_ON, Scene
 from tests.server.test_savings_live import Command, collections, documents, long_named, users, word
 from tests.support.servers import RunningServer, available, started
@@ -73,6 +74,8 @@ def measured(name: str, case: Case, flavour: str) -> bool | None:
             print(f"{name:44}{flavour:8}{'no finding' if told is None else 'no number':>12}", flush=True)
             return None
         if case.cure is not None:
+            # The examination's own commands have taken their part by now.
+            before = held(scene)
             case.cure(scene)
             saved = before - held(scene)
     if case.cure is None:
@@ -234,6 +237,32 @@ def _packed(kind: str) -> Change:
     return cure
 
 
+_REPLIES = [f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(30)]
+_RESULT = b'{"status": "SUCCESS", "result": "%b", "date_done": null, "task_id": "a", "traceback": null, "children": []}'
+
+
+def _replies(scene: Scene) -> None:
+    """Reply queues of Celery of several lengths, every second of them bound."""
+    chance = random.Random(3)
+    for number, name in enumerate(_REPLIES):
+        scene.client.lpush(name, *(b"r" * chance.randrange(200, 9000) for _ in range(chance.randrange(5, 60))))
+        if number % 2:
+            scene.client.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
+    scene.client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+
+
+def _events(scene: Scene) -> None:
+    """A queue whose jobs are removed, and whose stream of events keeps their results."""
+    scene.client.hset("bull:mail:meta", mapping={"version": "bullmq:5.1.0", "opts.maxLenEvents": 10000})
+    scene.client.set("bull:mail:id", 5000)
+    scene.client.zadd("bull:mail:completed", {"4999": 1_700_000_001_000})
+    scene.client.hset("bull:mail:4999", mapping={"name": "send", "data": "{}", "opts": "{}", "atm": 1})
+    scene.several(
+        (b"XADD", b"bull:mail:events", b"*", b"event", b"completed", b"jobId", b"%d" % n, b"returnvalue", b"r" * 900)
+        for n in range(5000)
+    )
+
+
 CASES: dict[str, Case] = {
     "query buffers, closed": Case("client-hogs", _half, _kill),
     "small query buffers, closed": Case("client-hogs", lambda s: _half(s, 1_500_000, 6), _kill),
@@ -334,6 +363,29 @@ CASES: dict[str, Case] = {
         "no-ttl-family",
         lambda s: s.several((b"HSET", b"cache:%d" % n, b"a", b"x" * 50, b"b", b"y" * 90) for n in range(4000)),
         lambda s: s.client.flushall(),
+    ),
+    **{
+        f"finished jobs of BullMQ, {done} of {done + waiting}": Case(
+            "finished-work",
+            lambda s, d=done, w=waiting: queue(s.client, "mail", completed=d, failed=0, waiting=w, data=b"x" * 3000),
+            lambda s: delete_finished(s.client, "mail", "completed"),
+            config=("latency-tracking no",), flavours=("valkey",),
+        )
+        for done, waiting in ((900, 0), (600, 900), (200, 2000))
+    },
+    "reply queues of Celery without a binding": Case(
+        "orphaned-keys", _replies, lambda s: s.client.delete(*_REPLIES[::2]), flavours=("valkey",)
+    ),
+    "results of Celery, deleted": Case(
+        "application-data",
+        lambda s: s.several(
+            (b"SET", b"celery-task-meta-%08x-0000-4000-8000-%012x" % (n, n * 7), _RESULT % (b"x" * (n % 9 * 400)))
+            for n in range(3000)
+        ),
+        lambda s: s.client.flushall(), flavours=("valkey",),
+    ),
+    "events of BullMQ, deleted": Case(
+        "application-data", _events, lambda s: s.client.unlink("bull:mail:events"), flavours=("valkey", "redis7")
     ),
     "tiny rate limits without TTL": Case(
         "no-ttl-family", lambda s: s.several((b"SET", b"rate:%d" % n, b"7") for n in range(20_000)),

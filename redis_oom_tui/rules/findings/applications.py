@@ -11,6 +11,7 @@ from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognized
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.finished_work import (
+    OrphanedKeys,
     application_command,
     finished_command,
     orphaned_keys,
@@ -23,7 +24,7 @@ _SHARE = 0.05
 _LARGE_SHARE = 0.25
 _SHOWN = 5
 # A wider range says nothing: it is left out.
-_WIDEST = 2.5
+_WIDEST = 1.9
 _INSTANCES_SHOWN = 3
 # Of what is harmless to lose, a part may still be asked for, and is written again.
 _HARMLESS_SAVES = 0.7
@@ -78,7 +79,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
                 ),
-                saves_bytes=(low, high) if high <= _WIDEST * low else None,
+                saves_bytes=freed(low, high, jobs) if high <= _WIDEST * low else None,
                 remedy=_plan_of(one, work, several),
                 in_the_application=_setting(one.application, work.index),
             ),
@@ -105,9 +106,13 @@ def _may_go(application: Application, work: FinishedWork, jobs: int) -> str:
     return f"These {count(jobs)} can be deleted once they are not to be retried."
 
 
+def _orphaned(case: Case, one: Recognized) -> tuple[OrphanedKeys, ...]:
+    return () if case.scan is None else tuple(orphaned_keys(one, case.scan, case.values))
+
+
 def _orphans(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
     """Keys that the application's own lists name no more, by what was read of these."""
-    for lost in orphaned_keys(one, case.scan, case.values) if case.scan is not None else ():
+    for lost in _orphaned(case, one):
         kind, rows = one.application.kind(lost.rule.keys), one.rows[lost.rule.keys]
         index = one.application.kind(lost.rule.index)
         of = f"of {count(lost.of_keys)}" if lost.compared == lost.of_keys else f"of the {count(lost.compared)} largest"
@@ -133,14 +138,14 @@ def _orphans(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
 
 def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
     """One finding a kind of key, with its bytes; jobs only as far as they are not known to be done."""
-    counted = {lost.rule.keys for lost in orphaned_keys(one, case.scan, case.values)} if case.scan else set[str]()
+    counted = {lost.rule.keys for lost in _orphaned(case, one)}
     for kind_id, rows in one.rows.items():
         kind, held = one.application.kind(kind_id), one.size_of(kind_id)
         done = one.finished and any(kind_id == work.job for work in one.application.finished)
         if done or kind_id in counted:
             continue
         largest, harmless = _largest(rows), kind.loss is Loss.HARMLESS
-        low = int(held * _HARMLESS_SAVES)
+        low, (_, most) = int(held * _HARMLESS_SAVES), freed(held, held, sum(row.keys for row in rows))
         orphaned = any(orphans.keys == kind_id for orphans in one.application.orphans)
         unread = [work for work in unread_work(one) if work.job == kind_id]
         yield (
@@ -161,7 +166,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     *([f"To plan it: {application_command(one, largest, case.recognition)}"] if orphaned else []),
                     *([kind.note] if kind.note else []),
                 ),
-                saves_bytes=(low, held) if harmless and not orphaned else None,
+                saves_bytes=(low, most) if harmless and not orphaned else None,
                 remedy=_remedy_of(one, kind_id, rows),
                 in_the_application=_setting(one.application, kind_id),
             ),
