@@ -62,7 +62,8 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
 
 def show_overview(invocation: Invocation, *, all_profiles: bool) -> int:
     """Show the servers of all profiles, or of those that --profile means, until left; returns the exit code."""
-    names = chosen(invocation, given_options(), _NOT_OF_SEVERAL, all_profiles=all_profiles)
+    given = {name: option for name, option in given_options().items() if name != "profile"}
+    names = chosen(invocation, given, _NOT_OF_SEVERAL, all_profiles=all_profiles)
     from redis_oom_tui.tui.run import run_app
 
     return run_app(
