@@ -92,6 +92,7 @@ async def test_a_dialog_is_as_it_was_when_its_explanation_is_closed(size, monkey
         monkeypatch.setattr(ChangeDialog, "GUARD_SECONDS", 60.0)
         await explained(pilot, "revert automatically in 60s")
         assert "CONFIG SET" in screen_text(app)
+        assert SETTINGS["maxmemory-policy"].sentence in dict(explanation(dialog)).values()
         # The Enter that closes it, pressed twice, does nothing to the question below.
         await pilot.press("enter", "enter")
         assert app.screen is dialog

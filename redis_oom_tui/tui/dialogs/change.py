@@ -61,6 +61,10 @@ class ChangeDialog(WordDialog[ChangeChoice]):
         self.undo = undo
         self.persisted = persisted
 
+    def topics(self) -> Sequence[str]:
+        """What the setting is."""
+        return [f"setting.{self.for_all.name}"]
+
     def body(self, width: int) -> Sequence[Line]:
         """The place, old and new, the consequence, the warnings."""
         arrow = self.host.style.glyphs.right
@@ -134,6 +138,10 @@ class ValueDialog(Dialog[Change]):
         self.propose = propose
         self.hints = hints
         self.error = ""
+
+    def topics(self) -> Sequence[str]:
+        """What the setting is."""
+        return [f"setting.{self.view.setting.name}"]
 
     def body(self, width: int) -> Sequence[Line]:
         setting = self.view.setting
