@@ -166,7 +166,7 @@ BLIND = Capabilities(
 
 async def test_what_this_user_may_not_read_is_said_and_not_taken_for_nothing():
     app = an_app(ScriptedSource(capabilities=BLIND), operator=ScriptedOperator())
-    async with app.run_test(size=(120, 36)) as pilot:
+    async with app.run_test(size=(98, 36)) as pilot:
         await until(pilot, lambda: "Not readable" in screen_text(app))
         text = screen_text(app)
         assert "Not readable: keys, sizes of keys, clients and settings" in text
