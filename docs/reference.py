@@ -17,7 +17,7 @@ from redis_oom_tui.cli.main import cli
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
 from redis_oom_tui.formatting.documents.terms import FailureDocument
 from redis_oom_tui.rules import findings, verdict
-from redis_oom_tui.rules.flavours import FLAVOURS, MANAGED, PRODUCTS, REFUSAL, Product
+from redis_oom_tui.rules.flavours import ABILITIES, FLAVOURS, MANAGED, PRODUCTS, REFUSAL, RELEASES, Product
 from redis_oom_tui.rules.providers import PROVIDERS
 from redis_oom_tui.rules.verdict import limit_rules
 from redis_oom_tui.rules.verdict.causes import CAUSES
@@ -118,9 +118,27 @@ def _servers() -> list[str]:
             "Different there",
             known,
         ),
+        "## What works where\n",
+        "Tried on a server, by a test on each release:\n",
+        _table("What", "By", *(each.name for each in RELEASES), _abilities()),
+        "From documentation, not tried: what is not available there. All else is unknown until the server is asked.\n",
+        _table("Service", "Not available", [(each.name, _lacking(each.lacks)) for each in PROVIDERS if each.lacks]),
+        "\nOf Dragonfly, Kvrocks, Garnet and the other servers above, every line is unknown until they are asked.\n",
         "## Managed services\n",
         _table("Service", "Known by", "To change the policy", "To change the limit", "Different there", services),
     ]
+
+
+def _abilities() -> list[tuple[str, ...]]:
+    return [
+        (what, f"`{command}`", *("not available" if command in each.lacks else "works" for each in RELEASES))
+        for what, command in ABILITIES.items()
+    ]
+
+
+def _lacking(commands: Iterable[str]) -> str:
+    words = {command: what for what, command in ABILITIES.items()}
+    return ", ".join(f"{words[command]} (`{command}`)" for command in commands)
 
 
 def _how(change: str) -> str:

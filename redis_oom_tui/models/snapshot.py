@@ -259,7 +259,8 @@ class NodeView(Struct, frozen=True):
     """A node and what it said: a snapshot with its verdict, or the sentence why there is none.
 
     `settings` are those that CONFIG GET told when last asked, empty where it did not. `heaviest_slots` are the first by
-    memory, or by keys where the server does not count memory by slot; None where it tells nothing of slots.
+    memory, or by keys where the server does not count memory by slot; where it tells nothing of slots, a clause that
+    says why, '' where it was not asked.
     """
 
     node: ClusterNode
@@ -267,7 +268,7 @@ class NodeView(Struct, frozen=True):
     verdict: Verdict | None = None
     error: str | None = None
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-    heaviest_slots: tuple[SlotStats, ...] | None = None
+    heaviest_slots: tuple[SlotStats, ...] | str = ""
 
     @property
     def name(self) -> str:

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from redis_oom_tui.rules.info_fields import InfoFields
 
-Release = tuple[int, ...]
+Version = tuple[int, ...]
 
 
 class Flavour(Struct, frozen=True):
@@ -24,9 +24,9 @@ class Flavour(Struct, frozen=True):
 
     key_overhead: tuple[int, int]
     integer_saving: tuple[int, int]
-    reversed_cursor: tuple[Release, Release]
-    no_touch_crash: tuple[Release, Release, str]
-    lua_counted_from: Release | None = None
+    reversed_cursor: tuple[Version, Version]
+    no_touch_crash: tuple[Version, Version, str]
+    lua_counted_from: Version | None = None
 
 
 FLAVOURS: Mapping[str, Flavour] = {
@@ -48,6 +48,51 @@ FLAVOURS: Mapping[str, Flavour] = {
 }
 ANY_KEY_OVERHEAD, ANY_INTEGER_SAVING = (18, 64), (0, 38)
 """What holds for a server of another flavour."""
+
+
+ABILITIES: Mapping[str, str] = {
+    "scan": "SCAN",
+    "sizes of keys": "MEMORY USAGE",
+    "key sizes without a scan (`hogs --instant`)": "INFO keysizes",
+    "idle times": "OBJECT IDLETIME",
+    "reading leaves idle times alone": "CLIENT NO-TOUCH",
+    "clients with their buffers": "CLIENT LIST",
+    "who sends large values, measured": "COMMANDLOG",
+    "heaviest slots of a cluster": "CLUSTER SLOT-STATS",
+    "settings shown": "CONFIG GET",
+    "settings changed": "CONFIG SET",
+    "cleanup": "UNLINK",
+    "cleanup checks each key in one step": "EVAL",
+    "expiry": "PEXPIREAT",
+    "backup": "DUMP",
+    "undo": "RESTORE",
+}
+"""What a user has of a server, and the command or section of INFO that it takes."""
+
+
+class Release(Struct, frozen=True):
+    """A release that the tests run on under the name `tests`, and which of `ABILITIES` it `lacks`."""
+
+    name: str
+    tests: str
+    lacks: frozenset[str]
+
+
+RELEASES = (
+    Release(
+        "Redis 6.2",
+        "redis6",
+        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS"}),
+    ),
+    Release(
+        "Redis 7.0",
+        "redis7",
+        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS"}),
+    ),
+    # It has CLIENT NO-TOUCH, which may crash it.
+    Release("Redis 8.2", "redis8", frozenset({"CLIENT NO-TOUCH", "COMMANDLOG"})),
+    Release("Valkey 9.1", "valkey", frozenset({"INFO keysizes"})),
+)
 
 
 class Product(Struct, frozen=True):

@@ -16,7 +16,7 @@ class Provider(Struct, frozen=True):
     """A managed service, known by its `host`, or not at all (None) where its host names are those of a cloud.
 
     `policy` and `limit` say in a sentence how each is changed, NAME and VALUE to be filled in; `note` what is different
-    there and matters when memory runs out.
+    there and matters when memory runs out; `lacks` which commands its documentation says are not to be had.
     """
 
     name: str
@@ -24,6 +24,10 @@ class Provider(Struct, frozen=True):
     policy: str
     limit: str
     note: str = ""
+    lacks: tuple[str, ...] = ()
+
+
+_CONFIG = ("CONFIG GET", "CONFIG SET")
 
 
 def _ends(*names: str) -> re.Pattern[str]:
@@ -38,6 +42,7 @@ PROVIDERS: tuple[Provider, ...] = (
         " --parameter-name-values ParameterName=maxmemory-policy,ParameterValue=VALUE",
         "it follows from the node type: aws memorydb update-cluster --cluster-name NAME --node-type TYPE",
         "In a multi-Region cluster RESTORE cannot set TTL or idle time, so an undo brings keys back without them.",
+        lacks=_CONFIG,
     ),
     Provider(
         "Amazon ElastiCache",
@@ -47,6 +52,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "it follows from the node type, less reserved-memory-percent of the parameter group: aws elasticache"
         " modify-replication-group --replication-group-id NAME --cache-node-type TYPE --apply-immediately",
         "A default parameter group cannot be changed: copy it and attach the copy; its policy is volatile-lru.",
+        lacks=_CONFIG,
     ),
     Provider(
         "Azure Managed Redis",
@@ -54,6 +60,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "az redisenterprise database update --cluster-name NAME --resource-group GROUP --eviction-policy VALUE",
         "it follows from the SKU: az redisenterprise update --name NAME --resource-group GROUP --sku SKU",
         "The proxy hides the nodes: figures are the database's as a whole.",
+        lacks=_CONFIG,
     ),
     Provider(
         "Azure Cache for Redis",
@@ -62,6 +69,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "it follows from the SKU, less maxmemory-reserved and maxfragmentationmemory-reserved (portal: Advanced"
         " settings): az redis update --name NAME --resource-group GROUP --sku SKU --vm-size SIZE",
         "Eviction begins when RSS nears the limit too, so fragmentation counts here.",
+        lacks=_CONFIG,
     ),
     Provider(
         "Google Cloud Memorystore",
@@ -70,6 +78,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "gcloud redis instances update NAME --region REGION --update-redis-config maxmemory-gb=GB, up to the"
         " instance's size; beyond that --size GB",
         "For a cluster the command is gcloud redis clusters update, and maxmemory is set by node.",
+        lacks=_CONFIG,
     ),
     Provider(
         "Redis Cloud",
@@ -92,6 +101,7 @@ PROVIDERS: tuple[Provider, ...] = (
         "avn service update NAME -c valkey_maxmemory_policy=VALUE (redis_maxmemory_policy for a Redis service)",
         "it follows from the plan: avn service update NAME --plan PLAN",
         "Its default is noeviction, so a full service refuses writes.",
+        lacks=_CONFIG,
     ),
     Provider(
         "OCI Cache",
@@ -100,6 +110,7 @@ PROVIDERS: tuple[Provider, ...] = (
         " the cluster (a configuration cannot be edited, only copied)",
         "oci redis redis-cluster update --redis-cluster-id OCID --node-memory-in-gbs GB",
         "A sharded cluster refuses scripts: keys are read again and deleted in two steps there.",
+        lacks=("CONFIG SET",),
     ),
     Provider(
         "Alibaba Cloud Tair",
@@ -116,6 +127,7 @@ PROVIDERS: tuple[Provider, ...] = (
         " InstanceParams key maxmemory-policy",
         "it follows from the instance's memory: API UpgradeInstance with MemSize, in MB",
         "Clusters there have no MEMORY USAGE: sizes of keys stay unknown.",
+        lacks=("CONFIG SET",),
     ),
     Provider(
         "IBM Cloud Databases for Redis",
@@ -123,6 +135,7 @@ PROVIDERS: tuple[Provider, ...] = (
         """ibmcloud cdb deployment-configuration NAME '{"configuration":{"maxmemory-policy":"VALUE"}}'""",
         "ibmcloud cdb deployment-groups-set NAME member --memory MB; maxmemory is 80% of a member's memory",
         "Its default is noeviction, so a full deployment refuses writes.",
+        lacks=("CONFIG SET",),
     ),
     Provider(
         "DigitalOcean Managed Caching",

@@ -211,15 +211,22 @@ async def read_settings(client: "Redis") -> Mapping[str, str]:
 _SLOTS = 3
 
 
-async def heaviest_slots(client: "Redis") -> tuple[SlotStats, ...] | None:
-    """A node's slots with most memory, or with most keys where it does not count memory by slot; None where it does
-    not tell. Raises redis-py's errors."""
+async def heaviest_slots(client: "Redis") -> tuple[SlotStats, ...] | str:
+    """A node's slots with most memory, or with most keys where it does not count memory by slot; where it does not
+    tell, why, as a clause. Raises redis-py's errors.
+    """
     pipeline = client.pipeline(transaction=False)
     for metric in ("MEMORY-BYTES", "KEY-COUNT"):
         pipeline.execute_command("CLUSTER", "SLOT-STATS", "ORDERBY", metric, "LIMIT", _SLOTS, "DESC")
     told = await pipeline.execute(raise_on_error=False)
     found = next((reply for reply in told if isinstance(reply, list)), None)
-    return None if found is None else tuple(stats for entry in found for stats in _slot_stats(entry) if stats.keys)
+    if found is not None:
+        return tuple(stats for entry in found for stats in _slot_stats(entry) if stats.keys)
+    from redis.exceptions import NoPermissionError  # noqa: PLC0415 - `check` reads replies before redis-py is there
+
+    if any(isinstance(reply, NoPermissionError) for reply in told):
+        return "this user may not run CLUSTER SLOT-STATS"
+    return "CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2) is not available here"
 
 
 def _slot_stats(entry: object) -> Iterator[SlotStats]:

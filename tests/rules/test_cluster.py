@@ -111,7 +111,7 @@ def test_a_lost_node_open_slots_and_skew_are_findings() -> None:
     ids = {finding.id: finding for finding in fleet_findings(fleet)}
     assert {"slots-open", "node-lost", "shard-skew"} <= ids.keys()
     assert "95%" in ids["shard-skew"].title
-    assert "heaviest slots are not reported" in ids["shard-skew"].evidence[-1]
+    assert "its heaviest slots are not known" in ids["shard-skew"].evidence[-1]
     assert "does not count it as failed" in ids["node-lost"].advice
     keyless = {finding.id: finding for finding in fleet_findings(fleet, in_keys=False)}
     assert "move slots away does not help" in keyless["shard-skew"].advice

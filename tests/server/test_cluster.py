@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from redis_oom_tui.models.address import SlotStats
+from redis_oom_tui.models.address import Secret, SlotStats
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import NotAllowed, NotRedis
 from redis_oom_tui.models.structs import replace
@@ -78,7 +78,7 @@ async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> 
             client.unlink("k2")
     assert found["shard-skew"].title.startswith(f"{nodes[0].name} is ")
     told = nodes[0].server.flavour in ("valkey", "redis8")
-    words = "slots with most keys: 449 (1 key)" if told else "its heaviest slots are not reported"
+    words = "slots with most keys: 449 (1 key)" if told else f"its heaviest slots are not known: {NOT_THERE}"
     assert found["shard-skew"].evidence[-1].startswith(words)
     assert (words in found["shard-skew"].advice) == told
 
@@ -145,6 +145,9 @@ async def test_a_server_that_is_no_cluster_is_told_so(valkey: RunningServer) -> 
     await source.close()
 
 
+NOT_THERE = "CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2) is not available here"
+
+
 @pytest.mark.parametrize("by_memory", [True, False])
 async def test_the_heaviest_slots_by_what_the_node_counts(by_memory: bool) -> None:
     # Written from the documentation of Redis: no server at hand counts memory by slot.
@@ -156,4 +159,14 @@ async def test_the_heaviest_slots_by_what_the_node_counts(by_memory: bool) -> No
         live = LiveServer(liar.connection)
         told = await heaviest_slots(live.client())
         await live.close()
-    assert told == ((SlotStats(7, 2, 900),) if by_memory else None)
+    assert told == ((SlotStats(7, 2, 900),) if by_memory else NOT_THERE)
+
+
+async def test_slots_that_the_user_may_not_ask_for_are_not_taken_for_missing() -> None:
+    with started("valkey", "cluster-enabled yes") as server:
+        with server.client() as admin:
+            admin.execute_command("ACL", "SETUSER", "sre", "on", ">night", "~*", "+@all", "-cluster|slot-stats")
+        live = LiveServer(replace(server.connection, username="sre", password=Secret("night")))
+        told = await heaviest_slots(live.client())
+        await live.close()
+    assert told == "this user may not run CLUSTER SLOT-STATS"

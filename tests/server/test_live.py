@@ -12,6 +12,7 @@ from redis_oom_tui.models.errors import CommandMissing, LoginRefused, NotRedis, 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import policies
+from redis_oom_tui.rules.flavours import ABILITIES, RELEASES
 from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import CLIENT_NAME
 from redis_oom_tui.server.live import LiveServer
@@ -80,6 +81,27 @@ async def test_what_may_be_changed_is_found_by_asking(server: RunningServer) -> 
     assert set(known.policies) == set(policies.KNOWN)
     assert known.has(Feature.CONFIG_SET)
     assert known.has(Feature.SCRIPT)
+
+
+async def test_each_release_has_what_the_documents_say_of_it(flavour: str) -> None:
+    release = next(each for each in RELEASES if each.tests == flavour)
+    with started(flavour) as running, running.client() as admin:
+        admin.set("k", "v")
+        # redis-py trips over a command that is not there.
+        admin.set_response_callback("COMMAND", lambda reply, **_: reply)
+        slots = admin.execute_command("COMMAND", "INFO", "cluster|slot-stats")
+        async with opened(running.connection) as live:
+            known = await probing.probe_changes(live.client(changing=True), live.address, await live.capabilities())
+            lacks = {feature.value for feature in known.missing}
+            lacks |= set() if (await live.snapshot()).size_histograms else {"INFO keysizes"}
+            lacks |= set() if list(filter(None, slots)) else {"CLUSTER SLOT-STATS"}
+            lacks |= set() if await _answers(live, "COMMANDLOG", "GET", 1, "LARGE-REQUEST") else {"COMMANDLOG"}
+    assert lacks & set(ABILITIES.values()) == release.lacks
+
+
+async def _answers(live: LiveServer, *command: str | int) -> bool:
+    (reply,) = await live.client().pipeline(transaction=False).execute_command(*command).execute(raise_on_error=False)
+    return not isinstance(reply, Exception)
 
 
 def renamed(flavour: str) -> contextlib.AbstractContextManager[RunningServer]:

@@ -77,7 +77,8 @@ def _skew(fleet: ClusterView, *, in_keys: bool) -> Iterator[Finding]:
     pressures = sorted(known, key=lambda pair: pair[0])
     full, empty = safe_text(fullest.name, 80), safe_text(emptiest.name, 80)
     cure = "One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away"
-    cure += f"; {_heaviest(fullest)}." if fullest.heaviest_slots else "."
+    told = isinstance(fullest.heaviest_slots, tuple) and fullest.heaviest_slots
+    cure += f"; {_heaviest(fullest)}." if told else "."
     yield Finding(
         id="shard-skew",
         level=Level.WARNING,
@@ -93,8 +94,8 @@ def _skew(fleet: ClusterView, *, in_keys: bool) -> Iterator[Finding]:
 def _heaviest(view: NodeView) -> str:
     """The slots of a node to move first, and what moving each takes along."""
     slots = view.heaviest_slots
-    if slots is None:
-        return "its heaviest slots are not reported: CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2) is not available here"
+    if isinstance(slots, str):
+        return f"its heaviest slots are not known: {slots or 'it was not asked'}"
     by_memory = any(stats.memory_bytes is not None for stats in slots)
     each = [
         f"{stats.slot} ({number_of_keys(stats.keys)}{f', {size(stats.memory_bytes)}' if by_memory else ''})"

@@ -48,7 +48,7 @@ class _Known(Struct):
     rest_until: float = 0.0
     settings: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     settings_due: float = 0.0
-    slots: tuple[SlotStats, ...] | None = None
+    slots: tuple[SlotStats, ...] | str = ""
     view: NodeView | None = None
     fresh_until: float = 0.0
 
