@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 UV := UV_PROJECT_ENVIRONMENT=$(VENV) $(BIN)/uv
 STAMP := $(VENV)/.installed
 
-.PHONY: demo test flaky quick check lint types types-darwin contracts lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
+.PHONY: demo test flaky quick check lint types types-darwin contracts compiled lock man install-man docs screenshots bench bench-savings bundle dist test-release smoke test-lowest canary test-resilience clean
 
 demo: $(VENV)/.demo
 	@$(BIN)/redis-oom-tui demo
@@ -16,13 +16,18 @@ demo: $(VENV)/.demo
 # Whatever the environment says: the hundreds of commands that the tests start would compile everything each time.
 test quick flaky: export PYTHONDONTWRITEBYTECODE =
 
-test: check
+test: $(STAMP)
+	@$(MAKE) --no-print-directory -j check compiled
 	@$(BIN)/python -m pytest -n 6 --dist worksteal --durations=15 $(TESTS)
 
 # The suite, or TESTS of it, several times: what did not end the same each time.
 RUNS ?= 10
 flaky: $(STAMP)
 	@$(BIN)/python scripts/flaky.py $(RUNS) $(TESTS)
+
+# On a new clone each worker would compile all tests for itself. What fails here is told by the run.
+compiled: $(STAMP)
+	@$(BIN)/python -m pytest -qq --collect-only $(TESTS) > /dev/null || true
 
 # What needs no server, in under half a minute: after every small change.
 quick: check

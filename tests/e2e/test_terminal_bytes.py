@@ -9,7 +9,7 @@ import pytest
 from tests.support.terminal import terminal
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
-SECONDS = 2
+SECONDS = 5
 
 
 def clock(run):
@@ -112,17 +112,18 @@ def test_a_step_into_the_picture_of_the_keyspace():
 
 
 @pytest.mark.e2e
-def test_a_stalled_link_stops_neither_the_polling_nor_the_way_out():
-    with terminal([*APP, "--interval", "0.1"], (200, 60)) as run:
+def test_frames_that_a_stalled_link_did_not_take_are_left_out():
+    with terminal([*APP, "--interval", "3600"], (200, 60)) as run:
         run.wait_for("refused writes")
         before = run.received
         for _ in range(60):
             run.type("2")
             run.type("1")
-            time.sleep(0.05)
+            time.sleep(0.01)
         run.type("f")
+        run.wait_until_idle()
         run.wait_for("frozen")
         # What the kernel held, what was on its way, and one frame that says where things stand; all are 900 KiB.
-        assert run.received - before <= 320 * 1024
+        assert run.received - before <= 160 * 1024
         run.type("q")
         assert run.wait() == 0

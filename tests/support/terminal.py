@@ -82,6 +82,18 @@ class Terminal:
                 return text
         raise AssertionError(f"{true!r} never showed; the screen is:\n{self.text()}")
 
+    def wait_until_idle(self) -> None:
+        """Wait, and read nothing, until the program does nothing any more."""
+        before = -100
+        while (now := self._ticks()) - before > 2:
+            before = now
+            time.sleep(0.7)
+
+    def _ticks(self) -> int:
+        """How long the processor worked on it, in clock ticks."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
     def type(self, keys: str | bytes) -> None:
         """Send keys."""
         os.write(self.fd, keys.encode() if isinstance(keys, str) else keys)
