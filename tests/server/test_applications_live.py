@@ -159,9 +159,11 @@ async def test_readers_of_a_stream_that_have_gone_are_told_with_the_trap() -> No
         pipeline.execute()
         found, _ = await told(server)
         readers = found["stream-readers"]
-        assert readers.title.startswith("orders: a stream of ")
+        assert readers.title == (
+            "Readers of orders have gone or fallen behind: 2 groups, 1,201 consumers, 2,000 pending entries"
+        )
         assert "XGROUP DELCONSUMER, which loses what its consumer holds" in readers.advice
-        assert readers.evidence[0] == "2 groups, 1,201 consumers, 2,000 pending entries"
+        assert readers.evidence[0].startswith("a stream of about ")
         assert readers.evidence[1].startswith("Group 'pods' has 1,200 consumers.")
         assert (readers.remedy.key, readers.remedy.kind) == (KeyId(0, b"orders"), "stream")
 

@@ -308,21 +308,20 @@ def stream_readers(case: Case) -> Iterator[Finding]:
         wrong = streams.health(sample.groups)
         if not wrong or not case.matters(sample.key_bytes, _STREAM_SHARE):
             continue
-        pending, held = sum(group.pending for group in sample.groups), bytes_of_groups(sample.groups)
+        pending, most = sum(group.pending for group in sample.groups), bytes_of_groups(sample.groups)
+        held = (
+            f"up to {size(most)} of it" if MIB < most < sample.key_bytes else "perhaps most of it" if most > MIB else ""
+        )
         named = safe_text(sample.pattern, 40)
         yield Finding(
             id="stream-readers",
             level=case.at_least_warning if case.matters(sample.key_bytes, _LARGE_STREAM_SHARE) else Level.OK,
-            title=f"{named}: a stream of {size(round(sample.key_bytes))} whose readers have gone or fallen behind",
+            title=f"Readers of {named} have gone or fallen behind: {streams.group_words(sample.groups)}",
             advice=_TRAP,
             evidence=(
-                streams.group_words(sample.groups),
+                f"a stream of about {size(round(sample.key_bytes))}",
                 *wrong[:_READERS_SHOWN],
-                *(
-                    [f"consumers and pending entries hold up to {size(held)}, which no trim frees"]
-                    if held > MIB
-                    else ()
-                ),
+                *([f"consumers and pending entries hold {held}: no trim frees that"] if held else ()),
                 *(["XTRIM with ACKED (Redis 8.2) removes no entry that is pending"] if pending else ()),
             ),
             remedy=Remedy("cleanup", escape_glob(sample.pattern), key=KeyId(sample.db, sample.pattern), kind="stream"),
