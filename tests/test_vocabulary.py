@@ -35,6 +35,9 @@ _PRIVATE = {
     "lane": "connection",
     "lanes": "connections",
     "pen": "style",
+    "tally": "aggregates",
+    "walker": "command",
+    "heir": "successor",
     "look": "poll, snapshot, screen_theme",
     "reading": "state, measured",
 }

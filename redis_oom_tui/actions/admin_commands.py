@@ -59,7 +59,7 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
 
     async def act() -> Done:
         before = await server.snapshot()
-        async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as throttle:
+        async with throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle:
             for database in before.databases:
                 await _walk(server, database.db, throttle)
         after = await server.snapshot()

@@ -83,9 +83,9 @@ class Cluster:
 
     def place_of(self, key: bytes, refused_by: Place | None = None, refusal: KeyMoved | None = None, /) -> Place | None:
         """By its slot."""
-        heir = None if refused_by is None or refusal is None else self._members.sends_on(refused_by.node, refusal)
-        if heir is not None:
-            return Place(heir, asking=True)
+        successor = None if refused_by is None or refusal is None else self._members.sends_on(refused_by.node, refusal)
+        if successor is not None:
+            return Place(successor, asking=True)
         owner = self._members.owner(key)
         return None if owner is None else Place(owner)
 

@@ -133,8 +133,8 @@ class ClusterPlanMaker:
         for name, maker in self._makers.items():
             asked = self._nodes.topology.by_name(name)
             for key, asks in (maker.elsewhere or {}).items():
-                heir = None if asks is None or asked is None else self._nodes.topology.told(asks, asked.address)
-                found[name if heir is None else heir.name].append(key)
+                successor = None if asks is None or asked is None else self._nodes.topology.told(asks, asked.address)
+                found[name if successor is None else successor.name].append(key)
         return found
 
     def _together(self) -> PlanningView:

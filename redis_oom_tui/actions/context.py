@@ -99,9 +99,9 @@ class PacedWork:
             self._throttle.stop()
 
     @asynccontextmanager
-    async def _throttled(self, server: LiveServer, *, walking: bool = False) -> AsyncIterator[CallThrottle]:
+    async def _throttled(self, server: LiveServer, *, scanning: bool = False) -> AsyncIterator[CallThrottle]:
         """The throttle of all that follows, as `throttled` gives it; stopped where the work was stopped before."""
-        async with throttled(server, walking=walking, probe=ExclusiveConnection(server)) as throttle:
+        async with throttled(server, scanning=scanning, probe=ExclusiveConnection(server)) as throttle:
             self._throttle = throttle
             if self._stop:
                 throttle.stop()

@@ -105,7 +105,7 @@ class FinishedPlanner(PacedWork):
         """Look through the lists of one node; about what the jobs hold that were found there."""
         before = len(self._found)
         try:
-            async with self._throttled(server, walking=True) as throttle:
+            async with self._throttled(server, scanning=True) as throttle:
                 await self._search(channel, throttle)
                 return await self._about(channel, snapshot, self._found[before:])
         finally:

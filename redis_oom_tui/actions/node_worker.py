@@ -82,7 +82,7 @@ class NodeWorker(PacedWork):
         return self._bound is not None and self._bound.reached
 
     @property
-    def may_have_heir(self) -> bool:
+    def may_have_successor(self) -> bool:
         """Whether another node may take its place, as after a failover."""
         lost = isinstance(self.failure, ServerUnreachable | OtherServer | WritesBlocked)
         return lost and not isinstance(self.failure, TooSlow)

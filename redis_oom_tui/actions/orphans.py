@@ -29,7 +29,7 @@ async def orphans_of(deployment: Deployment, name: str, db: int) -> tuple[KeyId,
     channel = ExclusiveConnection(server, db, changing=changing)
     found: set[bytes] = set()
     try:
-        async with throttled(server, walking=True, probe=ExclusiveConnection(server)) as throttle:
+        async with throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle:
             for rule in application.orphans:
                 found |= await _of(channel, throttle, application, rule)
     finally:

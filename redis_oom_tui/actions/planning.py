@@ -103,7 +103,7 @@ class PlanMaker(PacedWork):
             plan_warnings.refuse_idle(self._criteria, snapshot)
             if self._prepare is not None:
                 self._lfu_before, self._more_flags = await self._prepare(snapshot)
-            async with self._throttled(self._server, walking=True) as throttle:
+            async with self._throttled(self._server, scanning=True) as throttle:
                 await self._search(snapshot, throttle)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, throttle)
         except TriageError as error:

@@ -220,8 +220,8 @@ class Restore:
         for record, refusal in moved:
             # Where nobody serves its slot now, the one that was asked will say so once more.
             sent[self._deployment.place_of(record.id.key, place, refusal) or place].append(record)
-        for heir, records in sent.items():
-            await self._put(heir, records, rounds)
+        for successor, records in sent.items():
+            await self._put(successor, records, rounds)
 
     def _end(self, failure: TriageError | None) -> None:
         self._clock.stop()

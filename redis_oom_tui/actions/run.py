@@ -133,7 +133,7 @@ class Run:
             if workers:
                 await self._round(workers)
             left = self._left(workers)
-            if not left or self._stop or not await self._found_heirs(left):
+            if not left or self._stop or not await self._found_successors(left):
                 break
 
     async def _placed(self, left: Sequence[int]) -> list[NodeWorker]:
@@ -244,13 +244,13 @@ class Run:
             return []
         by_idle = self._plan.criteria.idle_over_seconds is not None
         left = [position for worker in workers for position in worker.positions if self._table.moved(position)]
-        lost = [position for worker in workers if worker.may_have_heir for position in worker.positions]
+        lost = [position for worker in workers if worker.may_have_successor for position in worker.positions]
         nowhere = [position for position, tried in enumerate(self._tried) if not tried]
         untouched = () if by_idle else (*lost, *nowhere)
         left += [position for position in untouched if self._table.outcome(position) is Outcome.NOT_ATTEMPTED]
         return sorted(left)
 
-    async def _found_heirs(self, left: Sequence[int]) -> bool:
+    async def _found_successors(self, left: Sequence[int]) -> bool:
         """Wait until every key that is left has a place that was not tried; after a while one such key is enough."""
         if not self._deployment.clustered:
             return False

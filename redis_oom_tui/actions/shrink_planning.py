@@ -90,7 +90,7 @@ class ShrinkPlanner(PacedWork):
         changing = why_not is not None and not server.connection.read_only
         channel = ExclusiveConnection(server, self._request.key.db, changing=changing)
         try:
-            async with self._throttled(server, walking=True) as throttle:
+            async with self._throttled(server, scanning=True) as throttle:
                 plan = await self._planned(channel, throttle, headroom.headroom(snapshot))
         finally:
             await channel.close()

@@ -59,19 +59,19 @@ class Throttle(Protocol):
 class CallThrottle:
     """Fits calls to the server by what `rate` allows: longer and more often while nobody waits for them.
 
-    `walking` is for SCAN, which passes most keys by. All times are in seconds.
+    `scanning` is for SCAN, which passes most keys by. All times are in seconds.
     """
 
     def __init__(
         self,
         rate: RateController | None = None,
         *,
-        walking: bool = False,
+        scanning: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.rate = RateController(CALLS) if rate is None else rate
         self._clock = clock
-        self._walking = walking
+        self._scanning = scanning
         self._size = _FIRST
         self._calls: list[float] = []
         self._owed = 0.0
@@ -85,7 +85,7 @@ class CallThrottle:
     @property
     def per_call(self) -> int:
         """How many keys in a call, so that it takes about as long as it may."""
-        if self._walking:
+        if self._scanning:
             return max(_FIRST, self._size)
         return self._size if self.alone else min(self._size, _MOST_SHARED)
 

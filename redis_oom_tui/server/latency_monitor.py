@@ -13,7 +13,7 @@ from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
-from redis_oom_tui.server.resp import Walker, packed
+from redis_oom_tui.server.resp import ScanCommand, packed
 from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
 from redis_oom_tui.server.tasks import monitored
 
@@ -176,7 +176,7 @@ class _ScanProbe:
         """As for `Probe`."""
         with translated(self._server.address, commands[0][0].decode()):
             if self._connection is None:
-                connection = ScanConnection(self._server.connection, 0, Walker())
+                connection = ScanConnection(self._server.connection, 0, ScanCommand())
                 await connection.open()
                 for command in (_PING, _STATS):
                     connection.admit(command)
@@ -192,16 +192,16 @@ class _ScanProbe:
 
 @contextlib.asynccontextmanager
 async def throttled(
-    server: MonitoredServer, *, walking: bool = False, probe: Probe | None = None
+    server: MonitoredServer, *, scanning: bool = False, probe: Probe | None = None
 ) -> AsyncIterator[CallThrottle]:
-    """How hard to lean on `server`, watched for as long as the context lasts; `walking` as for the throttle.
+    """How hard to lean on `server`, watched for as long as the context lasts; `scanning` as for the throttle.
 
     `probe` is a connection that the action has anyway: each further one takes memory from a full server.
 
     Raises ServerUnreachable where nobody answers. A monitor that breaks stops what it watches over at its next safe
     point; MonitorBroken is raised at the end.
     """
-    throttle = CallThrottle(walking=walking)
+    throttle = CallThrottle(scanning=scanning)
     monitor = LatencyMonitor(server, throttle.rate, counting=True, probe=probe)
     try:
         # A busy server is waited for by what comes next, which can be stopped.

@@ -116,7 +116,7 @@ _HEADS = {column: _head(column.value, 1 + len(_behind(column))) for column in Ke
 _TAILS = {column: b"".join(map(_bulk, _behind(column))) for column in KeyQuestion}
 
 
-class Walker(Struct, frozen=True):
+class ScanCommand(Struct, frozen=True):
     """How SCAN is asked: the filters stay the same through a scan, the cursor and COUNT do not."""
 
     match: bytes | None = None
@@ -137,9 +137,9 @@ class Walker(Struct, frozen=True):
 
 
 @lru_cache(maxsize=16)
-def _around_the_place(walker: Walker) -> tuple[bytes, bytes]:
-    """What asks for a page of `walker`: a format for cursor and COUNT, and what follows it, which may hold a `%`."""
-    words = walker.words(0, 0)
+def _around_the_place(command: ScanCommand) -> tuple[bytes, bytes]:
+    """What asks for a page by `command`: a format for cursor and COUNT, and what follows it, which may hold a `%`."""
+    words = command.words(0, 0)
     place = [b"$%d\r\n%b\r\n" if word == b"0" else _bulk(word) for word in words[:4]]
     return b"*%d\r\n" % len(words) + b"".join(place), b"".join(map(_bulk, words[4:]))
 
@@ -171,8 +171,8 @@ def _templates(columns: tuple[KeyQuestion, ...]) -> _Templates:
     return _Templates(columns)
 
 
-def admit_all(gate: CommandAllowlist, walker: Walker, *, untouched: bool = False) -> None:
+def admit_all(gate: CommandAllowlist, command: ScanCommand, *, untouched: bool = False) -> None:
     """What is packed by hand passes the gate too: once for each template that this module can write."""
-    gate.admit(walker.words(0, 1), untouched=untouched)
+    gate.admit(command.words(0, 1), untouched=untouched)
     for column in KeyQuestion:
         gate.admit(column.words(b""), untouched=untouched)

@@ -117,7 +117,7 @@ async def sample_families(
     capabilities = await not_busy(server.capabilities)
     reads, stated = capabilities.has(Feature.NO_TOUCH), server.connection.stated_limit_bytes
     found: list[PatternSample] = []
-    async with throttled(server, walking=True) as throttle:
+    async with throttled(server, scanning=True) as throttle:
         for db in sorted({*(family.row.db or 0 for family in wanted), *(key.id.db for key in streams)}):
             here = [family for family in wanted if (family.row.db or 0) == db]
             connection = ThrottledConnection(server, db, throttle)

@@ -126,18 +126,20 @@ async def test_after_a_failover_a_plan_counts_for_the_node_that_has_its_keys_now
 ) -> None:
     async with acting(cluster, tmp_path) as (source, operator):
         plan = await _planned(operator)
-        lost, heir = cluster.primaries[1], cluster.replicas[1]
+        lost, successor = cluster.primaries[1], cluster.replicas[1]
         before = sum(key.id.node == lost.name for key in plan.keys)
-        take_over(heir)
+        take_over(successor)
         serving = source.members.primaries
-        await until_async(lambda: heir.port in [server.address.port for server in serving()], source.members.refresh)
-        source.pin(heir.name)
+        await until_async(
+            lambda: successor.port in [server.address.port for server in serving()], source.members.refresh
+        )
+        source.pin(successor.name)
         shown = await source.snapshot()
         budget = operator.budget(plan, shown)
         consent = operator.consent(plan, BackupChoice())
-    assert shown.server.node == heir.name
-    assert f"On {heir.name}, {before} of the keys." in budget.words
-    assert f"{heir.name} {before}" in consent[1]
+    assert shown.server.node == successor.name
+    assert f"On {successor.name}, {before} of the keys." in budget.words
+    assert f"{successor.name} {before}" in consent[1]
     assert lost.name not in consent[1]
 
 

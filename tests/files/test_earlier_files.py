@@ -71,7 +71,7 @@ def test_a_stopped_scan_can_be_resumed(tmp_path):
     scan = load_scan(path)
     assert scan.progress is not None
     begun = checkpoint_from(scan.progress)
-    assert begun.tally.keys == scan.view.scanned_keys
+    assert begun.aggregates.keys == scan.view.scanned_keys
     save_scan(scan, tmp_path / "scan")
     assert values(tmp_path / "scan") == values(path)
 

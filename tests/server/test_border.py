@@ -1,4 +1,4 @@
-"""The border is total: whatever a server does, at whichever connection or command, only an error of ours comes out."""
+"""Whatever a server does, at whichever connection or command, only an error of ours comes out."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -29,18 +29,18 @@ from tests.support.faulty import FAULTS, faulty
 from tests.support.sentinel import Watched, watched
 from tests.support.servers import RunningServer, started
 
-# Few, so that each operation is walked to its end: what one more key asks is what the one before it asked.
+# Few, so that each operation is followed to its end: what one more key asks is what the one before it asked.
 KEYS = 4
 # No operation below asks as much.
 _MOST = 90
 _AT_ONCE = 6
 # What a connection begins with: HELLO, two manners, and one more.
 _GREETING = 4
-_WHOLE = {"open", "reopen", "follow", "look"}
+_WHOLE = {"open", "reopen", "follow", "preflight"}
 BOUND = 20.0
 
 
-class Calm:
+class Unthrottled:
     """A throttle that never holds anything up."""
 
     per_call, window, resting, stopping = 10, 2, False, False
@@ -69,12 +69,8 @@ async def _rights(live: LiveServer) -> None:
     await rights.probe_rights(live, await live.capabilities())
 
 
-async def _closely(live: LiveServer) -> None:
-    await live.look_closely()
-
-
 async def _read(live: LiveServer) -> None:
-    reader = KeyReader(live, 0, Criteria(patterns=(b"k:*",)), Calm(), frequencies=False)
+    reader = KeyReader(live, 0, Criteria(patterns=(b"k:*",)), Unthrottled(), frequencies=False)
     await reader.open()
     try:
         async for _ in reader.pages():
@@ -85,20 +81,20 @@ async def _read(live: LiveServer) -> None:
 
 def _acted(*, scripted: bool, saving: bool) -> Callable[[LiveServer], Awaitable[None]]:
     async def act(live: LiveServer) -> None:
-        line = PinnedConnection(live, 0, None)
+        pinned = PinnedConnection(live, 0, None)
         try:
-            await line.open()
-            hands = KeyMutator(line.channel, Calm(), scripted=scripted)
+            await pinned.open()
+            mutator = KeyMutator(pinned.channel, Unthrottled(), scripted=scripted)
             checks = [Check(KeyId(0, b"k:%d" % n), Expected("string", -1, 0, -1, -1)) for n in range(2)]
             if saving:
-                async for _ in hands.save(checks, [1] * 2, Limit(10**6, 10**6)):
+                async for _ in mutator.save(checks, [1] * 2, Limit(10**6, 10**6)):
                     pass
             else:
-                async for _ in hands.expire(checks, [10**13] * 2):
+                async for _ in mutator.expire(checks, [10**13] * 2):
                     pass
-            await hands.ends([check.id for check in checks])
+            await mutator.ends([check.id for check in checks])
         finally:
-            await line.close()
+            await pinned.close()
 
     return act
 
@@ -116,26 +112,18 @@ async def _restored(live: LiveServer) -> None:
 
 
 async def _reopened(live: LiveServer) -> None:
-    line = PinnedConnection(live, 0, None)
+    pinned = PinnedConnection(live, 0, None)
     try:
-        await line.open()
-        await line.reopen()
+        await pinned.open()
+        await pinned.reopen()
     finally:
-        await line.close()
-
-
-async def _killed(live: LiveServer) -> None:
-    await settings.kill_client(live, 0)
-
-
-async def _set(live: LiveServer) -> None:
-    await settings.set_one(live, "maxmemory-samples", "5")
+        await pinned.close()
 
 
 OPERATIONS: dict[str, Callable[[LiveServer], Awaitable[object]]] = {
     "open": lambda live: live.open(),
     "snapshot": lambda live: live.snapshot(),
-    "look_closely": _closely,
+    "look_closely": lambda live: live.look_closely(),
     "clients": lambda live: live.clients(),
     "client by id": lambda live: live.client_by_id(1),
     "settings": lambda live: live.settings(),
@@ -156,21 +144,25 @@ OPERATIONS: dict[str, Callable[[LiveServer], Awaitable[object]]] = {
     "reopen": _reopened,
     "read settings": lambda live: settings.read_settings(live, ["maxmemory", "maxmemory-policy"]),
     "process": settings.process,
-    "set": _set,
+    "set": lambda live: settings.set_one(live, "maxmemory-samples", "5"),
     "rewrite": settings.rewrite,
     "purge": settings.purge,
-    "kill client": _killed,
+    "kill client": lambda live: settings.kill_client(live, 0),
 }
 
 
-@pytest.fixture(scope="module")
-def filled() -> Iterator[RunningServer]:
-    with started("valkey") as server:
+def _with_keys(flavour: str) -> Iterator[RunningServer]:
+    with started(flavour) as server:
         with server.client() as client:
             client.mset({b"k:%d" % n: b"v" * 50 for n in range(KEYS - 2)})
             client.hset("h", "f", "v")
             client.xadd("x", {"f": "v"})
         yield server
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[RunningServer]:
+    yield from _with_keys("valkey")
 
 
 @pytest.fixture(autouse=True)
@@ -187,7 +179,7 @@ async def _on_live(name: str, connection: Connection) -> None:
         await live.close()
 
 
-async def _walk(
+async def _faults_at_each_place(
     filled: Connection,
     name: str,
     fault: str,
@@ -196,46 +188,46 @@ async def _walk(
     lasting: bool,
     carry_out: Callable[[str, Connection], Awaitable[None]] = _on_live,
 ) -> list[str]:
-    """Meet `fault` at each place of the operation; what came out that is no sentence of ours.
+    """`fault` at each place of the operation; returns what came out that is no error of ours.
 
     Several places at a time, each with a proxy and a server object of its own: the time goes in waiting.
     """
 
-    async def meet(at: int) -> tuple[bool, list[str]]:
+    async def at_place(at: int) -> tuple[bool, list[str]]:
         with faulty(filled, fault, connection=connection, at=at, lasting=lasting) as proxy:
             # Only silence is waited for to its end; what answers late on a crowded machine is not to count as silent.
             patience = 0.25 if fault == "silence" else 2.0
-            way = replace(proxy.connection, connect_timeout_seconds=2, read_timeout_seconds=patience)
-            (told,) = await asyncio.gather(asyncio.wait_for(carry_out(name, way), BOUND), return_exceptions=True)
-            ours = isinstance(told, TriageError) and str(told).strip() and "\n" not in str(told)
-            odd = isinstance(told, BaseException) and not ours
-            return proxy.met, [f"{name} at {at}: {told!r}"] if odd else []
+            proxied = replace(proxy.connection, connect_timeout_seconds=2, read_timeout_seconds=patience)
+            (outcome,) = await asyncio.gather(asyncio.wait_for(carry_out(name, proxied), BOUND), return_exceptions=True)
+            ours = isinstance(outcome, TriageError) and str(outcome).strip() and "\n" not in str(outcome)
+            foreign = isinstance(outcome, BaseException) and not ours
+            return proxy.met, [f"{name} at {at}: {outcome!r}"] if foreign else []
 
-    odd: list[str] = []
+    foreign: list[str] = []
     # Most operations have one connection: nothing is gained by going on beside it.
     step = 2 if connection else _AT_ONCE
     # All operations begin with the same connection: "open" meets every fault at its commands.
     start = 1 if connection or name in _WHOLE else _GREETING + 1
     for first in range(start, _MOST, step):
-        met = await asyncio.gather(*(meet(at) for at in range(first, first + step)))
-        odd += [line for _, lines in met for line in lines]
-        if not all(was_met for was_met, _ in met):
-            return odd if met[0][0] or first > start else [f"{name}: nothing was met"]
-    return [*odd, f"{name}: not walked to its end"]
+        reached = await asyncio.gather(*(at_place(at) for at in range(first, first + step)))
+        foreign += [line for _, lines in reached for line in lines]
+        if not all(was_reached for was_reached, _ in reached):
+            return foreign if reached[0][0] or first > start else [f"{name}: nothing was met"]
+    return [*foreign, f"{name}: not followed to its end"]
 
 
-async def _walks(filled: RunningServer, fault: str, *, connection: bool, lasting: bool) -> list[str]:
-    # They wait for the most part: together they take a tenth of the time.
-    walks = [
-        _walk(filled.connection, name, fault, connection=connection, lasting=lasting)
+async def _faults_in_all_operations(filled: RunningServer, fault: str, *, connection: bool, lasting: bool) -> list[str]:
+    # They mostly wait: together they take a tenth of the time.
+    runs = [
+        _faults_at_each_place(filled.connection, name, fault, connection=connection, lasting=lasting)
         for number, name in enumerate(OPERATIONS)
-        if connection or not any(fault == pair[number % 2] for pair in _ALIKE)
+        if connection or not any(fault == pair[number % 2] for pair in _SAME_TO_THE_DRIVER)
     ]
-    return [line for odd in await asyncio.gather(*walks) for line in odd]
+    return [line for foreign in await asyncio.gather(*runs) for line in foreign]
 
 
-# Two that the driver tells alike: at its commands an operation meets one of them, at its connections both.
-_ALIKE = (("hang up", "reset"), ("NOAUTH", "WRONGPASS"), ("noise", "http"))
+# Two that the driver reports alike: at its commands an operation meets one of them, at its connections both.
+_SAME_TO_THE_DRIVER = (("hang up", "reset"), ("NOAUTH", "WRONGPASS"), ("noise", "http"))
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
@@ -243,31 +235,26 @@ _ALIKE = (("hang up", "reset"), ("NOAUTH", "WRONGPASS"), ("noise", "http"))
 async def test_every_fault_at_every_connection_is_an_error_of_ours(
     filled: RunningServer, fault: str, lasting: bool
 ) -> None:
-    assert not await _walks(filled, fault, connection=True, lasting=lasting)
+    assert not await _faults_in_all_operations(filled, fault, connection=True, lasting=lasting)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_every_fault_at_every_command_is_an_error_of_ours(filled: RunningServer, fault: str) -> None:
-    assert not await _walks(filled, fault, connection=False, lasting=False)
+    assert not await _faults_in_all_operations(filled, fault, connection=False, lasting=False)
 
 
-# Enough to tell whether another server, or another way to it, has a hole in the border.
-SOME = ("silence", "cut", "maxclients", "LOADING", "nested")
+# Enough to tell whether another server, or another connection to it, lets a foreign error out.
+FEW_FAULTS = ("silence", "cut", "maxclients", "LOADING", "nested")
 
 
 @pytest.fixture(scope="module")
 def older() -> Iterator[RunningServer]:
-    with started("redis6") as server:
-        with server.client() as client:
-            client.mset({b"k:%d" % n: b"v" * 50 for n in range(KEYS - 2)})
-            client.hset("h", "f", "v")
-            client.xadd("x", {"f": "v"})
-        yield server
+    yield from _with_keys("redis6")
 
 
 @pytest.mark.parametrize("fault", ["cut", "nested"])
 async def test_on_an_older_server_as_well(older: RunningServer, fault: str) -> None:
-    assert not await _walks(older, fault, connection=False, lasting=False)
+    assert not await _faults_in_all_operations(older, fault, connection=False, lasting=False)
 
 
 async def _cluster_scanned(source: ClusterSource) -> None:
@@ -315,13 +302,13 @@ def lone_node() -> Iterator[Connection]:
 
 
 @pytest.mark.parametrize("connection", [False, True], ids=["at a command", "at a connection"])
-@pytest.mark.parametrize("fault", SOME)
+@pytest.mark.parametrize("fault", FEW_FAULTS)
 async def test_a_cluster_is_behind_the_border_as_well(lone_node: Connection, fault: str, connection: bool) -> None:
-    walks = [
-        _walk(lone_node, name, fault, connection=connection, lasting=False, carry_out=_on_cluster)
+    runs = [
+        _faults_at_each_place(lone_node, name, fault, connection=connection, lasting=False, carry_out=_on_cluster)
         for name in ON_CLUSTERS
     ]
-    assert not [line for odd in await asyncio.gather(*walks) for line in odd]
+    assert not [line for foreign in await asyncio.gather(*runs) for line in foreign]
 
 
 @pytest.fixture(scope="module")
@@ -331,23 +318,25 @@ def sentinels() -> Iterator[Watched]:
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
-@pytest.mark.parametrize("fault", SOME)
+@pytest.mark.parametrize("fault", FEW_FAULTS)
 async def test_so_are_sentinels(sentinels: Watched, fault: str, lasting: bool) -> None:
     asked = sentinels.connection.sentinel
     assert asked is not None
 
     async def followed(_: str, connection: Connection) -> None:
-        there = Sentinel((connection.address,), asked.master)
-        live = LiveServer(replace(connection, address=Address(), sentinel=there))
+        named = Sentinel((connection.address,), asked.master)
+        live = LiveServer(replace(connection, address=Address(), sentinel=named))
         try:
             await live.open()
             await live.snapshot()
         finally:
             await live.close()
 
-    way = replace(sentinels.connection, address=asked.addresses[0], sentinel=None)
+    proxied = replace(sentinels.connection, address=asked.addresses[0], sentinel=None)
     for connection in (True, False):
-        assert not await _walk(way, "follow", fault, connection=connection, lasting=lasting, carry_out=followed)
+        assert not await _faults_at_each_place(
+            proxied, "follow", fault, connection=connection, lasting=lasting, carry_out=followed
+        )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -362,4 +351,6 @@ async def test_what_is_asked_before_the_driver_is_there_leaves_errors_to_it(fill
                 sample.capabilities()
 
     for connection in (True, False):
-        assert not await _walk(filled.connection, "look", fault, connection=connection, lasting=False, carry_out=asked)
+        assert not await _faults_at_each_place(
+            filled.connection, "preflight", fault, connection=connection, lasting=False, carry_out=asked
+        )

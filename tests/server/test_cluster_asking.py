@@ -9,7 +9,7 @@ from redis.crc import key_slot
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from redis_oom_tui.server.resp import KeyQuestion, Walker, packed_by_key
+from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, packed_by_key
 from redis_oom_tui.server.scan.connection import ScanConnection
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved
 from tests.support.servers import available
@@ -74,7 +74,7 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
     while cluster.owner(key_slot(stray)) is target(cluster):
         stray += b"!"
     async with fleet_opened(cluster.connection) as source:
-        scan_connection = ScanConnection(source.members.importer(target(cluster).name).connection, 0, Walker())
+        scan_connection = ScanConnection(source.members.importer(target(cluster).name).connection, 0, ScanCommand())
         try:
             await scan_connection.open()
             page = [*there, stray]

@@ -24,20 +24,20 @@ def cluster() -> Iterator[RunningCluster]:
 
 
 async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: RunningCluster) -> None:
-    lost, heir = cluster.primaries[2], cluster.replicas[2]
+    lost, successor = cluster.primaries[2], cluster.replicas[2]
     async with fleet_opened(cluster.connection) as source:
         await source.snapshot()
         lost.server.kill()
         dark = await source.snapshot()
-        take_over(heir)
-        healed = await _until_promoted(source, heir.name)
+        take_over(successor)
+        healed = await _until_promoted(source, successor.name)
         calm = await source.snapshot()
     verdict = judge(dark)
     assert verdict.level is Level.UNKNOWN
     assert f"{lost.name} did not answer" in verdict.reason
     assert dark.fleet is not None
     assert dark.fleet.keys is None
-    assert f"{heir.name} is a primary now instead of {lost.name}" in healed.notes
+    assert f"{successor.name} is a primary now instead of {lost.name}" in healed.notes
     assert healed.fleet is not None
     assert healed.fleet.keys == 0
     assert judge(calm).level is Level.OK

@@ -329,7 +329,7 @@ async def test_large_databases_are_walked_in_parts_and_counted_once(server: Runn
         scan = KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED))
         view = await scan.run()
     assert view.complete
-    assert len(scan.standing.walks[0]) == 4
+    assert len(scan.standing.cursor_ranges[0]) == 4
     assert view.scanned_keys == 30_000
     assert [row.keys for row in view.patterns] == [30_000]
 

@@ -16,7 +16,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.resp import KeyQuestion, Walker, admit_all, packed, packed_by_key
+from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, admit_all, packed, packed_by_key
 from redis_oom_tui.server.scan import connection as connection_module
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.tasks import end
@@ -25,7 +25,7 @@ from tests.support.servers import RunningServer
 
 @asynccontextmanager
 async def opened(server: RunningServer, *, bulk: bool = True) -> AsyncIterator[ScanConnection]:
-    scan_connection = ScanConnection(server.connection, 0, Walker(), bulk=bulk)
+    scan_connection = ScanConnection(server.connection, 0, ScanCommand(), bulk=bulk)
     await scan_connection.open()
     try:
         yield scan_connection
@@ -50,7 +50,7 @@ async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: 
         keys = [b"a", b"gone", b"b\r\n"]
         buffer = packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE, KeyQuestion.TTL), keys)
         wrong = packed((b"MEMORY", b"USAGE"))
-        answers = await scan_connection.ask(buffer + wrong + Walker().packed(0, 100), 11)
+        answers = await scan_connection.ask(buffer + wrong + ScanCommand().packed(0, 100), 11)
         assert answers[0:9:3] == [b"string", b"none", b"hash"]
         assert answers[4] is None
         assert answers[2:9:3] == [-1, -2, -1]
@@ -108,7 +108,7 @@ async def test_without_that_parser_the_public_way_stands_in(
 
 async def test_silence_ends_in_time(valkey: RunningServer) -> None:
     quick = replace(valkey.connection, read_timeout_seconds=0.2)
-    scan_connection = ScanConnection(quick, 0, Walker())
+    scan_connection = ScanConnection(quick, 0, ScanCommand())
     await scan_connection.open()
     with valkey.client() as client:
         client.execute_command("CLIENT", "PAUSE", 2000, "ALL")
@@ -119,7 +119,7 @@ async def test_silence_ends_in_time(valkey: RunningServer) -> None:
 
 
 async def test_nothing_packed_by_hand_passes_by_the_gate(server: RunningServer) -> None:
-    admit_all(CommandAllowlist(read_only=True), Walker(b"a*", b"hash"))
+    admit_all(CommandAllowlist(read_only=True), ScanCommand(b"a*", b"hash"))
     async with opened(server) as scan_connection:
         for words in ((b"DEL", b"k"), (b"GET", b"k"), (b"KEYS", b"*"), (b"FLUSHALL",)):
             with pytest.raises(NotAllowed):

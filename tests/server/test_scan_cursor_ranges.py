@@ -31,29 +31,31 @@ class Parts:
 
     def __init__(self, client: "redis.Redis", seed: int = 1) -> None:
         self.client = client
-        self.walks = divided(0, _MANY)
+        self.cursor_ranges = divided(0, _MANY)
         self.random = random.Random(seed)
         self.given: list[bytes] = []
 
     def step(self) -> bool:
-        open_walks = [walk for walk in self.walks if not walk.done]
+        open_walks = [cursor_range for cursor_range in self.cursor_ranges if not cursor_range.done]
         if not open_walks:
             return False
-        walk = self.random.choice(open_walks)
-        page = walk.page
-        walk.page = []
-        if not walk.ended:
-            cursor, keys = self.client.execute_command("SCAN", walk.cursor, "COUNT", self.random.choice([7, 50, 200]))
-            walk.advance(int(cursor), list(keys))
-            if walk.ended:
-                for following in self.walks:
-                    if following.before is walk:
-                        walk.cross(following)
+        cursor_range = self.random.choice(open_walks)
+        page = cursor_range.page
+        cursor_range.page = []
+        if not cursor_range.ended:
+            cursor, keys = self.client.execute_command(
+                "SCAN", cursor_range.cursor, "COUNT", self.random.choice([7, 50, 200])
+            )
+            cursor_range.advance(int(cursor), list(keys))
+            if cursor_range.ended:
+                for following in self.cursor_ranges:
+                    if following.before is cursor_range:
+                        cursor_range.cross(following)
         self.given += page
         return True
 
     def until(self, share: float) -> None:
-        while share_walked(self.walks) < share and self.step():
+        while share_walked(self.cursor_ranges) < share and self.step():
             pass
 
     def to_the_end(self) -> list[bytes]:
@@ -123,13 +125,13 @@ def test_a_scan_in_the_middle_of_a_rehash(server: RunningServer) -> None:
 def test_the_cursor_tells_how_far_a_walk_is(server: RunningServer) -> None:
     with server.client() as client:
         put(client, names(0, 20_000))
-        walk = CursorRange(0)
+        cursor_range = CursorRange(0)
         seen = 0
-        while not walk.ended:
-            cursor, keys = client.execute_command("SCAN", walk.cursor, "COUNT", 100)
-            walk.advance(int(cursor), list(keys))
+        while not cursor_range.ended:
+            cursor, keys = client.execute_command("SCAN", cursor_range.cursor, "COUNT", 100)
+            cursor_range.advance(int(cursor), list(keys))
             seen += len(keys)
-            assert abs(walk.share - seen / 20_000) < 0.05
+            assert abs(cursor_range.share - seen / 20_000) < 0.05
         first = int(client.execute_command("SCAN", 0, "COUNT", 50)[0])
     assert counts_in_reversed_bits(first, 50, 20_000)
 
@@ -140,16 +142,16 @@ def test_other_ways_to_count_are_recognised() -> None:
 
 
 def test_what_is_remembered_of_a_part_is_bounded() -> None:
-    walks = divided(0, _MANY)
+    cursor_ranges = divided(0, _MANY)
     for page in range(50):
-        walks[1].advance(walks[1].part + 16, names(page * 200, page * 200 + 200))
-    assert walks[1].head is not None
-    assert len(walks[1].head) < 3000
+        cursor_ranges[1].advance(cursor_ranges[1].part + 16, names(page * 200, page * 200 + 200))
+    assert cursor_ranges[1].head is not None
+    assert len(cursor_ranges[1].head) < 3000
 
 
 def test_the_parts_follow_each_other_in_cursor_order() -> None:
-    walks = divided(0, _MANY)
-    order = [reversed_bits(walk.cursor) for walk in walks]
+    cursor_ranges = divided(0, _MANY)
+    order = [reversed_bits(cursor_range.cursor) for cursor_range in cursor_ranges]
     assert order == sorted(order)
-    assert len(walks) == 16
+    assert len(cursor_ranges) == 16
     assert len(divided(0, 10)) == 1

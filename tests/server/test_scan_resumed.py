@@ -24,14 +24,14 @@ class Names:
         self.seen: Counter[tuple[int, bytes]] = Counter()
 
     def of(self, scan: KeyspaceScan) -> KeyspaceScan:
-        tally = scan._tally
-        count = tally.page
+        aggregates = scan._aggregates
+        count = aggregates.page
 
         def counted(db: int, names: list[bytes], columns: Any) -> None:
             self.seen.update((db, name) for name in names)
             count(db, names, columns)
 
-        tally.page = counted  # type: ignore[method-assign]
+        aggregates.page = counted  # type: ignore[method-assign]
         return scan
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from msgspec import Struct, to_builtins
+from msgspec import Struct, field, to_builtins
 
 from redis_oom_tui.formatting.typed import Number, converted
 from redis_oom_tui.models.errors import BadInput
@@ -14,16 +14,16 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.checkpoint import (
     DAMAGED,
+    AggregatesValues,
     OptionsValues,
-    TallyValues,
-    WalkValues,
+    RangeValues,
+    aggregates_read,
+    aggregates_written,
     earlier_keys,
     options_read,
     options_written,
+    ranges_written,
     standing_read,
-    tally_read,
-    tally_written,
-    walks_written,
 )
 
 
@@ -33,7 +33,7 @@ class _Node(Struct, kw_only=True):
     node: str
     run_id: str | None
     slots: list[Slot]
-    walks: list[list[WalkValues]]
+    cursor_ranges: list[list[RangeValues]] = field(name="walks")
     place: NodePlace
 
 
@@ -42,20 +42,20 @@ class _Values(Struct, kw_only=True):
 
     elapsed: Number
     options: OptionsValues
-    tally: TallyValues
+    aggregates: AggregatesValues = field(name="tally")
     nodes: list[_Node]
 
 
 class ClusterCheckpoint:
-    """What an earlier process had come to: `options`, `tally`, `elapsed` seconds, and the scan of each node."""
+    """What an earlier process had come to: `options`, `aggregates`, `elapsed` seconds, and the scan of each node."""
 
     def __init__(self, progress: Mapping[str, Any], pace: Pace | None) -> None:
         """Read what `cluster_checkpoint_values` wrote, to resume at `pace`. Raises BadInput."""
         try:
             found = converted(progress, _Values)
             self.options = options_read(found.options, pace, None)
-            self.tally = tally_read(found.tally, self.options)
-            self._standings = [standing_read(node.walks, node.run_id) for node in found.nodes]
+            self.aggregates = aggregates_read(found.aggregates, self.options)
+            self._standings = [standing_read(node.cursor_ranges, node.run_id) for node in found.nodes]
         except (ValueError, IndexError):
             raise BadInput(DAMAGED) from None
         self.elapsed = found.elapsed
@@ -64,7 +64,7 @@ class ClusterCheckpoint:
 
     def standing(self) -> ClusterScanProgress:
         """The whole scan as it stood."""
-        notes = {earlier_keys(self.tally.keys): None}
+        notes = {earlier_keys(self.aggregates.keys): None}
         return ClusterScanProgress(self.options.pace, state=ScanState.STOPPED, notes=notes)
 
     def scans(self, server_of: Callable[[str], LiveServer]) -> list[NodeScan]:
@@ -73,13 +73,13 @@ class ClusterCheckpoint:
         for node, standing in zip(self._nodes, self._standings, strict=True):
             server, options = server_of(node.node), self.options
             scans.append(
-                NodeScan(server, options, node.slots, self.tally, node.node, standing=standing, place=node.place)
+                NodeScan(server, options, node.slots, self.aggregates, node.node, standing=standing, place=node.place)
             )
         return scans
 
 
 def cluster_checkpoint_values(
-    options: ScanOptions, tally: ScanAggregates, scans: Iterable[NodeScan], elapsed: float
+    options: ScanOptions, aggregates: ScanAggregates, scans: Iterable[NodeScan], elapsed: float
 ) -> dict[str, Any]:
     """What `ClusterCheckpoint` needs."""
     for scan in scans:
@@ -87,7 +87,7 @@ def cluster_checkpoint_values(
     values = _Values(
         elapsed=elapsed,
         options=options_written(options),
-        tally=tally_written(tally),
+        aggregates=aggregates_written(aggregates),
         nodes=[_written(scan) for scan in scans],
     )
     found: dict[str, Any] = to_builtins(values)
@@ -99,6 +99,6 @@ def _written(scan: NodeScan) -> _Node:
         node=scan.node,
         run_id=scan.standing.run_id,
         slots=sorted(scan.slots),
-        walks=walks_written(scan.standing),
+        cursor_ranges=ranges_written(scan.standing),
         place=scan.place,
     )

@@ -1,4 +1,4 @@
-"""The scan of one node's share of a cluster: its own slots only, counted into one tally for all."""
+"""The scan of one node's share of a cluster: its own slots only, counted together for all."""
 
 from binascii import crc_hqx
 from collections import Counter
@@ -120,9 +120,9 @@ class NodeScan(KeyspaceScan):
         place: NodePlace | None = None,
     ) -> None:
         own = bytearray(REDIS_CLUSTER_HASH_SLOTS)
-        tally = NodeAggregates(shared, lambda name: own[key_slot(name)])
-        begun = None if standing is None else Checkpoint(options, standing, tally, 0.0)
-        super().__init__(server, options, tally=tally, begun=begun, patience_seconds=2.0)
+        aggregates = NodeAggregates(shared, lambda name: own[key_slot(name)])
+        begun = None if standing is None else Checkpoint(options, standing, aggregates, 0.0)
+        super().__init__(server, options, aggregates=aggregates, begun=begun, patience_seconds=2.0)
         self.node = owner
         self.asked = str(server.address)
         self._counted = counted
@@ -147,13 +147,15 @@ class NodeScan(KeyspaceScan):
         # Which keys of other slots it met is not known any more.
         self.strangers = None
         self._control.given = place.given
-        tally = self._tally
-        tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes, tally.unsized = place.counts
+        aggregates = self._aggregates
+        aggregates.keys, aggregates.bytes, aggregates.volatile_keys, aggregates.volatile_bytes, aggregates.unsized = (
+            place.counts
+        )
 
     @property
     def place(self) -> NodePlace:
         """Where it stands, apart from its walks, for another process to go on from."""
-        tally = self._tally
+        aggregates = self._aggregates
         return NodePlace(
             seen=sorted(self.seen.items()),
             last_slot=self.last_slot,
@@ -161,20 +163,31 @@ class NodeScan(KeyspaceScan):
             by_slot=self.by_slot,
             moved_keys=self.moved_keys,
             given=self._control.given,
-            counts=(tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes, tally.unsized),
+            counts=(
+                aggregates.keys,
+                aggregates.bytes,
+                aggregates.volatile_keys,
+                aggregates.volatile_bytes,
+                aggregates.unsized,
+            ),
         )
 
     @property
     def keys(self) -> int:
         """Keys counted so far."""
-        return self._tally.keys
+        return self._aggregates.keys
 
     @property
     def share(self) -> NodeShare:
         """What it has counted so far."""
-        tally = self._tally
+        aggregates = self._aggregates
         return NodeShare(
-            self.node, tally.keys, tally.bytes, tally.volatile_keys, tally.volatile_bytes, used_bytes=self.used_bytes
+            self.node,
+            aggregates.keys,
+            aggregates.bytes,
+            aggregates.volatile_keys,
+            aggregates.volatile_bytes,
+            used_bytes=self.used_bytes,
         )
 
     @property
@@ -237,7 +250,7 @@ class NodeScan(KeyspaceScan):
         names = sorted(name for name in self.strangers or () if key_slot(name) in slots)
         reached: list[bytes] = []
         columns = self._preparation.columns
-        scan_connection = ScanConnection(importer.connection, 0, self._walker)
+        scan_connection = ScanConnection(importer.connection, 0, self._command)
         with translated(importer.address, "MEMORY USAGE"):
             try:
                 await scan_connection.open()
@@ -262,11 +275,11 @@ class NodeScan(KeyspaceScan):
 
     async def _look_at(self, importer: LiveServer, names: Collection[bytes]) -> None:
         """A closer look at those of the largest keys that are among `names`."""
-        tally = NodeAggregates(self._shared, names.__contains__)
-        tally.limit = self._tally.limit
+        aggregates = NodeAggregates(self._shared, names.__contains__)
+        aggregates.limit = self._aggregates.limit
         refiner = TopKeyRefiner(
             importer.connection,
-            tally,
+            aggregates,
             evidence=self._preparation.evidence,
             sized=self._standing.sized,
             control=self._control,
@@ -275,8 +288,8 @@ class NodeScan(KeyspaceScan):
             await refiner.finish()
         finally:
             await refiner.close()
-        self._tally.bytes += tally.bytes
-        self._tally.volatile_bytes += tally.volatile_bytes
+        self._aggregates.bytes += aggregates.bytes
+        self._aggregates.volatile_bytes += aggregates.volatile_bytes
 
     def _remember(self, names: list[bytes], slots: list[int], last: int) -> None:
         """The names counted of the slot that the walk is in: `begun`, None where they are too many or not known."""

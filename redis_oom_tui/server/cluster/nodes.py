@@ -122,8 +122,8 @@ class Nodes:
     def sends_on(self, name: str, refusal: KeyMoved) -> str | None:
         """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
         asked = self.topology.by_name(name)
-        heir = None if asked is None else self.topology.told(refusal.asks or "", asked.address)
-        return None if heir is None else heir.name
+        successor = None if asked is None else self.topology.told(refusal.asks or "", asked.address)
+        return None if successor is None else successor.name
 
     def answered(self, addresses: Iterable[Address]) -> None:
         """These answered last: they are asked first."""

@@ -57,10 +57,10 @@ class ClusterScan:
         self._patience = patience_seconds
         self._clock = clock
         self._begun = begun
-        self._tally = ScanAggregates(options) if begun is None else begun.tally
+        self._aggregates = ScanAggregates(options) if begun is None else begun.aggregates
         self._standing = ClusterScanProgress(options.pace) if begun is None else begun.standing()
         elapsed = 0.0 if begun is None else begun.elapsed
-        self._view_builder = ClusterScanView(options, self._tally, self._standing, clock, elapsed)
+        self._view_builder = ClusterScanView(options, self._aggregates, self._standing, clock, elapsed)
         self._remaining = set(range(REDIS_CLUSTER_HASH_SLOTS))
         self._doubts = PartialSlots()
         self._handed: Mapping[int, SlotMigration] = {}
@@ -89,7 +89,7 @@ class ClusterScan:
             await self._nodes.refresh()
             for _ in range(_ROUNDS):
                 await self._round()
-                if not self._remaining or self._ending or not await self._heirs():
+                if not self._remaining or self._ending or not await self._successors():
                     break
             if not self._options.filtered:
                 await self._doubts.dispel(self._nodes)
@@ -140,7 +140,9 @@ class ClusterScan:
             return self._begun.values
         if standing.state is ScanState.COMPLETE or standing.past_keys or not standing.scans:
             return None
-        return cluster_checkpoint_values(self._options, self._tally, standing.scans, self._view_builder.watch.elapsed)
+        return cluster_checkpoint_values(
+            self._options, self._aggregates, standing.scans, self._view_builder.watch.elapsed
+        )
 
     # The run itself.
 
@@ -149,7 +151,7 @@ class ClusterScan:
         return self._stop_asked or self._sampled()
 
     def _sampled(self) -> bool:
-        return self._options.sample is not None and self._tally.keys >= self._options.sample
+        return self._options.sample is not None and self._aggregates.keys >= self._options.sample
 
     async def _round(self) -> None:
         """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
@@ -195,13 +197,13 @@ class ClusterScan:
                 shares[handing.target] += []
         servers = {name: self._server(name) for name in shares}
         sample = self._options.sample
-        parts = {} if sample is None else await quotas(servers, max(0, sample - self._tally.keys))
+        parts = {} if sample is None else await quotas(servers, max(0, sample - self._aggregates.keys))
         self._standing.scans = [
             NodeScan(
                 servers[name],
                 replace(self._options, sample=parts.get(name), pace=self._standing.pace),
                 slots,
-                self._tally,
+                self._aggregates,
                 name,
                 self._counted,
             )
@@ -273,7 +275,7 @@ class ClusterScan:
         finished = scan.finished_slots()
         begun = (scan.seen.keys() & scan.slots) - finished
         if scan.begun is not None and begun == {scan.last_slot}:
-            # Its heir goes on in the middle of that slot.
+            # Its successor goes on in the middle of that slot.
             self._counted |= scan.begun
             begun = set()
         self._doubts.slots |= begun
@@ -284,7 +286,7 @@ class ClusterScan:
             self._shunned.add(scan.asked)
             standing.unseen_keys += max(0, scan.held_keys - scan.keys)
 
-    async def _heirs(self) -> bool:
+    async def _successors(self) -> bool:
         """Wait until the remaining slots are served by nodes that answer; False if they are not in time."""
         deadline = self._lost_at + self._patience_now()
         # redis-py may swallow the end of its time, so the clock is asked as well.
@@ -299,8 +301,10 @@ class ClusterScan:
 
     def _patience_now(self) -> float:
         """Seconds from the first sign of a lost node: fewer where it has no replica that could take over."""
-        heirs = {node.primary for node in self._nodes.topology.nodes if node.primary != node.name and not node.failed}
-        return self._patience if heirs >= self._lost else min(self._patience, timeouts.GIVE_UP)
+        successors = {
+            node.primary for node in self._nodes.topology.nodes if node.primary != node.name and not node.failed
+        }
+        return self._patience if successors >= self._lost else min(self._patience, timeouts.GIVE_UP)
 
     async def _all_served(self) -> bool:
         owners = self._nodes.topology.owners()
@@ -329,9 +333,9 @@ class ClusterScan:
         """What was read is a sample of, where it ended early; a note says why it is one of nothing."""
         standing = self._standing
         ended_early = standing.state in (ScanState.SAMPLED, ScanState.STOPPED)
-        if not ended_early or self._options.filtered or standing.past_keys or not self._tally.keys:
+        if not ended_early or self._options.filtered or standing.past_keys or not self._aggregates.keys:
             return None
-        found = fair_sample(standing.scans, self._tally)
+        found = fair_sample(standing.scans, self._aggregates)
         if isinstance(found, str):
             standing.notes[found] = None
             return None

@@ -51,39 +51,39 @@ class ClusterScanView:
     def __init__(
         self,
         options: ScanOptions,
-        tally: ScanAggregates,
+        aggregates: ScanAggregates,
         standing: ClusterScanProgress,
         clock: Callable[[], float],
         elapsed: float = 0.0,
     ) -> None:
         self._options = options
-        self._tally = tally
+        self._aggregates = aggregates
         self._standing = standing
-        self._families = PatternRows(tally, clock)
+        self._families = PatternRows(aggregates, clock)
         self.watch = ActiveClock(clock, elapsed)
 
     def view(self) -> ScanView:
         """The scan as it stands. Estimates come at the end of a sample alone: until then the nodes are not in step."""
-        tally, standing, elapsed = self._tally, self._standing, self.watch.elapsed
+        aggregates, standing, elapsed = self._aggregates, self._standing, self.watch.elapsed
         complete = standing.state is ScanState.COMPLETE
         held = standing.past_keys + standing.unseen_keys + sum(scan.held_keys for scan in standing.scans)
-        total = max(tally.keys, held)
-        walked = 1.0 if complete else tally.keys / total if total else None
+        total = max(aggregates.keys, held)
+        walked = 1.0 if complete else aggregates.keys / total if total else None
         return ScanView(
             state=standing.state,
-            scanned_keys=tally.keys,
+            scanned_keys=aggregates.keys,
             total_keys=total,
-            bytes_seen=tally.bytes,
-            volatile_keys=tally.volatile_keys,
-            volatile_bytes=tally.volatile_bytes,
+            bytes_seen=aggregates.bytes,
+            volatile_keys=aggregates.volatile_keys,
+            volatile_bytes=aggregates.volatile_bytes,
             elapsed_seconds=elapsed,
-            keys_per_second=tally.keys / elapsed if elapsed > 0 else 0.0,
+            keys_per_second=aggregates.keys / elapsed if elapsed > 0 else 0.0,
             remaining_seconds=None if complete or not walked else elapsed * (1 - walked) / walked,
-            top=tuple(self._placed(top.row) for top in tally.largest()),
+            top=tuple(self._placed(top.row) for top in aggregates.largest()),
             patterns=self._families.rows(standing.state, standing.sample),
-            types=tally.types(),
-            vanished_keys=tally.vanished,
-            refused_keys=tally.refused,
+            types=aggregates.types(),
+            vanished_keys=aggregates.vanished,
+            refused_keys=aggregates.refused,
             estimated_bytes=self._whole(),
             explained_share=self._explained() if complete else None,
             brake=_together([scan.brake for scan in standing.scans]),
@@ -92,7 +92,7 @@ class ClusterScanView:
             walked_share=walked,
             notes=tuple(standing.notes),
             ttls_told=standing.timed,
-            unsized_keys=tally.unsized,
+            unsized_keys=aggregates.unsized,
             contradiction=_contradiction(standing.contradictions) if complete else None,
             nodes=summed([*standing.shares, *(scan.share for scan in standing.scans)]),
         )
@@ -105,12 +105,12 @@ class ClusterScanView:
     def _whole(self) -> Interval | None:
         standing = self._standing
         if standing.state is ScanState.COMPLETE:
-            return sampling.counted(self._tally.bytes)
-        return None if standing.sample is None else self._tally.estimated_bytes(standing.sample)
+            return sampling.counted(self._aggregates.bytes)
+        return None if standing.sample is None else self._aggregates.estimated_bytes(standing.sample)
 
     def _explained(self) -> float | None:
         used = self._standing.used_bytes if self._standing.used_known else None
-        return self._tally.bytes / used if used and self._tally.bytes and not self._options.filtered else None
+        return self._aggregates.bytes / used if used and self._aggregates.bytes and not self._options.filtered else None
 
 
 # Sentences of so many nodes are shown; of more, their number.
@@ -149,8 +149,8 @@ async def _keys(server: LiveServer) -> int:
         return 0
 
 
-def fair_sample(scans: Iterable[NodeScan], tally: ScanAggregates) -> sampling.SampledShare | str:
-    """What the keys of `tally`, read by `scans`, are a fair sample of; or the sentence why of nothing."""
+def fair_sample(scans: Iterable[NodeScan], aggregates: ScanAggregates) -> sampling.SampledShare | str:
+    """What the keys of `aggregates`, read by `scans`, are a fair sample of; or the sentence why of nothing."""
     read = [scan for scan in scans if scan.held_keys]
     if not read or not all(scan.fair for scan in read):
         return BY_SLOT
@@ -159,5 +159,5 @@ def fair_sample(scans: Iterable[NodeScan], tally: ScanAggregates) -> sampling.Sa
         return UNEVEN
     used = [scan.used_bytes for scan in read]
     limit = None if None in used else sum(each or 0 for each in used)
-    total = max(tally.keys, sum(scan.held_keys for scan in read))
-    return sampling.SampledShare(tuple(tally.group_keys), total, limit)
+    total = max(aggregates.keys, sum(scan.held_keys for scan in read))
+    return sampling.SampledShare(tuple(aggregates.group_keys), total, limit)

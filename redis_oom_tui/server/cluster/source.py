@@ -215,10 +215,10 @@ class ClusterSource:
         try:
             found = await self.members.at(owner.address).details(alone, touch=touch)
         except KeyMoved as moved:
-            heir = self.topology.told(moved.asks or "", owner.address)
-            if heir is None:
+            successor = self.topology.told(moved.asks or "", owner.address)
+            if successor is None:
                 raise
-            node, found = heir, await self.members.importer(heir.name).details(alone, touch=touch)
+            node, found = successor, await self.members.importer(successor.name).details(alone, touch=touch)
         return found and replace(found, row=replace(found.row, id=replace(found.row.id, node=node.name)))
 
     async def settings(self) -> Mapping[str, str]:

@@ -171,7 +171,7 @@ def migrating(text: str) -> dict[int, str]:
     """
     own = next((line for line in text.splitlines() if "myself" in line), "")
     handed = (word.strip("[]").partition("->-") for word in own.split(" ") if "->-" in word)
-    return {int(slot): heir for slot, _, heir in handed if _RANGE.fullmatch(slot) and "-" not in slot}
+    return {int(slot): successor for slot, _, successor in handed if _RANGE.fullmatch(slot) and "-" not in slot}
 
 
 def _listed(word: str, asked: Address) -> Address:
@@ -268,10 +268,10 @@ async def _handed_by(nodes: SlotNodes, name: str, gate: asyncio.Semaphore) -> di
             client = nodes.node(name).client()
         except ServerUnreachable:
             return {}
-        heirs = await slots_on_their_way(client)
-        left = await keys_in_slots(client, heirs) if heirs else {}
+        successors = await slots_on_their_way(client)
+        left = await keys_in_slots(client, successors) if successors else {}
     names = {node.id: node.name for node in nodes.topology.nodes}
-    return {slot: SlotMigration(name, names.get(heir), left.get(slot)) for slot, heir in heirs.items()}
+    return {slot: SlotMigration(name, names.get(successor), left.get(slot)) for slot, successor in successors.items()}
 
 
 class PartialSlots:

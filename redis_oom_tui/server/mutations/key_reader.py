@@ -18,7 +18,7 @@ from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.replies import ASKED, PACKED_TIME, told_time
-from redis_oom_tui.server.resp import KeyQuestion, Walker, checked, packed_by_key
+from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, checked, packed_by_key
 from redis_oom_tui.server.scan.connection import ThrottledConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Sizer
@@ -87,17 +87,17 @@ class KeyReader:
         self._where = server.address
         self._db = db
         self._criteria = criteria
-        self._walker = Walker(server_match(criteria), None if kind is None else kind.encode())
+        self._command = ScanCommand(server_match(criteria), None if kind is None else kind.encode())
         self._walk = CursorRange(db)
-        self._connection = ThrottledConnection(server, db, throttle, self._walker)
-        self._filtered = self._walker.match is not None or self._walker.type is not None
+        self._connection = ThrottledConnection(server, db, throttle, self._command)
+        self._filtered = self._command.match is not None or self._command.type is not None
         self._late = KeyQuestion.SIZE, KeyQuestion.FREQUENCY if frequencies else KeyQuestion.IDLE
         # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.
         self._early = len(criteria.types) > 1 or criteria.ttl is not TtlFilter.ANY
         self._throttle = throttle
         self._limit = limit
         self._last: ReadSpan | None = None
-        self._pages = PageReader(self._walker)
+        self._pages = PageReader(self._command)
 
     async def open(self) -> None:
         """Connect. Raises one of `models.errors`."""
@@ -196,7 +196,7 @@ class KeyReader:
         with translated(self._where, "SCAN"):
             names = self._pages.take(self._walk, answer, size)
         walked = size if self._filtered else len(names)
-        if self._walker.match is None or self._criteria.key_patterns:
+        if self._command.match is None or self._criteria.key_patterns:
             names = names_matching(self._criteria, names)
         return _Found(names, walked, not self._walk.ended)
 

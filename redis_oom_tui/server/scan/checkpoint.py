@@ -1,10 +1,10 @@
-"""A scan that broke off, as plain values (JSON's): where its walks stand and all it has counted, to go on from."""
+"""A scan that broke off, as plain values (JSON's): where it stands in each part, and all that it has counted."""
 
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any
 
-from msgspec import Meta, Struct, to_builtins
+from msgspec import Meta, Struct, field, to_builtins
 from msgspec.structs import asdict
 
 from redis_oom_tui.formatting import pattern_text
@@ -40,8 +40,8 @@ class OptionsValues(Struct, kw_only=True):
     replicas: bool = False
 
 
-class WalkValues(Struct, kw_only=True):
-    """Where a walk through a part of a database stands."""
+class RangeValues(Struct, kw_only=True):
+    """Where the scan of a part of a database stands."""
 
     db: Database
     part: Count
@@ -62,7 +62,7 @@ class _Top(KeyRecord, kw_only=True):
     answered: Whole | None = None
 
 
-class TallyValues(Struct, kw_only=True):
+class AggregatesValues(Struct, kw_only=True):
     """What was counted so far."""
 
     keys: Whole
@@ -87,8 +87,8 @@ class _Values(Struct, kw_only=True):
     run_id: str
     elapsed: Number
     options: OptionsValues
-    walks: list[list[WalkValues]]
-    tally: TallyValues
+    cursor_ranges: list[list[RangeValues]] = field(name="walks")
+    aggregates: AggregatesValues = field(name="tally")
 
 
 class Checkpoint(Struct, frozen=True):
@@ -96,21 +96,21 @@ class Checkpoint(Struct, frozen=True):
 
     options: ScanOptions
     standing: ScanProgress
-    tally: ScanAggregates
+    aggregates: ScanAggregates
     elapsed: float
 
 
 def checkpoint_values(begun: Checkpoint) -> dict[str, Any] | None:
     """What `checkpoint_from` needs; None for a scan that is complete or not begun, or whose server has no run id."""
     standing = begun.standing
-    if standing.state is ScanState.COMPLETE or standing.run_id is None or not standing.walks:
+    if standing.state is ScanState.COMPLETE or standing.run_id is None or not standing.cursor_ranges:
         return None
     values = _Values(
         run_id=standing.run_id,
         elapsed=begun.elapsed,
         options=options_written(begun.options),
-        walks=walks_written(standing),
-        tally=tally_written(begun.tally),
+        cursor_ranges=ranges_written(standing),
+        aggregates=aggregates_written(begun.aggregates),
     )
     found: dict[str, Any] = to_builtins(values)
     return found
@@ -121,12 +121,12 @@ def checkpoint_from(progress: Mapping[str, Any], *, pace: Pace | None = None, sa
     try:
         found = converted(progress, _Values)
         options = options_read(found.options, pace, sample)
-        tally = tally_read(found.tally, options)
-        standing = standing_read(found.walks, found.run_id)
-        standing.notes = (earlier_keys(tally.keys),)
+        aggregates = aggregates_read(found.aggregates, options)
+        standing = standing_read(found.cursor_ranges, found.run_id)
+        standing.notes = (earlier_keys(aggregates.keys),)
     except (ValueError, IndexError):
         raise BadInput(DAMAGED) from None
-    return Checkpoint(options, standing, tally, found.elapsed)
+    return Checkpoint(options, standing, aggregates, found.elapsed)
 
 
 def earlier_keys(keys: int) -> str:
@@ -134,15 +134,18 @@ def earlier_keys(keys: int) -> str:
     return f"{count(keys)} keys were counted in an earlier run: later changes to them are not seen"
 
 
-def walks_written(standing: ScanProgress) -> list[list[WalkValues]]:
+def ranges_written(standing: ScanProgress) -> list[list[RangeValues]]:
     """The walks of each database."""
-    return [[_walk_written(walk) for walk in walks] for walks in standing.walks.values()]
+    return [
+        [_range_written(cursor_range) for cursor_range in cursor_ranges]
+        for cursor_ranges in standing.cursor_ranges.values()
+    ]
 
 
-def standing_read(walks: list[list[WalkValues]], run_id: str | None) -> ScanProgress:
+def standing_read(cursor_ranges: list[list[RangeValues]], run_id: str | None) -> ScanProgress:
     """Where the scan of one server stood. Raises ValueError or IndexError for walks that cannot be."""
-    found = [_chained([_walk(one) for one in some]) for some in walks]
-    return ScanProgress(state=ScanState.STOPPED, walks={some[0].db: some for some in found}, run_id=run_id)
+    found = [_chained([_cursor_range(one) for one in some]) for some in cursor_ranges]
+    return ScanProgress(state=ScanState.STOPPED, cursor_ranges={some[0].db: some for some in found}, run_id=run_id)
 
 
 def options_written(options: ScanOptions) -> OptionsValues:
@@ -178,47 +181,49 @@ def options_read(found: OptionsValues, pace: Pace | None, sample: int | None) ->
     )
 
 
-def _walk_written(walk: CursorRange) -> WalkValues:
-    return WalkValues(**{name: getattr(walk, name) for name in WalkValues.__struct_fields__})
+def _range_written(cursor_range: CursorRange) -> RangeValues:
+    return RangeValues(**{name: getattr(cursor_range, name) for name in RangeValues.__struct_fields__})
 
 
-def _walk(found: WalkValues) -> CursorRange:
+def _cursor_range(found: RangeValues) -> CursorRange:
     if max(found.part, found.cursor) >= _LARGEST_CURSOR:
         raise ValueError("not a cursor")
     return CursorRange(**asdict(found))
 
 
-def _chained(walks: list[CursorRange]) -> list[CursorRange]:
-    for before, walk in pairwise(walks):
-        walk.before = before
-    return walks
+def _chained(cursor_ranges: list[CursorRange]) -> list[CursorRange]:
+    for before, cursor_range in pairwise(cursor_ranges):
+        cursor_range.before = before
+    return cursor_ranges
 
 
-def tally_written(tally: ScanAggregates) -> TallyValues:
+def aggregates_written(aggregates: ScanAggregates) -> AggregatesValues:
     """All that was counted."""
-    return TallyValues(
-        **{name: getattr(tally, name) for name in (*_COUNTS, "unsized", "group_keys", "group_bytes")},
-        types=[(kind.decode("latin-1"), keys, tally.type_bytes[kind]) for kind, keys in tally.type_keys.items()],
-        top=[_top_written(top) for top in tally.top.values()],
-        tree=tree_rows(tally.tree),
+    return AggregatesValues(
+        **{name: getattr(aggregates, name) for name in (*_COUNTS, "unsized", "group_keys", "group_bytes")},
+        types=[
+            (kind.decode("latin-1"), keys, aggregates.type_bytes[kind]) for kind, keys in aggregates.type_keys.items()
+        ],
+        top=[_top_written(top) for top in aggregates.top.values()],
+        tree=tree_rows(aggregates.tree),
     )
 
 
-def tally_read(found: TallyValues, options: ScanOptions) -> ScanAggregates:
+def aggregates_read(found: AggregatesValues, options: ScanOptions) -> ScanAggregates:
     """What was counted. Raises ValueError for sums that cannot be."""
-    tally = ScanAggregates(options)
-    if (len(found.group_keys), len(found.group_bytes)) != (len(tally.group_keys), len(tally.group_bytes)):
+    aggregates = ScanAggregates(options)
+    if (len(found.group_keys), len(found.group_bytes)) != (len(aggregates.group_keys), len(aggregates.group_bytes)):
         raise ValueError("not the groups")
     for name in (*_COUNTS, "unsized", "group_keys", "group_bytes"):
-        setattr(tally, name, getattr(found, name))
+        setattr(aggregates, name, getattr(found, name))
     for kind, keys, size in found.types:
-        tally.type_keys[kind.encode("latin-1")] = keys
-        tally.type_bytes[kind.encode("latin-1")] = size
+        aggregates.type_keys[kind.encode("latin-1")] = keys
+        aggregates.type_bytes[kind.encode("latin-1")] = size
     for top in found.top:
         answered = top.counted if top.answered is None else top.answered
-        tally.top[top.db, top.key] = TopKey(top.row(), top.counted, top.group, top.asked, answered)
-    tree_from(found.tree, tally.tree)
-    return tally
+        aggregates.top[top.db, top.key] = TopKey(top.row(), top.counted, top.group, top.asked, answered)
+    tree_from(found.tree, aggregates.tree)
+    return aggregates
 
 
 def _top_written(top: TopKey) -> _Top:

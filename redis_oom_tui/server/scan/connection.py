@@ -13,7 +13,7 @@ from redis_oom_tui.server.client import WHOLE_REPLY, connection_class, connectio
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import translated, waits
 from redis_oom_tui.server.replies import array
-from redis_oom_tui.server.resp import Walker, admit_all, packed
+from redis_oom_tui.server.resp import ScanCommand, admit_all, packed
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Words, command_of
 from redis_oom_tui.server.tasks import ReusableTimeout, not_busy
@@ -50,9 +50,9 @@ def _bulk_parser() -> type[Any] | None:
 class ScanConnection:
     """A gated connection of one database. `bulk=False` reads the replies one by one, by public API alone."""
 
-    def __init__(self, connection: Connection, db: int, walker: Walker, *, bulk: bool = True) -> None:
+    def __init__(self, connection: Connection, db: int, command: ScanCommand, *, bulk: bool = True) -> None:
         gate = CommandAllowlist(read_only=connection.read_only)
-        admit_all(gate, walker)
+        admit_all(gate, command)
         # Behind ASKING each reply comes with another, which the connection takes away one by one.
         parser = _bulk_parser() if bulk and not connection.asking else None
         options = connection_options(connection)
@@ -136,7 +136,7 @@ def _settled(answers: list[Any]) -> list[Any]:
     return answers
 
 
-_PLAIN = Walker()
+_PLAIN = ScanCommand()
 
 
 class MonitoredServer(Protocol):
@@ -152,14 +152,14 @@ class MonitoredServer(Protocol):
 
 
 class ThrottledConnection:
-    """A connection to database `db` of `server`, to walk it as `walker` says. Raises `models.errors` alone."""
+    """A connection to database `db` of `server`, to scan it as `command` says. Raises `models.errors` alone."""
 
-    def __init__(self, server: MonitoredServer, db: int, throttle: Throttle, walker: Walker = _PLAIN) -> None:
+    def __init__(self, server: MonitoredServer, db: int, throttle: Throttle, command: ScanCommand = _PLAIN) -> None:
         self.where = server.address
         self._db = db
         self._throttle = throttle
-        self._pages = PageReader(walker)
-        self._connection = ScanConnection(server.connection, db, walker)
+        self._pages = PageReader(command)
+        self._connection = ScanConnection(server.connection, db, command)
         self._admitted: set[Words] = set()
 
     async def open(self) -> None:
@@ -196,13 +196,13 @@ class ThrottledConnection:
 
     async def pages(self, wanted: Callable[[], int]) -> AsyncGenerator[list[bytes], None]:
         """The names of all keys, `wanted` at a time at most, until the throttle is stopping."""
-        walk = CursorRange(self._db)
-        while not walk.ended and not self._throttle.stopping:
+        cursor_range = CursorRange(self._db)
+        while not cursor_range.ended and not self._throttle.stopping:
             await self._throttle.ready()
-            request, size = self._pages.request(walk, wanted())
+            request, size = self._pages.request(cursor_range, wanted())
             (reply,) = await self.exchange(request, 1)
             with translated(self.where, "SCAN"):
-                names = self._pages.take(walk, reply, size)
+                names = self._pages.take(cursor_range, reply, size)
             yield names
 
     async def _open(self) -> None:

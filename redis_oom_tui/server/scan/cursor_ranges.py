@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import Any
 
 from redis_oom_tui.server.replies import page
-from redis_oom_tui.server.resp import Walker
+from redis_oom_tui.server.resp import ScanCommand
 
 _BITS = 64
 # A walk's first keys are remembered until its neighbour has ended, whose last page may reach into them: twice as many
@@ -108,15 +108,17 @@ def divided(db: int, keys: int) -> list[CursorRange]:
     bits = next((bits for least, bits in _DIVISIONS if keys >= least), 0)
     if not bits:
         return whole(db)
-    walks = [CursorRange(db, part=reversed_bits(order << (_BITS - bits)), bits=bits) for order in range(1 << bits)]
-    for before, walk in pairwise(walks):
-        walk.before = before
-    return walks
+    cursor_ranges = [
+        CursorRange(db, part=reversed_bits(order << (_BITS - bits)), bits=bits) for order in range(1 << bits)
+    ]
+    for before, cursor_range in pairwise(cursor_ranges):
+        cursor_range.before = before
+    return cursor_ranges
 
 
-def share_walked(walks: Sequence[CursorRange]) -> float:
-    """How much of the cursor space of all `walks` is behind them."""
-    return sum(walk.share for walk in walks) / len(walks) if walks else 1.0
+def share_walked(cursor_ranges: Sequence[CursorRange]) -> float:
+    """How much of the cursor space of all `cursor_ranges` is behind them."""
+    return sum(cursor_range.share for cursor_range in cursor_ranges) / len(cursor_ranges) if cursor_ranges else 1.0
 
 
 def counts_in_reversed_bits(cursor: int, count: int, keys: int) -> bool:
@@ -156,23 +158,23 @@ class PageSize:
 class PageReader:
     """Asks by SCAN for the next page of any walk of one database, and takes the reply: all loops over keys go by it."""
 
-    def __init__(self, walker: Walker) -> None:
-        self._walker = walker
+    def __init__(self, command: ScanCommand) -> None:
+        self._command = command
         self._sizes = PageSize()
 
-    def request(self, walk: CursorRange, wanted: int, keys: int = 0) -> tuple[bytes, int]:
+    def request(self, cursor_range: CursorRange, wanted: int, keys: int = 0) -> tuple[bytes, int]:
         """The command for `wanted` keys at most of a database of about `keys`, and for how many it asks."""
-        size = walk.count(self._sizes.count(wanted), keys)
-        return self._walker.packed(walk.cursor, size), size
+        size = cursor_range.count(self._sizes.count(wanted), keys)
+        return self._command.packed(cursor_range.cursor, size), size
 
     def take(
-        self, walk: CursorRange, reply: Any, size: int, keep: Callable[[list[bytes]], list[bytes]] | None = None
+        self, cursor_range: CursorRange, reply: Any, size: int, keep: Callable[[list[bytes]], list[bytes]] | None = None
     ) -> list[bytes]:
-        """The names that a page of `size` brought, and `walk` behind it, which holds those that `keep` leaves.
+        """The names that a page of `size` brought, and `cursor_range` behind it, which holds those that `keep` leaves.
 
         Raises InvalidResponse, or the refusal that `reply` is: the walk then stays where it was.
         """
         cursor, names = page(reply)
         self._sizes.came(names, size)
-        walk.advance(cursor, names if keep is None else keep(names))
+        cursor_range.advance(cursor, names if keep is None else keep(names))
         return names

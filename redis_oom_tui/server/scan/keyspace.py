@@ -13,7 +13,7 @@ from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.latency_monitor import LatencyMonitor
 from redis_oom_tui.server.rate_controller import Hold
-from redis_oom_tui.server.resp import Walker
+from redis_oom_tui.server.resp import ScanCommand
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates
 from redis_oom_tui.server.scan.checkpoint import Checkpoint, checkpoint_values
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange
@@ -30,7 +30,7 @@ _Answer = TypeVar("_Answer")
 class KeyspaceScan:
     """A scan of `server`. Implements `ports.Scan`; `run` may be called again to go on after a stop or a failure.
 
-    `tally` is given where several scans count into one, `begun` where an earlier one is gone on with.
+    `aggregates` is given where several scans count into one, `begun` where an earlier one is gone on with.
     `patience_seconds` is how long a lost server may stay away before the scan gives up. `bulk=False` keeps to the
     public ways of redis-py.
     """
@@ -40,7 +40,7 @@ class KeyspaceScan:
         server: ScanServer,
         options: ScanOptions,
         *,
-        tally: ScanAggregates | None = None,
+        aggregates: ScanAggregates | None = None,
         begun: Checkpoint | None = None,
         patience_seconds: float = timeouts.GIVE_UP,
         bulk: bool = True,
@@ -51,17 +51,19 @@ class KeyspaceScan:
         self._patience = patience_seconds
         self._bulk = bulk
         self._clock = clock
-        self._alone = tally is None
-        fresh = Checkpoint(options, ScanProgress(), ScanAggregates(options) if tally is None else tally, 0.0)
+        self._alone = aggregates is None
+        fresh = Checkpoint(options, ScanProgress(), ScanAggregates(options) if aggregates is None else aggregates, 0.0)
         begun = fresh if begun is None else begun
-        self._tally = begun.tally
+        self._aggregates = begun.aggregates
         self._standing = begun.standing
-        self._view_builder = ScanViewBuilder(options, self._tally, self._standing, clock, begun.elapsed)
-        self._control = ScanControl(options.pace, self._tally, options.sample, self.count)
-        self._walker = Walker(_glob(options), None if options.type is None else options.type.encode("latin-1"))
-        self._control.given = self._tally.keys + self._tally.vanished + self._tally.refused if self._alone else 0
+        self._view_builder = ScanViewBuilder(options, self._aggregates, self._standing, clock, begun.elapsed)
+        self._control = ScanControl(options.pace, self._aggregates, options.sample, self.count)
+        self._command = ScanCommand(_glob(options), None if options.type is None else options.type.encode("latin-1"))
+        self._control.given = (
+            self._aggregates.keys + self._aggregates.vanished + self._aggregates.refused if self._alone else 0
+        )
         self._preparation = ScanPreparation(
-            server, options, self._tally, self._standing, self._control, alone=self._alone
+            server, options, self._aggregates, self._standing, self._control, alone=self._alone
         )
 
     # What a screen calls.
@@ -116,7 +118,9 @@ class KeyspaceScan:
     def progress(self) -> dict[str, Any] | None:
         """Where it broke off, in plain values, for `begun_from` to go on with; None where there is nothing left."""
         self._control.batch.hand_over()
-        return checkpoint_values(Checkpoint(self._options, self._standing, self._tally, self._view_builder.elapsed))
+        return checkpoint_values(
+            Checkpoint(self._options, self._standing, self._aggregates, self._view_builder.elapsed)
+        )
 
     @property
     def standing(self) -> ScanProgress:
@@ -135,7 +139,7 @@ class KeyspaceScan:
 
     def count(self, db: int, names: list[bytes], columns: Columns) -> None:
         """Take one page of replies."""
-        self._tally.page(db, names, columns)
+        self._aggregates.page(db, names, columns)
 
     # The run itself.
 
@@ -151,7 +155,7 @@ class KeyspaceScan:
         )
         refiner = TopKeyRefiner(
             self._server.connection,
-            self._tally,
+            self._aggregates,
             evidence=self._preparation.evidence,
             sized=self._standing.sized,
             control=self._control,
@@ -160,8 +164,8 @@ class KeyspaceScan:
             await self._patiently(monitor.measure_at_rest, "PING")
             async with monitored(monitor.watch(), self._control.stop, "latency watch"):
                 async with monitored(self._refine(refiner), self._control.stop, "measuring of the largest keys"):
-                    for walks in self._standing.walks.values():
-                        await self._walk(walks)
+                    for cursor_ranges in self._standing.cursor_ranges.values():
+                        await self._walk(cursor_ranges)
                 if not self._control.stopped:
                     await self._patiently(refiner.finish, "MEMORY USAGE")
                 await self._preparation.reckon()
@@ -197,31 +201,31 @@ class KeyspaceScan:
                     await refiner.close()
                     raise
 
-    async def _walk(self, walks: list[CursorRange]) -> None:
+    async def _walk(self, cursor_ranges: list[CursorRange]) -> None:
         """Follow the walks of one database; a lost server is waited for, as long as it is the same one."""
         lost_at: float | None = None
-        while not self._control.stopping and not all(walk.done for walk in walks):
-            seen = self._tally.keys
+        while not self._control.stopping and not all(cursor_range.done for cursor_range in cursor_ranges):
+            seen = self._aggregates.keys
             try:
-                await self._work_through(walks)
+                await self._work_through(cursor_ranges)
             except (ServerUnreachable, ServerBusy) as error:
                 if self._standing.run_id is None:
                     raise  # nobody could tell whether it is the same server that comes back
                 now = self._clock()
-                if lost_at is None or self._tally.keys > seen:
+                if lost_at is None or self._aggregates.keys > seen:
                     lost_at = now
                     self._standing.lost_at = now if self._standing.lost_at is None else self._standing.lost_at
                 if now - lost_at > self._patience_with(error):
                     raise
                 await self._return(lost_at)
 
-    async def _work_through(self, walks: list[CursorRange]) -> None:
+    async def _work_through(self, cursor_ranges: list[CursorRange]) -> None:
         """Workers to the end of the walks or of themselves; what they brought is counted whatever ended them."""
         workers = ScanWorkers(
             self._server.connection,
-            walks,
+            cursor_ranges,
             self._control,
-            walker=self._walker,
+            command=self._command,
             columns=self._preparation.columns,
             keys=self._view_builder.total_keys,
             keep=None if self._options.pattern is None else matcher(self._options.pattern).kept,

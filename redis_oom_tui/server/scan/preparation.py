@@ -20,7 +20,7 @@ from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.replies import page
 from redis_oom_tui.server.replies import whole as integer
-from redis_oom_tui.server.resp import KeyQuestion, Walker
+from redis_oom_tui.server.resp import KeyQuestion, ScanCommand
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, counts_in_reversed_bits, divided, whole
@@ -100,18 +100,18 @@ async def parted(connection: Connection, db: int, keys: int) -> list[CursorRange
 
     Raises redis-py's errors.
     """
-    walks = divided(db, keys)
-    if len(walks) == 1:
-        return walks
-    scan_connection = ScanConnection(connection, db, Walker())
+    cursor_ranges = divided(db, keys)
+    if len(cursor_ranges) == 1:
+        return cursor_ranges
+    scan_connection = ScanConnection(connection, db, ScanCommand())
     try:
         await scan_connection.open()
-        answer = (await scan_connection.ask(Walker().packed(0, _FIRST_PAGE), 1))[0]
+        answer = (await scan_connection.ask(ScanCommand().packed(0, _FIRST_PAGE), 1))[0]
     finally:
         await scan_connection.close()
     if isinstance(answer, Exception) or not counts_in_reversed_bits(page(answer)[0], _FIRST_PAGE, keys):
         return whole(db)
-    return walks
+    return cursor_ranges
 
 
 # As many as servers have unless told otherwise; further ones can be named.
@@ -192,7 +192,7 @@ class ScanPreparation:
         self,
         server: ScanServer,
         options: ScanOptions,
-        tally: ScanAggregates,
+        aggregates: ScanAggregates,
         standing: ScanProgress,
         control: ScanControl,
         *,
@@ -200,7 +200,7 @@ class ScanPreparation:
     ) -> None:
         self._server = server
         self._options = options
-        self._tally = tally
+        self._aggregates = aggregates
         self._standing = standing
         self._control = control
         self._alone = alone
@@ -214,7 +214,7 @@ class ScanPreparation:
         try:
             snapshot = await self._server.snapshot()
         except CommandRefused as refusal:
-            if not self._alone or standing.walks:
+            if not self._alone or standing.cursor_ranges:
                 raise
             await self._prepare_blindly(refusal)
             return
@@ -228,19 +228,19 @@ class ScanPreparation:
             )
         standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
         self._saw(snapshot)
-        self._tally.limit = snapshot.memory.used_bytes or None
-        self._tally.floor = snapshot.memory.startup_bytes or 0
+        self._aggregates.limit = snapshot.memory.used_bytes or None
+        self._aggregates.floor = snapshot.memory.startup_bytes or 0
         self._control.rate.informed(snapshot, self._control.sent)
         if not self._chosen:
             await self._choose(snapshot)
-        if standing.walks:
+        if standing.cursor_ranges:
             return
         held = {database.db: database.keys for database in snapshot.databases}
         wanted = self._options.databases
         with translated(self._server.address, "SCAN"):
             for db in held if wanted is None else wanted:
                 keys = held.get(db, 0) if divisible(snapshot.server) else 0
-                standing.walks[db] = await parted(self._server.connection, db, keys)
+                standing.cursor_ranges[db] = await parted(self._server.connection, db, keys)
 
     async def _prepare_blindly(self, refusal: CommandRefused) -> None:
         """Without INFO: by DBSIZE, and without idle times, as nobody tells of which kind they are."""
@@ -255,7 +255,7 @@ class ScanPreparation:
         self._take(chosen)
         self.evidence, standing.fair = None, False
         standing.notes += (note(refusal),)
-        standing.walks = {db: whole(db) for db in standing.held}
+        standing.cursor_ranges = {db: whole(db) for db in standing.held}
 
     async def _choose(self, snapshot: Snapshot) -> None:
         known = await self._server.capabilities()

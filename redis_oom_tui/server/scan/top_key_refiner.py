@@ -10,7 +10,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.sizing import SAMPLES, Size, SizeAnswer, judged
-from redis_oom_tui.server.resp import KeyQuestion, Walker, packed
+from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, packed
 from redis_oom_tui.server.scan.aggregates import ScanAggregates, TopKey, with_size
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.workers import ScanControl
@@ -29,14 +29,14 @@ class TopKeyRefiner:
     def __init__(
         self,
         connection: Connection,
-        tally: ScanAggregates,
+        aggregates: ScanAggregates,
         *,
         evidence: KeyQuestion | None,
         sized: bool,
         control: ScanControl,
     ) -> None:
         self._connection = connection
-        self._tally = tally
+        self._aggregates = aggregates
         self._evidence = evidence
         self._sized = sized
         self._control = control
@@ -45,7 +45,7 @@ class TopKeyRefiner:
 
     async def refresh(self) -> None:
         """Look at the largest rows that were not looked at yet, a bounded number of them. Raises redis-py's errors."""
-        waiting = [top for top in self._tally.to_look_at() if not top.asked]
+        waiting = [top for top in self._aggregates.to_look_at() if not top.asked]
         for batch in _batches(waiting[:_AT_ONCE]):
             await self._ask(batch)
             # What may hold more than all that is used is what people wait for.
@@ -53,24 +53,26 @@ class TopKeyRefiner:
 
     async def finish(self) -> None:
         """Look at every row that is kept, and measure again what was only estimated: together, the largest alone."""
-        for batch in _batches([top for top in self._tally.to_look_at() if not top.asked]):
+        for batch in _batches([top for top in self._aggregates.to_look_at() if not top.asked]):
             await self._ask(batch)
         if not self._sized:
             return
-        await self._measure_together([top for top in self._tally.to_look_at() if self._waits(top)])
-        await self._measure_alone([top for top in self._tally.to_look_at()[:_MEASURED_ROWS] if self._waits(top)])
-        self._clamp([top for top in self._tally.to_look_at() if top.row.suspect])
+        await self._measure_together([top for top in self._aggregates.to_look_at() if self._waits(top)])
+        await self._measure_alone([top for top in self._aggregates.to_look_at()[:_MEASURED_ROWS] if self._waits(top)])
+        self._clamp([top for top in self._aggregates.to_look_at() if top.row.suspect])
 
     async def finish_all(self) -> None:
         """Measure all rows that are kept as well as it goes: the sum of the sizes cannot be true."""
-        await self._measure_alone([top for top in self._tally.to_look_at() if self._waits(top)][:_MOST_MEASURED_ROWS])
+        await self._measure_alone(
+            [top for top in self._aggregates.to_look_at() if self._waits(top)][:_MOST_MEASURED_ROWS]
+        )
 
     async def measured_sample(self) -> dict[str, tuple[int, int, int]]:
         """Of the sampled collections that could be measured as a whole, by type: how many, what they really hold, and
         what their first few elements told. Raises redis-py's errors.
         """
         found: dict[str, tuple[int, int, int]] = {}
-        sampled = self._tally.sampled_collections()
+        sampled = self._aggregates.sampled_collections()
         for db in {db for db, _ in sampled}:
             mine = [known for where, known in sampled if where == db]
             sizes = await (await self._sizer(db)).together(mine)
@@ -139,7 +141,7 @@ class TopKeyRefiner:
                 encoding=row.encoding,
                 elements=row.elements,
                 name_bytes=len(row.id.key),
-                limit=self._tally.limit,
+                limit=self._aggregates.limit,
             )
             self._correct(top, size)
 
@@ -148,7 +150,7 @@ class TopKeyRefiner:
         if size.suspect:
             top.row = with_size(top.row, size)
         else:
-            self._tally.correct(top, with_size(top.row, size))
+            self._aggregates.correct(top, with_size(top.row, size))
 
     def _waits(self, top: TopKey) -> bool:
         """Whether a closer look can tell more of its size than is known."""
@@ -175,15 +177,17 @@ class TopKeyRefiner:
 
     def _clamp(self, suspects: Sequence[TopKey]) -> None:
         """What a key that cannot hold what was answered holds at most: all that the other keys leave."""
-        limit = self._tally.limit
+        limit = self._aggregates.limit
         if limit is None or not suspects:
             return
-        rest = max(0, limit - self._tally.floor - (self._tally.bytes - sum(top.size for top in suspects)))
+        rest = max(0, limit - self._aggregates.floor - (self._aggregates.bytes - sum(top.size for top in suspects)))
         for top in suspects:
             row = top.row
             held = rest // len(suspects)
             low = min(row.size_low or 0, held)
-            self._tally.correct(top, replace(row, size=held, size_low=low, size_high=max(held, row.size_high or 0)))
+            self._aggregates.correct(
+                top, replace(row, size=held, size_low=low, size_high=max(held, row.size_high or 0))
+            )
 
     async def _sizer(self, db: int) -> Sizer:
         scan_connection = await self._connection_to(db)
@@ -195,12 +199,12 @@ class TopKeyRefiner:
             self._control.sent += len(commands)
             return await scan_connection.ask(b"".join(map(packed, commands)), len(commands))
 
-        return Sizer(ask, untouched=scan_connection.untouched, limit=self._tally.limit)
+        return Sizer(ask, untouched=scan_connection.untouched, limit=self._aggregates.limit)
 
     async def _connection_to(self, db: int) -> ScanConnection:
         scan_connection = self._connections.get(db)
         if scan_connection is None:
-            scan_connection = ScanConnection(self._connection, db, Walker())
+            scan_connection = ScanConnection(self._connection, db, ScanCommand())
             await scan_connection.open()
             self._connections[db] = scan_connection
         return scan_connection

@@ -22,10 +22,10 @@ _ROWS_AT_THE_END = 1000
 
 
 class PatternRows:
-    """The pattern rows of `tally`, as few and as seldom as will do while it fills. `clock` tells seconds."""
+    """The pattern rows of `aggregates`, as few and as seldom as will do while it fills. `clock` tells seconds."""
 
-    def __init__(self, tally: ScanAggregates, clock: Callable[[], float]) -> None:
-        self._tally = tally
+    def __init__(self, aggregates: ScanAggregates, clock: Callable[[], float]) -> None:
+        self._aggregates = aggregates
         self._clock = clock
         self._rows: tuple[PatternRow, ...] = ()
         self._made: tuple[float, int, ScanState] | None = None
@@ -33,13 +33,13 @@ class PatternRows:
 
     def rows(self, state: ScanState, sample: sampling.SampledShare | None) -> tuple[PatternRow, ...]:
         """As of now, or of a moment ago; with estimates where what was counted is a `sample`."""
-        now, keys, last = self._clock(), self._tally.keys, self._made
+        now, keys, last = self._clock(), self._aggregates.keys, self._made
         under_way = state in (ScanState.RUNNING, ScanState.PAUSED)
         fresh = last is not None and last[1:] == (keys, state)
         recent = last is not None and under_way and now - last[0] < max(_EVERY_SECONDS, self._took / _SHARE)
         if not (fresh or recent):
             limit = _ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
-            self._rows = self._tally.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
+            self._rows = self._aggregates.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
             self._made = (now, keys, state)
             self._took = self._clock() - now
         return self._rows
@@ -60,7 +60,7 @@ class ScanProgress(Struct):
     state: ScanState = ScanState.RUNNING
     error: str | None = None
     notes: tuple[str, ...] = ()
-    walks: dict[int, list[CursorRange]] = field(default_factory=dict)
+    cursor_ranges: dict[int, list[CursorRange]] = field(default_factory=dict)
     snapshot: Snapshot | None = None
     held: Mapping[int, int] = field(default_factory=dict)
     run_id: str | None = None
@@ -77,7 +77,7 @@ class ScanProgress(Struct):
     @property
     def walked_all(self) -> bool:
         """Whether every walk has come to its end."""
-        return all(walk.done for walks in self.walks.values() for walk in walks)
+        return all(cursor_range.done for cursor_ranges in self.cursor_ranges.values() for cursor_range in cursor_ranges)
 
     @property
     def under_way(self) -> bool:
@@ -91,19 +91,19 @@ class ScanViewBuilder:
     def __init__(
         self,
         options: ScanOptions,
-        tally: ScanAggregates,
+        aggregates: ScanAggregates,
         standing: ScanProgress,
         clock: Callable[[], float],
         elapsed: float = 0.0,
     ) -> None:
         self._options = options
-        self._tally = tally
+        self._aggregates = aggregates
         self._standing = standing
         self._clock = clock
         self._watch = ActiveClock(clock, elapsed)
         self._marks: deque[tuple[float, int]] = deque()
         self._gaps = 0
-        self._families = PatternRows(tally, clock)
+        self._families = PatternRows(aggregates, clock)
 
     def start(self) -> None:
         """The clock runs."""
@@ -126,35 +126,35 @@ class ScanViewBuilder:
 
     def view(self, brake: Brake, pace: Pace) -> ScanView:
         """The scan as it stands."""
-        tally, standing = self._tally, self._standing
+        aggregates, standing = self._aggregates, self._standing
         complete = standing.state is ScanState.COMPLETE
         walked = self._walked()
         rate = self._rate()
         sample = self._sample(walked)
         return ScanView(
             state=standing.state,
-            scanned_keys=tally.keys,
+            scanned_keys=aggregates.keys,
             total_keys=self.total_keys,
-            bytes_seen=tally.bytes,
-            volatile_keys=tally.volatile_keys,
-            volatile_bytes=tally.volatile_bytes,
+            bytes_seen=aggregates.bytes,
+            volatile_keys=aggregates.volatile_keys,
+            volatile_bytes=aggregates.volatile_bytes,
             elapsed_seconds=self.elapsed,
             keys_per_second=rate,
             remaining_seconds=self._remaining(walked, rate),
-            top=tuple(top.row for top in tally.largest()),
+            top=tuple(top.row for top in aggregates.largest()),
             patterns=self._families.rows(standing.state, sample),
-            types=tally.types(),
-            vanished_keys=tally.vanished,
-            refused_keys=tally.refused,
+            types=aggregates.types(),
+            vanished_keys=aggregates.vanished,
+            refused_keys=aggregates.refused,
             estimated_bytes=self._whole(sample),
             explained_share=self._explained() if complete else None,
             brake=brake,
             pace=pace,
             error=standing.error,
             walked_share=walked,
-            notes=standing.notes + unsized_note(tally.unsized),
+            notes=standing.notes + unsized_note(aggregates.unsized),
             ttls_told=standing.timed,
-            unsized_keys=tally.unsized,
+            unsized_keys=aggregates.unsized,
             contradiction=self.contradiction() if complete else None,
         )
 
@@ -168,15 +168,15 @@ class ScanViewBuilder:
 
     def _walked(self) -> float | None:
         """By the cursors, each database weighed by its keys; by the count of keys where the cursors do not tell."""
-        walks = self._standing.walks
-        if not walks:
+        cursor_ranges = self._standing.cursor_ranges
+        if not cursor_ranges:
             return None
         if not self._standing.fair:
             total = self.total_keys
-            return None if self._options.filtered or not total else min(1.0, self._tally.keys / total)
+            return None if self._options.filtered or not total else min(1.0, self._aggregates.keys / total)
         held = self._held()
-        weights = {db: held.get(db, 0) + 1 for db in walks}
-        return sum(weights[db] * share_walked(walks[db]) for db in walks) / sum(weights.values())
+        weights = {db: held.get(db, 0) + 1 for db in cursor_ranges}
+        return sum(weights[db] * share_walked(cursor_ranges[db]) for db in cursor_ranges) / sum(weights.values())
 
     def _sample(self, walked: float | None) -> sampling.SampledShare | None:
         """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
@@ -184,17 +184,17 @@ class ScanViewBuilder:
         standing = self._standing
         if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not walked:
             return None
-        total = round(self._tally.keys / walked) if self._options.filtered else self.total_keys
-        return self._tally.sample(total)
+        total = round(self._aggregates.keys / walked) if self._options.filtered else self.total_keys
+        return self._aggregates.sample(total)
 
     def _whole(self, sample: sampling.SampledShare | None) -> Interval | None:
         if self._standing.state is ScanState.COMPLETE:
-            return sampling.counted(self._tally.bytes)
-        return None if sample is None else self._tally.estimated_bytes(sample)
+            return sampling.counted(self._aggregates.bytes)
+        return None if sample is None else self._aggregates.estimated_bytes(sample)
 
     def _rate(self) -> float:
         """Keys a second of late; over all of the run where it has ended."""
-        elapsed, now, keys = self.elapsed, self._clock(), self._tally.keys
+        elapsed, now, keys = self.elapsed, self._clock(), self._aggregates.keys
         if not self._standing.under_way or not self._watch.runs:
             return keys / elapsed if elapsed > 0 else 0.0
         marks = self._marks
@@ -213,26 +213,30 @@ class ScanViewBuilder:
     def _remaining(self, walked: float | None, rate: float) -> float | None:
         if not self._standing.under_way or not walked or rate <= 0:
             return None
-        if rate * self.elapsed < _HELD_UP * self._tally.keys:
+        if rate * self.elapsed < _HELD_UP * self._aggregates.keys:
             return None
-        return self._tally.keys / walked * (1 - walked) / rate
+        return self._aggregates.keys / walked * (1 - walked) / rate
 
     def contradiction(self) -> str | None:
         """Why the sum of all sizes cannot be true; None where it can."""
-        standing, tally = self._standing, self._tally
+        standing, aggregates = self._standing, self._aggregates
         if standing.used is None or not standing.sized or self._options.filtered or self._options.databases is not None:
             return None
         overhead = 0
         if standing.snapshot is not None:
             keyless = sum(high for _, high in estimated_bytes(standing.snapshot.activity).values())
-            overhead = (standing.snapshot.memory.overhead_bytes or tally.floor) + keyless
-        found = contradiction(tally.bytes, standing.used, overhead, unsized=tally.unsized, refused=tally.refused)
+            overhead = (standing.snapshot.memory.overhead_bytes or aggregates.floor) + keyless
+        found = contradiction(
+            aggregates.bytes, standing.used, overhead, unsized=aggregates.unsized, refused=aggregates.refused
+        )
         if found is None or not standing.closely:
             return found
         # What the first elements told: the largest keys were measured closer since.
-        told = {kind.decode("latin-1"): size - tally.corrected[kind] for kind, size in tally.type_bytes.items()}
+        told = {
+            kind.decode("latin-1"): size - aggregates.corrected[kind] for kind, size in aggregates.type_bytes.items()
+        }
         return " ".join(filter(None, (found, corrected_total(told, standing.closely))))
 
     def _explained(self) -> float | None:
-        used = self._tally.limit
-        return self._tally.bytes / used if used and self._standing.sized and not self._options.filtered else None
+        used = self._aggregates.limit
+        return self._aggregates.bytes / used if used and self._standing.sized and not self._options.filtered else None

@@ -10,7 +10,7 @@ from redis_oom_tui.models.scan import Brake, Pace
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.pace_steps import PROFILES, PaceStep
 from redis_oom_tui.server.rate_controller import RateController
-from redis_oom_tui.server.resp import KeyQuestion, Walker, checked, packed_by_key
+from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, checked, packed_by_key
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
@@ -76,18 +76,18 @@ def sorted_out(asked: Sequence[KeyQuestion], answers: list[Any], size: int) -> C
 
 
 class ScanControl:
-    """What the workers of a scan at `pace` ask, which counts pages by `counted` into `tally`; `sample` keys are enough.
+    """What the workers of a scan at `pace` ask, which counts pages by `counted` into `aggregates`; `sample` keys do.
 
     `sent` is how many commands went out, `given` how many keys SCAN gave, `stopped` that it ends after the page in
     flight.
     """
 
-    def __init__(self, pace: Pace, tally: ScanAggregates, sample: int | None, counted: Counted) -> None:
+    def __init__(self, pace: Pace, aggregates: ScanAggregates, sample: int | None, counted: Counted) -> None:
         self.pace = pace
         self.rate = RateController(PROFILES[pace])
         self.sent = 0
         self.given = 0
-        self._tally = tally
+        self._aggregates = aggregates
         self._sample = sample
         self.batch = PageBatch(counted)
 
@@ -108,7 +108,7 @@ class ScanControl:
     @property
     def enough(self) -> bool:
         """Whether the sample that was asked for has been seen."""
-        return self._sample is not None and self._tally.keys + self.batch.keys >= self._sample
+        return self._sample is not None and self._aggregates.keys + self.batch.keys >= self._sample
 
     @property
     def step(self) -> PaceStep:
@@ -151,15 +151,15 @@ class ScanControlProtocol(Protocol):
 
 
 class ScanWorkers:
-    """Walks `walks`, all of one database of about `keys`, to their ends. `keep` says which names are asked about."""
+    """Scans `cursor_ranges`, all of one database of about `keys`, to their ends. `keep` says which names count."""
 
     def __init__(
         self,
         connection: Connection,
-        walks: list[CursorRange],
+        cursor_ranges: list[CursorRange],
         control: ScanControlProtocol,
         *,
-        walker: Walker,
+        command: ScanCommand,
         columns: tuple[KeyQuestion, ...],
         keys: int = 0,
         keep: Callable[[list[bytes]], list[bytes]] | None = None,
@@ -167,14 +167,14 @@ class ScanWorkers:
     ) -> None:
         self._connection = connection
         self._control = control
-        self._walker = walker
-        self._pages = PageReader(walker)
+        self._command = command
+        self._pages = PageReader(command)
         self._columns = columns
         self._keys = keys
         self._keep = keep
         self._bulk = bulk
-        self._all = walks
-        self._waiting = deque(walk for walk in walks if not walk.done)
+        self._all = cursor_ranges
+        self._waiting = deque(cursor_range for cursor_range in cursor_ranges if not cursor_range.done)
         self._tasks: dict[asyncio.Task[None], int] = {}
 
     async def work(self) -> None:
@@ -205,7 +205,7 @@ class ScanWorkers:
     async def _run_connection(self, place: int) -> None:
         if not self._waiting:
             return
-        scan_connection = ScanConnection(self._connection, self._all[0].db, self._walker, bulk=self._bulk)
+        scan_connection = ScanConnection(self._connection, self._all[0].db, self._command, bulk=self._bulk)
         try:
             with translated(self._connection.address, "SCAN"):
                 await scan_connection.open()
@@ -217,30 +217,30 @@ class ScanWorkers:
     def _wanted(self, place: int) -> bool:
         return not self._control.stopping and place < self._control.step.connections
 
-    async def _follow(self, scan_connection: ScanConnection, walk: CursorRange, place: int) -> None:
+    async def _follow(self, scan_connection: ScanConnection, cursor_range: CursorRange, place: int) -> None:
         turns = 0
         try:
-            while not walk.done:
+            while not cursor_range.done:
                 await self._control.rate.ready()
                 if not self._wanted(place):
                     break
-                await self._turn(scan_connection, walk)
+                await self._turn(scan_connection, cursor_range)
                 turns += 1
                 step = self._control.step
                 # Without a rest the event loop gets its turn as well: every page waits for its replies.
                 if step.rest and turns % step.pages == 0:
                     await asyncio.sleep(step.rest)
         finally:
-            if not walk.done:
-                self._waiting.appendleft(walk)
+            if not cursor_range.done:
+                self._waiting.appendleft(cursor_range)
 
-    async def _turn(self, scan_connection: ScanConnection, walk: CursorRange) -> None:
+    async def _turn(self, scan_connection: ScanConnection, cursor_range: CursorRange) -> None:
         """Ask about the keys at hand and, in the same write, for the next ones."""
-        names, size = walk.page, 0
+        names, size = cursor_range.page, 0
         buffer = packed_by_key(self._columns, names)
         replies = len(self._columns) * len(names)
-        if not walk.ended:
-            request, size = self._pages.request(walk, self._control.step.count, self._keys)
+        if not cursor_range.ended:
+            request, size = self._pages.request(cursor_range, self._control.step.count, self._keys)
             buffer += request
             replies += 1
         self._control.rate.begun()
@@ -252,15 +252,17 @@ class ScanWorkers:
         following = answers.pop() if size else None
         checked(self._columns, answers)
         if size:
-            self._pages.take(walk, following, size, self._keep)
-            self._cross(walk)
+            self._pages.take(cursor_range, following, size, self._keep)
+            self._cross(cursor_range)
         else:
-            walk.page = []
+            cursor_range.page = []
         if names:
-            self._control.count(walk.db, names, self._columns, answers)
+            self._control.count(cursor_range.db, names, self._columns, answers)
 
-    def _cross(self, walk: CursorRange) -> None:
+    def _cross(self, cursor_range: CursorRange) -> None:
         """A walk that has ended may have reached into the one behind it."""
-        following = next((other for other in self._all if other.before is walk), None) if walk.ended else None
+        following = (
+            next((other for other in self._all if other.before is cursor_range), None) if cursor_range.ended else None
+        )
         if following is not None:
-            walk.cross(following)
+            cursor_range.cross(following)
