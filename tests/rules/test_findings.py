@@ -430,3 +430,12 @@ def test_a_script_that_sends_large_values_has_no_address(address: str, name: byt
     }[name]
     assert found.title == f"Commands of up to 9.0 MiB are sent: HSET of hot:3{who}"
     assert ("client name or address" in found.advice) == ("script" not in who)
+
+
+def test_a_replica_is_a_hog_by_what_it_holds_beyond_the_backlog() -> None:
+    """Since 7.0 what replicas have not read is one buffer, the backlog in it."""
+    replica = ClientBuffer(4, "10.0.0.7:6379", flags="S", total_bytes=19 * MIB, output_bytes=19 * MIB)
+    shared = look(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": 18 * MIB})
+    assert "client-hogs" not in told(shared, clients=(replica,))
+    alone = look(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": MIB})
+    assert told(alone, clients=(replica,))["client-hogs"].title.startswith("A replica holds 19.0 MiB")

@@ -58,8 +58,13 @@ def hogs(case: Case) -> Iterator[Finding]:
     """Clients whose buffers are worth closing them for."""
     threshold = max(HOG_BYTES, 0.05 * (case.memory.maxmemory_bytes or case.memory.used_bytes or 0))
     # Of a replica, the backlog is counted as its own, which it shares.
-    passed = {ClientKind.MONITOR} | ({ClientKind.REPLICA} if case.cause.name == "backlog" else set())
-    found = [hog for hog in rank(case.clients) if _held(hog) >= threshold and hog.kind not in passed]
+    shared = case.memory.replication_backlog_bytes or 0
+    found = [
+        hog
+        for hog in rank(case.clients)
+        if _held(hog) - (shared if hog.kind is ClientKind.REPLICA else 0) >= threshold
+        and hog.kind is not ClientKind.MONITOR
+    ]
     if not found:
         return
     found.sort(key=lambda hog: -_held(hog))
