@@ -108,6 +108,8 @@ class ProfileWatches:
         self._clock = Clock()
         self._levels: list[LastLevel] = []
         self._monitors: list[Monitor] = []
+        # The one that is polled most often comes first: its ticks stand for all of them.
+        settings = dict(sorted(settings.items(), key=lambda item: item[1].interval_seconds))
         self._interval = min(each.interval_seconds for each in settings.values())
         once = given["once"]
         books = {

@@ -1,7 +1,9 @@
 """`watch --all`: one process for several profiles, none of which can end the others."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +94,30 @@ def test_each_outlives_the_others_and_comes_back(tmp_path: Path) -> None:
     assert "cache-2  EVENT 1 lost" in text
     assert "end: stopped after" in lines[-1]
     assert "4 profiles: " in lines[-1]
+
+
+def test_a_service_and_a_metrics_file_go_by_the_profile_that_is_polled_most_often(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    heard = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    heard.bind(str(tmp_path / "notify"))
+    heard.settimeout(30)
+    seldom, often = (f'socket = "{valkey.socket_path}"\nwatch.interval = {seconds}' for seconds in (3600, 0.5))
+    file = configured(tmp_path, a_seldom=seldom, b_often=often)
+    with (
+        heard,
+        subprocess.Popen(
+            [*COMMAND, "--config", file, "watch", "--all"],
+            stdout=subprocess.DEVNULL,
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+        ) as running,
+    ):
+        told = [heard.recv(4096).decode() for _ in range(3)]
+        running.send_signal(signal.SIGTERM)
+        assert running.wait(20) == 0
+    assert told[0].startswith("READY=1\nWATCHDOG=1")
+    assert [words.splitlines()[0] for words in told[1:]] == ["WATCHDOG=1"] * 2
+    assert "2 profiles: " in told[2]
 
 
 def test_what_cannot_go_with_several_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
