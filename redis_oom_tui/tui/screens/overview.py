@@ -98,9 +98,9 @@ class ServerDetails(LineWidget):
             told = f"{role_text(safe_text(server.role, 12))}, {safe_text(server_text(server), 40)}"
         else:
             copies = sizes.number_of(len(fleet.replicas), "replica")
-            told = f"{len(fleet.primaries)} primaries, {copies}; worst: {safe_text(server.node, 40)}"
+            told = f"{sizes.number_of(len(fleet.primaries), 'primary node')}, {copies}"
         used = (f"{use_of_limit(snapshot.memory)}  ", "text")
-        return clip((*left, used, (f"{told}  {target(profile)}", "dim")), width)
+        return clip((*left, used, (f"{told}  ", "dim"), (target(profile), "dim")), width)
 
 
 class OverviewTitle(LineWidget):
