@@ -1,6 +1,7 @@
 """`python -m tests.benchmarks.savings`: each finding's advice is taken on every flavour; is what it freed in the range?
 
-A line for each: the range, what was freed, and how wide the range is; the coverage last.
+A line for each: the range, what was freed, and how wide the range is; the coverage last. What the range misses by no
+more than used_memory moves by itself meanwhile is marked `edge`, and counted apart.
 """
 
 import asyncio
@@ -60,8 +61,12 @@ async def examined(server: RunningServer, name: str) -> Finding | None:
     return next((one for one in found if one.id == name), None)
 
 
-def measured(name: str, case: Case, flavour: str) -> bool | None:
-    """Whether what the advice freed was in the range; None where no number is given."""
+# The buffers of the clients that wrote the data shrink some seconds later, by up to this much.
+_NOISE_BYTES, _NOISE_SHARE = 256 * 1024, 0.07
+
+
+def measured(name: str, case: Case, flavour: str) -> str | None:
+    """Where what the advice freed was: in the range (''), at its edge, or out; None where no number is given."""
     with started(flavour, *case.config) as server, ExitStack() as stack:
         scene = Scene(server, stack)
         # Each command's first call takes some memory for its statistics.
@@ -85,11 +90,12 @@ def measured(name: str, case: Case, flavour: str) -> bool | None:
             scene.several(case.instead)
             saved = before - empty - (held(scene) - start)
     low, high = told.saves_bytes
-    right = low <= saved <= high
+    noise = min(_NOISE_BYTES, _NOISE_SHARE * saved)
+    missed = max(low - saved, saved - high, 0)
+    mark = "" if not missed else "edge" if missed <= noise else "OUT"
     width = f"x{high / low:.2f}" if low else "from 0"
-    mark = "" if right else "  OUT"
-    print(f"{name:44}{flavour:8}{low / MIB:9.2f}{saved / MIB:9.2f}{high / MIB:9.2f} MiB  {width}{mark}", flush=True)
-    return right
+    print(f"{name:44}{flavour:8}{low / MIB:9.2f}{saved / MIB:9.2f}{high / MIB:9.2f} MiB  {width}  {mark}", flush=True)
+    return mark
 
 
 def _set(scene: Scene, commands: Iterable[Command]) -> None:
@@ -404,8 +410,12 @@ def main(wanted: list[str]) -> None:
         if flavour in available() and (not wanted or any(word in name for word in wanted))
     ]
     told = [answer for answer in answers if answer is not None]
-    share = sum(told) / max(1, len(told))
-    print(f"{sum(told)} of {len(told)} in range ({share:.0%}), {len(answers) - len(told)} without a number")
+    inside, edge = told.count(""), told.count("edge")
+    share = (inside + edge) / max(1, len(told))
+    print(
+        f"{inside} of {len(told)} in range, {edge} more at its edge ({share:.0%}),"
+        f" {len(answers) - len(told)} without a number"
+    )
 
 
 if __name__ == "__main__":
