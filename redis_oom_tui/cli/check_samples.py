@@ -109,6 +109,8 @@ def _sampled(invocation: Invocation, preflight: Preflight) -> CheckSamples | Non
         from redis_oom_tui.server.errors import as_ours
 
         raise as_ours(TimeoutError(), invocation.connection.address)
+    if preflight.unreachable is not None:
+        raise preflight.unreachable
     if before is None or closer is None:
         return None
     return CheckSamples(before, closer.snapshot(), closer.settings(), closer.clients(), closer.capabilities(), replicas)

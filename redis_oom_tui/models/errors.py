@@ -101,3 +101,19 @@ class ReadOnlyMode(TriageError):
 
 class NotAllowed(TriageError):
     """A command outside the tool's allow-list: a defect of ours, stopped before it was sent."""
+
+
+def refuses_connections(where: object) -> str:
+    """The sentence where nobody listens."""
+    right = "is the socket's path right" if str(where).startswith("unix:") else "are host and port right"
+    return f"{where} refuses connections: is the server running, and {right}?"
+
+
+def does_not_exist(where: object) -> str:
+    """The sentence where there is no such socket."""
+    return f"{where} does not exist: is the server running, and is the socket's path right?"
+
+
+def cannot_be_resolved(where: object) -> str:
+    """The sentence where the host's name has no address."""
+    return f"{where} cannot be resolved: the host name is not known here"

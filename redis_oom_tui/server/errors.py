@@ -192,12 +192,11 @@ def _unreachable(text: str, where: object) -> str:
             " needs 3 connections"
         )
     if "refused" in lowered or "error 111" in lowered:
-        right = "is the socket's path right" if _is_socket(where) else "are host and port right"
-        return f"{where} refuses connections: is the server running, and {right}?"
+        return errors.refuses_connections(where)
     if "no such file" in lowered:
-        return f"{where} does not exist: is the server running, and is the socket's path right?"
+        return errors.does_not_exist(where)
     if "name or service" in lowered or "resolution" in lowered or "getaddrinfo" in lowered:
-        return f"{where} cannot be resolved: the host name is not known here"
+        return errors.cannot_be_resolved(where)
     if any(word in lowered for word in ("closed", "reset", "lost", "broken pipe")):
         if _is_socket(where):
             return f"{where} closed the connection: it may be restarting, or at maxclients"

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 import hiredis
 from msgspec import Struct
 
+from redis_oom_tui.models import errors
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.resp import packed
 
@@ -184,6 +186,8 @@ class Preflight:
         self._samples: list[RawSample] = []
         self._first = threading.Event()
         self.silent = False
+        # Set where nobody is there: then the driver has no more to say, and need not be loaded for it.
+        self.unreachable: ServerUnreachable | None = None
         self._thread = threading.Thread(target=self._ask, name="knock", daemon=True)
         self._thread.start()
 
@@ -241,6 +245,8 @@ class Preflight:
                 line.close()
         except TimeoutError:
             self.silent = True
+        except (ConnectionRefusedError, FileNotFoundError, socket.gaierror) as error:
+            self.unreachable = _nobody(error, self._connection.address)
         except (OSError, ValueError, LeftToTheDriver):
             pass
         finally:
@@ -254,6 +260,14 @@ class Preflight:
         now = time.monotonic()
         where, stated = self._connection.address, self._connection.stated_limit_bytes
         self._samples.append(RawSample(where, info, tuple(told), now, time.time(), now - began, stated))
+
+
+def _nobody(error: OSError, where: Address) -> ServerUnreachable:
+    if isinstance(error, ConnectionRefusedError):
+        return ServerUnreachable(errors.refuses_connections(where))
+    if isinstance(error, FileNotFoundError):
+        return ServerUnreachable(errors.does_not_exist(where))
+    return ServerUnreachable(errors.cannot_be_resolved(where))
 
 
 def _settings() -> tuple[Words, ...]:
