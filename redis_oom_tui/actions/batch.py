@@ -120,11 +120,12 @@ class BatchWorker:
                 return batch[:number]
         return batch
 
-    def heavy(self, position: int) -> bool:
-        """Whether the key at `at` is better saved when others have made room for its copy."""
+    @property
+    def light_bytes(self) -> int | None:
+        """A larger key is better saved when others have made room for its copy; None where that is no matter."""
         if self._saver is None or self._plan.operation is not Operation.DELETE:
-            return False
-        return (self._plan.keys[position].size or 0) > headroom.at_once(self._saver.room, SAVE_AT_ONCE)
+            return None
+        return headroom.at_once(self._saver.room, SAVE_AT_ONCE)
 
     def again(self) -> list[int]:
         """The keys that were kept for want of room, if any has been deleted since they were last tried."""
@@ -195,7 +196,7 @@ class BatchWorker:
 
         def check(position: int) -> Check:
             key = keys[position]
-            if digest := copied.get(position, NO_COPY).digest:
+            if copied and (digest := copied.get(position, NO_COPY).digest):
                 return Check(key.id, expected(key, digest, saved_untouched=untouched))
             return Check(key.id, expected(key, copies.get((key.id.db, key.id.key), "") if copies else ""))
 

@@ -108,7 +108,11 @@ class Batches:
         self._connections = connections
         self._bound: ByteBound | None = None
         keys = shared.plan.keys
-        self._positions = sorted(worker.positions, key=lambda position: (keys[position].id.db, worker.heavy(position)))
+        most = worker.light_bytes
+        self._positions = sorted(
+            worker.positions,
+            key=lambda position: (keys[position].id.db, most is not None and (keys[position].size or 0) > most),
+        )
         self._start = 0
         self._coming: Batch | None = None
 

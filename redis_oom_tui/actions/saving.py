@@ -113,10 +113,12 @@ class Saver:
         """
         self._heed_cap()
         self._ready, self._lines = {}, []
-        left = [position for position in batch if not self._over_cap(position)]
-        for position in batch:
-            if self._over_cap(position):
-                self._uncopied(position, headroom.too_large(self._keys[position].size or 0, self._choice))
+        keys, most = self._keys, self._choice.max_key_bytes
+        # The plan itself tells that these are too large, whatever room there is.
+        too_large = {position for position in batch if (keys[position].size or 0) > most}
+        left = [position for position in batch if position not in too_large] if too_large else list(batch)
+        for position in sorted(too_large):
+            self._uncopied(position, headroom.too_large(keys[position].size or 0, self._choice))
         self._twice, self._asked = self._asked.intersection(left), set(left)
         until = time.monotonic() + _FREEING_SECONDS
         while left:
@@ -160,6 +162,8 @@ class Saver:
                     self._busy = self._busy or busy
                     if waits or busy or reply is Reply.LATER:
                         later.append(position)
+                    elif isinstance(reply, Saved) and not self.saved.get(position):
+                        self._copied(position, reply)
                     else:
                         self._take(position, reply, room.free)
         if self._busy:
@@ -170,15 +174,14 @@ class Saver:
     def _take(self, position: int, reply: Saved | Uncopied | Said, room: int | None) -> None:
         """What was said about the key at `at`, with `room` free."""
         if isinstance(reply, Saved):
-            known = self.saved.get(position)
-            if known and known != reply.digest:
+            # In the backup already, by an earlier try.
+            known = reply.digest
+            if known != self.saved[position]:
                 self._table.put(
                     position, Outcome.CHANGED, "its content changed while it was on its way to another node"
                 )
                 return
-            if not known:
-                self._lines.append(self._record(self._keys[position], reply))
-            self._ready[position] = Copied(reply.digest, reply.size or len(reply.payload))
+            self._ready[position] = Copied(known, reply.size or len(reply.payload))
         elif isinstance(reply, Uncopied):
             if self._fits_later(reply):
                 self.short.append(position)
@@ -186,14 +189,13 @@ class Saver:
         else:
             self._refused(position, reply)
 
+    def _copied(self, position: int, reply: Saved) -> None:
+        self._lines.append(self._record(self._keys[position], reply))
+        self._ready[position] = Copied(reply.digest, reply.size or len(reply.payload))
+
     def _fits_later(self, reply: Saved | Uncopied | Said) -> bool:
         """Whether it is for want of room alone that there is no copy."""
         return isinstance(reply, Uncopied) and reply.size is not None and reply.size <= self._choice.max_key_bytes
-
-    def _over_cap(self, position: int) -> bool:
-        """Whether the plan itself tells that the key is too large, whatever room there is."""
-        size_ = self._keys[position].size
-        return size_ is not None and size_ > self._choice.max_key_bytes
 
     def _why(self, bytes_: int | None, room: int | None) -> str:
         if bytes_ is None:
@@ -251,7 +253,7 @@ class Saver:
         return Record(id_, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, held)
 
     def _placed(self, id_: KeyId) -> KeyId:
-        return KeyId(id_.db, id_.key, self._node)
+        return id_ if id_.node == self._node else KeyId(id_.db, id_.key, self._node)
 
 
 def earlier_copies(audit: AuditFile, plan: Plan) -> dict[tuple[int, bytes], str]:

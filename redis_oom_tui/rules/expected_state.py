@@ -126,7 +126,7 @@ def expected(key: PlannedKey, digest: str = "", *, saved_untouched: bool = False
         expires_ms = -2 if read_at is None else round(read_at * 1000) + ttl_ms
     if idle is not None and read_at is not None and (saved_untouched or not digest):
         used_at = max(0, int(read_at) - idle)
-    elif key.in_use and not digest:
+    elif not digest and key.in_use:
         used_at = IN_USE
     smallest, largest = (-1, -1) if digest else size_class(key)
     return Expected(key.type, expires_ms, used_at, smallest, largest, digest)

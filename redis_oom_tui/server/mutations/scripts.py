@@ -20,6 +20,8 @@ the preview cannot be seen, so it goes only where its value was saved, compared 
 many share an object is not told what may be a number, either. The value at the preview would be no proof: a flag that
 was set again holds what it held, and to read it would renew the idle time of all keys that share it. A key that was in
 use at the preview is treated alike.
+
+The DUMP of a key tells its type as well: of a key that was saved, TYPE is asked only where its DUMP is another one.
 """
 
 import struct
@@ -115,19 +117,21 @@ local function used_after(used_at, idle)
   end
   return idle < idle_clock - used_at
 end
+local function type_of(key)
+  local kind = call('TYPE', key)
+  return kind.ok or kind
+end
 local function differs(key, place)
   local number, expires, used_at, smallest, largest
   number, expires, used_at, smallest, largest, at = unpacked('<Hdddd', wants, at)
-  local kind = call('TYPE', key)
-  kind = kind.ok or kind
-  if kind == 'none' then return 0 end
-  if kind ~= ARGV[number] then return -1 end
-  local ttl = call('PTTL', key)
-  if ttl == -2 then return 0 end
-  if (expires == -1) ~= (ttl < 0) then return -2 end
-  if expires >= 0 and math.abs(expires - now - ttl) > 5000 then return -2 end
+  local kind = ARGV[number]
   local digest = saved ~= '' and sub(saved, 40 * place - 39, 40 * place)
   local is_saved = digest and digest ~= $not_saved
+  local ttl = call('PTTL', key)
+  if ttl == -2 then return 0 end
+  if not is_saved and type_of(key) ~= kind then return -1 end
+  if (expires == -1) ~= (ttl < 0) then return -2 end
+  if expires >= 0 and math.abs(expires - now - ttl) > 5000 then return -2 end
   local idle
   local why = used_at == $in_use and -10 or used_at >= 0 and kind == 'string' and unseen(key, largest)
   if why then
@@ -141,7 +145,7 @@ local function differs(key, place)
     size = pcall('MEMORY', 'USAGE', key, 'SAMPLES', $samples)
     if type(size) == 'number' and (size < smallest or size > largest) then return -4 end
   end
-  if is_saved and redis.sha1hex(call('DUMP', key)) ~= digest then return -5 end
+  if is_saved and redis.sha1hex(call('DUMP', key)) ~= digest then return type_of(key) == kind and -5 or -1 end
   return nil, kind, ttl, idle, size
 end
 local function said(reply)
