@@ -181,7 +181,10 @@ def as_lines(path: Path) -> Iterator[bytes]:
         except OSError as error:
             raise cannot_be_read(path, error) from None
     digest = hashlib.sha256()
-    first = _checked(path, head, damaged_ok=True)
+    try:
+        first = _checked(path, head, damaged_ok=False)
+    except DamagedHead:
+        first = _checked(path, head, damaged_ok=True)
     first.format = FORMAT_OF_LINES
     for line in itertools.chain([packed(first)], _record_lines(path)):
         digest.update(line)

@@ -116,6 +116,7 @@ def test_what_is_added_reads_back_either_way_and_as_lines(
         assert list(records_backward(path)) == backward
         assert not inspect(path).damaged
         of_before(path)
+    assert b'"run_id":"r","plan":"abcdef0123"' in path.read_bytes()
 
 
 def test_a_frame_is_full_after_so_many_keys_or_bytes(tmp_path: Path) -> None:
