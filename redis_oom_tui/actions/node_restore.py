@@ -1,9 +1,13 @@
 """A backup put back on one node: its connection, its room, its clock, and what became of each key there."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 
-from redis_oom_tui.actions.context import ActionRecord, Losses, asked_until_lost
+from redis_oom_tui.actions.context import ActionRecord, Losses, PacedWork, asked_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
+from redis_oom_tui.actions.node_worker import too_slow
+from redis_oom_tui.actions.shrink_planning import paced
 from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
@@ -14,6 +18,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
+from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
 from redis_oom_tui.server.mutations.finished import JobKey
 from redis_oom_tui.server.mutations.replies import server_time
@@ -22,12 +27,11 @@ from redis_oom_tui.server.mutations.restoring import (
     Expiry,
     JobToRestore,
     RestoreReply,
-    Value,
-    put_back,
     put_elements,
     put_jobs,
     take_back,
 )
+from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
 from redis_oom_tui.server.tasks import not_busy
 
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
@@ -37,17 +41,22 @@ _SKEW_MS = 5000
 # What the connections of a restore take besides: query and reply buffers of a few clients.
 _BUFFERS = 64 * 1024
 _ELEMENTS_AT_ONCE = 100
+# Where there is no room for more keys than that, fewer are tried.
+_FEWEST = 100
+_UNTRIED = RestoreReply(RestoreOutcome.NOT_ATTEMPTED)
+_EXPIRED = RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")
 # What an element takes beside its own bytes.
 _ELEMENT_MORE = 64
 
 
-class NodeRestore:
+class NodeRestore(PacedWork):
     """Puts keys of the backup `head` back on one node. `failure` is why no more is put back there, once that is so.
 
     `stopped` says whether to leave off, `wall` tells Unix seconds.
     """
 
     def __init__(self, node: ActionNode, head: Backup, stopped: Callable[[], bool], wall: Callable[[], float]) -> None:
+        super().__init__()
         self._server = node.server
         self._learn = node.rights.learn
         self._head = head
@@ -55,12 +64,24 @@ class NodeRestore:
         self._wall = wall
         self._connection: PinnedConnection | None = None
         self._first: Server | None = None
+        self._watch = contextlib.AsyncExitStack()
         self.failure: TriageError | None = None
 
     @property
     def address(self) -> str:
         """Where it is, for people."""
         return str(self._server.address)
+
+    async def _end_watch(self) -> None:
+        try:
+            await self._watch.aclose()
+        except TriageError as error:
+            self.failure = self.failure or error
+
+    @property
+    def keys(self) -> int:
+        """How many keys go in the next batch: what is written down at a time, and may be in doubt after a crash."""
+        return _FEWEST if self._throttle is None else self._throttle.keys
 
     async def snapshot(self) -> Snapshot:
         """The memory now, once the server answers. Raises OtherServer where another one does than at the first look."""
@@ -73,20 +94,54 @@ class NodeRestore:
         return snapshot
 
     async def close(self) -> None:
-        """Let go of the connection."""
+        """Let go of the connections. Where what watches over the server broke, that is the `failure`."""
+        await self._end_watch()
         if self._connection is not None:
             await self._connection.close()
 
     async def put(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
         """Put `batch` back, all of one database, and write down what came of each. Raises where nothing was tried."""
-        self._must_have_room(await self.snapshot(), batch)
+        snapshot = await self.snapshot()
+        try:
+            self._must_have_room(snapshot, batch)
+        except OutOfMemory:
+            if len(batch) <= _FEWEST:
+                raise
+            return await self._in_halves(batch, record)
+        throttle = await self._pace()
+        too_slow(throttle, self._server)
         connection = await self._at(batch[0].id.db)
-        number = record.next_batch()
+        number, began = record.next_batch(), time.monotonic()
         await record.batch(number, [one.id for one in batch])
-        replies = await self._batch(connection, batch)
+        replies = [_UNTRIED] * len(batch)
+        try:
+            await self._batch(connection, throttle, batch, replies)
+        except TriageError as error:
+            # What became of the others nobody knows: their batch has no end in the audit file.
+            return [reply._replace(stop=error) if reply is _UNTRIED else reply for reply in replies]
         details = {index: reply.detail for index, reply in enumerate(replies) if reply.detail}
         record.done(number, [reply.outcome for reply in replies], details)
+        throttle.batched(len(batch), time.monotonic() - began)
+        if throttle.stopping and not self._stopped():
+            await self._end_watch()
         return replies
+
+    async def _in_halves(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
+        """Put back as many of `batch`, from the first on, as there is room for."""
+        half = len(batch) // 2
+        replies = await self.put(batch[:half], record)
+        if any(reply.stop is not None for reply in replies):
+            return replies + [_UNTRIED] * (len(batch) - half)
+        try:
+            return replies + await self.put(batch[half:], record)
+        except TriageError as error:
+            return replies + [RestoreReply(RestoreOutcome.NOT_ATTEMPTED, stop=error)] * (len(batch) - half)
+
+    async def _pace(self) -> CallThrottle:
+        """What says how much goes to the server at once, from the first batch on."""
+        if self._throttle is not None:
+            return self._throttle
+        return await self._watch.enter_async_context(self._throttled(self._server))
 
     def _must_have_room(self, snapshot: Snapshot, batch: Sequence[Record]) -> None:
         """Raise OutOfMemory before these would bring the server to its limit again."""
@@ -124,61 +179,72 @@ class NodeRestore:
                 await self._connection.reopen()
         return self._connection
 
-    async def _batch(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
-        """What became of each key of `batch`: those that a busy server said nothing of are sent again."""
-        replies: dict[int, RestoreReply] = {}
-        left = list(range(len(batch)))
+    async def _batch(
+        self, connection: PinnedConnection, throttle: CallThrottle, batch: Sequence[Record], told: list[RestoreReply]
+    ) -> None:
+        """Put what became of each key of `batch` into `told`: those that a busy server said nothing of, and those whose
+        replies were lost, are sent again.
+        """
+        left, losses = list(range(len(batch))), Losses()
         while left:
-            found = await self._safely(connection, [batch[index] for index in left])
-            replies.update(zip(left, found, strict=True))
-            busy = next((one.busy for one in found if one.busy is not None), None)
-            left = [index for index in left if replies[index].busy is not None]
-            if busy is None or self._stopped():
-                break
             try:
-                await connection.hold(self._stopped)
-            except TriageError as error:
-                replies.update((index, replies[index]._replace(stop=error)) for index in left)
-                break
-        return [replies[index] for index in range(len(batch))]
-
-    async def _safely(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
-        losses = Losses()
-        while True:
-            try:
-                return await self._put(connection, batch)
+                async with contextlib.aclosing(
+                    self._put(connection, throttle, [batch[index] for index in left])
+                ) as parts:
+                    async for part in parts:
+                        for index, reply in part.items():
+                            told[left[index]] = reply
             except ServerUnreachable:
                 if losses.enough():
                     raise
                 # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
                 await connection.reopen()
+                left = [index for index in left if told[index] is _UNTRIED or told[index].busy is not None]
+                continue
+            busy = any(told[index].busy is not None for index in left)
+            left = [index for index in left if told[index] is _UNTRIED or told[index].busy is not None]
+            if not busy or self._stopped() or throttle.stopping:
+                return
+            try:
+                await connection.hold(self._stopped)
+            except TriageError as error:
+                told[left[0]] = told[left[0]]._replace(stop=error)
+                return
 
-    async def _put(self, connection: PinnedConnection, batch: Sequence[Record]) -> list[RestoreReply]:
+    async def _put(
+        self, connection: PinnedConnection, throttle: CallThrottle, batch: Sequence[Record]
+    ) -> AsyncGenerator[dict[int, RestoreReply], None]:
+        """What became of some keys of `batch` at a time, by their positions."""
         now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
-        first, nodes = self._first, {record.id.node for record in batch}
-        later = {node: self._later_ms(now_ms, node) for node in nodes}
-        results = [RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")] * len(batch)
+        later = {node: self._later_ms(now_ms, node) for node in {record.id.node for record in batch}}
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
-        live = [
-            index for index, record in enumerate(records) if record.expires_ms is None or record.expires_ms > now_ms
-        ]
-        if self._head.operation == Action.SHRINK.value:
-            replies = await self._put_elements(connection, [records[index] for index in live])
-        elif self._head.operation == Action.FINISH.value:
-            replies = await put_jobs(connection.channel, [_job(records[at]) for at in live], now_ms)
-        elif self._head.operation == Operation.EXPIRE.value:
-            expiries = [_expiry(records[index]) for index in live]
-            scripted = (await self._learn()).has(Feature.SCRIPT)
-            alone = first is not None and first.mode == "cluster"
-            replies = await take_back(connection.channel, expiries, scripted=scripted, alone=alone) if live else []
-        else:
+        live = [index for index, one in enumerate(records) if one.expires_ms is None or one.expires_ms > now_ms]
+        if len(live) < len(records):
+            yield dict.fromkeys(set(range(len(records))).difference(live), _EXPIRED)
+        if not live:
+            return
+        if self._head.operation == Action.DELETE.value:
+            version = "" if self._first is None else self._first.version
+            restorer = ValueRestorer(connection.channel, throttle, old_idle_bug=version.startswith("6."))
             values = [_value(records[index], now_ms) for index in live]
-            replies = await put_back(
-                connection.channel, values, old_idle_bug=first is not None and first.version.startswith("6.")
-            )
-        for index, reply in zip(live, replies, strict=True):
-            results[index] = reply
-        return results
+            async with contextlib.aclosing(restorer.put_back(values)) as parts:
+                async for part in parts:
+                    yield part if len(live) == len(records) else {live[at]: reply for at, reply in part.items()}
+            return
+        replies = await paced(throttle, self._put_others(connection, [records[at] for at in live], now_ms), len(live))
+        yield dict(zip(live, replies, strict=True))
+
+    async def _put_others(
+        self, connection: PinnedConnection, records: Sequence[Record], now_ms: int
+    ) -> list[RestoreReply]:
+        """What is no value of a key: elements, jobs, or former expiries."""
+        if self._head.operation == Action.SHRINK.value:
+            return await self._put_elements(connection, records)
+        if self._head.operation == Action.FINISH.value:
+            return await put_jobs(connection.channel, [_job(record) for record in records], now_ms)
+        scripted = (await self._learn()).has(Feature.SCRIPT)
+        alone = self._first is not None and self._first.mode == "cluster"
+        return await take_back(connection.channel, list(map(_expiry, records)), scripted=scripted, alone=alone)
 
     @staticmethod
     async def _put_elements(connection: PinnedConnection, records: Sequence[Record]) -> list[RestoreReply]:

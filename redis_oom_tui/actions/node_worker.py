@@ -18,6 +18,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnections
 from redis_oom_tui.server.tasks import monitored
 
@@ -35,6 +36,13 @@ class ChildBegan(TriageError):
 
 class TooSlow(ServerUnreachable):
     """The server answers so slowly that the action stops, so as not to add to that."""
+
+
+def too_slow(throttle: CallThrottle, server: LiveServer) -> None:
+    """Raise TooSlow where the server has been too slow for too long."""
+    if throttle.probes.hopeless:
+        slow = f"{server.address} takes {throttle.probes.waited:.0f}s to answer"
+        raise TooSlow(f"{slow}: stopped, to add no load")
 
 
 class NodeWorker(PacedWork):
@@ -169,9 +177,7 @@ class NodeWorker(PacedWork):
         self.phase = throttle.words(
             "deleting" if self._shared.plan.operation is Operation.DELETE else "setting expiries"
         )
-        if throttle.probes.hopeless:
-            slow = f"{self._server.address} takes {throttle.probes.waited:.0f}s to answer"
-            raise TooSlow(f"{slow}: stopped, to add no load")
+        too_slow(throttle, self._server)
 
     async def _keep_looking(self) -> None:
         while True:

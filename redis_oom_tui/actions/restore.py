@@ -3,10 +3,10 @@
 import asyncio
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import NamedTuple
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord
 from redis_oom_tui.actions.deployment import Deployment, Place, said_by
@@ -23,10 +23,13 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.server.mutations.restoring import RestoreReply
-from redis_oom_tui.server.tasks import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock, read_ahead
 
-_KEYS_AT_ONCE = 500
+# Of what goes back in one call, no more in a batch.
+_IN_ONE_CALL = 500
 _BYTES_AT_ONCE = 4 * 1024 * 1024
+# What is read from the file at a time, in a thread, while the last of it goes back.
+_KEYS_READ, _BYTES_READ = 2000, 1024 * 1024
 # What is held for all nodes together, where the keys of many come mixed.
 _BYTES_HELD = 16 * 1024 * 1024
 _NAMED = 1000
@@ -36,12 +39,18 @@ _ROUNDS = 4
 _PASSING = (OutOfMemory, WritesBlocked, ServerBusy, ServerUnreachable)
 
 
-class RestoreBatch(NamedTuple):
+@dataclass(slots=True)
+class RestoreBatch:
     """Records of one database whose keys belong to one place, and the bytes of their values."""
 
     place: Place
-    records: list[Record]
-    size: int
+    records: list[Record] = field(default_factory=list)
+    size: int = 0
+
+    def takes(self, record: Record, size: int, most: int) -> bool:
+        """Whether `record`, of so many bytes, still goes into it; `most` is how many records do."""
+        fits = len(self.records) < most and self.size + size <= _BYTES_AT_ONCE
+        return fits and record.id.db == self.records[0].id.db
 
 
 class Restore:
@@ -67,8 +76,10 @@ class Restore:
         self._clock = ActiveClock()
 
     def stop(self) -> None:
-        """End after the batch in flight."""
+        """End once what is on its way has come home."""
         self._stop = True
+        for node in self._nodes.values():
+            node.stop()
 
     def view(self) -> RestoreReport:
         """How far it is."""
@@ -127,10 +138,11 @@ class Restore:
         return self._nodes[place]
 
     async def _each_batch(self) -> None:
-        for batch in self._batches():
-            if self._stop or (self._failures() and not self._deployment.clustered):
-                return
-            await self._put(batch.place, batch.records)
+        async with contextlib.aclosing(self._batches()) as batches:
+            async for batch in batches:
+                if self._stop or (self._failures() and not self._deployment.clustered):
+                    return
+                await self._put(batch.place, batch.records)
         if not (self._stop or self._failures() or self._unserved):
             # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
             self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
@@ -138,25 +150,37 @@ class Restore:
     def _failures(self) -> dict[Place, TriageError]:
         return {place: node.failure for place, node in self._nodes.items() if node.failure is not None}
 
-    def _batches(self) -> Iterator[RestoreBatch]:
+    async def _batches(self) -> AsyncGenerator[RestoreBatch, None]:
         """The file's keys by place, in batches of one database; what was left out or is damaged is counted."""
         held: dict[Place, RestoreBatch] = {}
-        for record in self._records():
-            place = self._place(record)
-            if record is None or place is None:
-                continue
-            bytes_ = len(record.payload or b"") + sum(map(len, record.element or ()))
-            bytes_ += sum(len(key[2]) for key in record.job.keys) if record.job is not None else 0
-            batch = held.get(place, RestoreBatch(place, [], 0))
-            full = len(batch.records) >= _KEYS_AT_ONCE or batch.size + bytes_ > _BYTES_AT_ONCE
-            if batch.records and (full or record.id.db != batch.records[0].id.db):
-                yield held.pop(place)
-                batch = RestoreBatch(place, [], 0)
-            batch.records.append(record)
-            held[place] = batch._replace(size=batch.size + bytes_)
-            if sum(one.size for one in held.values()) > _BYTES_HELD:
-                yield held.pop(max(held, key=lambda one: held[one].size))
-        yield from held.values()
+        sizes = 0
+        async with contextlib.aclosing(read_ahead(_chunks(self._records()))) as chunks:
+            async for chunk in chunks:
+                alone = None if self._deployment.clustered else self._deployment.place_of(b"")
+                for record, size in chunk:
+                    place = self._place(record, alone)
+                    if record is None or place is None:
+                        continue
+                    batch = held.get(place)
+                    if batch is not None and not batch.takes(record, size, self._most(place)):
+                        sizes -= batch.size
+                        yield held.pop(place)
+                        batch = None
+                    if batch is None:
+                        batch = held[place] = RestoreBatch(place)
+                    batch.records.append(record)
+                    batch.size += size
+                    sizes += size
+                    if sizes > _BYTES_HELD:
+                        batch = held.pop(max(held, key=lambda one: held[one].size))
+                        sizes -= batch.size
+                        yield batch
+        for batch in held.values():
+            yield batch
+
+    def _most(self, place: Place) -> int:
+        most = self._node(place).keys
+        return most if self._head.operation == Action.DELETE.value else min(most, _IN_ONE_CALL)
 
     def _records(self) -> Iterator[Record | None]:
         """The file's records; those of a list that was shrunk from the innermost on, as each is added outside."""
@@ -166,7 +190,7 @@ class Restore:
                 return records_backward(self._path, damaged_ok=self._damaged_ok)
         return read_records(self._path, damaged_ok=self._damaged_ok)
 
-    def _place(self, record: Record | None) -> Place | None:
+    def _place(self, record: Record | None, alone: Place | None) -> Place | None:
         """Where to put a record back; None for one that has nothing to put back, which is counted."""
         if record is None:
             self._counts[RestoreOutcome.FAILED] += 1
@@ -174,7 +198,7 @@ class Restore:
         if record.left_out:
             self._left_out(record)
             return None
-        place = self._deployment.place_of(record.id.key)
+        place = alone or self._deployment.place_of(record.id.key)
         self._unserved += place is None
         return place
 
@@ -198,11 +222,16 @@ class Restore:
             return
         moved: list[tuple[Record, KeyMoved]] = []
         for record, reply in zip(batch, replies, strict=True):
+            if reply.outcome is RestoreOutcome.RESTORED:
+                continue
             if reply.moved is not None and self._deployment.clustered and rounds > 1:
                 moved.append((record, reply.moved))
             else:
                 self._count(reply)
-        node.failure = next((reply.stop for reply in replies if reply.stop is not None), None)
+        if restored := sum(reply.outcome is RestoreOutcome.RESTORED for reply in replies):
+            self._counts[RestoreOutcome.RESTORED] += restored
+        if (refusal := next((reply.stop for reply in replies if reply.stop is not None), None)) is not None:
+            node.failure = refusal
         await self._send_on(place, moved, rounds - 1)
 
     def _count(self, reply: RestoreReply) -> None:
@@ -274,6 +303,22 @@ class Restore:
             + (". " if reasons[1:] else "")
             + (reasons[-1] if reasons else "")
         )
+
+
+def _chunks(records: Iterator[Record | None]) -> Iterator[list[tuple[Record | None, int]]]:
+    """`records` with their sizes, some at a time."""
+    chunk, held = list[tuple[Record | None, int]](), 0
+    for record in records:
+        size = 0
+        if record is not None:
+            size = len(record.payload or b"") + sum(map(len, record.element or ()))
+            size += sum(len(copy) for _, _, copy, _ in record.job.keys) if record.job is not None else 0
+        chunk.append((record, size))
+        held += size
+        if len(chunk) >= _KEYS_READ or held >= _BYTES_READ:
+            yield chunk
+            chunk, held = [], 0
+    yield chunk
 
 
 def _most_of_all(reasons: Counter[str]) -> str:

@@ -7,8 +7,9 @@ is there, by what the last ones took. How often they come is a share of the serv
 import asyncio
 import math
 import time
-from collections.abc import Callable
-from typing import Protocol
+from collections import deque
+from collections.abc import AsyncGenerator, Callable
+from typing import Protocol, TypeVar
 
 from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
@@ -25,6 +26,11 @@ _BATCH_FEWEST, _BATCH_FIRST, _BATCH_MOST, _BATCH_SECONDS = 100, 200, 2000, 0.1
 _SHORTEST_REST, _LONGEST_REST = 0.001, 1.0
 _GUESSED_SECONDS = 1e-5
 _RECKONED_SECONDS = 0.25
+
+
+_Made = TypeVar("_Made")
+_Answer = TypeVar("_Answer")
+_Answer_co = TypeVar("_Answer_co", covariant=True)
 
 
 class Throttle(Protocol):
@@ -54,6 +60,66 @@ class Throttle(Protocol):
 
     def took(self, keys: int, seconds: float) -> None:
         """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
+
+
+class Calls(Protocol[_Made, _Answer_co]):
+    """Calls about some keys that follow each other, as they are sent over one connection."""
+
+    @property
+    def ending(self) -> bool:
+        """Whether to send no further one."""
+
+    def end(self, at: int) -> int:
+        """Where a call that begins at position `at` ends."""
+
+    def make(self, at: int, end: int) -> _Made:
+        """The call about the keys from `at` to `end`."""
+
+    async def send(self, made: _Made) -> None:
+        """Send it without waiting for its reply."""
+
+    async def answer(self, made: _Made, keys: int) -> _Answer_co:
+        """The reply to it: the next that comes."""
+
+    async def abandon(self) -> None:
+        """Disconnect, as replies may still be on their way."""
+
+
+async def windowed(
+    throttle: Throttle, calls: Calls[_Made, _Answer], number: int
+) -> AsyncGenerator[tuple[int, int, _Answer], None]:
+    """Send `calls` about `number` keys, the next on its way while the server works at one: yields each answer with the
+    positions that it is about, from the first to behind the last. Whoever leaves off early loses the connection.
+    """
+    on_the_way: deque[tuple[int, int, float, _Made]] = deque()
+    at, last = 0, 0.0
+    try:
+        while True:
+            while at < number and len(on_the_way) < throttle.window and not calls.ending:
+                if throttle.resting:
+                    if on_the_way:
+                        break
+                    await throttle.ready()
+                end = calls.end(at)
+                throttle.begun()
+                made = calls.make(at, end)
+                on_the_way.append((at, end, time.monotonic(), made))
+                await calls.send(made)
+                at = end
+            if not on_the_way:
+                break
+            start, end, sent, made = on_the_way[0]
+            answer = await calls.answer(made, end - start)
+            on_the_way.popleft()
+            now = time.monotonic()
+            throttle.took(end - start, now - max(sent, last))
+            last = now
+            yield start, end, answer
+    finally:
+        for _ in on_the_way:
+            throttle.took(0, 0.0)
+        if on_the_way:
+            await calls.abandon()
 
 
 class CallThrottle:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from redis import exceptions
 from redis.asyncio import Redis
+from redis.asyncio import connection as driver
 from redis.asyncio.connection import (
     AbstractConnection,
     Connection,
@@ -26,6 +27,11 @@ from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import waits
 from redis_oom_tui.server.resp import ASKING, asking
 from redis_oom_tui.server.tasks import ReusableTimeout
+
+try:
+    from redis._parsers import _AsyncHiredisParser
+except ImportError:  # a redis-py that keeps it elsewhere: the replies are then read one by one
+    _AsyncHiredisParser = None  # type: ignore[assignment,misc,unused-ignore]
 
 CLIENT_NAME = OWN_NAME.decode()
 
@@ -131,6 +137,25 @@ class _Gated(AbstractConnection):
             return await self._parsed(*args, **options)
         finally:
             self.unanswered = max(0, self.unanswered - 1)
+
+    async def read_replies(self, replies: int) -> list[Any]:
+        """The next so many replies, a refusal in its place as an exception: in one go where redis-py's reader can."""
+        several = getattr(self, "several", None)
+        if several is None or self.asking:
+            return [await self._one_of_several() for _ in range(replies)]
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                return cast("list[Any]", await several(replies))
+        except TimeoutError:
+            raise exceptions.TimeoutError("Timeout reading replies") from None
+        except (exceptions.InvalidResponse, *_STUMBLES) as error:
+            raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from None
+
+    async def _one_of_several(self) -> Any:
+        try:
+            return await self.read_response()
+        except exceptions.ResponseError as error:
+            return error
 
     async def _parsed(self, *args: Any, **options: Any) -> Any:
         """The next reply; nonsense that redis-py's parser stumbles over is InvalidResponse, and ends the connection."""
@@ -254,6 +279,47 @@ class _Login(CredentialProvider):
         return self.get_credentials()
 
 
+def bulk_parser() -> type[Any] | None:
+    """redis-py's hiredis parser, able to take the next replies for one array; None where that cannot work."""
+    if _AsyncHiredisParser is None or driver.DefaultParser is not _AsyncHiredisParser:
+        return None
+
+    class BulkParser(_AsyncHiredisParser):
+        """Replies are cheapest as one array that hiredis builds in C. The server sends no such array: we do.
+
+        Where more replies may have come than are asked for, they are taken one by one, but without redis-py between.
+        """
+
+        def on_connect(self, connection: Any) -> None:
+            super().on_connect(connection)  # type: ignore[no-untyped-call]
+            # Where redis-py keeps its reader elsewhere, the replies are read one by one.
+            known = hasattr(getattr(self, "_reader", None), "feed")
+            connection.expect = self.expect if known else None
+            connection.several = self.several if known else None
+            # What the reader says where a reply has not come as a whole.
+            reader: Any = self._reader
+            self._nothing = reader.gets() if known else None
+
+        def expect(self, replies: int) -> None:
+            """Let the next `replies` replies come as one list, errors in their places."""
+            reader: Any = self._reader
+            reader.feed(b"*%d\r\n" % replies)
+
+        async def several(self, replies: int) -> list[Any]:
+            """The next `replies` replies, errors in their places; those behind them may have come already."""
+            reader: Any = self._reader
+            found: list[Any] = []
+            while len(found) < replies:
+                reply = reader.gets()
+                if reply is self._nothing:
+                    await self.read_from_socket()  # type: ignore[no-untyped-call]
+                else:
+                    found.append(reply)
+            return found
+
+    return BulkParser
+
+
 def make_client(
     connection: address.Connection,
     *,
@@ -266,6 +332,9 @@ def make_client(
 
     Nothing connects yet. `gate` is a reader's by default. `options` reach the connection class (`parser_class`).
     """
+    # Behind ASKING each reply comes with another, which the connection takes away one by one.
+    if "parser_class" not in options and not connection.asking and (parser := bulk_parser()) is not None:
+        options["parser_class"] = parser
     pool = _Pool(
         connection_class=connection_class(connection),
         max_connections=max_connections,

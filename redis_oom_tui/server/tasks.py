@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
 from typing import Any, Protocol, TypeVar
 
@@ -215,6 +215,23 @@ async def run_all(runs: Sequence[Stoppable[T]]) -> list[T]:
     finally:
         await end(tasks)
     return [task.result() for task in tasks]
+
+
+async def read_ahead(source: Iterator[T]) -> AsyncGenerator[T, None]:
+    """What `source` yields, each read in a thread while what came before it is at work."""
+    nothing = object()
+
+    def in_thread() -> "asyncio.Task[Any]":
+        return asyncio.create_task(asyncio.to_thread(next, source, nothing), name="read ahead")
+
+    coming = in_thread()
+    try:
+        while (found := await asyncio.shield(coming)) is not nothing:
+            coming = in_thread()
+            yield found
+    finally:
+        # A thread cannot be cancelled, and a file is open as long as it reads.
+        await asyncio.gather(coming, return_exceptions=True)
 
 
 _Answer = TypeVar("_Answer")

@@ -3,11 +3,12 @@
 import asyncio
 import json
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.action import BackupChoice, PlanningState
+from redis_oom_tui.models.action import BackupChoice, PlanningState, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
@@ -62,6 +63,27 @@ async def test_a_watch_that_breaks_stops_the_run_and_says_so(
         assert not in_doubt
         assert sum(letter == "d" for letter in said.values()) == 5000 - left
         assert (last_line(tmp_path)["ok"], last_line(tmp_path)["result"]) == (False, view.ended)
+
+
+async def test_a_watch_that_breaks_stops_the_restore_and_says_so(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(3000)])
+        async with operating(valkey.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+            broke, ready = breaking(monkeypatch), CallThrottle.begun
+
+            def slowly(throttle: CallThrottle) -> None:
+                ready(throttle)
+                assert broke.is_set() or time.sleep(0.01) is None
+
+            monkeypatch.setattr(CallThrottle, "begun", slowly)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert report.failed, report.ended
+        assert str(report.ended).startswith("The watch over the server broke (ZeroDivisionError: a\\x1b[31m defect)")
+        assert client.dbsize() == report.counts[RestoreOutcome.RESTORED] < 3000
+        assert (last_line(tmp_path)["ok"], last_line(tmp_path)["result"]) == (False, report.ended)
 
 
 async def test_a_watch_that_breaks_ends_a_plan_in_the_making(

@@ -15,7 +15,7 @@ from redis_oom_tui.files.backup_reading import as_lines, read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.server import info_reader
-from redis_oom_tui.server.mutations import restoring
+from redis_oom_tui.server.mutations import value_restorer
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import NO_SCRIPTS, RunningServer, started
 
@@ -125,24 +125,13 @@ async def test_a_key_that_is_not_there_after_all_is_not_said_to_be_put_back(
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
             path = Path(str(view.backup_path))
-            ours = restoring._restore
+            ours = value_restorer._restore
 
-            def without_life(value: restoring.Value, old_idle_bug: bool) -> tuple[Any, ...]:
-                name, key, ttl, *more = ours(value, old_idle_bug)
-                return (name, key, {NAMES[1]: 1, NAMES[2]: 0}.get(value.key, ttl), *more)
+            def without_life(value: value_restorer.Value, passed_ms: int, idle_limit: int) -> tuple[bytes, ...]:
+                name, key, ttl, *more = ours(value, passed_ms, idle_limit)
+                return (name, key, {NAMES[1]: b"1", NAMES[2]: b"0"}.get(value.key, ttl), *more)
 
-            monkeypatch.setattr(restoring, "_restore", without_life)
-            monkeypatch.setattr(restoring, "_told", _slowly(restoring._told))
+            monkeypatch.setattr(value_restorer, "_restore", without_life)
             report = await operator.restore(path).run()
         assert report.counts == {RestoreOutcome.RESTORED: 1, RestoreOutcome.FAILED: 2}, report.ended
     assert "the server said OK, but the key is not there" in str(report.ended) or "not that of" in str(report.ended)
-
-
-def _slowly(told: Any) -> Any:
-    """What expires within a millisecond has expired when it is read back."""
-
-    def slow(reply: Any) -> Any:
-        time.sleep(0.01)
-        return told(reply)
-
-    return slow

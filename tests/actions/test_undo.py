@@ -1,23 +1,28 @@
 """Safety rule 4: what is deleted can come back, and where it cannot, that is said before and after."""
 
+import itertools
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from redis_oom_tui.actions import restore
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import as_lines, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome, Plan
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.actions.test_deleting import HOSTILE
 from tests.support.acting import fill, fill_to_the_limit, names_of, operating, planned, settled
 from tests.support.servers import RunningServer
@@ -331,3 +336,57 @@ async def test_a_damaged_backup_is_restored_on_demand_only(server: RunningServer
             assert (report.failed, report.file_damaged) == (False, True)
             assert "is damaged" in str(report.ended)
             assert client.dbsize() == 119
+
+
+async def test_a_restore_reads_its_file_beside_the_event_loop_and_sends_what_the_throttle_allows(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads: set[str] = set()
+    sent: list[int] = []
+    took = CallThrottle.took
+
+    def reading(*args: Any, **options: Any) -> Iterator[Record | None]:
+        for record in read_records(*args, **options):
+            threads.add(threading.current_thread().name)
+            yield record
+
+    def counting(self: CallThrottle, keys: int, seconds: float) -> None:
+        sent.append(keys)
+        took(self, keys, seconds)
+
+    with valkey.client() as client:
+        fill(client, [b"k%d" % n for n in range(1000)])
+        async with operating(valkey.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            monkeypatch.setattr(restore, "read_records", reading)
+            monkeypatch.setattr(CallThrottle, "took", counting)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: 1000}
+        assert client.dbsize() == 1000
+    assert threads
+    assert threading.main_thread().name not in threads
+    assert (sum(sent), max(sent) <= 400) == (1000, True)
+
+
+async def test_what_was_told_before_a_loss_counts_as_restored(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls, replies = itertools.count(1), ExclusiveConnection.next_replies
+
+    async def losing(self: ExclusiveConnection, number: int, name: str) -> list[Any]:
+        if next(calls) == 3:
+            await self.abandon()
+            raise ServerUnreachable("lost")
+        return await replies(self, number, name)
+
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(300)])
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            monkeypatch.setattr(ExclusiveConnection, "next_replies", losing)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert not report.failed, report.ended
+        assert client.dbsize() == 300
+    # Of those on their way nobody heard: what is there when they are sent again counts as there already.
+    assert 200 < report.counts[RestoreOutcome.RESTORED] < 300
+    assert sum(report.counts.values()) == 300

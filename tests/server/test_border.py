@@ -22,6 +22,7 @@ from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.mutations.key_reader import KeyReader
 from redis_oom_tui.server.mutations.replies import Limit
 from redis_oom_tui.server.mutations.script_calls import Check
+from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
 from redis_oom_tui.server.preflight import Preflight
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from tests.support.cluster import clustered
@@ -102,8 +103,9 @@ def _acted(*, scripted: bool, saving: bool) -> Callable[[LiveServer], Awaitable[
 async def _restored(live: LiveServer) -> None:
     channel = ExclusiveConnection(live, changing=True)
     try:
-        values = [restoring.Value(b"r:%d" % n, b"no dump", None, 1, None) for n in range(3)]
-        await restoring.put_back(channel, values, old_idle_bug=False)
+        values = [Value(b"r:%d" % n, b"no dump", None, 1, None) for n in range(3)]
+        async for _ in ValueRestorer(channel, Unthrottled(), old_idle_bug=False).put_back(values):
+            pass
         expiries = [restoring.Expiry(b"k:1", "string", 10**13, None)]
         for scripted in (True, False):
             await restoring.take_back(channel, expiries, scripted=scripted)

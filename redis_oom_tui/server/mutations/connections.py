@@ -123,6 +123,20 @@ class ExclusiveConnection:
         self._unread -= len(names)
         return replies
 
+    async def next_replies(self, replies: int, name: str) -> list[Any]:
+        """The next so many replies to what was sent, read in one go; a refusal is of a command of this `name`.
+
+        Raises as `call` does.
+        """
+        connection = await self._at_hand()
+        async with self._whole(connection):
+            found = await connection.read_replies(replies)
+        self._unread -= replies
+        if any(issubclass(kind, exceptions.RedisError) for kind in set(map(type, found))):
+            where = self._server.address
+            return [as_ours(one, where, name) if isinstance(one, exceptions.RedisError) else one for one in found]
+        return found
+
     async def abandon(self) -> None:
         """Disconnect: replies may still be on their way, and nobody will read them."""
         if self._connection is not None:

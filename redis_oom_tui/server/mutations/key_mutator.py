@@ -2,14 +2,13 @@
 
 import contextlib
 import time
-from collections import deque
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.headroom import headroom_in
-from redis_oom_tui.server.call_throttle import Throttle
+from redis_oom_tui.server.call_throttle import Throttle, windowed
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.non_atomic_mutator import NonAtomicMutator
@@ -71,25 +70,25 @@ class KeyMutator:
     def __init__(
         self, channel: ExclusiveConnection, throttle: Throttle, *, scripted: bool, alone: bool = False
     ) -> None:
-        self._channel = channel
-        self._throttle = throttle
+        self.channel = channel
+        self.throttle = throttle
         self._scripted = scripted
         self._steps = NonAtomicMutator(channel)
-        self._caller = ScriptCaller(channel)
-        self._alone = alone
+        self.caller = ScriptCaller(channel)
+        self.alone = alone
         self._weights = _Weights()
         self.sent = 0
         self._held = False
 
     async def headroom(self) -> ReplyRoom:
         """What is free for replies now. Raises one of `models.errors`."""
-        told = await self._channel.call([("INFO", "memory"), ("INFO", "keyspace")])
+        told = await self.channel.call([("INFO", "memory"), ("INFO", "keyspace")])
         texts = [string(reply) for reply in told]
         for text in texts:
             if isinstance(text, TriageError):
                 raise text
         fields = info_in(b"\n".join(text for text in texts if isinstance(text, bytes)))
-        free = headroom_in(fields, self._channel.stated_limit_bytes)
+        free = headroom_in(fields, self.channel.stated_limit_bytes)
         return ReplyRoom(free, freeing=fields.get("lazyfree_pending_objects", "0") != "0")
 
     def weigh(self, sizes: Sequence[int], at_once: int) -> None:
@@ -133,7 +132,7 @@ class KeyMutator:
         throttle is stopping. What does not fit into `limit` is Uncopied, or LATER; `sizes` are the sizes as far as
         they are known. Raises as `delete` does.
         """
-        limit = limit._replace(at_once=limit.at_once // max(1, self._throttle.window))
+        limit = limit._replace(at_once=limit.at_once // max(1, self.throttle.window))
         weights = _Weights(sizes, limit.at_once)
         self._held = False
         if not self._scripted:
@@ -155,14 +154,14 @@ class KeyMutator:
         return replies
 
     @property
-    def _ending(self) -> bool:
+    def ending(self) -> bool:
         """Whether to send no further call."""
-        return self._throttle.stopping or self._held
+        return self.throttle.stopping or self._held
 
     async def ends(self, keys: Sequence[KeyId]) -> list[int | None]:
         """When each key expires, in Unix milliseconds of the server; -1 where it does not, None where it is gone."""
-        now = await server_time(self._channel)
-        replies = await self._channel.call([("PTTL", key.key) for key in keys])
+        now = await server_time(self.channel)
+        replies = await self.channel.call([("PTTL", key.key) for key in keys])
         for reply in replies:
             if isinstance(reply, ServerBusy):
                 raise reply
@@ -176,11 +175,11 @@ class KeyMutator:
     ) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
         """`checks` in parts, each as soon as it may be acted on."""
         weights, at = weights or _Weights(), 0
-        while at < len(checks) and not self._ending:
-            await self._throttle.ready()
-            part = checks[at : weights.end(at, min(len(checks), at + self._throttle.per_call))]
+        while at < len(checks) and not self.ending:
+            await self.throttle.ready()
+            part = checks[at : weights.end(at, min(len(checks), at + self.throttle.per_call))]
             self.sent = at + len(part)
-            self._throttle.begun()
+            self.throttle.begun()
             began = time.monotonic()
             took = False
             try:
@@ -188,7 +187,7 @@ class KeyMutator:
                 took = True
             finally:
                 # Of a lost reply the pacer hears as well, or it would wait for it for ever.
-                self._throttle.took(len(part) if took else 0, time.monotonic() - began)
+                self.throttle.took(len(part) if took else 0, time.monotonic() - began)
             at += len(part)
 
     async def _calls(
@@ -197,63 +196,70 @@ class KeyMutator:
         """Call `script` for all `checks`, the next call on its way while the server works at one: yields the replies
         to some of them, and from which position on they are. Whoever leaves off early loses the connection.
         """
-        throttle, weights = self._throttle, weights or _Weights()
-        on_the_way: deque[tuple[int, int, float, list[ScriptCall]]] = deque()
         refused: list[tuple[int, int]] = []
-        at, last = 0, 0.0
-        try:
-            while True:
-                while at < len(checks) and len(on_the_way) < throttle.window and not self._ending:
-                    if throttle.resting:
-                        if on_the_way:
-                            break
-                        await throttle.ready()
-                    end = weights.end(at, min(len(checks), at + throttle.per_call))
-                    self.sent = end
-                    throttle.begun()
-                    calls = self._cut(script, checks[at:end], dues[at:end])
-                    on_the_way.append((at, end, time.monotonic(), calls))
-                    await self._caller.send(*calls)
-                    at = end
-                if not on_the_way:
-                    break
-                start, end, sent, calls = on_the_way[0]
-                replies = await self._answers(calls, end - start)
-                on_the_way.popleft()
-                now = time.monotonic()
-                throttle.took(end - start, now - max(sent, last))
-                last = now
+        calls = _ScriptCalls(self, script, checks, dues, weights or _Weights())
+        async with contextlib.aclosing(windowed(self.throttle, calls, len(checks))) as answers:
+            async for start, end, replies in answers:
                 if isinstance(replies, PermissionRefused):
                     refused.append((start, end))
                 else:
                     yield start, replies
-        finally:
-            for _ in on_the_way:
-                throttle.took(0, 0.0)
-            if on_the_way:
-                await self._channel.abandon()
         for start, end in refused:
-            yield start, await self._singly(script, checks[start:end], dues[start:end])
+            yield start, await self._singly(calls, start, end)
 
-    def _cut(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[ScriptCall]:
-        """One call for all `checks`, or one for each."""
-        return self._each(script, checks, dues) if self._alone else [checking(script, checks, dues)]
+    async def _singly(self, calls: "_ScriptCalls", start: int, end: int) -> list[Any]:
+        """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
+        return [all_said(one, 1)[0] for one in await self.caller.call(*calls.each(start, end))]
 
-    def _each(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[ScriptCall]:
-        return [checking(script, checks[at : at + 1], dues[at : at + 1]) for at in range(len(checks))]
 
-    async def _answers(self, calls: Sequence[ScriptCall], keys: int) -> list[Any] | PermissionRefused:
-        """The replies about the keys of `calls`; the refusal where it met a call of several keys."""
-        replies = await self._caller.replies(calls)
-        if self._alone:
+class _ScriptCalls:
+    """Calls of `script` for all `checks` of a mutator. Implements `call_throttle.Calls`."""
+
+    def __init__(
+        self, mutator: KeyMutator, script: bytes, checks: Sequence[Check], dues: Sequence[Due], weights: _Weights
+    ) -> None:
+        self._mutator = mutator
+        self._script = script
+        self._checks = checks
+        self._dues = dues
+        self._weights = weights
+
+    @property
+    def ending(self) -> bool:
+        """Whether to send no further one."""
+        return self._mutator.ending
+
+    def end(self, at: int) -> int:
+        """Where a call that begins at `at` ends."""
+        return self._weights.end(at, min(len(self._checks), at + self._mutator.throttle.per_call))
+
+    def make(self, at: int, end: int) -> list[ScriptCall]:
+        """One call for all of these keys, or one for each."""
+        self._mutator.sent = end
+        if self._mutator.alone:
+            return self.each(at, end)
+        return [checking(self._script, self._checks[at:end], self._dues[at:end])]
+
+    def each(self, start: int, end: int) -> list[ScriptCall]:
+        """A call for each key."""
+        return [checking(self._script, self._checks[at : at + 1], self._dues[at : at + 1]) for at in range(start, end)]
+
+    async def send(self, made: list[ScriptCall]) -> None:
+        """Send it without waiting for its reply."""
+        await self._mutator.caller.send(*made)
+
+    async def answer(self, made: list[ScriptCall], keys: int) -> list[Any] | PermissionRefused:
+        """The replies about the keys of `made`; the refusal where it met a call of several keys."""
+        replies = await self._mutator.caller.replies(made)
+        if self._mutator.alone:
             return [all_said(one, 1)[0] for one in replies]
         if isinstance(replies[0], PermissionRefused) and keys > 1:
             return replies[0]
         return all_said(replies[0], keys)
 
-    async def _singly(self, script: bytes, checks: Sequence[Check], dues: Sequence[Due]) -> list[Any]:
-        """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
-        return [all_said(one, 1)[0] for one in await self._caller.call(*self._each(script, checks, dues))]
+    async def abandon(self) -> None:
+        """Disconnect, as replies may still be on their way."""
+        await self._mutator.channel.abandon()
 
 
 def _all_said(replies: list[Any]) -> list[Said]:

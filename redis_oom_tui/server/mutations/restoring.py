@@ -1,10 +1,9 @@
-"""Putting keys and expiries back: RESTORE without REPLACE, and an expiry only where it is still the one we set.
+"""Putting back expiries, where they are still the ones we set, and elements and jobs, where nothing newer stands.
 
 What is said to be there again was read again. All times are the server's.
 """
 
 import json
-import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -20,9 +19,6 @@ from redis_oom_tui.server.mutations.replies import ASKED, all_said, integer, sai
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
 
-# RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
-_OLD_IDLE_LIMIT = 7 * 86400 - 1
-_IDLE_LIMIT = 2**24 - 1
 # Puts elements back into a key. ARGV: its type, when it is to expire if it is gone (Unix ms, -1: never), the end of a
 # list, and how many others belong outside of these there; then each element behind the number of its parts. A list has
 # them already where they stand in a row no deeper than that. A reply per element: 1 it is back, 0 there is one already,
@@ -86,16 +82,6 @@ return out
 """)
 
 
-class Value(NamedTuple):
-    """A key to put back: DUMP's bytes, in how many milliseconds it expires (None: never), idle time or frequency."""
-
-    key: bytes
-    payload: bytes
-    ttl_ms: int | None
-    idle_seconds: int | None
-    frequency: int | None
-
-
 class Expiry(NamedTuple):
     """An expiry to take back: the key's type, when it is due now, and when it was due before (None: never)."""
 
@@ -131,60 +117,8 @@ class RestoreReply(NamedTuple):
     moved: KeyMoved | None = None
 
 
-async def put_back(channel: ExclusiveConnection, values: Sequence[Value], *, old_idle_bug: bool) -> list[RestoreReply]:
-    """RESTORE each value where no key stands, and see that it is there. Raises ServerUnreachable where replies were
-    lost.
-    """
-    began = time.monotonic()
-    replies = await channel.call([_restore(value, old_idle_bug) for value in values])
-    told = [_told(reply) for reply in replies]
-    # A service without IDLETIME and FREQ (MemoryDB) calls them a syntax error: the value is worth more than its age.
-    plain = [at for at, reply in enumerate(replies) if isinstance(reply, CommandRefused) and _no_such_option(reply)]
-    bare = [values[at]._replace(idle_seconds=None, frequency=None) for at in plain]
-    again = await channel.call([_restore(value, old_idle_bug) for value in bare])
-    for at, reply in zip(plain, again, strict=True):
-        told[at] = _told(reply)
-    done = [at for at, one in enumerate(told) if one.outcome is RestoreOutcome.RESTORED]
-    found = await channel.call([("PTTL", values[at].key) for at in done])
-    passed_ms = (time.monotonic() - began) * 1000
-    for at, ttl in zip(done, found, strict=True):
-        told[at] = _found(values[at], ttl, passed_ms)
-    return told
-
-
-def _no_such_option(reply: CommandRefused) -> bool:
-    return "syntax error" in reply.text.lower()
-
-
-def _found(value: Value, ttl: Any, passed_ms: float) -> RestoreReply:
-    """What a key came to by the PTTL that it has now."""
-    ttl = integer(ttl)
-    if isinstance(ttl, TriageError):
-        return _told(ttl)
-    if ttl == -2:
-        if value.ttl_ms is not None and value.ttl_ms <= passed_ms + TTL_SLACK_MS:
-            return RestoreReply(RestoreOutcome.EXPIRED, "it expired meanwhile")
-        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but the key is not there")
-    wanted = value.ttl_ms
-    if wanted is None and ttl == -1:
-        return RestoreReply(RestoreOutcome.RESTORED)
-    if wanted is None or ttl < 0 or not wanted - passed_ms - TTL_SLACK_MS <= ttl <= wanted + TTL_SLACK_MS:
-        return RestoreReply(RestoreOutcome.FAILED, "it is there, but its expiry is not that of the backup")
-    return RestoreReply(RestoreOutcome.RESTORED)
-
-
-def _restore(value: Value, old_idle_bug: bool) -> Command:
-    # A span, as of a time that has passed the server says OK and creates nothing; 0 would be no expiry.
-    command: Command = ("RESTORE", value.key, 0 if value.ttl_ms is None else max(1, value.ttl_ms), value.payload)
-    if value.idle_seconds is not None:
-        idle = min(value.idle_seconds, _OLD_IDLE_LIMIT if old_idle_bug else _IDLE_LIMIT)
-        return (*command, "IDLETIME", idle)
-    if value.frequency is not None:
-        return (*command, "FREQ", value.frequency)
-    return command
-
-
-def _told(reply: Any) -> RestoreReply:
+def restore_reply(reply: Any) -> RestoreReply:
+    """What a reply to RESTORE, or to what was read again, means."""
     if isinstance(reply, KeyMoved):
         return RestoreReply(RestoreOutcome.FAILED, str(reply), moved=reply)
     if isinstance(reply, CommandRefused) and reply.error_class is ErrorClass.KEY:
@@ -245,7 +179,7 @@ def _element_told(reply: object) -> RestoreReply:
     code = said(reply)
     if code is Reply.GONE:
         return RestoreReply(RestoreOutcome.EXISTS)
-    return _taken(code) if isinstance(code, Reply) else _told(code)
+    return _taken(code) if isinstance(code, Reply) else restore_reply(code)
 
 
 def _unexpire(expiries: Sequence[Expiry]) -> ScriptCall:
@@ -259,7 +193,7 @@ def _unexpire(expiries: Sequence[Expiry]) -> ScriptCall:
 def _taken(reply: object) -> RestoreReply:
     code = reply if isinstance(reply, Reply) else said(reply)
     if isinstance(code, TriageError):
-        return _told(code)
+        return restore_reply(code)
     if code is Reply.GONE:
         return RestoreReply(RestoreOutcome.EXPIRED, "it is gone")
     if code is Reply.PAST:
@@ -277,13 +211,13 @@ async def _take_back_in_steps(channel: ExclusiveConnection, expiries: Sequence[E
     try:
         now_ms = told_time(replies[: len(ASKED)]).ms
     except ServerBusy as busy:
-        return [_told(busy)] * len(expiries)
+        return [restore_reply(busy)] * len(expiries)
     del replies[: len(ASKED)]
     told = []
     for at, expiry in enumerate(expiries):
         kind, ttl = string(replies[2 * at]), integer(replies[2 * at + 1])
         if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
-            told.append(_told(kind if isinstance(kind, TriageError) else ttl))
+            told.append(restore_reply(kind if isinstance(kind, TriageError) else ttl))
         elif ttl == -2:
             told.append(_taken(Reply.GONE))
         elif kind.decode("ascii", "replace") != expiry.type:
@@ -300,10 +234,10 @@ async def _take_back_in_steps(channel: ExclusiveConnection, expiries: Sequence[E
 def _old_again(expiry: Expiry, now_ms: int, replies: Sequence[Any]) -> RestoreReply:
     """What a key came to by the replies to its old expiry and to the PTTL behind it."""
     if isinstance(replies[0], TriageError):
-        return _told(replies[0])
+        return restore_reply(replies[0])
     ttl, expires_ms = integer(replies[1]), expiry.expires_ms
     if isinstance(ttl, TriageError):
-        return _told(ttl)
+        return restore_reply(ttl)
     if expires_ms is None and ttl == -1:
         return RestoreReply(RestoreOutcome.RESTORED)
     if expires_ms is not None and ttl >= 0 and abs(expires_ms - now_ms - ttl) <= TTL_SLACK_MS:

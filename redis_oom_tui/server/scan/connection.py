@@ -5,11 +5,10 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol
 
 from redis import exceptions
-from redis.asyncio import connection as driver
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.server.call_throttle import Throttle
-from redis_oom_tui.server.client import WHOLE_REPLY, connection_class, connection_options
+from redis_oom_tui.server.client import WHOLE_REPLY, bulk_parser, connection_class, connection_options
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import translated, waits
 from redis_oom_tui.server.replies import array
@@ -18,33 +17,7 @@ from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Words, command_of
 from redis_oom_tui.server.tasks import ReusableTimeout, not_busy
 
-try:
-    from redis._parsers import _AsyncHiredisParser
-except ImportError:  # a redis-py that keeps it elsewhere: the replies are then read one by one
-    _AsyncHiredisParser = None  # type: ignore[assignment,misc,unused-ignore]
-
 _READ_SIZE = 256 * 1024
-
-
-def _bulk_parser() -> type[Any] | None:
-    """redis-py's hiredis parser, able to take the next replies for one array; None where that cannot work."""
-    if _AsyncHiredisParser is None or driver.DefaultParser is not _AsyncHiredisParser:
-        return None
-
-    class BulkParser(_AsyncHiredisParser):
-        """Replies are cheapest as one array that hiredis builds in C. The server sends no such array: we do."""
-
-        def on_connect(self, connection: Any) -> None:
-            super().on_connect(connection)  # type: ignore[no-untyped-call]
-            # Where redis-py keeps its reader elsewhere, the replies are read one by one.
-            connection.expect = self.expect if hasattr(getattr(self, "_reader", None), "feed") else None
-
-        def expect(self, replies: int) -> None:
-            """Let the next `replies` replies come as one list, errors in their places."""
-            reader: Any = self._reader
-            reader.feed(b"*%d\r\n" % replies)
-
-    return BulkParser
 
 
 class ScanConnection:
@@ -54,7 +27,7 @@ class ScanConnection:
         gate = CommandAllowlist(read_only=connection.read_only)
         admit_all(gate, command)
         # Behind ASKING each reply comes with another, which the connection takes away one by one.
-        parser = _bulk_parser() if bulk and not connection.asking else None
+        parser = bulk_parser() if bulk and not connection.asking else None
         options = connection_options(connection)
         if parser is not None:
             options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
