@@ -61,9 +61,6 @@ class FinishedPlanner(PacedWork):
         # By their index, how many jobs have keys in several slots of the cluster.
         self._apart: Counter[bytes] = Counter()
 
-    def _is_stopped(self) -> bool:
-        return self._stop
-
     def view(self) -> int:
         """How many jobs were found."""
         return len(self._found)
@@ -116,7 +113,7 @@ class FinishedPlanner(PacedWork):
         kind = self._application.kind(self._work.index)
         for glob in finished.globs(kind):
             for type_ in kind.types or (None,):
-                async for page in each_page(throttle, jobs_on.keys_like(channel, glob, type_), self._is_stopped):
+                async for page in each_page(throttle, jobs_on.keys_like(channel, glob, type_), lambda: self._stop):
                     for name in page:
                         if name not in self._seen and finished.placed(kind, name) is not None:
                             self._seen.add(name)
@@ -129,7 +126,7 @@ class FinishedPlanner(PacedWork):
         (kind,) = await jobs_on.types_of(channel, [index])
         if kind not in {"zset", "set", "list"} or not await self._is_proven(channel, index, kind):
             return
-        async for page in each_page(throttle, jobs_on.members(channel, index, kind), self._is_stopped):
+        async for page in each_page(throttle, jobs_on.members(channel, index, kind), lambda: self._stop):
             every = [finished.job_of(self._application, self._work, index, kind, *one) for one in page]
             jobs = [job for job in every if not self._deployment.clustered or finished.in_one_slot(job)]
             self._apart[index] += len(every) - len(jobs)
@@ -218,8 +215,7 @@ class FinishedRun(StepRun):
         nodes = [(server, await server.snapshot(), jobs) for server, jobs in self._shares()]
         for server, snapshot, _ in nodes:
             self._must_be_the_same(server, snapshot)
-        used = known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes])
-        self._used = (used, used)
+        self._used = (known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes]),) * 2
         for server, snapshot, jobs in nodes:
             connection = PinnedConnection(server, self._plan.request.db, snapshot.server.run_id)
             try:

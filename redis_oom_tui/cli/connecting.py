@@ -47,10 +47,10 @@ class ConnectionOptions(Struct, frozen=True):
     read_only: bool = False
 
 
-def names_a_server(options: ConnectionOptions, environment: Mapping[str, str] = os.environ) -> bool:
+def names_a_server(options: ConnectionOptions) -> bool:
     """Whether the options or REDIS_URL say where to connect."""
     given = (options.host, options.port, options.socket, options.url)
-    return any(part is not None for part in given) or bool(options.sentinels) or bool(environment.get("REDIS_URL"))
+    return any(part is not None for part in given) or bool(options.sentinels) or bool(os.environ.get("REDIS_URL"))
 
 
 def resolve(

@@ -26,10 +26,10 @@ def stuck_subscriber(path: Path) -> Wire:
     return wire
 
 
-def fill_buffer(publisher: Wire, messages: int = STUCK_BYTES // MESSAGE_BYTES) -> None:
+def fill_buffer(publisher: Wire) -> None:
     """Publish until the stuck subscriber's output buffer holds about `STUCK_BYTES`, beyond what the socket takes."""
     body = text(Random(1), MESSAGE_BYTES)  # noqa: S311 - data for show
-    for _ in range(messages):
+    for _ in range(STUCK_BYTES // MESSAGE_BYTES):
         publisher.call("PUBLISH", "prices", body)
 
 

@@ -137,10 +137,10 @@ NODE_COLUMNS: tuple[Column[NodeView], ...] = (
 """The columns of a cluster's nodes; those without an answer say why in place of their keys."""
 
 
-def node_lines(cluster: ClusterView, shown: int = _SHOWN) -> list[str]:
-    """A table of them, worst first, at most `shown`; the rest is counted."""
-    lines = text_table(cluster.nodes[:shown], NODE_COLUMNS)
-    more = len(cluster.nodes) - shown
+def node_lines(cluster: ClusterView) -> list[str]:
+    """A table of them, worst first, at most `_SHOWN`; the rest is counted."""
+    lines = text_table(cluster.nodes[:_SHOWN], NODE_COLUMNS)
+    more = len(cluster.nodes) - _SHOWN
     return [*lines, f"and {sizes.count(more)} more nodes in a better state"] if more > 0 else lines
 
 

@@ -56,10 +56,8 @@ def worth_words(key: Sized) -> str:
     return f"estimated: {size(key.size_low)} to {size(key.size_high)}"
 
 
-def kind_of_sum(types: Iterable[str], held: int | None, view: ScanView, *, exact: bool = False) -> SizeKind:
+def kind_of_sum(types: Iterable[str], held: int | None, view: ScanView) -> SizeKind:
     """How well the sum of the sizes of scanned keys of these `types` is known: exact where all sizes are.
-
-    `exact` says that all sizes in this very sum are known to be.
 
     >>> from redis_oom_tui.models.scan import ScanState
     >>> seen = ScanView(ScanState.COMPLETE, scanned_keys=2)
@@ -68,7 +66,7 @@ def kind_of_sum(types: Iterable[str], held: int | None, view: ScanView, *, exact
     """
     if held is None:
         return SizeKind.UNKNOWN
-    if exact or {*types} == {"string"} or not view.scanned_keys or all_exact(view):
+    if {*types} == {"string"} or not view.scanned_keys or all_exact(view):
         return SizeKind.EXACT
     return SizeKind.ESTIMATED
 

@@ -48,7 +48,7 @@ def share_of_limit(memory: Memory) -> str:
     return counted + share_of(percent_beside(memory.pressure, (1.0,), 1), limit_text(memory))
 
 
-def use_of_limit(memory: Memory, digits: int = 0) -> str:
+def use_of_limit(memory: Memory) -> str:
     """What counts towards the limit, beside it.
 
     >>> use_of_limit(Memory(950, 1000)), use_of_limit(Memory(950)), use_of_limit(Memory(None))
@@ -56,7 +56,7 @@ def use_of_limit(memory: Memory, digits: int = 0) -> str:
     """
     if memory.maxmemory_bytes is None:
         return f"{size(memory.used_bytes)} used, {limit_text(memory)}"
-    share = "" if memory.pressure is None else f" ({percent_beside(memory.pressure, (1.0,), digits)})"
+    share = "" if memory.pressure is None else f" ({percent_beside(memory.pressure, (1.0,), 0)})"
     return f"{size(memory.counted_bytes)} of {limit_text(memory)}{share}"
 
 

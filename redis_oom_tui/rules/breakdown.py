@@ -113,11 +113,14 @@ _CHANNEL = (160, 400)
 _WATCHED = (120, 240)
 
 
+def channels_of(activity: Activity) -> int:
+    """Channels and patterns that somebody subscribes to, those of shards too."""
+    return sum(n or 0 for n in (activity.pubsub_channels, activity.pubsub_patterns, activity.shard_channels))
+
+
 def estimated_bytes(activity: Activity) -> dict[Share, tuple[int, int]]:
     """What is in no key and booked as data, low and high, by the numbers of its items."""
-    channels = sum(
-        number or 0 for number in (activity.pubsub_channels, activity.pubsub_patterns, activity.shard_channels)
-    )
+    channels = channels_of(activity)
     watched = activity.watched_keys or 0
     return {
         Share.TRACKING: tracking_bytes(activity),

@@ -120,11 +120,17 @@ def _last(points: list[Point], seconds: float) -> list[Point]:
     start = points[0][0]
     if len(points) <= _POINTS or end <= start:
         return points[:_POINTS]
-    width = (end - start) / _POINTS
-    buckets: dict[int, list[Point]] = {}
+    return _medians(points, _POINTS)
+
+
+def _medians(points: list[Point], count: int) -> list[Point]:
+    """The median point of each of `count` equal spans; an empty one is left out."""
+    start = points[0][0]
+    width = (points[-1][0] - start) / count
+    spans: dict[int, list[Point]] = {}
     for point in points:
-        buckets.setdefault(min(_POINTS - 1, int((point[0] - start) / width)) if width else 0, []).append(point)
-    return [(statistics.median(t for t, _ in part), statistics.median(v for _, v in part)) for part in buckets.values()]
+        spans.setdefault(min(count - 1, int((point[0] - start) / width)), []).append(point)
+    return [(statistics.median(t for t, _ in part), statistics.median(v for _, v in part)) for part in spans.values()]
 
 
 def _over(points: list[Point], limit: int | None) -> Forecast:
@@ -185,7 +191,7 @@ class _Course(Struct, frozen=True):
 
 
 def _course(points: list[Point]) -> _Course:
-    middles = _middles(points)
+    middles = _medians(points, _SPANS + 1)
     width = (points[-1][0] - points[0][0]) / (_SPANS + 1)
     gains = [width * (b[1] - a[1]) / (b[0] - a[0]) for a, b in pairwise(middles)]
     rates = [gain / width for gain in gains]
@@ -256,13 +262,3 @@ def _walk(t: float, course: _Course, deviations: float) -> float:
     """What a random walk with the gains seen so far adds in `t`, that many deviations off its mean."""
     spans = t / course.width
     return spans * course.mean + deviations * course.spread * math.sqrt(spans + spans * spans / len(course.gains))
-
-
-def _middles(points: list[Point]) -> list[Point]:
-    """The median point of each of the equal spans; an empty one is left out."""
-    start = points[0][0]
-    width = (points[-1][0] - start) / (_SPANS + 1)
-    spans: dict[int, list[Point]] = {}
-    for point in points:
-        spans.setdefault(min(_SPANS, int((point[0] - start) / width)), []).append(point)
-    return [(statistics.median(t for t, _ in part), statistics.median(v for _, v in part)) for part in spans.values()]

@@ -325,7 +325,6 @@ def make_client(
     *,
     db: int = 0,
     gate: CommandAllowlist | None = None,
-    max_connections: int = 8,
     **options: Any,
 ) -> "Redis":
     """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
@@ -337,7 +336,7 @@ def make_client(
         options["parser_class"] = parser
     pool = _Pool(
         connection_class=connection_class(connection),
-        max_connections=max_connections,
+        max_connections=8,
         db=db,
         gate=gate or CommandAllowlist(read_only=connection.read_only),
         **connection_options(connection),

@@ -75,7 +75,7 @@ def _is_socket(where: object) -> bool:
     return str(where).startswith("unix:")
 
 
-def in_script(text: str, doing: str = "") -> errors.TriageError:
+def in_script(text: str) -> errors.TriageError:
     """The error of our own family for a refusal that a command met inside a script; it keeps the server's own words.
 
     >>> in_script("-MISCONF Redis is configured to save RDB snapshots").error_class
@@ -84,7 +84,7 @@ def in_script(text: str, doing: str = "") -> errors.TriageError:
     PermissionRefused('NOPERM this user has no permissions to access one of the keys')
     """
     words = _IN_SCRIPT.sub("", text, count=1)
-    told = {"command": doing, "text": text}
+    told = {"command": "", "text": text}
     if words.startswith(_BLOCKED):
         return errors.WritesBlocked(f"The server accepts no writes now: {words}", **told)
     if words.startswith("OOM ") or is_oom(exceptions.ResponseError(words)):

@@ -171,8 +171,8 @@ def _templates(columns: tuple[KeyQuestion, ...]) -> _Templates:
     return _Templates(columns)
 
 
-def admit_all(gate: CommandAllowlist, command: ScanCommand, *, untouched: bool = False) -> None:
+def admit_all(gate: CommandAllowlist, command: ScanCommand) -> None:
     """What is packed by hand passes the gate too: once for each template that this module can write."""
-    gate.admit(command.words(0, 1), untouched=untouched)
+    gate.admit(command.words(0, 1))
     for column in KeyQuestion:
-        gate.admit(column.words(b""), untouched=untouched)
+        gate.admit(column.words(b""))

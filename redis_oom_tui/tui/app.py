@@ -115,7 +115,7 @@ class TriageApp(TerminalApp):
         """Start polling after the first paint, which does not wait for the server."""
         self.session.show_first()
         self.set_keymap(self._keys_given)
-        self.main.begin()
+        self.main.active_pane.entered()
         if self.begins_at_overview:
             self._show_overview()
         else:
@@ -209,23 +209,7 @@ class TriageApp(TerminalApp):
             case messages.ShowDetails():
                 self.push_screen(DetailsScreen(request.key))
             case _:
-                self._act_on(request)
-
-    def _act_on(self, request: Request) -> None:
-        session = self.session
-        match request:
-            case messages.LookAtNode():
-                session.show_node(request.name)
-            case messages.StartScan():
-                session.startup.then(lambda: session.scanner.start(request.options, asked_for=request.asked_for))
-            case messages.PauseScan():
-                session.scanner.pause_or_resume()
-            case messages.StopScan():
-                session.scanner.stop()
-            case messages.SetPace():
-                session.scanner.set_pace(request.pace)
-            case _ if self.screen_stack:  # there is none once the app is being left
-                session.startup.then(lambda: dispatch.handle(session.actions, request))
+                _act_on(self.session, request, leaving=not self.screen_stack)
 
     @on(Worker.StateChanged)
     def _worker_changed(self, event: Worker.StateChanged) -> None:
@@ -264,6 +248,22 @@ class TriageApp(TerminalApp):
         for title, words, kind in messages.COMMANDS:
             if kind.local or self.session.actions.why_not(kind().needs) is None:
                 yield SystemCommand(title, words, lambda kind=kind: self.post_message(kind()))
+
+
+def _act_on(session: ServerSession, request: Request, *, leaving: bool) -> None:
+    match request:
+        case messages.LookAtNode():
+            session.show_node(request.name)
+        case messages.StartScan():
+            session.startup.then(lambda: session.scanner.start(request.options, asked_for=request.asked_for))
+        case messages.PauseScan():
+            session.scanner.pause_or_resume()
+        case messages.StopScan():
+            session.scanner.stop()
+        case messages.SetPace():
+            session.scanner.set_pace(request.pace)
+        case _ if not leaving:
+            session.startup.then(lambda: dispatch.handle(session.actions, request))
 
 
 class ReplayApp(TriageApp):

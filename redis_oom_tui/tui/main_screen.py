@@ -41,6 +41,10 @@ class Header(LineWidget):
     pane = "triage"
     frozen = False
 
+    def on_mount(self) -> None:
+        """Figures that are late show their age, second by second."""
+        self.set_interval(1.0, self.redraw)
+
     def show(self, state: ServerState, pane: str, *, frozen: bool) -> None:
         """Draw this state of the server."""
         self.state, self.pane, self.frozen = state, pane, frozen
@@ -134,11 +138,6 @@ class MainScreen(Screen[None]):
     def focus_chain(self) -> list[Widget]:
         """Where Tab goes: into what a pane holds, never onto the pane, where no arrow key moves anything."""
         return [widget for widget in super().focus_chain if not isinstance(widget, Pane)]
-
-    def begin(self) -> None:
-        """Take the first keys. Figures that are late show their age, second by second."""
-        self.set_interval(1.0, self.header.redraw)
-        self.active_pane.entered()
 
     @property
     def active_pane(self) -> Pane:

@@ -116,7 +116,7 @@ class Facts(Struct, frozen=True, dict=True):
 
         What memory grew by since the scan is counted as theirs: the scan cannot tell.
         """
-        scan = self._scan_here
+        scan = _of_shown_node(self.scan, self.now)
         if scan is None or not scan.complete or scan.error is not None or not self.used_by_data:
             return None
         if scan.refused_keys or (scan.scanned_keys and not scan.bytes_seen and not scan.unsized_keys):
@@ -127,13 +127,6 @@ class Facts(Struct, frozen=True, dict=True):
         used_then = scan.bytes_seen / scan.explained_share if scan.explained_share else math.inf
         since = max(0.0, (self.now.memory.used_bytes or 0) - used_then)
         return (scan.bytes_seen + self.parts.get(Share.TABLES, 0) + since) / self.used_by_data
-
-    @property
-    def _scan_here(self) -> ScanView | None:
-        """The scan of the keys of the node whose figures these are, where it is of a whole cluster."""
-        if self.scan is None or self.now.fleet is None or not self.scan.nodes:
-            return self.scan
-        return self.scan.on(self.now.server.node)
 
     @property
     def giant(self) -> KeyRow | None:
@@ -286,3 +279,10 @@ def _is_on_shown_node(row: KeyRow, snapshot: Snapshot) -> bool:
         return True
     slot, shown = slot_of(row.id.key), (view.node for view in fleet.nodes if view.name == snapshot.server.node)
     return any(first <= slot <= last for node in shown for first, last in node.ranges)
+
+
+def _of_shown_node(scan: ScanView | None, snapshot: Snapshot) -> ScanView | None:
+    """The scan of the keys of the node whose figures these are, where it is of a whole cluster."""
+    if scan is None or snapshot.fleet is None or not scan.nodes:
+        return scan
+    return scan.on(snapshot.server.node)

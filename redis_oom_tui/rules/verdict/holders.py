@@ -6,7 +6,7 @@ from typing import Literal
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, size
 from redis_oom_tui.models.breakdown import Share
-from redis_oom_tui.rules.breakdown import BUFFERS
+from redis_oom_tui.rules.breakdown import BUFFERS, channels_of
 from redis_oom_tui.rules.clients import OWN_NAME, ClientKind, Hog, rank
 from redis_oom_tui.rules.verdict.facts import Facts
 
@@ -158,13 +158,12 @@ def unbooked_step(facts: Facts) -> str:
 def suspects(facts: Facts) -> tuple[str, ...]:
     """What there is on this server that may hold memory which is booked nowhere, in words, the likeliest first."""
     activity, memory = facts.now.activity, facts.now.memory
-    channels = sum(n or 0 for n in (activity.pubsub_channels, activity.pubsub_patterns, activity.shard_channels))
     subscribers = [client for client in facts.clients if client.subscriptions]
     unsized = 0 if facts.scan is None else facts.scan.unsized_keys
     told = (
         (unsized, "unsized module key"),
         (memory.lazyfree_pending_objects, "deleted object still being freed"),
-        (channels, "pub/sub channel"),
+        (channels_of(activity), "pub/sub channel"),
         (len(subscribers), "subscriber"),
         (activity.tracking_keys, "tracked key"),
         (activity.watched_keys, "watched key"),

@@ -148,10 +148,8 @@ class ClusterScan:
 
     @property
     def _ending(self) -> bool:
-        return self._stop_asked or self._sampled()
-
-    def _sampled(self) -> bool:
-        return self._options.sample is not None and self._aggregates.keys >= self._options.sample
+        sample = self._options.sample
+        return self._stop_asked or (sample is not None and self._aggregates.keys >= sample)
 
     async def _round(self) -> None:
         """One scan of each node that serves slots not yet counted, all at once; or those that a stop broke off."""
@@ -319,7 +317,7 @@ class ClusterScan:
             standing.notes[told] = None
         if self._stop_asked:
             return ScanState.STOPPED
-        if self._sampled() and self._remaining:
+        if self._ending and self._remaining:
             return ScanState.SAMPLED
         if self._remaining:
             standing.error = f"{count(len(self._remaining))} of 16,384 slots could not be scanned: {self._failure}"

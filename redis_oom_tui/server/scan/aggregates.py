@@ -313,11 +313,7 @@ def _plain(sizes: Sequence[Any], types: Sequence[Any], ttls: Sequence[Any]) -> b
         kinds = set(types)
     except TypeError:  # a nil or a refusal among them
         return False
-    return isinstance(shortest, int) and shortest > -2 and _NONE not in kinds and all(map(_is_bytes, kinds))
-
-
-def _is_bytes(kind: object) -> bool:
-    return isinstance(kind, bytes)
+    return isinstance(shortest, int) and shortest > -2 and _NONE not in kinds and set(map(type, kinds)) <= {bytes}
 
 
 def _fate(size: Any, kind: Any, ttl: Any) -> str:

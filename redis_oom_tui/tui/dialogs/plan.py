@@ -8,7 +8,7 @@ from textual.widgets import Input
 
 from redis_oom_tui.formatting.keys import mark
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, percent, short_size
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
@@ -46,7 +46,7 @@ class PlanDialog(WordDialog[BackupChoice]):
         room_bytes: int | None = None,
         over_bytes: int = 0,
     ) -> None:
-        keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
+        keys = number_of_keys(len(plan.keys))
         verb = "Delete" if plan.operation is Operation.DELETE else "Expire"
         self.plan = plan
         self.choice = BackupChoice(room_bytes=room_bytes, over_bytes=over_bytes)

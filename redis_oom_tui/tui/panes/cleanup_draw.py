@@ -8,7 +8,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, progress, size
+from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, progress, size
 from redis_oom_tui.models.action import TARGET, Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
@@ -127,7 +127,7 @@ def plan_head(plan: Plan, sums: PlanSums, width: int, height: int, style: DrawSt
 
 def _sum(plan: Plan, sums: PlanSums) -> str:
     verb = "delete" if plan.operation is Operation.DELETE else f"expire within {duration(plan.expire_seconds)}"
-    keys = f"{count(len(plan.keys))} {'key' if len(plan.keys) == 1 else 'keys'}"
+    keys = number_of_keys(len(plan.keys))
     low, high = (sums.size if end is None else end for end in (sums.low, sums.high))
     held = sum_words(known_bytes(sums.size, len(plan.keys)), low, high)
     return f"To {verb}: {keys}, {held} ({safe_text(summary(plan.criteria), 120)})"
