@@ -259,6 +259,21 @@ def unsized_note(keys: int) -> tuple[str, ...]:
     return (f"{number_of_keys(keys)} {what} of a module that does not report {its}: what {it} is in no sum",)
 
 
+# Fewer expired keys than this, and than such a part of those seen, are what goes on everywhere.
+_SOME_EXPIRED, _EXPIRED_SHARE = 100, 0.05
+
+
+def expired_note(expired: int, seen: int) -> tuple[str, ...]:
+    """A sentence about keys that expired before or during a scan that saw `seen` others; none where they are few.
+
+    >>> expired_note(12_000, 400), expired_note(12, 400)
+    (('12,000 keys had expired, or did meanwhile: the server dropped them',), ())
+    """
+    if expired < _SOME_EXPIRED or expired < _EXPIRED_SHARE * (expired + seen):
+        return ()
+    return (f"{number_of_keys(expired)} had expired, or did meanwhile: the server dropped them",)
+
+
 # So few keys, or such a part of them, are no sign of anything; others' commands may explain ten times that part.
 _FEW_KEYS, _NOT_MANY_SHARE, _UNSURE_SHARE = 2, 100, 10
 

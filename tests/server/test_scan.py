@@ -394,3 +394,17 @@ async def test_over_tls(flavour: str, tmp_path: Path) -> None:
             await source.close()
     assert view.complete, view.error
     assert view.scanned_keys == 3300
+
+
+async def test_what_had_expired_and_was_still_held_is_told(flavour: str) -> None:
+    debugging = () if flavour == "redis6" else ("enable-debug-command yes",)
+    with started(flavour, *debugging) as server, server.client() as client:
+        client.execute_command("DEBUG", "SET-ACTIVE-EXPIRE", 0)
+        pipeline = client.pipeline(transaction=False)
+        for number in range(2000):
+            pipeline.set(f"session:{number}", b"x", px=1 if number % 2 else None)
+        pipeline.execute()
+        async with opened(server.connection) as live:
+            view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+    assert (view.complete, view.scanned_keys) == (True, 1000)
+    assert "1,000 keys had expired, or did meanwhile: the server dropped them" in view.notes

@@ -9,7 +9,7 @@ from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOpt
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.breakdown import estimated_bytes
-from redis_oom_tui.rules.sizing import contradiction, corrected_total, unsized_note
+from redis_oom_tui.rules.sizing import contradiction, corrected_total, expired_note, unsized_note
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
 from redis_oom_tui.server.tasks import ActiveClock
@@ -73,6 +73,14 @@ class ScanProgress(Struct):
     held_least: int | None = None
     lost_at: float | None = None
     closely: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+
+    @property
+    def expired(self) -> int:
+        """Keys that the server dropped as expired since the run began."""
+        if self.first is None or self.latest is None:
+            return 0
+        before, now = self.first.counters.expired_keys_total, self.latest.counters.expired_keys_total
+        return 0 if before is None or now is None else max(0, now - before)
 
     @property
     def walked_all(self) -> bool:
@@ -152,7 +160,7 @@ class ScanViewBuilder:
             pace=pace,
             error=standing.error,
             walked_share=walked,
-            notes=standing.notes + unsized_note(aggregates.unsized),
+            notes=standing.notes + unsized_note(aggregates.unsized) + expired_note(standing.expired, aggregates.keys),
             ttls_told=standing.timed,
             unsized_keys=aggregates.unsized,
             contradiction=self.contradiction() if complete else None,
