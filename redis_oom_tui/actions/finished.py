@@ -339,6 +339,8 @@ class FinishedRun(StepRun):
                 code = jobs_on.deleted(reply)
             except ServerBusy:
                 await connection.hold(lambda: throttle.stopping)
+                if throttle.stopping:
+                    return Outcome.NOT_ATTEMPTED
                 continue
             return Outcome.DELETED if code == 1 else self._kept(code)
 

@@ -48,6 +48,10 @@ class ServerBusy(TriageError):
     error_class = ErrorClass.WAIT
 
 
+class SlotMoving(ServerBusy):
+    """The keys of one command are on two nodes while their slot moves (TRYAGAIN): nothing was done to any of them."""
+
+
 class CommandRefused(TriageError):
     """The server refused one command. `text` is its own answer, `command` what it was asked."""
 

@@ -155,7 +155,7 @@ def _busy(error: exceptions.RedisError, text: str, where: object) -> errors.Serv
     if isinstance(error, exceptions.MasterDownError):
         return errors.ServerBusy(f"{where} serves nothing while it has no link to its primary: {text}")
     if isinstance(error, exceptions.TryAgainError):
-        return errors.ServerBusy(f"{where} is moving these keys to another node: {text}")
+        return errors.SlotMoving(f"{where} is moving these keys to another node: {text}")
     if "module command" in text.lower():
         return errors.ServerBusy(f"{where} is busy running a module's command: wait for it")
     kill = "FUNCTION KILL" if "FUNCTION KILL" in text else "SCRIPT KILL"

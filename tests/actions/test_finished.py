@@ -9,6 +9,7 @@ import redis
 
 from redis_oom_tui.actions.finished import FinishedRun
 from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
@@ -294,6 +295,15 @@ def written(cluster: RunningCluster, queue: str) -> None:
         client.rpush(f"{queue}:wait", "2")
 
 
+def move(cluster: RunningCluster, slot: int) -> None:
+    """Begin to move a slot: what has a key that is not there is asked for again until all of it has moved."""
+    source = cluster.owner(slot)
+    heir = next(node for node in cluster.primaries if node is not source)
+    for node, way, other in ((heir, "IMPORTING", source), (source, "MIGRATING", heir)):
+        with node.server.client() as client:
+            client.execute_command("CLUSTER SETSLOT", slot, way, other.id)
+
+
 def names(cluster: RunningCluster) -> set[bytes]:
     with redis.RedisCluster("127.0.0.1", cluster.primaries[0].port) as client:
         return set(client.keys(target_nodes=redis.RedisCluster.PRIMARIES))
@@ -320,4 +330,11 @@ async def test_in_a_cluster_jobs_of_one_slot_go_and_others_are_refused(tmp_path:
             assert before - names(cluster) == gone
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 6}, report.ended
+            assert names(cluster) == before
+            move(cluster, slot_of(b"images"))
+            plan = await frozen(operator, queue=b"{images}")
+            for backup in (BackupChoice(), NO_BACKUP):
+                view = await operator.steps.run_finished(plan, backup=backup).run()
+                assert dict(view.counts) == {Outcome.CHANGED: 2}
+                assert "Kept, as its slot moves to another node." in str(view.ended)
             assert names(cluster) == before

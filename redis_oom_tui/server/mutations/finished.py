@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
-from redis_oom_tui.models.errors import KeyMoved, TriageError
+from redis_oom_tui.models.errors import KeyMoved, SlotMoving, TriageError
 from redis_oom_tui.models.finished import FinishedJob
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import nonsense
@@ -38,7 +38,7 @@ WORDS = {
     -2: "somebody works at it",
     TOO_LARGE: "it is too large to save",
     -4: "it was changed after it was saved",
-    MOVED: "its slot moved to another node",
+    MOVED: "its slot moves to another node",
 }
 """What a script says in place of having done it."""
 
@@ -210,7 +210,7 @@ def restoring(job: FinishedJob, keys: Sequence[JobKey], now_ms: int) -> ScriptCa
 
 def saved(reply: Any, job: FinishedJob) -> SavedJob:
     """What a job holds, or why it is kept. Raises what the server refused it with."""
-    if isinstance(reply, KeyMoved):
+    if isinstance(reply, KeyMoved | SlotMoving):
         return SavedJob((), code=MOVED)
     if isinstance(reply, TriageError):
         raise reply
@@ -229,7 +229,7 @@ def saved(reply: Any, job: FinishedJob) -> SavedJob:
 
 def deleted(reply: Any) -> int:
     """1 where the job is gone now, else a number of `WORDS`. Raises what the server refused it with."""
-    if isinstance(reply, KeyMoved):
+    if isinstance(reply, KeyMoved | SlotMoving):
         return MOVED
     if isinstance(reply, TriageError):
         raise reply
