@@ -20,12 +20,12 @@ from tests.support.servers import RunningServer, started
 
 KEYS = 6000
 CACHE = Criteria(patterns=(b"cache:*",))
-SECONDS = 1.0
+SECONDS = 0.5
 
 
 @pytest.fixture
 def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
-    """A server of 6000 keys, and a script of a second that is still to be sent."""
+    """A server of 6000 keys, and a script of half a second that is still to be sent."""
     with started(flavour, SOON) as server:
         with server.client() as client:
             fill(client, [b"cache:%d" % n for n in range(KEYS)])
@@ -154,7 +154,7 @@ async def test_a_script_without_an_end_ends_the_run_with_the_rest_not_attempted(
     monkeypatch.setattr(timeouts, "BUSY", 0.3)
     with started(flavour, SOON) as server, server.client() as client:
         fill(client, [b"cache:%d" % n for n in range(5000)])
-        with script(server, 2 * SECONDS) as made:
+        with script(server, 4 * SECONDS) as made:
             async with operating(server.connection, tmp_path) as operator:
                 plan = await planned(operator, CACHE)
                 _at_batch(monkeypatch, 3, made)

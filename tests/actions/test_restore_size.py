@@ -14,7 +14,7 @@ from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import operating, planned, settled
 from tests.support.servers import RunningServer
 
-KEYS = 8500  # Just behind a power of two, where a table has just been doubled.
+KEYS = 4250  # Just behind a power of two, where a table has just been doubled.
 # The real growth may be less than what is foretold, down to this share of it, and never more.
 LEAST = 0.6
 # What used_memory swings by between two looks: the buffers of the connections that look.
