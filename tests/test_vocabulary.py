@@ -38,6 +38,10 @@ _PRIVATE = {
     "tally": "aggregates",
     "walker": "command",
     "heir": "successor",
+    "knock": "preflight",
+    "hush": "clear_message",
+    "rung": "level",
+    "whereabouts": "breakdown",
     "look": "poll, snapshot, screen_theme",
     "reading": "state, measured",
 }

@@ -47,11 +47,11 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
     stays = _STAYS if connection is not None else _RECORD_STAYS if invocation.record_path is not None else ""
     connection = connection or invocation.connection
     # First of all: the server answers while the screen is loaded.
-    joining = ConnectingServer(invocation, connection)
+    pending = ConnectingServer(invocation, connection)
     from redis_oom_tui.tui.run import run_app
 
     return run_app(
-        joining,
+        pending,
         options=invocation.screen,
         profile=replace(invocation.profile, read_only=connection.read_only),
         switchboard=None if stays else ConfiguredProfiles(invocation),
@@ -76,7 +76,7 @@ def show_overview(invocation: Invocation, *, all_profiles: bool) -> int:
 
 
 class ConnectingServer:
-    """Implements `ports.Joining`."""
+    """Implements `ports.PendingServer`."""
 
     def __init__(self, invocation: Invocation, connection: Connection) -> None:
         self._invocation = invocation

@@ -156,7 +156,7 @@ def grown(profile: PaceProfile, step: PaceStep, round_trip: float) -> PaceStep:
     return replace(step, count=min(largest, int(step.count * round_trip / LONG_WAY)))
 
 
-def first_rung(profile: PaceProfile, round_trip: float) -> int:
+def first_level(profile: PaceProfile, round_trip: float) -> int:
     """Where a scan begins: over a long way on the highest step that asks for no more keys a second than over a short
     one.
 
@@ -167,7 +167,7 @@ def first_rung(profile: PaceProfile, round_trip: float) -> int:
     if round_trip <= LONG_WAY or profile.largest_page is None:
         return start
     most = _rate(steps[start], _SHORT_TURN)
-    fitting = [rung for rung, step in enumerate(steps) if _rate(grown(profile, step, round_trip), round_trip) <= most]
+    fitting = [level for level, step in enumerate(steps) if _rate(grown(profile, step, round_trip), round_trip) <= most]
     return max(start, *fitting) if fitting else start
 
 
@@ -176,7 +176,7 @@ def _rate(step: PaceStep, turn: float) -> float:
     return step.connections * step.count / (turn + step.rest / step.pages)
 
 
-def next_step(profile: PaceProfile, rung: int, measured: PaceReading) -> int:
+def next_step(profile: PaceProfile, level: int, measured: PaceReading) -> int:
     """The next step of `profile`: down when others wait or the budget is spent, up when there is room.
 
     >>> next_step(PROFILES[Pace.NORMAL], 3, PaceReading(delay=0.005, round_trip=0.0002))
@@ -188,17 +188,17 @@ def next_step(profile: PaceProfile, rung: int, measured: PaceReading) -> int:
     spent = profile.share is not None and measured.share is not None and measured.share > profile.share
     full = profile.share is not None and measured.busy is not None and measured.busy > _FULL
     if measured.delay > 4 * allowed or measured.slower:
-        return max(0, rung - 2)
+        return max(0, level - 2)
     if measured.delay > allowed or spent or full:
-        return max(0, rung - 1)
-    highest = highest_rung(profile, measured)
-    if rung > highest:
+        return max(0, level - 1)
+    highest = highest_level(profile, measured)
+    if level > highest:
         return highest
     room = profile.share is None or measured.share is None or measured.share < 0.8 * profile.share
-    return min(highest, rung + 1) if room and measured.delay < allowed / 2 else rung
+    return min(highest, level + 1) if room and measured.delay < allowed / 2 else level
 
 
-def highest_rung(profile: PaceProfile, measured: PaceReading) -> int:
+def highest_level(profile: PaceProfile, measured: PaceReading) -> int:
     """Above this step it goes only where nobody else is at work; a scan also where the way is so long that pages wait
     on it."""
     if measured.round_trip > LONG_WAY and profile.largest_page is not None:

@@ -188,7 +188,7 @@ class Preflight:
         self.silent = False
         # Set where nobody is there: then the driver has no more to say, and need not be loaded for it.
         self.unreachable: ServerUnreachable | None = None
-        self._thread = threading.Thread(target=self._ask, name="knock", daemon=True)
+        self._thread = threading.Thread(target=self._ask, name="preflight", daemon=True)
         self._thread.start()
 
     @staticmethod

@@ -14,9 +14,9 @@ from redis_oom_tui.server.pace_steps import (
     PaceProfile,
     PaceReading,
     PaceStep,
-    first_rung,
+    first_level,
     grown,
-    highest_rung,
+    highest_level,
     next_step,
 )
 
@@ -120,7 +120,7 @@ class RateController:
 
     def __init__(self, profile: PaceProfile) -> None:
         self._profile = profile
-        self._rung = profile.start
+        self._level = profile.start
         self.probes = Probes()
         self._share: float | None = None
         self._others: float | None = None
@@ -144,7 +144,7 @@ class RateController:
     @property
     def step(self) -> PaceStep:
         """How much at once, right now."""
-        return grown(self._profile, self._profile.steps[self._rung], self.probes.round_trip)
+        return grown(self._profile, self._profile.steps[self._level], self.probes.round_trip)
 
     async def ready(self) -> None:
         """Return when the next page or call may be sent."""
@@ -202,7 +202,7 @@ class RateController:
     def use(self, profile: PaceProfile) -> None:
         """Lean harder, or less, from the next page on."""
         self._profile = profile
-        self._rung = first_rung(profile, self.probes.round_trip)
+        self._level = first_level(profile, self.probes.round_trip)
         self._lowered = False
 
     # What the monitor measures.
@@ -227,9 +227,9 @@ class RateController:
         if others is not None:
             self._others = others
         if first:
-            self._rung = max(self._rung, first_rung(self._profile, self.probes.round_trip))
+            self._level = max(self._level, first_level(self._profile, self.probes.round_trip))
         if self._profile.leaps and self.alone and not self.braking:
-            self._rung = self._profile.alone
+            self._level = self._profile.alone
 
     def informed(self, snapshot: Snapshot, sent: int) -> None:
         """INFO came; `sent` is how many commands were sent from here in all."""
@@ -253,10 +253,10 @@ class RateController:
         if not self._new_probes:
             return
         self._new_probes = False
-        before, measured = self._rung, self._measured(self.probes.take_delay(lately=not self._profile.leaps))
-        self._rung = next_step(self._profile, before, measured)
-        told_down = self._rung < min(before, highest_rung(self._profile, measured))
-        self._lowered = told_down or (self._lowered and self._rung <= before)
+        before, measured = self._level, self._measured(self.probes.take_delay(lately=not self._profile.leaps))
+        self._level = next_step(self._profile, before, measured)
+        told_down = self._level < min(before, highest_level(self._profile, measured))
+        self._lowered = told_down or (self._lowered and self._level <= before)
 
     def _measured(self, delay: float = 0.0) -> PaceReading:
         probes = self.probes

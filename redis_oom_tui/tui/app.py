@@ -138,18 +138,18 @@ class TriageApp(TerminalApp):
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
         """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
-        self._hush()
+        self._clear_message()
         keys = self.overview.keys if self.overview is not None and self.at_overview else self.main.keys
         keys.say(sentence, "crit" if bad else "ok")
-        self._message_timer = self.set_timer(_MESSAGE_SECONDS, self._hush)
+        self._message_timer = self.set_timer(_MESSAGE_SECONDS, self._clear_message)
 
-    def _hush(self) -> None:
+    def _clear_message(self) -> None:
         if self._message_timer is not None:
             self._message_timer.stop()
             self._message_timer = None
             for screen in (self.main, self.overview):
                 if screen is not None:
-                    screen.keys.hush()
+                    screen.keys.clear_message()
 
     @property
     def at_overview(self) -> bool:
@@ -187,7 +187,7 @@ class TriageApp(TerminalApp):
     async def on_event(self, event: Event) -> None:
         """Any key ends a message, then does what it does."""
         if isinstance(event, Key):
-            self._hush()
+            self._clear_message()
         await super().on_event(event)
 
     @on(Request)

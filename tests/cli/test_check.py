@@ -197,9 +197,9 @@ def test_silence_is_waited_for_once() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         where = Address("127.0.0.1", listener.getsockname()[1])
         connection = Connection(where, read_timeout_seconds=0.1)
-        knock = Preflight(connection, again_after=0.1)
+        preflight = Preflight(connection, again_after=0.1)
         with pytest.raises(ServerUnreachable, match="did not answer in time"):
-            examined(Invocation(connection=connection), knock, gap=0.1)
+            examined(Invocation(connection=connection), preflight, gap=0.1)
         listener.setblocking(False)
         listener.accept()[0].close()
         with pytest.raises(BlockingIOError):

@@ -124,7 +124,7 @@ async def test_every_fact_of_triage_stands_in_lines_too(name: str) -> None:
         state = triage.vitals.state
         assert state is not None
         assert state.snapshot is not None
-        widgets = (triage.vitals, triage.whereabouts, triage.nodes, triage.findings, triage.clients)
+        widgets = (triage.vitals, triage.breakdown, triage.nodes, triage.findings, triage.clients)
         title, _, *header = app.main.header._drawn
         drawn = [title, *header, *(line for widget in widgets for line in widget._drawn)]
         shown = {word for line in drawn for word in words_of("".join(text for text, _ in line))}

@@ -1,4 +1,4 @@
-"""The knock says yes where the driver would get in, and leaves everything else to it."""
+"""The preflight says yes where the driver would get in, and leaves everything else to it."""
 
 import socket
 import threading
@@ -31,8 +31,8 @@ async def test_it_sees_what_the_driver_sees(flavour):
         client.config_set("maxmemory", "100mb")
         with pytest.raises(redis.ResponseError):
             client.execute_command("NONSENSE")
-        knock = Preflight(server.connection, again_after=0.0)
-        look = knock.closer()
+        preflight = Preflight(server.connection, again_after=0.0)
+        look = preflight.closer()
         driven = LiveServer(server.connection)
         try:
             now, settings, clients, known = await driven.look_closely()
@@ -81,10 +81,10 @@ def test_what_a_client_calls_itself_is_kept_whole():
 
 def test_the_second_look_comes_after_the_pause():
     with started(available()[0]) as server:
-        knock = Preflight(server.connection, again_after=0.05)
-        first, closer = knock.first(), knock.closer()
+        preflight = Preflight(server.connection, again_after=0.05)
+        first, closer = preflight.first(), preflight.closer()
         assert closer.monotonic - closer.took - first.monotonic >= 0.05
-        assert not knock.silent
+        assert not preflight.silent
         assert first.more == ()
 
 

@@ -6,7 +6,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Counters, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server.pace_steps import CALLS, PROFILES, PaceProfile, PaceReading, first_rung, grown, next_step
+from redis_oom_tui.server.pace_steps import CALLS, PROFILES, PaceProfile, PaceReading, first_level, grown, next_step
 from redis_oom_tui.server.rate_controller import Hold, RateController
 
 NORMAL = PROFILES[Pace.NORMAL]
@@ -20,10 +20,10 @@ def snapshot(at: float, commands: int, cpu: float) -> Snapshot:
 
 @pytest.mark.parametrize("pace", list(Pace))
 def test_a_waiting_server_is_left_alone_step_by_step(pace: Pace) -> None:
-    rung = len(PROFILES[pace].steps) - 1
+    level = len(PROFILES[pace].steps) - 1
     for _ in range(len(PROFILES[pace].steps)):
-        rung = next_step(PROFILES[pace], rung, replace(QUIET, delay=PROFILES[pace].delay * 2))
-    assert rung == 0
+        level = next_step(PROFILES[pace], level, replace(QUIET, delay=PROFILES[pace].delay * 2))
+    assert level == 0
 
 
 @pytest.mark.parametrize("pace", [Pace.GENTLE, Pace.NORMAL])
@@ -35,10 +35,10 @@ def test_a_spent_budget_is_a_reason_too(pace: Pace) -> None:
 
 def test_large_pages_only_where_nobody_else_is_at_work() -> None:
     def top(measured: PaceReading) -> int:
-        rung = 0
+        level = 0
         for _ in range(20):
-            rung = next_step(PROFILES[Pace.NORMAL], rung, measured)
-        return rung
+            level = next_step(PROFILES[Pace.NORMAL], level, measured)
+        return level
 
     alone, shared = top(QUIET), top(replace(QUIET, others=5000.0))
     step = PROFILES[Pace.NORMAL].steps[shared]
@@ -56,10 +56,10 @@ def test_no_page_is_ever_above_a_thousand() -> None:
 
 def test_gentle_is_made_of_pages_that_nobody_feels() -> None:
     shared = replace(QUIET, others=5000.0)
-    rung = 0
+    level = 0
     for _ in range(20):
-        rung = next_step(PROFILES[Pace.GENTLE], rung, shared)
-    step = PROFILES[Pace.GENTLE].steps[rung]
+        level = next_step(PROFILES[Pace.GENTLE], level, shared)
+    step = PROFILES[Pace.GENTLE].steps[level]
     assert (step.connections, step.count) == (1, 12)
     assert step.rest > 0
 
@@ -120,9 +120,9 @@ def test_a_server_that_is_mute_from_the_first_is_not_a_long_way() -> None:
 def test_over_a_long_way_pages_grow_and_near_ones_stay(pace: Pace) -> None:
     """A long way is no slow server: no more keys a second are asked for than a near server is asked at the start."""
     near = PROFILES[pace].steps[PROFILES[pace].start]
-    assert first_rung(PROFILES[pace], 0.0005) == PROFILES[pace].start
+    assert first_level(PROFILES[pace], 0.0005) == PROFILES[pace].start
     assert all(grown(PROFILES[pace], step, 0.0005) == step for step in PROFILES[pace].steps)
-    far = grown(PROFILES[pace], PROFILES[pace].steps[first_rung(PROFILES[pace], 0.3)], 0.3)
+    far = grown(PROFILES[pace], PROFILES[pace].steps[first_level(PROFILES[pace], 0.3)], 0.3)
     assert far.count > 4 * near.count or far.count == 1000
     assert far.connections * far.count / 0.3 <= near.connections * near.count / 0.001
 

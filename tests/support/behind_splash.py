@@ -31,7 +31,7 @@ class Silent(ScriptedSource):
 
 
 class Held:
-    """A server on its way that is waited for until the gate opens. Implements `ports.Joining`."""
+    """A server on its way that is waited for until the gate opens. Implements `ports.PendingServer`."""
 
     def __init__(self, gate: Path, look: Snapshot | None, after: float) -> None:
         self.address = Address("cache-1", 6379)

@@ -52,7 +52,7 @@ class TriagePane(Pane):
     def __init__(self, id: str | None = None) -> None:  # noqa: A002
         super().__init__(id=id)
         self.vitals = Vitals()
-        self.whereabouts = BreakdownView()
+        self.breakdown = BreakdownView()
         self.nodes = NodeList()
         self.findings = Findings()
         self.patterns = TopPatterns()
@@ -61,7 +61,7 @@ class TriagePane(Pane):
 
     def compose(self) -> ComposeResult:
         yield self.vitals
-        yield self.whereabouts
+        yield self.breakdown
         yield self.nodes
         with Vertical():
             yield self.findings
@@ -77,7 +77,7 @@ class TriagePane(Pane):
     def show_state(self, state: ServerState) -> None:
         """Draw the figures of a tick, and what follows from them."""
         self.vitals.show(state)
-        self.whereabouts.show(state)
+        self.breakdown.show(state)
         fleet = None if state.snapshot is None else state.snapshot.fleet
         self.set_class(fleet is not None, "-fleet")
         if fleet is not None and state.snapshot is not None:

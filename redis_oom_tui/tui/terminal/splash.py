@@ -1,7 +1,7 @@
 """The frame before the screen: drawn while Textual, which draws all others, is still being loaded.
 
 It is the top of the screen in the very cells in which Textual will draw it, with the verdict as soon as the server has
-answered the knock. From the first byte on the terminal is given back clean, however this ends; keys are neither echoed
+answered. From the first byte on the terminal is given back clean, however this ends; keys are neither echoed
 nor lost; and nothing waits for a link that does not take what is sent.
 """
 
@@ -79,10 +79,10 @@ class SplashFrame(Struct, frozen=True):
 class SplashScreen:
     """Holds the terminal until Textual takes it. To be entered in the main thread."""
 
-    def __init__(self, scene: SplashFrame, joining: PendingServer) -> None:
+    def __init__(self, scene: SplashFrame, pending: PendingServer) -> None:
         self._frame_model = scene
-        self._joining = joining
-        self._state = ServerState(address=joining.address)
+        self._pending = pending
+        self._state = ServerState(address=pending.address)
         self._writer = LinkWriter(cast("TextIO", sys.__stderr__))
         self._diff = FrameDiff(SYSTEMS[color_system(os.environ)])
         self._lock = threading.RLock()
@@ -138,7 +138,7 @@ class SplashScreen:
         # Judging is loaded when there is a frame to look at.
         from redis_oom_tui.monitor.state import first_state  # noqa: PLC0415
 
-        first = self._joining.first(patience)
+        first = self._pending.first(patience)
         if first is None:
             return False
         self._state = first_state(first, self._frame_model.profile.watch.thresholds)

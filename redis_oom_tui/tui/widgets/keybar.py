@@ -67,14 +67,14 @@ class KeyBar(LineWidget):
         self.screen.bindings_updated_signal.subscribe(self, lambda _: self.redraw())
 
     def say(self, sentence: str, role: str) -> None:
-        """Show a sentence in place of the keys, in as many lines as it needs, until `hush`."""
+        """Show a sentence in place of the keys, in as many lines as it needs, until `clear_message`."""
         self._message = (safe_text(sentence, 600), role)
         # A first sentence may come before the first layout.
         width = self.size.width or (self.app.size.width if self.is_attached else 0)
         self.styles.height = min(4, len(wrap(self._message[0], max(8, width - 4))))
         self.redraw()
 
-    def hush(self) -> None:
+    def clear_message(self) -> None:
         """Show the keys again."""
         if self._message is not None:
             self._message = None
