@@ -21,6 +21,7 @@ from tests.server.test_applications_live import queue
 from tests.support.json_documents import document_of
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer, started
+from tests.support.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -286,3 +287,19 @@ def test_a_few_keys_are_looked_at_where_something_is_the_matter(
     used = document["memory"]["used_bytes"]
     assert sum(part["bytes"] for part in document["memory_parts"]) == used
     assert 0 < document["room_for_data_bytes"] < document["memory"]["maxmemory_bytes"]
+
+
+def test_thousands_of_keys_are_read_where_something_is_the_matter(capsys: pytest.CaptureFixture[str]) -> None:
+    """What Valkey books to nobody shows only beside what the keys hold."""
+    limits = ("maxmemory 12mb", "client-output-buffer-limit pubsub 0 0 0")
+    with started("valkey", *limits) as server, server.client() as client, socket.socket(socket.AF_UNIX) as feed:
+        client.mset({f"k:{number}": b"x" * 300 for number in range(8000)})
+        feed.connect(server.socket_path)
+        feed.sendall(b"SUBSCRIBE news\r\n")
+        until(lambda: client.pubsub_numsub("news")[0][1], "a subscriber")
+        for _ in range(12):
+            client.publish("news", b"x" * 1_000_000)
+        _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+    document = document_of("check", out)
+    assert document["rule"] == "refusing-unexplained", document["reason"]
+    assert "a subscriber (last SUBSCRIBE) that does not read" in document["reason"]
