@@ -16,6 +16,7 @@ from redis_oom_tui.actions.cluster import Cluster
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.run import Run
 from redis_oom_tui.files.backup_reading import as_lines
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
@@ -218,6 +219,8 @@ async def test_a_primary_killed_during_the_run_is_followed_by_its_replica(
 ) -> None:
     many = 6000
     monkeypatch.setattr(running_plans, "_PATIENCE_SECONDS", 90.0)
+    # So long the dead node is asked before its replica is.
+    monkeypatch.setattr(timeouts, "GIVE_UP", 2.0)
     with clustered(flavour=flavour, timeout_ms=QUICK_MS if elected else STEADY_MS) as cluster:
         _filled(cluster)
         _fill(cluster, b"old:%d", many)
