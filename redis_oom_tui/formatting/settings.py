@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _NAMED = 5
 _TO_SCAN = "Bytes, and what is evicted first, are not known: limits --scan samples keys for them."
+_SIZES = frozenset({"maxmemory", "maxmemory-clients", "maxmemory-scripts"})
 _SAMPLED = "What is evicted first is likely, not certain: an eviction compares maxmemory-samples keys, not all."
 
 
@@ -28,7 +29,7 @@ def shown_value(name: str, value: str | None) -> str:
     """
     if value is None:
         return "?"
-    if name not in {"maxmemory", "maxmemory-clients"} or not value.isdigit():
+    if name not in _SIZES or not value.isdigit():
         return safe_text(value, 60)
     if int(value) == 0:
         return "no limit (0)"
@@ -41,7 +42,7 @@ def short_value(name: str, value: str | None) -> str:
     >>> short_value("maxmemory", "67108864"), short_value("maxmemory", "0"), short_value("x", None)
     ('64.0 MiB', 'no limit', '?')
     """
-    if value is not None and name in {"maxmemory", "maxmemory-clients"} and value.isdigit():
+    if value is not None and name in _SIZES and value.isdigit():
         return size(int(value)) if int(value) else "no limit"
     return "?" if value is None else safe_text(value, 24)
 

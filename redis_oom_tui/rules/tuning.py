@@ -94,6 +94,12 @@ SETTINGS: Mapping[str, LimitsSetting] = {
         _client_memory,
         default="0",
     ),
+    # Valkey 9.2, by its documentation: no server at hand has it.
+    "maxmemory-scripts": LimitsSetting(
+        "The limit on what scripts cached by EVAL take, in bytes: over it, those used least lately are dropped. What"
+        " SCRIPT LOAD keeps does not count.",
+        lambda text: str(parse_size(text)),
+    ),
     "lazyfree-lazy-eviction": LimitsSetting(
         "Frees evicted keys in the background, so a huge one does not block.", _yes_no, YES_NO
     ),

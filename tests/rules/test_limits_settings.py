@@ -13,8 +13,8 @@ from redis_oom_tui.rules import findings, tuning
 def test_a_setting_says_what_it_does_and_reads_what_the_server_starts_with(name: str) -> None:
     setting = tuning.SETTINGS[name]
     assert setting.sentence.endswith(".")
-    typed = tuning.as_typed(name, setting.default or "yes")
-    assert setting.read(typed) in {setting.default, "yes"}
+    typed = tuning.as_typed(name, setting.default or ("yes" if setting.choices else "4096"))
+    assert setting.read(typed) in {setting.default, "yes", "4096"}
     assert not setting.choices or all(setting.read(choice) == choice for choice in setting.choices)
     with pytest.raises(BadInput):
         tuning.check_value(name, "")
