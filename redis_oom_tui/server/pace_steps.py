@@ -160,7 +160,7 @@ def first_level(profile: PaceProfile, round_trip: float) -> int:
     """Where a scan begins: over a long way on the highest step that asks for no more keys a second than over a short
     one.
 
-    >>> first_rung(PROFILES[Pace.NORMAL], 0.0005), first_rung(PROFILES[Pace.NORMAL], 0.3)
+    >>> first_level(PROFILES[Pace.NORMAL], 0.0005), first_level(PROFILES[Pace.NORMAL], 0.3)
     (3, 8)
     """
     start, steps = profile.start, profile.steps
