@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from redis_oom_tui.files.backup_frames import end_frame, frames_of
+from redis_oom_tui.files.backup_frames import end_frame, frames_of, head_frame
 from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed
 from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -101,7 +101,8 @@ class BackupWriter:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._file = os.fdopen(handle, "wb")
             self._digest = hashlib.sha256()
-            self._write(packed(head))
+            first = packed(head)
+            self._write(first + head_frame(first))
             self._sync()
             sync_folder(path.parent)
         except OSError as error:

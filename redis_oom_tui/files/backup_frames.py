@@ -3,8 +3,9 @@
 A frame is a header and a body. The header: four bytes that are in no MessagePack, what the body is and how it is
 packed, how many keys it holds, its length in the file and unpacked, the CRC-32 of the body as it stands in the file,
 and that of the header itself. So a frame that is damaged costs its own keys alone: those behind it are found by its
-length, or, where its header is damaged, by their first bytes. The last frame is of JSON: the counts, and the SHA-256 of
-all that stands before it. A file without that one was cut off, and all whole frames still count.
+length, or, where its header is damaged, by their first bytes. The first frame is a copy of the file's first line, so
+that damage to that line costs no key. The last frame is of JSON: the counts, and the SHA-256 of all that stands before
+it. A file without that one was cut off, and all whole frames still count.
 """
 
 import os
@@ -36,6 +37,8 @@ _MOST_BODY = 1024 * MIB
 # What is smaller gains nothing, and of what is larger its beginning tells whether it would.
 _FEWEST_PACKED, _TRIED, _WORTH = 128, 8 * 1024, 0.9
 _LEVEL = 1
+# The first line has at most half of this, and its copy as much.
+_LONGEST_START = 128 * 1024
 
 
 class _Kind(IntEnum):
@@ -43,6 +46,7 @@ class _Kind(IntEnum):
 
     KEYS = 1
     END = 2
+    HEAD = 3
 
 
 class _Packing(IntEnum):
@@ -120,6 +124,23 @@ def frames_of(records: Sequence[Record]) -> Iterator[bytes]:
             rows, held = [], 0
     if rows:
         yield from _frame(_Kind.KEYS, len(rows), _encoder.encode(rows))
+
+
+def head_frame(line: bytes) -> bytes:
+    """The frame that repeats the file's first line, and stands behind it."""
+    return b"".join(_frame(_Kind.HEAD, 0, line))
+
+
+def copied_head(file: BinaryIO) -> bytes | None:
+    """The copy of the first line of `file`, which then stands behind it; None where there is no whole one."""
+    file.seek(0)
+    raw = file.read(_LONGEST_START)
+    place = raw.find(_MARK)
+    header = None if place < 0 else _header(raw[place : place + _HEADER_BYTES])
+    if header is None or header.kind != _Kind.HEAD:
+        return None
+    file.seek(place + _HEADER_BYTES)
+    return _body(file, header)
 
 
 def end_frame(end: End) -> bytes:

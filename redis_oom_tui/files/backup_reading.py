@@ -13,7 +13,7 @@ import msgspec
 from msgspec import UNSET
 
 from redis_oom_tui.files.backup import ENDING
-from redis_oom_tui.files.backup_frames import last_frame, parts_of_frames
+from redis_oom_tui.files.backup_frames import copied_head, last_frame, parts_of_frames
 from redis_oom_tui.files.backup_lines import (
     FORMAT,
     FORMAT_OF_LINES,
@@ -72,9 +72,13 @@ def _checked(path: Path, head: Mapping[str, Any], *, damaged_ok: bool) -> Head:
 
 
 def _head(path: Path, file: BinaryIO) -> dict[str, Any]:
-    """The first line of the backup that `file` begins with. Raises BadInput where it is none."""
+    """The first line of the backup that `file` begins with, or its copy. Raises BadInput where it is none."""
+    line, place = file.readline(_LONGEST_HEAD), file.tell()
+    copy = copied_head(file)
+    if copy is None:
+        file.seek(place)
     with contextlib.suppress(Damaged):
-        head = decoded(_any_decoder, file.readline(_LONGEST_HEAD))
+        head = decoded(_any_decoder, line if copy is None else copy)
         if head.get("format") in (FORMAT, FORMAT_OF_LINES):
             return head
     raise BadInput(f"{shown(path)} is not a backup that this tool wrote")
@@ -275,11 +279,14 @@ def _part_name(head: Mapping[str, Any], part: BackupPart) -> str:
 
 
 def _has_good_head(path: Path) -> bool:
+    with open_plain(path) as file:
+        line = file.readline(_LONGEST_HEAD)
+        copy = copied_head(file)
     try:
         read_head(path)
     except DamagedHead:
         return False
-    return True
+    return copy in (None, line)
 
 
 def _note(path: Path, keys: int, expected: int | None, bad: list[str], behind: str) -> str:

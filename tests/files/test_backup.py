@@ -58,12 +58,12 @@ def of_before(path: Path) -> Path:
 
 
 def pieces(path: Path) -> list[bytes]:
-    """Its first line, and each of its lines or frames behind that."""
+    """Its first line (with its copy), and each of its lines or frames behind that."""
     raw = path.read_bytes()
     if b"backup 1" in raw[:60]:
         return raw.splitlines(keepends=True)
-    head, *frames = raw.split(_MARK)
-    return [head, *(_MARK + frame for frame in frames)]
+    head, copy, *frames = raw.split(_MARK)
+    return [head + _MARK + copy, *(_MARK + frame for frame in frames)]
 
 
 BOTH = pytest.mark.parametrize("kind", ["frames", "lines"])
@@ -312,8 +312,16 @@ def test_a_backup_that_is_what_was_written_is_whole(tmp_path: Path) -> None:
         (lambda parts: parts.__setitem__(5, parts[5][:-9] + b"\n"), 11, "PART 5 cannot be read"),
         (lambda parts: parts.__setitem__(5, b"\x00" * 40 + b"\n"), 11, "PART 5 cannot be read"),
         (lambda parts: parts.__setitem__(5, parts[4]), 12, "not what was written"),
-        (lambda parts: parts.__setitem__(0, parts[0].replace(b'"version":"9', b'"version":"8')), 12, "not what was"),
-        (lambda parts: parts.__setitem__(0, parts[0].replace(b'"version"', b'"verison"')), 12, "line 1 cannot be read"),
+        (
+            lambda parts: parts.__setitem__(0, parts[0].replace(b'"version":"9', b'"version":"8', 1)),
+            12,
+            "not what|line 1",
+        ),
+        (
+            lambda parts: parts.__setitem__(0, parts[0].replace(b'"version"', b'"verison"', 1)),
+            12,
+            "line 1 cannot be read",
+        ),
         (lambda parts: parts.__setitem__(-1, parts[-1].replace(b'"keys":12', b'"keys":"x"')), 12, "PART 13 cannot"),
         (lambda parts: (parts.pop(), parts.pop(5)[:0], parts.insert(3, b"{}\n")), 11, "PART 3 cannot be read"),
         (lambda parts: parts.append(b"\x00" * 100), 12, r"follows its end \(in PART 14\): 12 keys can be read"),
@@ -365,7 +373,7 @@ def test_backups_of_earlier_versions_stay_readable(tmp_path: Path, old: bytes) -
 
 @pytest.mark.parametrize("name", ["version", "server", "made_at", "flavour", "keys"])
 def test_a_first_line_that_lacks_something_is_one_sentence(tmp_path: Path, name: str) -> None:
-    path = written(tmp_path / "f", *KEYS)
+    path = of_before(written(tmp_path / "f", *KEYS))
     path.write_bytes(path.read_bytes().replace(b'"%b":' % name.encode(), b'"other":', 1))
     if name != "keys":
         with pytest.raises(BadInput, match=f"f, line 1: `{name}` is missing"):
@@ -376,9 +384,24 @@ def test_a_first_line_that_lacks_something_is_one_sentence(tmp_path: Path, name:
 
 
 def test_what_was_done_to_the_keys_is_never_guessed(tmp_path: Path) -> None:
-    path = written(tmp_path / "f", *KEYS)
+    path = of_before(written(tmp_path / "f", *KEYS))
     path.write_bytes(path.read_bytes().replace(b'"deed":"delete"', b'"deed":"expird"', 1))
     with pytest.raises(BadInput, match="`deed`"):
+        read_head(path, damaged_ok=True)
+
+
+def test_a_damaged_first_line_costs_no_key_and_its_copy_tells_the_rest(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    raw, first = path.read_bytes(), read_head(path)
+    end = raw.index(b"\n") + 1
+    for place in range(end):
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 1 << place % 8]) + raw[place + 1 :])
+        assert read_head(path, damaged_ok=True) == first
+        assert list(read_records(path, damaged_ok=True)) == KEYS
+        with pytest.raises(BadInput, match="line 1 cannot be read: 12 keys can be read"):
+            must_be_whole(inspect(path))
+    path.write_bytes(raw[:9] + raw[9:].replace(b"backup 2", b"backup 3"))
+    with pytest.raises(BadInput, match="is not a backup"):
         read_head(path, damaged_ok=True)
 
 
