@@ -38,13 +38,25 @@ def servers_in(snapshot: Snapshot | None, *given: str) -> frozenset[str]:
     return frozenset({*given, str(snapshot.server.address), *nodes, *map(cluster_behind, nodes)})
 
 
+_BEHIND = "the cluster behind "
+
+
 def cluster_behind(address: object) -> str:
     """The name of a whole cluster that was reached by the node at `address`.
 
     >>> cluster_behind("cache-1:7000")
     'the cluster behind cache-1:7000'
     """
-    return f"the cluster behind {address}"
+    return f"{_BEHIND}{address}"
+
+
+def address_behind(name: str) -> str:
+    """The address in what `cluster_behind` named; the name of a single server as it is.
+
+    >>> address_behind("the cluster behind cache-1:7000"), address_behind("cache-1:7000")
+    ('cache-1:7000', 'cache-1:7000')
+    """
+    return name.removeprefix(_BEHIND)
 
 
 def shown(view: ClusterView, before: str = "") -> NodeView | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.action import Action, Backup
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
@@ -303,6 +303,14 @@ def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
     roomy = replace(full, memory=replace(full.memory, used_bytes=50))
     asked = restore_question("one.oomb", "cache-1", None, roomy)
     assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)
+
+
+def test_the_restore_dialog_knows_the_cluster_that_a_backup_is_of():
+    backup = Backup("one.oomb", 0.0, "the cluster behind 10.0.0.1:7000", "valkey", "9", 5, 500)
+    asked = restore_question("one.oomb", "the cluster of 10.0.0.1:7000 (3 primaries)", backup, None)
+    assert not any("different address" in warning for warning in asked.warnings)
+    asked = restore_question("one.oomb", "the cluster of 10.0.0.2:7000 (3 primaries)", backup, None)
+    assert any("different address" in warning for warning in asked.warnings)
 
 
 async def test_the_list_scrolls_to_every_key_and_shows_a_long_name_whole():

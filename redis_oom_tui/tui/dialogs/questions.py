@@ -12,6 +12,7 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyDetails
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.cluster import address_behind
 from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
@@ -116,7 +117,7 @@ def restore_question(
     damaged = inspection is not None and inspection.damaged
     if backup is not None:
         lines += [f"Source: {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
-        if backup.server not in where:
+        if address_behind(backup.server) not in where:
             warnings.append(f"Taken from a different address: {backup.server}.")
     if operation in {"expire", "shrink"}:
         lines.append(left_unchanged(operation))
