@@ -44,7 +44,8 @@ def refused_before(case: Case) -> Iterator[Finding]:
             id="refused-at-peak",
             level=Level.WARNING,
             title=f"{writes}: its peak reached the limit, in a burst that is over",
-            advice="Watch it live (`watch`, or the screen), or check the cluster's other nodes with -c.",
+            advice="Watch it live (`watch`, or the screen)"
+            + ("." if case.now.fleet is not None else ", or check the cluster's other nodes with -c."),
             evidence=(peak,),
         )
         return
