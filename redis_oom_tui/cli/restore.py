@@ -18,6 +18,7 @@ from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole,
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.sizes import progress
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
@@ -39,6 +40,8 @@ def restore(
     invocation: Invocation, /, *, path: Path, yes: bool, damaged_ok: bool, show: bool, json_wanted: bool
 ) -> int:
     """Undo a cleanup: restore a backup's keys that do not exist now."""
+    if show and (yes or json_wanted or damaged_ok):
+        raise BadInput("--show restores nothing, so --yes, --json and --damaged-ok do not go with it")
     inspection = inspect(path)
     if show:
         return _show(path, inspection)

@@ -517,6 +517,8 @@ def test_a_backup_is_shown_in_lines_and_restored_from_its_frames(
         code, out, err = valkey_tool("restore", str(backup), "--show")
         lines = [json.loads(line) for line in out.splitlines()]
         assert (code, err, client.dbsize()) == (0, "", 0)
+        code, refused, err = valkey_tool("restore", str(backup), "--show", "--yes")
+        assert (code, refused, "--show restores nothing" in err) == (2, "", True)
         assert {line["key"] for line in lines[1:-1]} == {f"cache:\\x1b{n}" for n in range(600)}
         assert (lines[0]["deed"], lines[-1]["keys"]) == ("delete", 600)
         # A frame that is damaged costs its own keys alone.
