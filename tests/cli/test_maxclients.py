@@ -46,7 +46,7 @@ def _connected(server: RunningServer) -> int:
 
 
 # The tool, which gives up on a lost connection sooner than it does elsewhere.
-IMPATIENT = "import sys; from redis_oom_tui.models import timeouts; timeouts.GIVE_UP = 2.0\n"
+IMPATIENT = "import sys; from redis_oom_tui.models import timeouts; timeouts.GIVE_UP = 3.5\n"
 IMPATIENT += "from redis_oom_tui.cli.main import main; main(sys.argv[1:])"
 
 

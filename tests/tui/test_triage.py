@@ -288,7 +288,7 @@ async def test_it_scans_by_itself_only_where_it_may_and_has_room(size, options, 
 @pytest.mark.parametrize(
     ("view", "refusal", "words"),
     [
-        (None, None, "None yet: scan in Hogs"),
+        (None, None, "No scan yet: r in Hogs"),
         (None, "SCAN is refused here: no permission", "SCAN is refused here: no permission"),
         (a_view(ScanState.FAILED, patterns=(), error="The server went away"), None, "The server went away"),
         (a_view(ScanState.PAUSED, patterns=()), None, "the scan is paused"),

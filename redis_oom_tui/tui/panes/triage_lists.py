@@ -218,12 +218,12 @@ class TopPatterns(LineWidget):
     def _why_none(self, view: ScanView | None) -> str:
         """What to say where there is no pattern to show."""
         if view is None:
-            soon = "A gentle scan begins by itself." if self.scans_soon else "None yet: scan in Hogs (2, r)."
+            soon = "A gentle scan begins by itself." if self.scans_soon else "No scan yet: r in Hogs (2)."
             return self.refusal or soon
         if view.state is ScanState.FAILED:
             return view.error or "The scan failed."
         if view.state in (ScanState.PAUSED, ScanState.STOPPED):
-            return f"None yet: the scan is {view.state.value}."
+            return f"No patterns yet: the scan is {view.state.value}."
         return "Scanning." if view.state is ScanState.RUNNING else "The scan found no pattern."
 
 
