@@ -1,6 +1,7 @@
 """What may go to reach a target, by the last scan: harmless data of known applications, caches, long idle keys."""
 
 import re
+import shlex
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
@@ -20,7 +21,7 @@ from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
-from redis_oom_tui.rules.applications.finished_work import finished_command, unread_work
+from redis_oom_tui.rules.applications.finished_work import finished_command, queue_named, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
 from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.rules.verdict.causes import cause_of
@@ -116,7 +117,7 @@ def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[Pa
 def finished_jobs(recognition: Recognition) -> tuple[ProposedJobs, ...]:
     """Jobs that are done and whose loss is harmless, those that hold most first."""
     found = [
-        ProposedJobs(one.application.name, jobs.state, jobs.instance, one.db, jobs.jobs, jobs.size)
+        ProposedJobs(one.application.name, jobs.state, queue_named(jobs.instance), one.db, jobs.jobs, jobs.size)
         for one in recognition.found
         for jobs in one.finished
         if jobs.jobs and _is_harmless(one.application, jobs.state)
@@ -307,7 +308,7 @@ def proposal_lines(proposal: Proposal) -> list[str]:
         lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
         lines.append(f"   Risk: {part.risk}. {part.undo}")
     for jobs in proposal.jobs:
-        name = f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}"
+        name = shlex.quote(f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}")
         place = "Besides" if proposal.parts else "Finished work"
         database = f"-n {jobs.db} " if jobs.db else ""
         lines.append(

@@ -277,7 +277,7 @@ def _restore_room(backup: Backup, snapshot: Snapshot | None) -> str:
 
 def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
     if not backup.whole:
-        yield "The file has no last line: its run was interrupted, or it was cut. What is in it counts."
+        yield "The file has no end: its run was interrupted, or it was cut. What is in it counts."
     if backup.left_out_keys:
         were = "was" if backup.left_out_keys == 1 else "were"
         yield f"{number_of_keys(backup.left_out_keys)} more {were} deleted without a copy, and stay lost."

@@ -9,6 +9,7 @@ from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.proposal import Proposal, ProposedJobs
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.applications.finished_work import queue_named
 from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.proposals import needed_bytes, proposal_lines, propose
 from tests.apps import samples
@@ -139,3 +140,10 @@ def test_no_proposal_takes_the_work_of_any_application() -> None:
         gone = {name for one in taken for name, held in zip(names, matcher(one).held(names), strict=True) if held}
         assert not kept & gone, sample.name
     assert len(with_jobs) >= 20, with_jobs
+
+
+def test_a_queue_whose_name_varies_is_not_named_and_the_command_is_quoted() -> None:
+    assert queue_named(b"{t\0}mail") is None
+    jobs = (ProposedJobs("BullMQ", "completed", b"{eu 1}mail", 0, 400, 20 * MB),)
+    text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs)))
+    assert "cleanup --finished 'bullmq:{eu 1}mail' --older-than 1d" in text

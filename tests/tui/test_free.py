@@ -33,6 +33,7 @@ async def test_what_may_go_is_proposed_and_becomes_a_plan(valkey, tmp_path, size
             await pilot.press("1", "x")
             await until(pilot, lambda: isinstance(app.screen, Dialog) and "What may go?" in screen_text(app))
             assert "caches without a TTL: app:cache:" in screen_text(app)
+            assert "not enough" not in screen_text(app)
             await pilot.press("enter")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             assert "To delete: " in screen_text(app)
@@ -117,9 +118,11 @@ async def test_a_scan_that_a_filter_limited_is_not_one_of_all_keys(valkey, tmp_p
             scanner = app.session.scanner
             scanner.start(scanner.options, match=b"app:cache:1*", asked_for=False)
             await until(pilot, lambda: app.session.scan is not None and app.session.scan.complete)
+            app.session.actions.target = 0.05
             await pilot.press("1", "x")
             await until(pilot, lambda: isinstance(app.screen, Dialog) and "What may go?" in screen_text(app))
             assert app.session.scan.scanned_keys == 1000
+            assert "All that may go is not enough." in screen_text(app)
 
 
 async def test_a_part_fills_in_the_form_and_is_previewed(valkey, tmp_path):

@@ -5,18 +5,23 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.models.application import FinishedWork, Orphans
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.recognition import Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 
 
+def queue_named(instance: bytes | None) -> bytes | None:
+    """The queue that `cleanup --finished` may be told; None where part of its name varies from key to key."""
+    return None if instance is None or bytes(1) in instance else instance
+
+
 def finished_options(one: Recognized, state: str, instances: Iterable[bytes | None]) -> tuple[str, ...]:
     """The options by which `cleanup` takes such jobs: of one queue where all are of it, else of all."""
-    names = list(dict.fromkeys(instances))
-    plain = len(names) == 1 and names[0] is not None and names[0].isascii() and bytes(1) not in names[0]
-    queue = f":{safe_text(names[0], 100)}" if plain and names[0] is not None else ""
+    names = set(instances)
+    name = queue_named(names.pop()) if len(names) == 1 else None
+    queue = "" if name is None else f":{escape_exact(name)}"
     return ("--finished", f"{one.application.name.lower()}{queue}", "--state", state, "--older-than", "1d")
 
 

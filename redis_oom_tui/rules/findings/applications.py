@@ -15,6 +15,7 @@ from redis_oom_tui.rules.applications.finished_work import (
     application_command,
     finished_command,
     orphaned_keys,
+    queue_named,
     unread_work,
 )
 from redis_oom_tui.rules.findings.case import Case, finding, freed, remedy_for
@@ -88,8 +89,8 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
 
 def _plan_of(one: Recognized, work: FinishedWork, several: Sequence[FinishedJobs]) -> Remedy:
     """The plan of these jobs: of their queue where it is one, else of all."""
-    queues = list(dict.fromkeys(jobs.instance for jobs in several))
-    queue = queues[0] if len(queues) == 1 and bytes(1) not in (queues[0] or b"") else None
+    queues = {jobs.instance for jobs in several}
+    queue = queue_named(queues.pop()) if len(queues) == 1 else None
     jobs, held = sum(jobs.jobs for jobs in several), sum(jobs.size for jobs in several)
     proposed = ProposedJobs(one.application.name, work.state, queue, one.db, jobs, held)
     return remedy_for(_largest(one.rows[work.job]), "cleanup", jobs=proposed)

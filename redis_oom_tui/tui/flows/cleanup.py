@@ -107,7 +107,9 @@ async def propose_cleanup(actions: ActionController) -> None:
         if not proposal.parts and not proposal.jobs:
             raise BadInput(" ".join((NOTHING, *proposal.kept)))
         share = percent(actions.target)
-        intro = f"To reach {share} of maxmemory, {size(proposal.needed_bytes)} must go. The least harmful first:"
+        enough = "" if proposal.enough or not proposal.parts else " All that may go is not enough."
+        needed = f"To reach {share} of maxmemory, {size(proposal.needed_bytes)} must go."
+        intro = f"{needed}{enough} The least harmful first:"
         picked = await actions.ask(PickDialog("What may go?", intro, _options(proposal), enter="preview"))
         if picked != _TARGET:
             await _picked(actions, proposal, picked)
@@ -150,8 +152,7 @@ def _options(proposal: Proposal) -> list[Option]:
         Option(str(place), f"{size(part.about_bytes)}  {part.what}", f"To {percent(part.pressure_after)}: {part.risk}.")
         for place, part in enumerate(proposal.parts)
     ]
-    enough = "" if proposal.enough else " It is not enough."
-    together = Option(_ALL, "all of these, as much as is needed", f"One plan, shown before.{enough}")
+    together = Option(_ALL, "all of these, as much as is needed", "One plan, shown before.")
     other = Option(_TARGET, f"another target than {percent(proposal.target)} of maxmemory…")
     return [*jobs, *([together] if len(parts) > 1 else ()), *parts, other]
 
