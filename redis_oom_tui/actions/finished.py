@@ -204,8 +204,7 @@ class FinishedRun(StepRun):
         self._room: int | None = None
 
     def _freed(self) -> int:
-        done = self._counts[Outcome.DELETED]
-        return (self._plan.about_bytes or 0) * done // max(1, self._plan.going)
+        return (self._plan.about_bytes or 0) * self._counts[Outcome.DELETED] // max(1, self._plan.going)
 
     def _left_words(self) -> str:
         return f" Kept, as {' or '.join(self._reasons)}." if self._reasons else ""
@@ -333,9 +332,8 @@ class FinishedRun(StepRun):
     ) -> Outcome:
         while True:
             try:
-                (reply,) = await paced(
-                    throttle, ScriptCaller(connection.channel).call(jobs_on.deleting(job, copy)), 1 + len(job.keys)
-                )
+                call = ScriptCaller(connection.channel).call(jobs_on.deleting(job, copy))
+                (reply,) = await paced(throttle, call, 1 + len(job.keys))
                 code = jobs_on.deleted(reply)
             except ServerBusy:
                 await connection.hold(lambda: throttle.stopping)

@@ -123,10 +123,11 @@ class Restore:
         run_id = None
         if not self._deployment.clustered and (place := self._deployment.place_of(b"")) is not None:
             run_id = (await self._node(place).snapshot()).server.run_id
+        head = self._head
         self._record.begin(
             "restore",
             server=self._deployment.name,
-            what=f"restore {self._number(self._head.keys)} of a backup from {self._head.server}",
+            what=f"restore {number_restored(head.operation, head.keys)} of a backup from {head.server}",
             run_id=run_id,
             backup=str(self._path),
         )
@@ -272,7 +273,8 @@ class Restore:
 
     def _sentence(self, failure: TriageError | None, *, interrupted: bool) -> str:
         counts = self.view().counts
-        parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {self._number(self._view.total_keys)}"]
+        whole = number_restored(self._head.operation, self._view.total_keys)
+        parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {whole}"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = _most_of_all(self._reasons) if outcome is RestoreOutcome.FAILED else ""
@@ -286,9 +288,6 @@ class Restore:
         if reasons:
             return after(reasons, sentence)
         return f"Interrupted. {sentence}" if interrupted else sentence
-
-    def _number(self, number: int) -> str:
-        return number_restored(self._head.operation, number)
 
     def _why_early(self, failure: TriageError | None) -> str:
         """Why it ended early, with the node where there are several."""

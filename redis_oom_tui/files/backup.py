@@ -72,8 +72,7 @@ class BackupWriter:
         node_skews: Mapping[str, float | None] = MappingProxyType({}),
     ) -> None:
         self.path = path
-        self.keys = 0
-        self.left_out = 0
+        self.keys = self.left_out = 0
         self._expiring = self._takes = 0
         self._held: int | None = 0
         self.size = 0
