@@ -32,6 +32,8 @@ _IDLE = (30 * _DAY, 7 * _DAY, _DAY)
 # A result that was just written is waited for.
 _RESULT_IDLE = 3600
 _CACHE = re.compile(rb"(?<![a-z])(?:caches?|cached|tmp|thumb(?:nail)?s?)(?![a-z])")
+# Whatever their name and however long nobody used them: a list or a set may be work that waits.
+_HOLD_WORK = frozenset({"list", "set", "zset", "stream"})
 _NAMED = 3
 # So much more than must go is looked for: writers go on meanwhile, and a hair short of the target is short.
 _MARGIN_SHARE = 50
@@ -136,7 +138,9 @@ def _is_harmless(application: Application, state: str) -> bool:
 def _parts(scan: ScanView, recognition: Recognition) -> Iterator[ProposedPart]:
     """The parts by their harm, each of patterns that no earlier one took."""
     rows = _leaves(scan)
-    harmless = [row for row in rows if loss_of(row, recognition) in (None, Loss.HARMLESS)]
+    harmless = [
+        row for row in rows if loss_of(row, recognition) in (None, Loss.HARMLESS) and not _may_be_work(row, recognition)
+    ]
     results = [row for row in harmless if _use(row, recognition) is KeyUse.RESULT]
     if results:
         yield from _some(
@@ -215,6 +219,11 @@ def _is_cache(row: PatternRow, recognition: Recognition) -> bool:
     return not recognition.of(row) and _CACHE.search(row.pattern.lower()) is not None
 
 
+def _may_be_work(row: PatternRow, recognition: Recognition) -> bool:
+    """Whether some of its keys are of no known application, and hold elements."""
+    return not recognition.of(row) and any(name in _HOLD_WORK for name, _ in row.types)
+
+
 def _idle(row: PatternRow, seconds: int) -> _Candidate:
     """How much of a pattern was not used for so long, by its curve; nothing where no idle times were read.
 
@@ -238,12 +247,14 @@ def _applications(rows: Sequence[PatternRow], recognition: Recognition) -> str:
 def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[str, ...]:
     """What is not proposed, with the reason; where the parts are not enough, all of it."""
     whole, parents = [], {(row.db, row.parent) for row in scan.patterns}
-    lost, results, used, owned, mixed = ([] for _ in range(5))
+    lost, results, used, owned, mixed, work = ([] for _ in range(6))
     for row in (row for row in scan.patterns if (row.db, row.pattern) not in parents):
         whole.append(_Candidate(row, row.keys, row.size))
         use = _use(row, recognition)
         if loss_of(row, recognition) in (Loss.LOSES_WORK, Loss.BREAKS):
             lost.append(whole[-1])
+        elif _may_be_work(row, recognition):
+            work.append(whole[-1])
         elif row.select is None:
             mixed.append(whole[-1])
         elif use is KeyUse.RESULT:
@@ -259,6 +270,7 @@ def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[st
             _left_out(results, f"which are results {since.format('hour')}"),
             _left_out(used, since.format("day")),
             _left_out(owned, "which an application keeps beside its work"),
+            _left_out(work, "with lists or sets of no known application, which may be work that waits"),
             _left_out(mixed, "of many patterns, which no pattern selects"),
         ]
     return (*filter(None, told), *_unread(recognition))

@@ -147,3 +147,14 @@ def test_a_queue_whose_name_varies_is_not_named_and_the_command_is_quoted() -> N
     jobs = (ProposedJobs("BullMQ", "completed", b"{eu 1}mail", 0, 400, 20 * MB),)
     text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs)))
     assert "cleanup --finished 'bullmq:{eu 1}mail' --older-than 1d" in text
+
+
+@pytest.mark.parametrize("kind", ["list", "set", "zset", "stream"])
+@pytest.mark.parametrize("name", ["cache_tasks", "cache:delayed", "tmp:<id>", "old:<id>"])
+def test_what_holds_elements_of_no_known_application_may_be_work(name: str, kind: str) -> None:
+    rows = scan(row(name, 30 * MB, idle_days=90, kind=kind))
+    found = propose(rows, FULL, 0.1)
+    assert found.parts == ()
+    assert any("work" in line for line in found.kept)
+    strings = scan(row(name, 30 * MB, idle_days=90))
+    assert len(propose(strings, FULL, 0.1).parts) == 1
