@@ -8,7 +8,7 @@ from redis_oom_tui.actions.context import ActionContext, PacedWork, asked_again
 from redis_oom_tui.actions.deployment import Deployment, Place
 from redis_oom_tui.actions.node_worker import known_sum
 from redis_oom_tui.actions.saving import CapReached, on_disk
-from redis_oom_tui.actions.shrink_planning import each_page, paced
+from redis_oom_tui.actions.shrink_planning import each_page
 from redis_oom_tui.actions.step_run import StepRun
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.files.backup_lines import JobRecord, Record
@@ -26,7 +26,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import finished, headroom
 from redis_oom_tui.rules.applications.recognizing import alike_keys
 from redis_oom_tui.rules.sizing import most_of_all
-from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import finished as jobs_on
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection

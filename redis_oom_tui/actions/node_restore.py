@@ -7,7 +7,6 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from redis_oom_tui.actions.context import ActionRecord, Losses, PacedWork, asked_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
 from redis_oom_tui.actions.node_worker import too_slow
-from redis_oom_tui.actions.shrink_planning import paced
 from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
@@ -18,7 +17,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
-from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
 from redis_oom_tui.server.mutations.finished import JobKey
 from redis_oom_tui.server.mutations.replies import server_time

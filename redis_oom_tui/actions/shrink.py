@@ -8,7 +8,7 @@ from itertools import islice
 from redis_oom_tui.actions.context import ActionContext, asked_again
 from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.saving import CapReached, on_disk
-from redis_oom_tui.actions.shrink_planning import marked, node_of, paced
+from redis_oom_tui.actions.shrink_planning import marked, node_of
 from redis_oom_tui.actions.step_run import StepRun
 from redis_oom_tui.files.backup import BackupMark, BackupWriter, new_path
 from redis_oom_tui.files.backup_lines import Record
@@ -21,7 +21,7 @@ from redis_oom_tui.models.shrink import Element, ShrinkPlan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
-from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import shrinking as removing
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection

@@ -2,8 +2,7 @@
 
 import contextlib
 import hashlib
-import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TypeVar
 
 from redis_oom_tui.actions.context import ActionContext, PacedWork
@@ -15,13 +14,12 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom, shrinking, streams
-from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations import shrinking as elements
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.shrinking import KeyState
 from redis_oom_tui.server.stream_groups import group_health
 
-_Answer = TypeVar("_Answer")
 _Page = TypeVar("_Page")
 _SAMPLED = 50
 _TOUCHED = "Reading the key for this preview has reset its idle time, as CLIENT NO-TOUCH is not available here: {}."
@@ -34,19 +32,6 @@ def node_of(deployment: Deployment, key: bytes) -> ActionNode:
     if place is None:
         raise ServerUnreachable("No node serves the slot of the key now")
     return deployment.node(place)
-
-
-async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _Answer:
-    """What `ask`, about so many elements, answers once the server is to be asked again."""
-    await throttle.ready()
-    throttle.begun()
-    began, done = time.monotonic(), 0
-    try:
-        answer = await ask
-        done = keys
-    finally:
-        throttle.took(done, time.monotonic() - began)
-    return answer
 
 
 async def each_page(

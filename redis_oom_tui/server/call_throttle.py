@@ -8,7 +8,7 @@ import asyncio
 import math
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from redis_oom_tui.formatting.sizes import percent
@@ -261,3 +261,16 @@ class CallThrottle:
         if now - self._used_since >= _RECKONED_SECONDS:
             self._using = min(1.0, self._used / (now - self._used_since))
             self._used, self._used_since = 0.0, now
+
+
+async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _Answer:
+    """What `ask`, about so many elements, answers once the server is to be asked again."""
+    await throttle.ready()
+    throttle.begun()
+    began, done = time.monotonic(), 0
+    try:
+        answer = await ask
+        done = keys
+    finally:
+        throttle.took(done, time.monotonic() - began)
+    return answer
