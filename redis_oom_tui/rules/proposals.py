@@ -220,8 +220,8 @@ def _is_cache(row: PatternRow, recognition: Recognition) -> bool:
 
 
 def _may_be_work(row: PatternRow, recognition: Recognition) -> bool:
-    """Whether some of its keys are of no known application, and hold elements."""
-    return not recognition.of(row) and any(name in _HOLD_WORK for name, _ in row.types)
+    """Whether some of its keys are of no known application, and hold elements, or their types are unknown."""
+    return not recognition.of(row) and (not row.types or any(name in _HOLD_WORK for name, _ in row.types))
 
 
 def _idle(row: PatternRow, seconds: int) -> _Candidate:
@@ -307,7 +307,8 @@ def proposal_lines(proposal: Proposal) -> list[str]:
     """The proposal for people, a few lines a part."""
     first = f"It is at {percent(proposal.pressure, 1)} of maxmemory"
     if proposal.shard:
-        over = f"{proposal.shards_over} of {proposal.shards} shards are over {percent(proposal.target)}"
+        verb = "is" if proposal.shards_over == 1 else "are"
+        over = f"{proposal.shards_over} of {proposal.shards} shards {verb} over {percent(proposal.target)}"
         first = f"{over}. The fullest, {proposal.shard}, is at {percent(proposal.pressure, 1)} of maxmemory"
     if not proposal.needed_bytes:
         return [f"{first}: it is under {percent(proposal.target)} already."]

@@ -156,5 +156,6 @@ def test_what_holds_elements_of_no_known_application_may_be_work(name: str, kind
     found = propose(rows, FULL, 0.1)
     assert found.parts == ()
     assert any("work" in line for line in found.kept)
+    assert propose(scan(replace(row(name, 30 * MB, idle_days=90), types=())), FULL, 0.1).parts == ()
     strings = scan(row(name, 30 * MB, idle_days=90))
     assert len(propose(strings, FULL, 0.1).parts) == 1
