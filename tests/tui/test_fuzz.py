@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 from rich.cells import cell_len
+from textual.app import App, active_app
 
 from redis_oom_tui.formatting import hogs
 from redis_oom_tui.formatting.report import markdown
@@ -163,6 +164,15 @@ def test_a_hundred_thousand_names_as_words():
             assert unescape_exact(escape_exact(name)) == name
 
 
+@pytest.fixture
+def within_an_app() -> Iterator[None]:
+    """How many keys a question names depends on the height of the screen."""
+    token = active_app.set(App())
+    yield
+    active_app.reset(token)
+
+
+@pytest.mark.usefixtures("within_an_app")
 @pytest.mark.parametrize("place", [plans, runs, questions, details, messages, notices, clients, logs])
 def test_every_place_draws_lines_that_fit_and_do_nothing(place: Callable[[Sequence[bytes]], Drawn]):
     for some in in_twenties(1200, seed=len(place.__name__)):

@@ -107,7 +107,10 @@ DIFFERENT: dict[str, Said] = {
         "cleanup": ("No key can be backed up, as DUMP is refused here (unknown command 'DUMP')",),
     },
     "a user of INFO alone": {
-        "triage": ("! Not readable: keys, sizes of keys, types, TTLs, clients, settings", user("client|list")),
+        "triage": (
+            "! Not readable: keys, sizes of keys, types, TTLs, clients, settings",
+            "to run the 'client|list' command",
+        ),
         "hogs": ("no scan here", "SCAN is refused"),
         "limits": (
             f"CONFIG SET is refused here ({user('config|set')}): log in as a user with permission",
