@@ -29,7 +29,7 @@ SCENES: dict[str, tuple[str | float, ...]] = {
     "policy": ("enter", 1.0),
     "cleanup": ("escape", "4", "enter", *"cache:v1:*", "enter", 0.5, "x", "~delete:", 1.0),
     "confirm": ("x", 1.0),
-    "report": ("tab", *"delete", "tab", "enter", "~fell", 6.0),
+    "report": (*"delete", "enter", "~fell", 6.0),
     "log": ("5", 2.0),
     "healthy": ("1", 3.0),
 }
