@@ -200,7 +200,7 @@ def _monitor(scene: Scene) -> None:
 def _multi(scene: Scene) -> None:
     """On 6.2 it is booked nowhere."""
     scene.hold((b"MULTI",), *[(b"SET", b"k%d" % n, b"x" * 10_000) for n in range(1200)])
-    scene.wait("memory", "used_memory", 12_000_000)
+    until(lambda: any(one["multi"] == "1200" for one in scene.client.client_list()), "all commands to be queued")
     scene.limit_at(1.03)
 
 
