@@ -189,11 +189,10 @@ def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
         raise BadInput(f"the scan in {name} is complete: there is nothing to resume")
     if saved.progress is None:
         raise BadInput(f"{name} does not say where its scan was interrupted: start a new one")
-    of_cluster = "nodes" in saved.progress
-    if of_cluster is not invocation.connection.cluster:
-        says = "of a cluster: give -c" if of_cluster else "of one server: leave -c out"
+    if saved.of_cluster is not invocation.connection.cluster:
+        says = "of a cluster: give -c" if saved.of_cluster else "of one server: leave -c out"
         raise BadInput(f"the scan in {name} is {says}")
-    if of_cluster and given["sample"] is not None:
+    if saved.of_cluster and given["sample"] is not None:
         raise BadInput("--resume continues a cluster's scan to its end: leave --sample out")
     return saved
 

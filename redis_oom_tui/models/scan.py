@@ -218,6 +218,11 @@ class SavedScan(Struct, frozen=True):
     pattern: KeyPattern | None = None
     databases: tuple[int, ...] | None = None
 
+    @property
+    def of_cluster(self) -> bool:
+        """Whether it broke off on several nodes, each with a place of its own."""
+        return self.progress is not None and "nodes" in self.progress
+
 
 class PatternChange(Struct, frozen=True):
     """What became of one family between two scans; a side is None where that scan could not tell.

@@ -89,12 +89,13 @@ class ScanController:
             self.before, self.asked_for = None, True
             self._run(scan)
 
-    def compare_with(self, saved: SavedScan) -> None:
-        """Let findings say what grew since `saved`, where it saw the same keys as the scan here does."""
+    def compare_with(self, saved: SavedScan) -> bool:
+        """Let findings say what grew since `saved`; False where it did not see the same keys as the scan here does."""
         alike = (saved.match, saved.type, saved.pattern) == (self.walked.match, self.walked.type, self.walked.pattern)
         alike = alike and saved.databases in (None, self.walked.databases)
         if saved.view.complete and alike:
             self.before = saved.view
+        return saved.view.complete and alike
 
     def progress(self) -> Mapping[str, Any] | None:
         """Where the scan broke off, for its file; None where there is no going on."""

@@ -5,13 +5,18 @@ from pathlib import Path
 import pytest
 from textual.widgets import Input
 
-from redis_oom_tui.files.scans import load_scan
+from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.models.config import ScreenOptions
-from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState
+from redis_oom_tui.models.scan import Pace, PatternRow, SavedScan, ScanOptions, ScanState
+from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
+from tests.server.test_cluster_scan import KEYS as ALL_KEYS
+from tests.server.test_cluster_scan import fill
+from tests.support.cluster import clustered
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
+from tests.support.sources import fleet_opened
 from tests.tui.support import an_app, rows, screen_text, until
 
 KEYS = 20_000
@@ -138,6 +143,33 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
         await until(pilot, lambda: second.session.scan is not None and second.session.scan.complete)
         assert second.session.scan.scanned_keys == KEYS
         assert (second.session.scanner.walked.match, second.session.scanner.options.match) == (b"user:*", None)
+
+
+async def test_a_cluster_is_gone_on_with_and_elsewhere_half_a_scan_is_no_baseline(tmp_path):
+    options = ScreenOptions(interval_seconds=0.1)
+    with clustered(replicas=False) as cluster:
+        fill(cluster)
+        async with fleet_opened(cluster.connection) as source:
+            scan = source.scan(ScanOptions(sample=3_000))
+            half = SavedScan(await scan.run(), 1.0, str(source.address), progress=scan.progress())
+        save_scan(half, tmp_path / "half.scan")
+        app = TriageApp(ClusterSource(cluster.connection), options=options)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: app.session.state.snapshot is not None)
+            await pilot.press("2", "o")
+            await asked(pilot, "Open a saved scan")
+            await named(pilot, str(tmp_path / "half.scan"))
+            await asked(pilot, "same cluster")
+            app.screen.query_one("#act").focus()
+            await pilot.press("enter")
+            await until(pilot, lambda: app.session.scan is not None and app.session.scan.complete)
+            assert app.session.scan.scanned_keys == ALL_KEYS
+    other = an_app(ScriptedSource())
+    async with other.run_test(size=(80, 24)) as pilot:
+        await pilot.press("2", "o")
+        await asked(pilot, "Open a saved scan")
+        await named(pilot, str(tmp_path / "half.scan"))
+        await until(pilot, lambda: "That scan is no baseline" in screen_text(other))
 
 
 async def test_the_whole_path_of_a_new_file_is_shown_and_at_once_what_is_wrong_with_it(tmp_path, monkeypatch):

@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, percent
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
-from redis_oom_tui.ports.source import GoesOn
+from redis_oom_tui.ports.source import Fleet, GoesOn
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.tui.dialogs.path import PathDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
@@ -27,6 +27,9 @@ _OPENING = (
     "A scan that was saved here or by hogs --save. Shows growth since then; an unfinished scan of this server process"
     " can be resumed. Sends nothing to the server."
 )
+
+_BASELINE = "Loaded as baseline. Press r to scan; growth appears in the findings."
+_NO_BASELINE = "That scan is no baseline: it did not see all the keys that a scan here sees. Press r to scan."
 
 
 async def save(actions: ActionController) -> None:
@@ -107,8 +110,8 @@ async def open_saved(actions: ActionController) -> None:
     if _can_go_on(actions, saved) and await actions.ask(ConfirmDialog(_going_on(actions, saved))):
         actions.host.scanner.go_on(saved)
     elif now is None:
-        actions.host.scanner.compare_with(saved)
-        actions.host.tell("Loaded as baseline. Press r to scan; growth appears in the findings.")
+        compared = actions.host.scanner.compare_with(saved)
+        actions.host.tell(_BASELINE if compared else _NO_BASELINE)
     else:
         actions.host.scanner.compare_with(saved)
         await actions.ask(ReadDialog("What grew", functools.partial(growth_lines, compare(saved, now))))
@@ -136,16 +139,21 @@ def _at_hand(actions: ActionController) -> SavedScan | None:
 
 
 def _can_go_on(actions: ActionController, saved: SavedScan) -> bool:
-    snapshot = actions.snapshot
-    same = snapshot is not None and snapshot.server.run_id == saved.run_id is not None
-    return same and saved.progress is not None and not saved.view.complete and isinstance(actions.host.source, GoesOn)
+    snapshot, source = actions.snapshot, actions.host.source
+    if saved.of_cluster:
+        # Each node's scan looks itself whether that node is the one that it was.
+        same = isinstance(source, Fleet) and saved.server == str(source.address)
+    else:
+        same = snapshot is not None and snapshot.server.run_id == saved.run_id is not None
+    return same and saved.progress is not None and not saved.view.complete and isinstance(source, GoesOn)
 
 
 def _going_on(actions: ActionController, saved: SavedScan) -> Question:
     view = saved.view
     ended = ago(actions.host.clock.wall() - saved.taken_at)
+    same = "same cluster" if saved.of_cluster else "same server process"
     lines = (
-        f"Stopped {ended} at {percent(view.share_scanned)} of the keys; same server process.",
+        f"Stopped {ended} at {percent(view.share_scanned)} of the keys; {same}.",
         "Resuming is read-only. It replaces the scan on screen.",
     )
     return Question("Resume this scan?", lines, "Resume", danger=False)
