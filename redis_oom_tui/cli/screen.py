@@ -53,10 +53,23 @@ def show(invocation: Invocation, connection: Connection | None = None) -> int:
     return run_app(
         pending,
         options=invocation.screen,
-        profile=replace(invocation.profile, read_only=connection.read_only),
+        profile=profile_of(invocation.profile, connection),
         switchboard=None if stays else ConfiguredProfiles(invocation),
         stays=stays,
         keymap=invocation.configuration.settings.keys,
+    )
+
+
+def profile_of(profile: Profile, connection: Connection) -> Profile:
+    """The profile with the server that is meant: options beside --profile NAME may lead to another than its own."""
+    there = connection
+    return replace(
+        profile,
+        address=there.address,
+        sentinel=there.sentinel,
+        cluster=there.cluster,
+        db=there.db,
+        read_only=there.read_only,
     )
 
 

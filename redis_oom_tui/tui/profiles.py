@@ -47,6 +47,22 @@ def target(profile: Profile) -> str:
     return ", ".join(text for text in told if text)
 
 
+def same_server(one: Profile, other: Profile) -> bool:
+    """Whether both are one server: with `--profile NAME -p PORT`, another server goes by a profile's name.
+
+    >>> same_server(Profile("cache"), Profile("cache", db=2))
+    False
+    """
+    return _where(one) == _where(other)
+
+
+def _where(profile: Profile) -> tuple[object, ...]:
+    sentinel = profile.sentinel
+    # Its password is no part of where it is.
+    service = None if sentinel is None else (sentinel.master, sentinel.addresses)
+    return profile.name, profile.address, service, profile.cluster, profile.db
+
+
 def manner(profile: Profile) -> str:
     """How careful one has to be there, in words: color alone tells nobody."""
     return ", ".join(("PRODUCTION",) * profile.production + ("read-only",) * profile.read_only)

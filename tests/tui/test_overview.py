@@ -13,6 +13,7 @@ from redis_oom_tui.files.config import load
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.deferred_startup import PlaceholderSource
 from redis_oom_tui.tui.dialogs.base import Dialog
@@ -205,6 +206,35 @@ async def test_over_a_server_it_is_left_by_escape_and_asks_nobody_any_more(liste
         await pilot.press("escape")
         await until(pilot, lambda: app.screen is app.overview)
         assert app.session.source is here
+
+
+async def test_another_server_by_the_name_of_a_profile_is_not_taken_for_it():
+    board = a_board()
+    own = board.profiles[1]
+    # As with --profile cache-2 -p 7000.
+    app = an_app(ScriptedSource(), operator=ScriptedOperator(), profile=replace(own, address=Address("cache-2", 7000)))
+    app.switchboard = board
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        await pilot.press("O")
+        await answered(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.at_overview)
+        assert [app.session.source] == board.opened
+        assert app.session.profile == own
+
+
+async def test_enter_opens_the_row_under_the_cursor_though_the_order_changes_before_it_is_handled():
+    board = a_board()
+    app = at_overview(board)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await answered(pilot)
+        table = app.overview.table
+        assert table.model.current.profile.name == "cache-2"
+        table.action_choose()
+        table.go_to(2)
+        await until(pilot, lambda: not app.at_overview)
+        assert app.session.profile.name == "cache-2"
 
 
 async def test_without_profiles_or_where_the_screen_stays_the_key_says_why():

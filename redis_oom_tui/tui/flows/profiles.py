@@ -9,7 +9,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows.controller import ActionController
-from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, target
+from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, same_server, target
 
 NO_PROFILES = (
     "No profiles configured: 'redis-oom-tui config example' prints a file with some, 'redis-oom-tui config path' shows"
@@ -25,7 +25,7 @@ async def switch(actions: ActionController) -> None:
     if board is None or not board.profiles:
         raise BadInput(NO_PROFILES)
     _refuse_if_busy(actions)
-    here = actions.host.profile.name
+    here = next((profile.name for profile in board.profiles if same_server(profile, actions.host.profile)), None)
     options = [
         Option(profile.name, _label(profile, here=profile.name == here), target(profile), *_badge(profile))
         for profile in board.profiles
@@ -44,10 +44,10 @@ async def open_profile(actions: ActionController, name: str) -> None:
     """
     app, board, told = actions.app, actions.app.switchboard, safe_text(name, 40)
     actions.opening = mine = object()
-    if name == actions.host.profile.name:
-        app.leave_overview(opened=True)
-        return
     if board is None:
+        return
+    if any(profile.name == name and same_server(profile, actions.host.profile) for profile in board.profiles):
+        app.leave_overview(opened=True)
         return
     _refuse_if_busy(actions)
     left = _left_behind(actions)

@@ -223,10 +223,10 @@ class OverviewScreen(Screen[None]):
         self.details.show(self.table.model.current)
 
     @on(LiveTable.Chosen)
-    def _chosen(self) -> None:
-        row = self.table.model.current
-        if row is not None:
-            self.post_message(OpenProfile(row.profile.name))
+    def _chosen(self, message: LiveTable.Chosen) -> None:
+        # The row of the key press: the cursor may have gone on with the worst since.
+        if isinstance(message.row, ServerRow):
+            self.post_message(OpenProfile(message.row.profile.name))
 
     def action_filter(self) -> None:
         """Filter the rows by name."""
