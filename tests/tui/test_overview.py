@@ -10,6 +10,7 @@ from textual.widgets import Input
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.screen import ConfiguredProfiles
 from redis_oom_tui.files.config import load
+from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
@@ -17,6 +18,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.deferred_startup import PlaceholderSource
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.messages import PurgeMemory
 from redis_oom_tui.tui.profiles import ProfileSession
 from redis_oom_tui.tui.screens.explain import ExplainScreen
 from tests.support.cluster import clustered
@@ -235,6 +237,38 @@ async def test_enter_opens_the_row_under_the_cursor_though_the_order_changes_bef
         table.go_to(2)
         await until(pilot, lambda: not app.at_overview)
         assert app.session.profile.name == "cache-2"
+
+
+async def test_what_changes_a_server_is_answered_before_another_is_opened():
+    class Slow(ScriptedOperator):
+        """Its server takes its time over MEMORY PURGE."""
+
+        answers = asyncio.Event()
+
+        async def purge(self) -> Done:
+            """After a while."""
+            await self.answers.wait()
+            return await super().purge()
+
+    board, operator = a_board(), Slow()
+    here = ScriptedSource()
+    app = an_app(here, operator=operator, profile=Profile("here"))
+    app.switchboard = board
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        app.post_message(PurgeMemory())
+        await until(pilot, lambda: isinstance(app.screen, Dialog) and not app.screen.guarded)
+        await pilot.press("left", "enter")
+        await until(pilot, lambda: True)
+        await pilot.press("O")
+        await answered(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: "An action is running here" in screen_text(app))
+        assert app.session.source is here
+        operator.answers.set()
+        await until(pilot, lambda: "purge" in operator.calls and not True)
+        await pilot.press("enter")
+        await until(pilot, lambda: app.session.profile.name == "cache-2")
 
 
 async def test_without_profiles_or_where_the_screen_stays_the_key_says_why():

@@ -29,10 +29,10 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
                 await kill(actions, client)
         case messages.PurgeMemory():
             if await actions.ask(ConfirmDialog(purge_question(actions.where, actions.snapshot))):
-                _tell(actions, await actions.operator.purge())
+                _tell(actions, await actions.perform(actions.operator.purge()))
         case messages.ReapExpired():
             if await actions.ask(ConfirmDialog(reap_question(actions.where, actions.snapshot))):
-                _tell(actions, await actions.operator.reap())
+                _tell(actions, await actions.perform(actions.operator.reap()))
     await read(actions)
 
 
@@ -61,7 +61,7 @@ def _label(client: ClientBuffer) -> str:
 async def kill(actions: ActionController, client: ClientBuffer) -> None:
     """Ask, and close the connection."""
     if await actions.ask(ConfirmDialog(kill_question(client, actions.where))):
-        _tell(actions, await actions.operator.kill_client(client))
+        _tell(actions, await actions.perform(actions.operator.kill_client(client)))
 
 
 def _tell(actions: ActionController, done: Done) -> None:

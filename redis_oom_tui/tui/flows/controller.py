@@ -152,6 +152,7 @@ class ActionController:
         self.limits = LimitsState()
         self.log = LogState()
         self._asking = False
+        self._changes = 0
         self.opening: object = None
         """Stands for the server that was chosen last in the overview; None once it was given up."""
         self.jobs = BackgroundJobs()
@@ -228,6 +229,19 @@ class ActionController:
             return await self.app.push_screen_wait(dialog)
         finally:
             self._asking = False
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a command that changes the server is still unanswered."""
+        return self._changes > 0
+
+    async def perform(self, change: Awaitable[_Result]) -> _Result:
+        """Wait for what changes the server: nobody goes to another one before its reply was read."""
+        self._changes += 1
+        try:
+            return await change
+        finally:
+            self._changes -= 1
 
     async def close(self) -> None:
         """The server is being let go of: end what goes on in a known state."""

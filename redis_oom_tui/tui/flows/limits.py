@@ -63,8 +63,8 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
     )
     if choice is None:
         return
-    result = await actions.operator.settings.apply(
-        choice.change, persist=choice.persist, revert_after=choice.revert_after
+    result = await actions.perform(
+        actions.operator.settings.apply(choice.change, persist=choice.persist, revert_after=choice.revert_after)
     )
     _tell(actions, result)
     if not (result.took or result.partly):
@@ -140,7 +140,7 @@ async def undo(actions: ActionController, change: ChangeResult) -> None:
     dialog = ChangeDialog(back, where=actions.where, undo=True, persisted=change.persisted == "OK")
     if await actions.ask(dialog) is None:
         return
-    result = await actions.operator.settings.undo(change)
+    result = await actions.perform(actions.operator.settings.undo(change))
     _tell(actions, result)
     if not result.took:
         return

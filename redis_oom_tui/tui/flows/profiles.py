@@ -98,7 +98,7 @@ async def _reached(board: Switchboard, name: str, failure: str) -> ProfileSessio
 
 def _refuse_if_busy(actions: ActionController) -> None:
     """What changes a server, or waits to, is not walked away from."""
-    if actions.jobs or actions.cleanup.working:
+    if actions.is_changing or actions.jobs or actions.cleanup.working:
         raise BadInput("An action is running here: let it end, or stop it with Esc in Cleanup, then switch")
     if actions.limits.reverting is not None:
         raise BadInput("A setting here is about to revert: keep it with s in Limits, or let it revert, then switch")
