@@ -15,12 +15,16 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.deferred_startup import PlaceholderSource
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.messages import PurgeMemory
 from redis_oom_tui.tui.profiles import ProfileSession
 from redis_oom_tui.tui.screens.explain import ExplainScreen
+from redis_oom_tui.tui.screens.overview_columns import ServerRow, overview_columns
 from tests.support.cluster import clustered
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
@@ -269,6 +273,19 @@ async def test_what_changes_a_server_is_answered_before_another_is_opened():
         await until(pilot, lambda: "purge" in operator.calls and not True)
         await pilot.press("enter")
         await until(pilot, lambda: app.session.profile.name == "cache-2")
+
+
+def test_refused_writes_that_a_server_does_not_report_are_unknown():
+    profile = Profile("old")
+    column = next(each for each in overview_columns(120, 10, DrawStyle()) if each.id == "refused")
+
+    def told(rates: Rates) -> str:
+        return column.text(ServerRow(profile, replace(ServerState(address=profile.address), rates=rates)), column.width)
+
+    # Before Redis 6.2.
+    assert told(Rates(seconds=2.0, evicted_keys=0)) == "?/s"
+    assert told(Rates(seconds=2.0, evicted_keys=40)) == "evicted 20/s"
+    assert told(Rates(seconds=2.0, refused_writes=0, evicted_keys=0)) == "0/s"
 
 
 async def test_without_profiles_or_where_the_screen_stays_the_key_says_why():

@@ -83,26 +83,29 @@ def _trend(row: ServerRow, width: int) -> str:
     return f"{sign}{sizes.short_size(abs(round(forecast.slope * 60)))}/min"
 
 
-def _losses(row: ServerRow) -> tuple[float, float] | None:
-    """Writes refused and keys evicted in a second; None where neither is known."""
+def _losses(row: ServerRow) -> tuple[float | None, float | None]:
+    """Writes refused and keys evicted in a second, each None where it is unknown."""
     rates = row.state.rates
-    refused, evicted = rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
+    return rates.per_second(rates.refused_writes), rates.per_second(rates.evicted_keys)
+
+
+def _loss_order(row: ServerRow) -> tuple[float, float] | None:
+    refused, evicted = _losses(row)
     return None if refused is None and evicted is None else (refused or 0.0, evicted or 0.0)
 
 
 def _loss(row: ServerRow, width: int) -> str:
     """Refused writes, or evicted keys where none is refused; in the longest way that fits."""
-    losses = _losses(row)
-    if losses is None:
-        return sizes.per_second(None)
-    refused, evicted = losses
+    refused, evicted = _losses(row)
     rate, words = (evicted, ("evicted ", "ev ")) if evicted and not refused else (refused, ("",))
+    if rate is None:
+        return sizes.per_second(None)
     ways = [f"{word}{number}" for number in (sizes.per_second(rate), f"{rate / 1000:,.0f}k/s") for word in words]
     return next((way for way in ways if cells(way) <= width), ways[-1])
 
 
 def _loss_role(row: ServerRow) -> str:
-    refused, evicted = _losses(row) or (0.0, 0.0)
+    refused, evicted = _losses(row)
     return "crit" if refused else "warn" if evicted else "dim"
 
 
@@ -158,7 +161,7 @@ def overview_columns(width: int, longest: int, style: DrawStyle) -> list[Column[
         Column("verdict", "verdict", _VERDICT, lambda row, _: level(row), _trouble, role=level_color, falling=False),
         Column("pressure", "pressure", pressure, partial(_pressure, style), _share, role=_pressure_role),
         Column("trend", "trend", _TREND, _trend, lambda row: row.state.forecast.slope, "right", yields=2),
-        Column("refused", "refused", loss, _loss, _losses, "right", _loss_role),
+        Column("refused", "refused", loss, _loss, _loss_order, "right", _loss_role),
         Column("full", "full in", _FULL_IN, _full_in, _full_order, "right", falling=False),
         Column("policy", "policy", policy, lambda row, _: _policy(row), _policy, yields=3, falling=False),
     ]
