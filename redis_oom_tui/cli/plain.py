@@ -43,8 +43,10 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
     """Print lines until interrupted."""
     from redis_oom_tui.server.open_source import source_for
 
-    source = source_for(connection or invocation.connection)
-    asyncio.run(_watch(recorded(source, invocation), invocation))
+    connection = connection or invocation.connection
+    source = source_for(connection)
+    profile = replace(invocation.profile, read_only=connection.read_only)
+    asyncio.run(_watch(recorded(source, invocation), replace(invocation, profile=profile)))
     return 0
 
 

@@ -5,14 +5,17 @@ import sys
 
 import pytest
 
+from redis_oom_tui.cli import plain
+from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.plain import PlainLines, line
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, Connection
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.snapshot import Counters, LimitSource, Memory
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
+from redis_oom_tui.ports.source import Source
 from redis_oom_tui.tui.panes.triage import TriagePane
 from tests.support.scripted import FakeClock, a_snapshot
 from tests.support.servers import RunningServer
@@ -141,6 +144,18 @@ def test_facts_are_told_again_each_minute_and_words_as_they_change() -> None:
     other = replace(LIVE, verdict=replace(LIVE.verdict, first_step="Raise maxmemory in Limits."))
     assert told.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with redis-oom-tui limits."]
     assert len(told.lines(LIVE, 60.0, 161.0)) == len(first)
+
+
+def test_read_only_by_option_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Profile] = []
+
+    async def watched(source: Source, invocation: Invocation) -> None:
+        asked.append(invocation.profile)
+        await source.close()
+
+    monkeypatch.setattr(plain, "_watch", watched)
+    plain.watch_plainly(Invocation(connection=Connection(read_only=True)))
+    assert [line for line in PlainLines(asked[0]).lines(LIVE, 0.0, 0.0) if line.endswith("read-only")]
 
 
 @pytest.mark.parametrize("arguments", [["-s", "/nowhere/at.sock", "--plain"]])
