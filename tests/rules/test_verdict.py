@@ -127,6 +127,18 @@ def test_a_replica_that_keeps_to_its_own_limit_differs_from_its_primary() -> Non
     assert judge(unknown).rule == "healthy"
 
 
+def test_a_replica_below_its_own_limit_has_lost_nothing_yet() -> None:
+    near = look(used=850 * MIB, role="replica", activity={"minds_limit": True})
+    for policy, does in (("noeviction", "refuses writes of its primary"), ("allkeys-lru", "evicts what its primary")):
+        verdict = judge(replace(near, memory=replace(near.memory, policy=policy)))
+        assert (does in verdict.reason, "once it is full" in verdict.reason) == (True, True)
+        assert "copy all data again" not in verdict.first_step
+    evicting = look(used=999 * MIB, policy="allkeys-lru", role="replica", activity={"minds_limit": True})
+    verdict = judge(evicting, rates=Rates(seconds=1.0, evicted_keys=5))
+    assert "once it is full" not in verdict.reason
+    assert "copy all data again" in verdict.first_step
+
+
 def test_buffers_that_do_not_count_are_not_blamed() -> None:
     memory = {"clients_replicas_bytes": 1800 * MIB, "overhead_bytes": 1810 * MIB, "not_counted_bytes": 1790 * MIB}
     verdict = judge(look(used=1900 * MIB, memory=memory))

@@ -154,11 +154,19 @@ def replica_own_limit(facts: Facts) -> Verdict | None:
         return None
     seen = refusals(facts)
     refuses = facts.refused > 0 or (facts.over_limit and facts.cannot_evict)
-    does = f"refuses writes of its primary{'; ' if seen else ''}{seen}" if refuses else "evicts what its primary keeps"
+    if refuses:
+        does = f"refuses writes of its primary{'; ' if seen else ''}{seen}"
+    else:
+        does = "refuses writes of its primary" if facts.cannot_evict else "evicts what its primary keeps"
+        does += "" if evicted else " once it is full"
     reason = f"A replica that keeps to its own limit, at {in_use(facts)} (replica-ignore-maxmemory no): it {does}."
-    step = (
-        "Set replica-ignore-maxmemory to yes, or give it its primary's maxmemory; then have it copy all data again"
-        " (REPLICAOF): what it lacks does not come back by itself."
+    counters = facts.now.counters
+    lacks = refuses or evicted or counters.refused_writes_total or counters.evicted_keys_total
+    step = "Set replica-ignore-maxmemory to yes, or give it its primary's maxmemory"
+    step += (
+        "; then have it copy all data again (REPLICAOF): what it lacks does not come back by itself."
+        if lacks
+        else " before it is full."
     )
     return say(facts, Level.OOM if facts.refused else Level.WARNING, "replica-own-limit", reason, step)
 
