@@ -153,6 +153,7 @@ class Counters(Struct, frozen=True):
     elsewhere). `refused_by_command` counts commandstats' rejected_calls, whatever the reason of the refusal;
     `errors_by_kind` counts error replies by their first word (OOM, MISCONF, LOADING, ...).
     `eviction_exceeded_ms` is how long the server has been over its limit without a break; 0 when it is not.
+    `expired_in_sample` is how many of how many keys had expired, where `expired_stale_percent` is by such a sample.
     """
 
     refused_writes_total: int | None = None
@@ -163,6 +164,7 @@ class Counters(Struct, frozen=True):
     evicted_clients_total: Annotated[int | None, info("evicted_clients")] = None
     expired_keys_total: Annotated[int | None, info("expired_keys")] = None
     expired_stale_percent: float | None = None
+    expired_in_sample: tuple[int, int] | None = None
     eviction_exceeded_ms: Annotated[int | None, info("current_eviction_exceeded_time")] = None
     commands_total: Annotated[int | None, info("total_commands_processed")] = None
     commands_per_second: Annotated[int | None, info("instantaneous_ops_per_sec")] = None

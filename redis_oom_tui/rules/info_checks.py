@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, size
-from redis_oom_tui.models.snapshot import NOT_REPORTED, Doubt, LimitSource, Memory, Snapshot
+from redis_oom_tui.models.snapshot import NOT_REPORTED, Database, Doubt, LimitSource, Memory, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info_fields import InfoFields
 from redis_oom_tui.rules.policies import UNKNOWN, not_judged
@@ -177,14 +177,22 @@ def with_expired(snapshot: Snapshot, expired: int, living: int) -> Snapshot:
     """`snapshot` with the share of its keys with a TTL that have expired and are still held, by a sample of its keys.
 
     The server's own figure is a moving mean of what its cycle meets, and stays 0 where that cycle is switched off.
+    The sample is of one database: of the others none is taken for expired.
     """
-    if expired < _FEWEST_EXPIRED or not snapshot.expires:
+    database = most_expiring(snapshot)
+    if expired < _FEWEST_EXPIRED or database is None:
         return snapshot
-    share = expired / (expired + living)
-    percent = min(100.0, 100 * share * snapshot.keys / snapshot.expires)
+    looked_at = expired + living
+    percent = 100 * min(database.expires, expired / looked_at * database.keys) / snapshot.expires
     if percent <= (snapshot.counters.expired_stale_percent or 0.0):
         return snapshot
-    return replace(snapshot, counters=replace(snapshot.counters, expired_stale_percent=percent))
+    counters = replace(snapshot.counters, expired_stale_percent=percent, expired_in_sample=(expired, looked_at))
+    return replace(snapshot, counters=counters)
+
+
+def most_expiring(snapshot: Snapshot) -> Database | None:
+    """The database with most keys that have a TTL; None where no key has one."""
+    return max((each for each in snapshot.databases if each.expires), key=lambda each: each.expires, default=None)
 
 
 def _number(text: str) -> int:

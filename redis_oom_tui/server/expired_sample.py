@@ -3,6 +3,7 @@
 from redis import exceptions
 
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.info_checks import most_expiring
 from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
@@ -16,8 +17,8 @@ async def expired_among(server: LiveServer, snapshot: Snapshot) -> tuple[int, in
 
     Nothing but the server's own count tells of the first: no command shows a key that has expired.
     """
-    database = max(snapshot.databases, key=lambda each: each.expires, default=None)
-    if database is None or not database.expires:
+    database = most_expiring(snapshot)
+    if database is None:
         return 0, 0
     client = make_client(server.connection, db=database.db)
     try:

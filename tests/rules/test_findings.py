@@ -12,11 +12,12 @@ from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyId, KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import Database, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank
 from redis_oom_tui.rules.findings import Case, examine, find
+from redis_oom_tui.rules.info_checks import with_expired
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampling import summarize
@@ -229,7 +230,18 @@ def test_expired_keys_that_still_hold_memory() -> None:
     stale = look(keys=100_000, expires=60_000, counters={"expired_stale_percent": 8.0})
     found = told(stale)["expired-unreaped"]
     assert "About 4,800 keys" in found.title
+    assert "expired_stale_perc 8.0 of 60,000" in found.evidence[0]
     assert "expired-unreaped" not in told(look(keys=100_000, expires=60_000))
+
+
+def test_a_sample_of_one_database_tells_nothing_of_the_others() -> None:
+    several = look()
+    several = replace(several, databases=(Database(0, 90_000, 900), Database(1, 10_000, 2_000)))
+    sampled = with_expired(several, 50, 450)
+    found = told(sampled)["expired-unreaped"]
+    assert "About 1,000 keys" in found.title
+    assert found.evidence == ("50 of 500 keys that one SCAN met had expired: it dropped them",)
+    assert with_expired(look(keys=0), 50, 450).counters.expired_stale_percent is None
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.keys import KeyPattern, KeyRow, SizeKind
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.compare import Counted, ScanCounts
 from redis_oom_tui.rules.findings.case import MIB, Case, finding, freed, remedy_for
@@ -301,6 +302,15 @@ def long_ttls(case: Case) -> Iterator[Finding]:
 _STILL_HOLD = "have expired and still hold"
 
 
+def _counted_as_expired(snapshot: Snapshot) -> str:
+    """By what figure: the server's own, or a sample."""
+    sample = snapshot.counters.expired_in_sample
+    if sample is not None:
+        return f"{count(sample[0])} of {count(sample[1])} keys that one SCAN met had expired: it dropped them"
+    share = f"{snapshot.counters.expired_stale_percent or 0.0:.1f}"
+    return f"expired_stale_perc {share} of {count(snapshot.expires)} keys with a TTL"
+
+
 @finding("expired-unreaped")
 def unreaped(case: Case) -> Iterator[Finding]:
     """Expired keys that still hold memory: the server's own cycle takes its time below a tenth of them."""
@@ -320,7 +330,7 @@ def unreaped(case: Case) -> Iterator[Finding]:
         advice="Scan all keys once (Hogs): the server frees expired keys as it meets them."
         if not dropped
         else "The scan has freed them: the server frees expired keys as it meets them.",
-        evidence=(f"expired_stale_perc {stale * 100:.1f} of {count(expires)} keys with a TTL",),
+        evidence=(_counted_as_expired(case.now),),
         # What is dead is a moving mean of samples, which was seen a third too low; and the tables, a third of what
         # small keys take, stay as large as they are.
         saves_bytes=None if dropped else (int(dead * each * 0.55), int(dead * each * 1.37)),

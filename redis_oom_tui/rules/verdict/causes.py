@@ -278,7 +278,10 @@ CAUSES = (
         clauses.many_expired,
         clauses.expired_clause,
         clauses.expired_step,
-        ("INFO stats (expired_stale_perc)", "INFO keyspace (expires)"),
+        (
+            "INFO stats (expired_stale_perc; where that reads 0, expired_keys rises with each SCAN)",
+            "INFO keyspace (expires)",
+        ),
         of_policy=True,
         findings=("expired-unreaped",),
     ),
