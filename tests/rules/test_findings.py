@@ -434,7 +434,7 @@ def test_what_grew_is_told_where_the_scans_divide_it_otherwise() -> None:
 
 @pytest.mark.parametrize(("address", "name"), [("", b""), ("?:0", b""), ("10.0.0.7:4711", b""), ("", b"importer")])
 def test_a_script_that_sends_large_values_has_no_address(address: str, name: bytes) -> None:
-    one = LargeCommand(b"HSET", b"hot:3", 9 * MIB, 0.0, address, name)
+    one = LargeCommand(b"HSET", b"hot:3", 9 * MIB, look().taken_at - 60, address, name)
     (found,) = [each for each in examine(Case(look(99 * MIB, 100 * MIB), large=(one,))) if each.id == "large-writers"]
     who = {
         b"importer": " by importer",
@@ -442,6 +442,27 @@ def test_a_script_that_sends_large_values_has_no_address(address: str, name: byt
     }[name]
     assert found.title == f"Commands of up to 9.0 MiB are sent: HSET of hot:3{who}"
     assert ("client name or address" in found.advice) == ("script" not in who)
+
+
+def test_a_large_value_of_long_ago_is_not_sent_now() -> None:
+    now = look(99 * MIB, 100 * MIB)
+    old = LargeCommand(b"SET", b"old", 9 * MIB, now.taken_at - 3 * DAY, "10.0.0.7:4711")
+    fresh = LargeCommand(b"SET", b"fresh", 5 * MIB, now.taken_at - 5, "10.0.0.8:4711")
+
+    def large_writers(*large: LargeCommand, skew: float = 0.0) -> Finding:
+        case = Case(replace(now, clock_skew_seconds=skew), large=large)
+        return next(each for each in examine(case) if each.id == "large-writers")
+
+    alone = large_writers(old)
+    assert (alone.level, alone.title.partition(":")[0]) == (
+        Level.WARNING,
+        "Commands of up to 9.0 MiB were sent 3 days ago",
+    )
+    both = large_writers(old, fresh)
+    assert (both.level, both.title.partition(":")[0]) == (Level.CRITICAL, "Commands of up to 5.0 MiB are sent")
+    assert both.evidence[0].endswith("9.0 MiB, 3 days ago")
+    # The log is by the server's clock.
+    assert "were sent a day ago" in large_writers(old, skew=-2.0 * DAY).title
 
 
 def test_a_replica_is_a_hog_by_what_it_holds_beyond_the_backlog() -> None:

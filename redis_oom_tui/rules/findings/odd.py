@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
-from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.formatting.sizes import ago, count, percent, size
 from redis_oom_tui.models.address import LargeCommand
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.capabilities import Feature
@@ -80,19 +80,25 @@ def large_writers(case: Case) -> Iterator[Finding]:
     found = [one for one in case.large if one.size >= least and takes_memory(one.command.decode("ascii", "replace"))]
     if not found:
         return
-    first = found[0]
+    # The log keeps what came long ago, too: it is by the server's clock.
+    now = case.now.taken_at + (case.now.clock_skew_seconds or 0.0)
+    lately = [one for one in found if now - one.at < _LATELY_SECONDS]
+    first, *_ = lately or found
+    when = "are sent" if lately else f"were sent {ago(now - first.at)}"
     yield Finding(
         id="large-writers",
-        level=case.at_least_warning,
-        title=f"Commands of up to {size(first.size)} are sent: {_large_words(first)}",
+        level=case.at_least_warning if lately else Level.WARNING,
+        title=f"Commands of up to {size(first.size)} {when}: {_large_words(first)}",
         advice=f"{_whose(first)} write in parts or compressed.",
-        evidence=tuple(f"{_large_words(one)}: {size(one.size)}" for one in found[:5]),
+        evidence=tuple(f"{_large_words(one)}: {size(one.size)}, {ago(now - one.at)}" for one in found[:5]),
         in_the_application="A command is held while it arrives, beside what it stores: large values count twice.",
     )
 
 
 # Of the limit, what one command must bring to be worth naming its client.
 _LARGE_SHARE = 0.02
+# What was sent within this time tells of now.
+_LATELY_SECONDS = 3600
 
 
 def _whose(one: LargeCommand) -> str:
