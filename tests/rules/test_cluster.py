@@ -4,7 +4,7 @@ from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode
 from redis_oom_tui.models.keys import KeyId, KeyRow
-from redis_oom_tui.models.scan import ScanState, ScanView
+from redis_oom_tui.models.scan import NodeShare, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
@@ -66,6 +66,17 @@ def on_cluster(*views: NodeView) -> Snapshot:
     assert chosen is not None
     assert chosen.snapshot is not None
     return replace(chosen.snapshot, fleet=fleet, server=replace(chosen.snapshot.server, node=chosen.name))
+
+
+def test_a_scan_of_one_node_is_held_against_that_node() -> None:
+    """As `check` scans: only the fullest. A scan of all nodes is held against all they use."""
+    seen = on_cluster(*(view(port, said(port, used=(99 if port == 1 else 50) * MIB)) for port in range(1, 7)))
+    top = (KeyRow(KeyId(0, b"giant"), "list", 15 * MIB),)
+    alone = ScanView(ScanState.COMPLETE, 1000, 1000, 60 * MIB, top=top)
+    found = {finding.id: finding for finding in find(seen, alone)}
+    assert "15% of all that is used" in found["queue-growing"].title
+    of_all = replace(alone, nodes=(NodeShare("127.0.0.1:1", 1000, 60 * MIB),))
+    assert "queue-growing" not in {finding.id for finding in find(seen, of_all)}
 
 
 def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
@@ -149,6 +160,7 @@ def test_a_giant_is_of_its_own_node_and_its_share_of_the_whole_cluster() -> None
     name = next(b"k%d" % number for number in range(99_999) if slot_of(b"k%d" % number) // 1000 == 1)
     row = KeyRow(KeyId(0, name), "hash", 60 * MIB)
     scan = ScanView(ScanState.COMPLETE, scanned_keys=2000, total_keys=2000, bytes_seen=150 * MIB, top=(row,))
+    scan = replace(scan, nodes=tuple(NodeShare(f"127.0.0.1:{port}", 1000, 75 * MIB) for port in (1, 2)))
     there, here = (
         on_cluster(view(1, said(1, 70 * MIB)), view(2, said(2, 95 * MIB))),
         on_cluster(view(1, said(1, 95 * MIB))),

@@ -90,9 +90,13 @@ class Case(Struct, frozen=True, dict=True):
 
     @property
     def used_bytes(self) -> int | None:
-        """used_memory of all that was scanned: of a whole cluster, where the figures are those of one node."""
+        """used_memory of all that was scanned: of a whole cluster, where the figures are those of one node, or of that
+        node where only its keys were scanned, as `check` does.
+        """
         fleet = self.now.fleet
-        return self.now.memory.used_bytes if fleet is None else fleet.used_bytes
+        if fleet is None or (self.scan is not None and not self.scan.nodes):
+            return self.now.memory.used_bytes
+        return fleet.used_bytes
 
     @property
     def policy(self) -> str:
