@@ -35,7 +35,7 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
-from redis_oom_tui.rules.history import skew_sentence
+from redis_oom_tui.rules.history import between, skew_sentence
 from redis_oom_tui.rules.info_checks import with_expired, with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.preflight import Preflight
@@ -83,6 +83,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         capabilities=samples.capabilities,
         replicas=samples.replicas,
         thresholds=thresholds,
+        rates=between(samples.before, now),
     )
     late = _unreturned(invocation, now, samples.settings)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)

@@ -126,6 +126,8 @@ class PlainLines:
             settings=state.settings,
             replicas=state.replicas,
             thresholds=self._profile.watch.thresholds,
+            large=state.large,
+            rates=state.rates,
         )
 
 

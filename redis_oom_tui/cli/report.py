@@ -231,6 +231,7 @@ def _report(
         replicas=gathered.replicas,
         thresholds=thresholds,
         large=gathered.large if names else (),
+        rates=rates,
     )
     return IncidentReport(
         made_at=time.time(),

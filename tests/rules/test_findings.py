@@ -14,6 +14,7 @@ from redis_oom_tui.models.keys import KeyId, KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Database, Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank
 from redis_oom_tui.rules.findings import Case, examine, find
@@ -21,6 +22,7 @@ from redis_oom_tui.rules.info_checks import with_expired
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampling import summarize
+from redis_oom_tui.rules.verdict import judge
 from tests.rules.snapshots import GIB, MIB, look
 
 DAY = 86_400
@@ -463,6 +465,19 @@ def test_a_large_value_of_long_ago_is_not_sent_now() -> None:
     assert both.evidence[0].endswith("9.0 MiB, 3 days ago")
     # The log is by the server's clock.
     assert "were sent a day ago" in large_writers(old, skew=-2.0 * DAY).title
+
+
+def test_findings_and_verdict_name_one_cause() -> None:
+    """What came and went is seen only between two looks: a higher limit cures that, and no client holds it."""
+    memory = {"clients_normal_bytes": 60 * MIB, "overhead_bytes": 70 * MIB}
+    now, rates = look(99 * MIB, 100 * MIB, memory=memory), Rates(seconds=1.0, refused_writes=3)
+    clients = (ClientBuffer(4, "10.0.0.7:4711", total_bytes=1000),)
+    verdict = judge(now, rates=rates, clients=clients)
+    assert verdict.rule == "refusing-large"
+    assert "raise maxmemory in Limits" in verdict.first_step
+    seen = Case(now, clients=clients, rates=rates)
+    assert seen.cause.name == "large"
+    assert "raise-limit" in {finding.id for finding in examine(seen)}
 
 
 def test_a_replica_is_a_hog_by_what_it_holds_beyond_the_backlog() -> None:

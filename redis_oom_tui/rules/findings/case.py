@@ -14,6 +14,7 @@ from redis_oom_tui.models.keys import KeyId, PatternSample
 from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
+from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.clients import on_shown_node
@@ -70,7 +71,8 @@ def remedy_for(row: PatternRow, pane: str = "hogs", **more: Any) -> Remedy:
 
 class Case(Struct, frozen=True, dict=True):
     """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server;
-    `replicas` are those of a master without a cluster."""
+    `replicas` are those of a master without a cluster; `rates` are what the verdict is judged by, as both name a cause.
+    """
 
     now: Snapshot
     scan: ScanView | None = None
@@ -82,6 +84,7 @@ class Case(Struct, frozen=True, dict=True):
     replicas: tuple[NodeView, ...] = ()
     thresholds: Thresholds = field(default_factory=Thresholds)
     large: tuple[LargeCommand, ...] = ()
+    rates: Rates = field(default_factory=Rates)
 
     @property
     def memory(self) -> Memory:
@@ -121,7 +124,8 @@ class Case(Struct, frozen=True, dict=True):
     @cached_property
     def facts(self) -> Facts:
         """What the rules of the verdict look at."""
-        return Facts(self.now, self.thresholds, clients=on_shown_node(self.clients, self.now), scan=self.scan)
+        clients = on_shown_node(self.clients, self.now)
+        return Facts(self.now, self.thresholds, self.rates, clients=clients, scan=self.scan)
 
     @cached_property
     def cause(self) -> Cause:

@@ -66,6 +66,8 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         values=app.scanner.values if names else (),
         replicas=state.replicas,
         thresholds=app.thresholds,
+        large=state.large if names else (),
+        rates=state.rates,
     )
     return IncidentReport(
         made_at=app.clock.wall(),

@@ -122,6 +122,7 @@ class TriagePane(Pane):
             replicas=state.replicas,
             large=state.large,
             thresholds=self.host.thresholds,
+            rates=state.rates,
         )
         found = examine(case, refused_reads, unread_values)
         self.findings.show(found, self._first_step(state.verdict), scanned=view is not None)
