@@ -10,6 +10,7 @@ _GONE_SECONDS = 3600
 _LONG_GONE_SECONDS = 86400
 _NAMED = 3
 _MANY = 1000
+_MOST_SENTENCES = 50
 
 
 def group_words(groups: Sequence[GroupHealth]) -> str:
@@ -25,8 +26,11 @@ def group_words(groups: Sequence[GroupHealth]) -> str:
 
 
 def health(groups: Sequence[GroupHealth]) -> tuple[str, ...]:
-    """What is wrong with the groups, in sentences; none where nothing is."""
-    return tuple(sentence for group in groups for sentence in _of(group))
+    """What is wrong with the groups, in sentences; none where nothing is, and no more than a person reads."""
+    told = [sentence for group in groups for sentence in _of(group)]
+    if len(told) <= _MOST_SENTENCES:
+        return tuple(told)
+    return (*told[:_MOST_SENTENCES], f"{count(len(told) - _MOST_SENTENCES)} more such sentences are left out.")
 
 
 def _of(group: GroupHealth) -> Iterator[str]:

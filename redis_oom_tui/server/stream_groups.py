@@ -14,16 +14,17 @@ _MOST_GROUPS, _MOST_CONSUMERS = 50, 1000
 
 
 async def group_health(ask: Ask, key: bytes, *, most: int | None = None) -> tuple[GroupHealth, ...]:
-    """The groups of a stream; of a group with very many consumers only their number. Empty where that is refused.
+    """The groups of a stream; of a group with very many consumers only their number, and so of all but some groups,
+    those with most pending entries. Empty where that is refused.
 
     With `most`, no more than so many consumers are asked for in all groups together.
     """
     (raw,) = await ask([("XINFO", "GROUPS", key)])
     if not isinstance(raw, list):
         return ()
-    groups = [_group(_fields(one)) for one in raw[:_MOST_GROUPS]]
+    groups = [_group(_fields(one)) for one in raw]
     asked, left = list[bytes](), most
-    for group in groups:
+    for group in sorted(groups, key=lambda group: -group.pending)[:_MOST_GROUPS]:
         if 0 < group.consumers <= (_MOST_CONSUMERS if left is None else min(left, _MOST_CONSUMERS)):
             asked.append(group.name)
             left = None if left is None else left - group.consumers

@@ -35,3 +35,8 @@ def test_entries_that_nobody_will_take_are_told() -> None:
         "Group 'a' has 3 pending entries and no consumer: nobody acknowledges them.",
     )
     assert health([GroupHealth(b"a", 0, 0, 9)]) == ("Group 'a' is 9 behind, and no consumer read it within an hour.",)
+
+
+def test_of_very_many_groups_not_each_has_its_sentence() -> None:
+    told = health([GroupHealth(b"g%d" % n, 0, 3) for n in range(60)])
+    assert (len(told), told[-1]) == (51, "10 more such sentences are left out.")
