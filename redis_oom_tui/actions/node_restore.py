@@ -117,7 +117,7 @@ class NodeRestore(PacedWork):
             await self._batch(connection, throttle, batch, replies)
         except TriageError as error:
             # What became of the others nobody knows: their batch has no end in the audit file.
-            return [reply._replace(stop=error) if reply is _UNTRIED else reply for reply in replies]
+            return [reply._replace(stop=error) if _is_open(reply) else reply for reply in replies]
         details = {index: reply.detail for index, reply in enumerate(replies) if reply.detail}
         record.done(number, [reply.outcome for reply in replies], details)
         throttle.batched(len(batch), time.monotonic() - began)
@@ -198,10 +198,10 @@ class NodeRestore(PacedWork):
                     raise
                 # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
                 await connection.reopen()
-                left = [index for index in left if told[index] is _UNTRIED or told[index].busy is not None]
+                left = [index for index in left if _is_open(told[index])]
                 continue
             busy = any(told[index].busy is not None for index in left)
-            left = [index for index in left if told[index] is _UNTRIED or told[index].busy is not None]
+            left = [index for index in left if _is_open(told[index])]
             if not busy or self._stopped() or throttle.stopping:
                 return
             try:
@@ -274,6 +274,11 @@ class NodeRestore(PacedWork):
             return 0
         more = skew_ms - round(before * 1000)
         return more if more > _SKEW_MS else 0
+
+
+def _is_open(reply: RestoreReply) -> bool:
+    """Whether a key is still to be sent, or to be sent again."""
+    return reply is _UNTRIED or reply.busy is not None
 
 
 def _needed(snapshot: Snapshot, batch: Sequence[Record]) -> int:

@@ -16,6 +16,8 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.connection import ScanConnection
 from tests.support.acting import fill, operating, planned
 from tests.support.busy import SOON, Script, script
+from tests.support.faulty import REFUSALS
+from tests.support.proxy import lying
 from tests.support.servers import RunningServer, started
 
 KEYS = 6000
@@ -102,6 +104,32 @@ async def test_a_restore_goes_on_when_the_script_has_ended(
                 report = await operator.restore(Path(str(view.backup_path))).run()
         assert dict(report.counts) == {RestoreOutcome.RESTORED: 5000}, report.ended
         assert client.dbsize() == 5000
+
+
+async def test_a_restore_fails_where_the_busy_server_was_restarted_instead(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    """Its last keys were told to wait, and the server that told them is gone: they are not there."""
+    busy: list[bool] = []
+
+    def lie(words: tuple[bytes, ...]) -> bytes | None:
+        if words[0] == b"RESTORE":
+            busy.append(True)
+            return REFUSALS["BUSY"]
+        if busy and words[0] == b"TIME":
+            raise EOFError
+        return b"$14\r\nrun_id:another\r\n" if busy and words == (b"INFO", b"server") else None
+
+    with server.client() as client, lying(server.connection, lie) as liar:
+        fill(client, [b"cache:%d" % n for n in range(5)])
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+        async with operating(liar.connection, tmp_path) as operator:
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert client.dbsize() == 0
+    assert (report.failed, report.complete) == (True, False), report.ended
+    assert dict(report.counts) == {RestoreOutcome.NOT_ATTEMPTED: 5}
+    assert "its run id changed" in str(report.ended)
 
 
 @pytest.mark.parametrize("pace", [Pace.NORMAL, Pace.FULL_SPEED])
