@@ -247,7 +247,10 @@ class NodeRestore(PacedWork):
 
     @staticmethod
     async def _put_elements(connection: PinnedConnection, records: Sequence[Record]) -> list[RestoreReply]:
-        """Of one key, as a batch has the elements of one plan; in calls that the server works off quickly."""
+        """Of one key, as a batch has the elements of one plan; in calls that the server works off quickly.
+
+        Behind one that was not carried out none is sent: a list would have the elements in another order.
+        """
         replies: list[RestoreReply] = []
         for start in range(0, len(records), _ELEMENTS_AT_ONCE):
             part = records[start : start + _ELEMENTS_AT_ONCE]
@@ -255,7 +258,9 @@ class NodeRestore(PacedWork):
             last = part[-1]
             facts = Elements(last.id.key, last.type, elements, last.expires_ms, last.end or "left", last.outside)
             replies += await put_elements(connection.channel, facts)
-        return replies
+            if any(reply.busy is not None or reply.stop is not None for reply in replies):
+                break
+        return replies + [_UNTRIED] * (len(records) - len(replies))
 
     def _later_ms(self, now_ms: int, node: str) -> int:
         """How much later the times of a record are by this server's clock, which says `now_ms`; `node` is where its key

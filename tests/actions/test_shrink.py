@@ -23,6 +23,8 @@ from redis_oom_tui.rules import shrinking
 from tests.actions.test_cluster import acting
 from tests.support.acting import NO_BACKUP, operating
 from tests.support.cluster import clustered
+from tests.support.faulty import REFUSALS
+from tests.support.proxy import lying
 from tests.support.servers import RunningServer
 from tests.support.shapes import used_at_rest
 
@@ -425,6 +427,27 @@ async def test_a_lost_reply_leaves_one_step_in_doubt(server: RunningServer, tmp_
         assert view.failed
         assert set(view.counts) == {Outcome.IN_DOUBT, Outcome.NOT_ATTEMPTED}
         assert "in doubt" in str(view.ended)
+
+
+async def test_a_list_keeps_its_order_where_the_server_is_busy_meanwhile(server: RunningServer, tmp_path: Path) -> None:
+    calls = 0
+
+    def lie(words: tuple[bytes, ...]) -> bytes | None:
+        nonlocal calls
+        calls += words[0].startswith(b"EVAL")
+        return REFUSALS["BUSY"] if words[0].startswith(b"EVAL") and calls == 3 else None
+
+    with server.client() as client:
+        filled(client, "list")
+        before = content(client)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.steps.run_shrink(await frozen(operator, "list"), backup=BackupChoice()).run()
+        with lying(server.connection, lie) as liar:
+            async with operating(liar.connection, tmp_path) as operator:
+                report = await operator.restore(Path(str(view.backup_path))).run()
+        assert calls > 3
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: 1000}, report.ended
+        assert content(client) == before
 
 
 async def test_field_expiries_come_back(server: RunningServer, tmp_path: Path) -> None:
