@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import redis
 
+from redis_oom_tui.actions import node_restore
 from redis_oom_tui.actions.finished import FinishedRun
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.formatting.keys import slot_of
@@ -15,6 +16,8 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.rules import finished
+from redis_oom_tui.rules.expected_state import ServerTime
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.actions.test_cluster import acting
 from tests.actions.test_undo import photograph as with_ttls
 from tests.apps import samples
@@ -191,6 +194,29 @@ async def test_a_restore_without_room_brings_no_part_of_a_job(valkey: RunningSer
             client.config_set("maxmemory", 0)
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}
+
+
+async def test_a_job_whose_keys_have_expired_is_not_listed_again(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_time = node_restore.server_time
+
+    async def an_hour_later(channel: ExclusiveConnection) -> ServerTime:
+        now = await server_time(channel)
+        return now._replace(ms=now.ms + 3_600_000)
+
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            for name in (name for job in plan.jobs for name in job.keys):
+                client.expire(name, 1800)
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
+            monkeypatch.setattr(node_restore, "server_time", an_hour_later)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.EXPIRED: plan.going}, report.ended
+        assert states(client)["completed"] == set()
 
 
 async def test_age_and_queue_choose(valkey: RunningServer, tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ class JobKey(NamedTuple):
     payload: bytes
     expires_ms: int | None
 
+    def lives_at(self, now_ms: int) -> bool:
+        """Whether it has not expired by then."""
+        return self.expires_ms is None or self.expires_ms > now_ms
+
 
 class SavedJob(NamedTuple):
     """All keys of a job that are there, at the server's time `now_ms`; `code` is 1, else of `WORDS`: why it is kept."""
@@ -198,7 +202,7 @@ def deleting(job: FinishedJob, saved: SavedJob | None) -> ScriptCall:
 
 def restoring(job: FinishedJob, keys: Sequence[JobKey], now_ms: int) -> ScriptCall:
     """The call that brings a job back as a whole, without the keys whose time has passed."""
-    alive = [one for one in keys if one.expires_ms is None or one.expires_ms > now_ms]
+    alive = [one for one in keys if one.lives_at(now_ms)]
     values = [
         word
         for one in alive

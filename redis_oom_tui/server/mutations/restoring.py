@@ -159,9 +159,16 @@ class JobToRestore(NamedTuple):
 
 
 async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], now_ms: int) -> list[RestoreReply]:
-    """Bring each job back as a whole where nothing of it is there. Raises ServerUnreachable where replies were lost."""
-    replies = await ScriptCaller(channel).call(*[restoring(one.job, one.keys, now_ms) for one in jobs])
-    return [_element_told(reply) for reply in replies]
+    """Bring each job back as a whole where nothing of it is there. Raises ServerUnreachable where replies were lost.
+
+    One whose keys have all expired is not listed again: the list would name what is not there.
+    """
+    told = [RestoreReply(RestoreOutcome.EXPIRED, "its keys expired since the backup")] * len(jobs)
+    alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
+    calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
+    for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
+        told[at] = _element_told(reply)
+    return told
 
 
 async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[RestoreReply]:
