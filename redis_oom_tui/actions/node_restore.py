@@ -321,9 +321,18 @@ def _value(record: Record, now_ms: int) -> Value:
 
 def _moved_by(later_ms: int, record: Record) -> Record:
     """`record` with its times so much later, but for the expiry that was set: that one is as the server has it."""
-    expires = record.expires_ms
+
+    def moved(expires_ms: int | None) -> int | None:
+        return None if expires_ms is None else expires_ms + later_ms
+
+    job, element = record.job, record.element
+    if job is not None:
+        job = job._replace(keys=tuple((key, kind, copy, moved(expires_ms)) for key, kind, copy, expires_ms in job.keys))
+    # Of a hash, the third part is when the field expires.
+    if record.type == "hash" and element is not None and len(element) > 2 and element[2].isdigit():
+        element = (*element[:2], b"%d" % (int(element[2]) + later_ms))
     return record._replace(
-        expires_ms=None if expires is None else expires + later_ms, saved_ms=record.saved_ms + later_ms
+        expires_ms=moved(record.expires_ms), saved_ms=record.saved_ms + later_ms, element=element, job=job
     )
 
 

@@ -13,14 +13,20 @@ import redis
 from redis_oom_tui.files.backup_lines import record_line
 from redis_oom_tui.files.backup_reading import as_lines, read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.finished import FinishedRequest
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.models.shrink import ShrinkRequest
 from redis_oom_tui.server import info_reader
 from redis_oom_tui.server.mutations import value_restorer
+from tests.apps import samples
 from tests.support.acting import fill, operating, planned
+from tests.support.proxy import lying
 from tests.support.servers import NO_SCRIPTS, RunningServer, started
 
 ALL = Criteria(patterns=(b"*",))
 SKEWS = pytest.mark.parametrize("skew", [-7200, -20, 20, 7200])
+DAY_MS = 86_400_000
 NAMES = [b"k%d" % number for number in range(60)]
 
 
@@ -113,6 +119,56 @@ def _as_of_before(path: Path, skew: int) -> None:
         for record in records
     ]
     path.write_bytes(json.dumps(fields).encode() + b"\n" + b"".join(record_line(record) for record in moved) + end)
+
+
+async def test_another_server_whose_clock_is_ahead_ends_no_part_of_a_job_early(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await operator.steps.plan_finished(FinishedRequest("bullmq", older_than_seconds=0)).run()
+            names = [name for job in plan.jobs for name in job.keys if client.expire(name, 3600)]
+            assert len(names) >= len(plan.jobs) > 0
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+        assert not client.exists(*names)
+        with lying(server.connection, _a_day_ahead) as liar:
+            async with operating(liar.connection, tmp_path) as operator:
+                report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: len(plan.jobs)}, report.ended
+        assert all(3_590_000 < client.pttl(name) <= 3_601_000 for name in names)
+
+
+async def test_nor_the_fields_of_a_hash(server: RunningServer, tmp_path: Path) -> None:
+    if server.flavour not in {"valkey", "redis8"}:
+        pytest.skip("its hash fields do not expire")
+    sent: list[bytes] = []
+
+    def lie(words: tuple[bytes, ...]) -> bytes | None:
+        if words[0].startswith(b"EVAL") and b"old" in words:
+            sent.append(words[words.index(b"old") + 2])
+        return _a_day_ahead(words)
+
+    with server.client() as client:
+        client.hset("h", mapping={"old": "a", "new": "b"})
+        client.execute_command("HEXPIRE", "h", 3600, "FIELDS", 1, "old")
+        (ends,) = client.execute_command("HPEXPIRETIME", "h", "FIELDS", 1, "old")
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await operator.steps.plan_shrink(ShrinkRequest(KeyId(0, b"h"), matching=b"old")).run()
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
+        with lying(server.connection, lie) as liar:
+            async with operating(liar.connection, tmp_path) as operator:
+                report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: 1}, report.ended
+    assert int(sent[-1]) == pytest.approx(ends + DAY_MS, abs=6000)
+
+
+def _a_day_ahead(words: tuple[bytes, ...]) -> bytes | None:
+    """A server that tells a time a day after its own."""
+    if words[0] != b"TIME":
+        return None
+    now = b"%d" % (int(time.time()) + DAY_MS // 1000)
+    return b"*2\r\n$%d\r\n%b\r\n$1\r\n0\r\n" % (len(now), now)
 
 
 async def test_a_key_that_is_not_there_after_all_is_not_said_to_be_put_back(
