@@ -263,14 +263,14 @@ async def test_what_changes_a_server_is_answered_before_another_is_opened():
         app.post_message(PurgeMemory())
         await until(pilot, lambda: isinstance(app.screen, Dialog) and not app.screen.guarded)
         await pilot.press("left", "enter")
-        await until(pilot, lambda: True)
+        await until(pilot, lambda: app.session.actions.is_changing)
         await pilot.press("O")
         await answered(pilot)
         await pilot.press("enter")
         await until(pilot, lambda: "An action is running here" in screen_text(app))
         assert app.session.source is here
         operator.answers.set()
-        await until(pilot, lambda: "purge" in operator.calls and not True)
+        await until(pilot, lambda: "purge" in operator.calls and not app.session.actions.is_changing)
         await pilot.press("enter")
         await until(pilot, lambda: app.session.profile.name == "cache-2")
 
