@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from redis_oom_tui.actions.context import ActionContext, PacedWork, asked_again
 from redis_oom_tui.actions.deployment import Deployment, Place
@@ -15,7 +15,7 @@ from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of, size
 from redis_oom_tui.models.action import Action, BackupChoice
-from redis_oom_tui.models.application import Confidence, FinishedWork, TimeUnit
+from redis_oom_tui.models.application import Confidence
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerBusy, ServerUnreachable
 from redis_oom_tui.models.finished import FinishedJob, FinishedPlan, FinishedRequest
@@ -131,7 +131,7 @@ class FinishedPlanner(PacedWork):
             jobs = [job for job in every if not self._deployment.clustered or finished.in_one_slot(job)]
             self._apart[index] += len(every) - len(jobs)
             self._total += len(page)
-            ends = await _ends(channel, self._work, jobs)
+            ends = await jobs_on.ends(channel, self._work, jobs)
             old = [job for job, end in zip(jobs, ends, strict=True) if end is not None and end < before]
             self._found += old[: finished.MOST_JOBS - len(self._found)]
 
@@ -179,17 +179,6 @@ class FinishedPlanner(PacedWork):
         return min(about, most_of_all(snapshot.memory.used_bytes, snapshot.memory.startup_bytes) or about)
 
 
-async def _ends(channel: ExclusiveConnection, work: FinishedWork, jobs: Sequence[FinishedJob]) -> list[float | None]:
-    """When each job ended (Unix seconds), by its score or a field of its hash; None where nobody tells."""
-    if work.score is not None and work.score_is == "finished":
-        return [finished.seconds_of(job.score, work.score) for job in jobs]
-    if not work.time_field or not jobs:
-        return [None] * len(jobs)
-    replies = await channel.call([("HMGET", job.keys[0], work.time_field) for job in jobs])
-    unit = work.time_unit or TimeUnit.SECONDS
-    return [finished.seconds_of(reply[0], unit) if isinstance(reply, list) else None for reply in replies]
-
-
 class FinishedRun(StepRun):
     """A run of one plan of finished jobs. Its view counts jobs in place of keys."""
 
@@ -202,6 +191,7 @@ class FinishedRun(StepRun):
         self._plan = plan
         self._reasons: dict[str, None] = {}
         self._room: int | None = None
+        self._node = ""
 
     def _freed(self) -> int:
         return (self._plan.about_bytes or 0) * self._counts[Outcome.DELETED] // max(1, self._plan.going)
@@ -215,12 +205,16 @@ class FinishedRun(StepRun):
         for server, snapshot, _ in nodes:
             self._must_be_the_same(server, snapshot)
         self._used = (known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes]),) * 2
+        # Only in a cluster a record has to tell where its keys were.
+        clustered = self._deployment.clustered
+        skews = {str(server.address): snapshot.clock_skew_seconds for server, snapshot, _ in nodes if clustered}
         for server, snapshot, jobs in nodes:
+            self._node = str(server.address) if skews else ""
             connection = PinnedConnection(server, self._plan.request.db, snapshot.server.run_id)
             try:
                 await connection.open()
                 if not self._record.begun:
-                    self._begin(snapshot)
+                    self._begin(snapshot, skews)
                 async with self._throttled(server) as throttle:
                     await self._batches(server, connection, throttle, jobs)
             finally:
@@ -237,7 +231,7 @@ class FinishedRun(StepRun):
             shares[place].append(job)
         return [(self._deployment.node(place).server, jobs) for place, jobs in shares.items()]
 
-    def _begin(self, snapshot: Snapshot) -> None:
+    def _begin(self, snapshot: Snapshot, skews: Mapping[str, float | None]) -> None:
         plan, context = self._plan, self._context
         path = (self._choice.path or new_path(context.backups, plan, context.wall())) if self._choice.wanted else None
         self._record.begin(
@@ -253,7 +247,8 @@ class FinishedRun(StepRun):
             used_memory=self._used[0],
         )
         if path is not None:
-            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
+            skew = snapshot.clock_skew_seconds
+            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), skew, node_skews=skews)
 
     async def _batches(
         self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle, jobs: Sequence[FinishedJob]
@@ -325,7 +320,9 @@ class FinishedRun(StepRun):
         keys = tuple((key.key, key.type, key.payload, key.expires_ms) for key in copy.keys)
         record = JobRecord(job.index, job.index_type, job.member, job.score, keys)
         kind = copy.keys[0].type if copy.keys else "none"
-        return Record(KeyId(self._plan.request.db, job.keys[0]), kind, None, saved_ms=copy.now_ms, job=record)
+        return Record(
+            KeyId(self._plan.request.db, job.keys[0], self._node), kind, None, saved_ms=copy.now_ms, job=record
+        )
 
     async def _deleted(
         self, connection: PinnedConnection, throttle: CallThrottle, job: FinishedJob, copy: SavedJob | None

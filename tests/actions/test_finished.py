@@ -10,6 +10,7 @@ import redis
 from redis_oom_tui.actions import node_restore
 from redis_oom_tui.actions.finished import FinishedRun
 from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.files.backup_reading import read_head, read_records
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput
@@ -354,6 +355,10 @@ async def test_in_a_cluster_jobs_of_one_slot_go_and_others_are_refused(tmp_path:
             assert dict(view.counts) == {Outcome.DELETED: 6}, view.ended
             gone = {f"{queue}:{rest}".encode() for queue in queues for rest in ("0", "0:logs", "1", "completed")}
             assert before - names(cluster) == gone
+            path = Path(str(view.backup_path))
+            holders = {f"127.0.0.1:{cluster.owner(slot_of(job.index)).port}" for job in plan.jobs}
+            assert {record.id.node for record in read_records(path) if record is not None} == holders
+            assert set(read_head(path).node_skew_seconds) == holders
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 6}, report.ended
             assert names(cluster) == before

@@ -4,8 +4,10 @@ import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
+from redis_oom_tui.models.application import FinishedWork, TimeUnit
 from redis_oom_tui.models.errors import KeyMoved, SlotMoving, TriageError
 from redis_oom_tui.models.finished import FinishedJob
+from redis_oom_tui.rules.finished import seconds_of
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import nonsense
 from redis_oom_tui.server.mutations.script_calls import ScriptCall
@@ -80,6 +82,17 @@ async def members(channel: ExclusiveConnection, index: bytes, kind: str) -> Asyn
         start += _PAGE
         if cursor == b"0" if kind == "set" else len(page) < _PAGE:
             return
+
+
+async def ends(channel: ExclusiveConnection, work: FinishedWork, jobs: Sequence[FinishedJob]) -> list[float | None]:
+    """When each job ended (Unix seconds), by its score or a field of its hash; None where nobody tells."""
+    if work.score is not None and work.score_is == "finished":
+        return [seconds_of(job.score, work.score) for job in jobs]
+    if not work.time_field or not jobs:
+        return [None] * len(jobs)
+    replies = await channel.call([("HMGET", job.keys[0], work.time_field) for job in jobs])
+    unit = work.time_unit or TimeUnit.SECONDS
+    return [seconds_of(reply[0], unit) if isinstance(reply, list) else None for reply in replies]
 
 
 # KEYS: the index, the keys of the job, its guards. ARGV: the type of the index, the member, its score ('' for none),
