@@ -10,6 +10,8 @@ from redis.crc import key_slot
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
+from redis_oom_tui.server.cluster.scan import ClusterScan
 from tests.server.test_cluster_scan import KEYS, fill
 from tests.support.cluster import RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
@@ -79,6 +81,30 @@ async def test_what_happened_in_between_counts_no_key_twice(happens: Callable[[R
         happens(cluster)
         view = await _resumed(cluster, kept)
     assert (view.state, view.scanned_keys) == (ScanState.COMPLETE, KEYS), view.error
+
+
+async def test_a_node_goes_on_with_all_that_it_had_counted() -> None:
+    """What may not be read, and the bytes by type, tell whether the sizes can be true."""
+    with clustered(replicas=False) as cluster:
+        fill(cluster)
+        _, kept = await _broken_off(cluster)
+        kept["nodes"][0]["place"]["refused"] = 3
+        async with fleet_opened(cluster.connection) as source:
+            again = [one.place for one in ClusterCheckpoint(kept, None).scans(source.members.node)]
+    assert again[0].refused == 3
+    assert all(sum(held for _, held in place.type_bytes) == place.counts[1] > 0 for place in again)
+
+
+async def test_no_place_is_kept_where_a_server_has_no_run_id() -> None:
+    with clustered(replicas=False) as cluster:
+        fill(cluster)
+        async with fleet_opened(cluster.connection) as source:
+            scan = source.scan(ScanOptions(sample=KEYS // 3, pace=Pace.NORMAL))
+            assert isinstance(scan, ClusterScan)
+            await scan.run()
+            assert scan.progress() is not None
+            scan._standing.scans[0].standing.run_id = None  # as a service that hides it
+            assert scan.progress() is None
 
 
 async def test_a_damaged_position_is_refused() -> None:

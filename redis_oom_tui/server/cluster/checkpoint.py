@@ -80,8 +80,13 @@ class ClusterCheckpoint:
 
 def cluster_checkpoint_values(
     options: ScanOptions, aggregates: ScanAggregates, scans: Iterable[NodeScan], elapsed: float
-) -> dict[str, Any]:
-    """What `ClusterCheckpoint` needs."""
+) -> dict[str, Any] | None:
+    """What `ClusterCheckpoint` needs; None where a node that was begun has no run id: nobody could tell whether it is
+    the same server later, and its cursors mean nothing to another.
+    """
+    scans = list(scans)
+    if any(scan.standing.cursor_ranges and scan.standing.run_id is None for scan in scans):
+        return None
     for scan in scans:
         scan.view()  # what is on its way to the counts arrives there
     values = _Values(

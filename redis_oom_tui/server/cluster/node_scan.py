@@ -41,8 +41,8 @@ Slot = Annotated[int, Meta(ge=0, lt=REDIS_CLUSTER_HASH_SLOTS)]
 class NodePlace(Struct, kw_only=True):
     """Where the scan of a node stands, apart from its walks: keys `seen` by slot, and its part of the counts of all.
 
-    `given` are the keys that its SCAN named; `counts` are keys, bytes, those of both with a TTL, and keys without a
-    size. The rest is as in `NodeScan`.
+    `given` are the keys that its SCAN named; `counts` are keys, bytes, those of both with a TTL, keys without a size,
+    and `refused` those that may not be read. `type_bytes` are the bytes by type. The rest is as in `NodeScan`.
     """
 
     seen: list[tuple[Slot, Count]]
@@ -52,6 +52,8 @@ class NodePlace(Struct, kw_only=True):
     moved_keys: Count
     given: Count
     counts: tuple[Whole, Whole, Whole, Whole, Whole]
+    refused: Count = 0
+    type_bytes: list[tuple[str, Whole]] = []
 
 
 class NodeAggregates(ScanAggregates):
@@ -151,6 +153,8 @@ class NodeScan(KeyspaceScan):
         aggregates.keys, aggregates.bytes, aggregates.volatile_keys, aggregates.volatile_bytes, aggregates.unsized = (
             place.counts
         )
+        aggregates.refused = place.refused
+        aggregates.type_bytes.update({kind.encode("latin-1"): held for kind, held in place.type_bytes})
 
     @property
     def place(self) -> NodePlace:
@@ -170,6 +174,8 @@ class NodeScan(KeyspaceScan):
                 aggregates.volatile_bytes,
                 aggregates.unsized,
             ),
+            refused=aggregates.refused,
+            type_bytes=[(kind.decode("latin-1"), held) for kind, held in aggregates.type_bytes.items()],
         )
 
     @property
