@@ -478,6 +478,9 @@ def test_findings_and_verdict_name_one_cause() -> None:
     seen = Case(now, clients=clients, rates=rates)
     assert seen.cause.name == "large"
     assert "raise-limit" in {finding.id for finding in examine(seen)}
+    # Clients that each hold less than a hog, and together all of it, have not gone.
+    many = tuple(ClientBuffer(n, f"10.0.0.7:{n}", total_bytes=900_000, output_bytes=900_000) for n in range(70))
+    assert judge(now, rates=rates, clients=many).rule == "refusing-buffers"
 
 
 def test_a_replica_is_a_hog_by_what_it_holds_beyond_the_backlog() -> None:

@@ -89,7 +89,8 @@ def came_and_went(facts: Facts) -> bool:
     """
     if largest(facts) not in (Share.CLIENTS, ALL_BUFFERS) or not facts.refused or not facts.clients:
         return False
-    return _culprits(facts) is None and 2 * facts.parts.get(Share.CLIENTS, 0) > facts.buffer_bytes
+    held, listed = facts.parts.get(Share.CLIENTS, 0), sum(client.total_bytes for client in facts.clients)
+    return _culprits(facts) is None and 2 * listed < held and 2 * held > facts.buffer_bytes
 
 
 def buffers_step(facts: Facts) -> str:
