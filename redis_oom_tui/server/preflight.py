@@ -17,6 +17,7 @@ from msgspec import Struct
 from redis_oom_tui.models import errors
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.resp import packed
 
@@ -128,7 +129,10 @@ _CLIENTS: Words = (b"CLIENT", b"LIST")
 
 
 class RawSample(Struct, frozen=True):
-    """One look as it came: INFO, and with a closer one CONFIG GET's replies and CLIENT LIST. Times in seconds."""
+    """One look as it came: INFO, and with a closer one CONFIG GET's replies and CLIENT LIST. Times in seconds.
+
+    `too_long` says why CLIENT LIST was not asked for, where it was not.
+    """
 
     address: Address
     info: bytes
@@ -137,6 +141,7 @@ class RawSample(Struct, frozen=True):
     wall: float
     took: float
     stated_limit: int | None = None
+    too_long: str | None = None
 
     def snapshot(self) -> "Snapshot":
         """What INFO said. Raises NotRedis for a Sentinel, and CommandRefused where used_memory is held back."""
@@ -164,10 +169,12 @@ class RawSample(Struct, frozen=True):
         return settings_in(self.more[:-1])
 
     def capabilities(self) -> "Capabilities":
-        """What was found to be refused: the settings, as far as this look asked for them."""
+        """What was found to be refused: the settings, as far as this look asked for them, and too long a list."""
+        from redis_oom_tui.models.capabilities import Feature  # noqa: PLC0415 - likewise
         from redis_oom_tui.server.replies import refused_settings  # noqa: PLC0415 - likewise
 
-        return refused_settings(self.more[:-1])
+        known = refused_settings(self.more[:-1])
+        return known if self.too_long is None else known.without(Feature.CLIENT_LIST, self.too_long)
 
     def clients(self) -> "tuple[ClientBuffer, ...]":
         """The clients, the largest holders of memory first; none where they may not be listed."""
@@ -240,7 +247,7 @@ class Preflight:
                 self._first.set()
                 if self._again_after is not None:
                     time.sleep(max(0.0, self._again_after - (time.monotonic() - self._samples[0].monotonic)))
-                    self._take_sample(line, *_settings(), _CLIENTS)
+                    self._take_closer(line)
             finally:
                 line.close()
         except TimeoutError:
@@ -251,6 +258,14 @@ class Preflight:
             pass
         finally:
             self._first.set()
+
+    def _take_closer(self, line: RawConnection) -> None:
+        """With CLIENT LIST only where its reply has room below maxmemory: a full server would evict for it."""
+        too_long = _too_long(self._samples[0])
+        self._take_sample(line, *_settings(), *(() if too_long else (_CLIENTS,)))
+        if too_long:
+            last = self._samples[-1]
+            self._samples[-1] = replace(last, more=(*last.more, None), too_long=too_long)
 
     def _take_sample(self, line: RawConnection, *more: Words) -> None:
         began = time.monotonic()
@@ -268,6 +283,15 @@ def _nobody(error: OSError, where: Address) -> ServerUnreachable:
     if isinstance(error, FileNotFoundError):
         return ServerUnreachable(errors.does_not_exist(where))
     return ServerUnreachable(errors.cannot_be_resolved(where))
+
+
+def _too_long(sample: RawSample) -> str | None:
+    from redis_oom_tui.rules.headroom import headroom_in, list_of_clients  # noqa: PLC0415 - not before the first look
+
+    fields = sample.fields()
+    clients = str(fields.get("connected_clients", ""))
+    free = headroom_in(fields, sample.stated_limit)
+    return list_of_clients(int(clients) if clients.isdecimal() else None, free)
 
 
 def _settings() -> tuple[Words, ...]:

@@ -14,6 +14,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.preflight import Preflight
 from tests.support.acting import operating, planned, settled
 from tests.support.servers import RunningServer
 
@@ -95,6 +96,11 @@ async def test_a_long_list_of_clients_is_not_asked_for(server: RunningServer) ->
             *_, clients, known = await reached.look_closely()
             assert clients == ()
             assert "was not asked for" in str(known.why_not(Feature.CLIENT_LIST))
+            sample = Preflight(server.connection, again_after=0.0).closer()
+            assert sample is not None
+            assert sample.clients() == ()
+            assert "was not asked for" in str(sample.capabilities().why_not(Feature.CLIENT_LIST))
+            assert sample.settings()["maxmemory-policy"] == "allkeys-lru"
             one = await reached.client_by_id(asking.client_id())
             assert one is not None
             asking.config_set("maxmemory", 0)
