@@ -103,12 +103,13 @@ class PlainLines:
         server = _server_line(state.address, snapshot, self._profile)
         found = examine(self._case(state, snapshot))
         clients = _client_lines(state, snapshot)
+        trend = trend_words(state.samples, state.forecast, snapshot.counters)
         parts = {
             "slow": _Part(bool(wait), wait),
             "server": _Part((snapshot.server.run_id, snapshot.server.role), [server]),
             "next": _Part(verdict.first_step, first),
             "figures": _Part("", _figure_lines(state, snapshot)),
-            "trend": _Part(state.forecast.trend, [f"trend: {trend_words(state.samples, state.forecast)}"]),
+            "trend": _Part(state.forecast.trend, [f"trend: {trend}"]),
             "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [_NO_FINDING]),
             "clients": _Part(tuple(line.split("  ")[-1] for line in clients), clients),
         }

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sizes import per_second
-from redis_oom_tui.models.snapshot import ClusterView, LimitSource, Memory, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, Counters, LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, Trend, TrendSample
 from redis_oom_tui.models.verdict import Finding
 
@@ -117,8 +117,11 @@ def outlook_words(forecast: Forecast, newest: TrendSample) -> tuple[str, str]:
     return (slope, sizes.full_in(*forecast.seconds_to_limit))
 
 
-def trend_words(samples: Sequence[TrendSample], forecast: Forecast) -> str:
-    """How used_memory went in the last minutes, where it leads, and what was lost meanwhile; '' without a sample."""
+def trend_words(samples: Sequence[TrendSample], forecast: Forecast, counters: Counters) -> str:
+    """How used_memory went in the last minutes, where it leads, and what was lost meanwhile; '' without a sample.
+
+    `counters` are the server's own by now: what it does not report is unknown.
+    """
     if not samples:
         return ""
     span = span_of(samples)
@@ -126,10 +129,10 @@ def trend_words(samples: Sequence[TrendSample], forecast: Forecast) -> str:
     used = [sample.used_bytes for sample in seen]
     low, high = sizes.short_size(min(used)), sizes.short_size(max(used))
     lost = [
-        f"{word} {sizes.count(gain) if gain > 0 else 'none'}"
-        for word, gain in (
-            ("refused writes", seen[-1].refused_writes - seen[0].refused_writes),
-            ("evicted keys", seen[-1].evicted_keys - seen[0].evicted_keys),
+        f"{word} {'?' if total is None else sizes.count(gain) if gain > 0 else 'none'}"
+        for word, total, gain in (
+            ("refused writes", counters.refused_writes_total, seen[-1].refused_writes - seen[0].refused_writes),
+            ("evicted keys", counters.evicted_keys_total, seen[-1].evicted_keys - seen[0].evicted_keys),
         )
     ]
     outlook = ", ".join(word for word in outlook_words(forecast, samples[-1]) if word)

@@ -8,15 +8,18 @@ import pytest
 from redis_oom_tui.cli import plain
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.plain import PlainLines, line
+from redis_oom_tui.formatting.vitals import trend_words
 from redis_oom_tui.models.address import ClientBuffer, Connection
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.snapshot import Counters, LimitSource, Memory
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.trend import Rates
+from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports.source import Source
+from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.panes.triage import TriagePane
+from redis_oom_tui.tui.panes.triage_vitals import trend
 from tests.support.scripted import FakeClock, a_snapshot
 from tests.support.servers import RunningServer
 from tests.tui.support import an_app, until
@@ -144,6 +147,17 @@ def test_facts_are_told_again_each_minute_and_words_as_they_change() -> None:
     other = replace(LIVE, verdict=replace(LIVE.verdict, first_step="Raise maxmemory in Limits."))
     assert told.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with redis-oom-tui limits."]
     assert len(told.lines(LIVE, 60.0, 161.0)) == len(first)
+
+
+def test_refused_writes_that_a_server_does_not_report_are_unknown_in_the_trend() -> None:
+    seen = (TrendSample(1.0, 1.0, 100, 100), TrendSample(9.0, 9.0, 120, 120))
+    for total, told in ((None, "refused writes ?, evicted keys none"), (0, "refused writes none, evicted keys none")):
+        counters = Counters(refused_writes_total=total, evicted_keys_total=0)
+        state = replace(LIVE, samples=seen, snapshot=replace(LIVE.snapshot, counters=counters))
+        assert told in trend_words(seen, state.forecast, counters)
+        drawn = trend(state, counters, 120, DrawStyle(), 12)
+        (row,) = [words for words in ("".join(text for text, _ in line) for line in drawn) if "refused writes" in words]
+        assert ("?" in row) is (total is None)
 
 
 def test_read_only_by_option_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.vitals import SPANS, counter_facts, gauge_facts, outlook_words, span_of
 from redis_oom_tui.models.breakdown import Breakdown, Share
-from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.trend import Forecast, TrendSample
+from redis_oom_tui.models.snapshot import Counters, Snapshot
+from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.rules.breakdown import breakdown_of
@@ -154,7 +154,7 @@ class BreakdownView(_Figures):
             (),
             *breakdown(breakdown_of(snapshot), width, self.style),
             *(((),) if height > 6 else ()),
-            *trend(state.samples, state.forecast, width, self.style, max(1, height - (4 if height > 6 else 3))),
+            *trend(state, snapshot.counters, width, self.style, max(1, height - (4 if height > 6 else 3))),
         ]
 
 
@@ -195,11 +195,12 @@ def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:
     return clip((*others, (size.rstrip(), role)) if len(kept) > 1 else kept, width)
 
 
-def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, style: DrawStyle, rows: int) -> list[Line]:
+def trend(state: ServerState, counters: Counters, width: int, style: DrawStyle, rows: int) -> list[Line]:
     """used_memory over the shortest of a few spans that holds what was watched, with its ends named.
 
     In many lines, refused writes and evicted keys stand under it, on the same scale of time.
     """
+    samples, forecast = state.samples, state.forecast
     if not samples:
         return []
     span = span_of(samples)
@@ -214,7 +215,11 @@ def trend(samples: Sequence[TrendSample], forecast: Forecast, width: int, style:
     lines = [head, *_used(settled, span, width, style, rows - 1 - 2 * losses)]
     refused = [(sample.monotonic, sample.refused_writes) for sample in samples]
     evicted = [(sample.monotonic, sample.evicted_keys) for sample in samples]
-    for word, totals in (("refused writes", refused), ("evicted keys", evicted)):
+    for word, total, seen in (
+        ("refused writes", counters.refused_writes_total, refused),
+        ("evicted keys", counters.evicted_keys_total, evicted),
+    ):
+        totals = () if total is None else seen
         lines += _gains(word, totals, len(settled), span, width, style, losses)
     return lines
 
@@ -256,12 +261,12 @@ def _used(
 def _gains(
     word: str, totals: Sequence[tuple[float, int]], drawn: int, span: float, width: int, style: DrawStyle, rows: int
 ) -> list[Line]:
-    """What a counter gained over time as columns, of the first `drawn` totals, and what it gained in all."""
+    """What a counter gained over time as columns, of the first `drawn` totals, and in all: unknown without totals."""
     across = max(1, width - _LABEL - _SCALE)
     gained = gains(totals[:drawn], span, across)
     known = [gain for gain in gained if gain]
     whole = round(sum(gain or 0.0 for gain in gains(totals, span, across)))
-    told = sizes.count(whole) if whole else "none"
+    told = "?" if not totals else sizes.count(whole) if whole else "none"
     out: list[Line] = []
     for row, text in enumerate(columns(gained, across, rows, style, low=0.0, high=max(known, default=1.0))):
         label, total = (word, f" {pad(told, 9)}") if row == rows - 1 else ("", "")
@@ -276,6 +281,8 @@ def gains(totals: Sequence[tuple[float, int]], span: float, count: int) -> list[
     [None, 3.0, None, None]
     """
     out: list[float | None] = [None] * count
+    if not totals:
+        return out
     newest = totals[-1][0]
     for (_, before), (at, after) in pairwise(totals):
         place = count - 1 - int((newest - at) / span * count)
