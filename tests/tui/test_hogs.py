@@ -466,7 +466,7 @@ async def test_a_value_is_read_anyway_only_after_it_was_said_what_that_resets(fa
         await until(pilot, lambda: "Value (start)" in screen_text(app))
         assert source.touched == [row.id]
         text = screen_text(app)
-        assert "those of before" in text
+        assert "are from before that" in text
         assert "read anyway" not in text
 
 

@@ -129,7 +129,10 @@ async def test_the_worst_comes_first_and_one_that_is_away_says_why():
         assert not {"Emergency cleanup", "Restore a backup", "Change maxmemory"} & palette
         await pilot.press("f1")
         await until(pilot, lambda: isinstance(app.screen, ExplainScreen) and "How fast used memory" in screen_text(app))
-        await pilot.press("escape", "slash", *"cache", "enter")
+        await pilot.press("escape", "slash", "f1")
+        await until(pilot, lambda: "part of a profile's name" in screen_text(app))
+        assert "the scan kept" not in screen_text(app)
+        await pilot.press("escape", *"cache", "enter")
         await until(pilot, lambda: names(app) == ["cache-2", "cache-1"])
         assert "/cache: 2 shown" in rows(app)[0]
         await pilot.press("escape")

@@ -158,7 +158,7 @@ class DetailsScreen(ReaderScreen):
             return
         if touch and details is not None:
             read = "The value was read" if details.preview else "The length was read, and the value was not"
-            self._note = f"{read}. Idle time and frequency are those of before."
+            self._note = f"{read}. Idle time and frequency shown here are from before that."
         self.show(details, "" if details else "It is gone: expired, evicted or deleted since the scan saw it.")
 
     def on_worker_state_changed(self, event: Worker.StateChanged) -> None:

@@ -140,7 +140,7 @@ class OverviewScreen(Screen[None]):
         self._dirty, self._asked_all = True, False
         self.head, self.details, self.keys = OverviewTitle(), ServerDetails(), KeyBar()
         self.table = ServerTable(max(cells(safe_text(each.name, 60)) + _NODES * each.cluster for each in profiles))
-        self.filter_line = FilterLine("part of a name, or a glob such as cache-*")
+        self.filter_line = FilterLine("part of a name, or a glob such as cache-*", id="filter")
 
     def compose(self) -> ComposeResult:
         yield self.head

@@ -121,8 +121,13 @@ class FilterLine(Input):
             self.text = text
             self.closed = closed
 
-    def __init__(self, placeholder: str = "part of a name, or a glob such as user:*") -> None:
-        super().__init__(placeholder=placeholder, select_on_focus=False)
+    def __init__(
+        self,
+        placeholder: str = "part of a name, or a glob such as user:*",
+        *,
+        id: str | None = None,  # noqa: A002
+    ) -> None:
+        super().__init__(placeholder=placeholder, select_on_focus=False, id=id)
         self.cursor_blink = False
 
     def open(self) -> None:
