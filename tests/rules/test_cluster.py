@@ -79,6 +79,19 @@ def test_a_scan_of_one_node_is_held_against_that_node() -> None:
     assert "queue-growing" not in {finding.id for finding in find(seen, of_all)}
 
 
+def test_what_fills_the_shown_node_is_not_said_of_the_fullest() -> None:
+    """The first is shown for its failed save; buffers hold what it has, and keys what fills the second."""
+    shown_one = said(1, used=20 * MIB)
+    memory = replace(shown_one.memory, clients_normal_bytes=15 * MIB, overhead_bytes=16 * MIB)
+    full = view(2, said(2, used=75 * MIB))
+    seen = on_cluster(view(1, replace(shown_one, memory=memory)), full)
+    alone = replace(shown_one, memory=memory, fleet=seen.fleet, server=replace(shown_one.server, node="127.0.0.1:1"))
+    skew = {finding.id: finding for finding in find(alone)}["shard-skew"]
+    assert "No key fills it" not in skew.advice
+    buffers = replace(alone, server=replace(shown_one.server, node="127.0.0.1:2"))
+    assert "No key fills it" in {finding.id: finding for finding in find(buffers)}["shard-skew"].advice
+
+
 def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
     well = judge(on_cluster(view(1, said(1)), view(2, said(2))))
     assert well.level is Level.OK

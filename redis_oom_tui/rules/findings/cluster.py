@@ -15,8 +15,13 @@ from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
 @finding("slots-open", "node-lost", "shard-skew", "differs-", "replica-promotion")
 def cluster(case: Case) -> Iterator[Finding]:
     """What the cluster lacks, where there is one."""
-    if case.now.fleet is not None:
-        yield from fleet_findings(case.now.fleet, in_keys=case.cause.in_keys)
+    fleet = case.now.fleet
+    if fleet is None:
+        return
+    apart = far_apart(fleet)
+    # The cause is that of the node that is shown, which need not be the fullest.
+    elsewhere = apart is not None and apart[1].name != case.now.server.node
+    yield from fleet_findings(fleet, in_keys=elsewhere or case.cause.in_keys)
 
 
 @finding("replica-promotion", "replica-unseen")
