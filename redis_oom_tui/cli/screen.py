@@ -153,7 +153,8 @@ class ConfiguredProfiles:
     @property
     def profiles(self) -> Sequence[Profile]:
         """All of them, by name."""
-        return [self._invocation.configuration.settings.profiles[name] for name in sorted(self._names)]
+        known, refuses = self._invocation.configuration.settings.profiles, self._invocation.read_only
+        return [replace(known[name], read_only=refuses or known[name].read_only) for name in sorted(self._names)]
 
     def polled(self, name: str) -> "PolledSource":
         """Its server, to poll alone."""

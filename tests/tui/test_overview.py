@@ -333,6 +333,7 @@ async def test_real_servers_and_a_cluster_are_a_row_each(tmp_path: Path):
             assert names(app)[:2] == ["full", "gone"]
             assert "ring (3 nodes)" in screen_text(app)
             assert "? UNKNOWN   unix:" in screen_text(app)
+            assert "full   read-only " in screen_text(app)
             await pilot.press("slash", *"ring", "enter", "enter")
             await until(pilot, lambda: not app.at_overview and "Nodes (3), worst first" in screen_text(app))
             assert "read-only" in rows(app)[0]
