@@ -108,7 +108,10 @@ class Further(Struct):
 
 
 def _looked_further(invocation: Invocation, case: Case) -> Further:
-    """What the server's logs tell, and its keys where these are few: one of them may be the cause, or none."""
+    """What the server's logs tell, and its keys where these are few: one of them may be the cause, or none.
+
+    Of refusals that are over, on a server with room, keys tell nothing: these are not read at each check from then on.
+    """
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
@@ -117,6 +120,7 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
     from redis_oom_tui.server.live import LiveServer
 
     found, now, connection = Further(), case.now, invocation.connection
+    of_now = case.near is not Level.OK or case.facts.refused > 0
     if now.fleet is not None:
         # Of a cluster, the node that stands for it: the fullest.
         connection = replace(connection, address=now.server.address, cluster=False)
@@ -127,9 +131,9 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
             async with asyncio.timeout(_FURTHER_SECONDS):
                 await server.open()
                 found.large = await large_commands(server)
-                if case.facts.cannot_evict and not now.server.is_replica:
+                if of_now and case.facts.cannot_evict and not now.server.is_replica:
                     found.expired = await expired_among(server, now)
-                if 0 < now.keys <= _MORE_KEYS:
+                if of_now and 0 < now.keys <= _MORE_KEYS:
                     pace = Pace.FULL_SPEED if now.keys <= _FEW_KEYS else Pace.NORMAL
                     found.scan = await server.scan(ScanOptions(pace=pace)).run()
                     found.values = await server.application_samples(found.scan)

@@ -93,6 +93,22 @@ def test_it_sends_fewer_than_twenty_commands(server: RunningServer, capsys: pyte
     assert 0 < sent < 20
 
 
+def test_refusals_that_are_over_have_no_keys_read(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """Their count stays until a restart: each check of a healthy server would read thousands of keys for it."""
+    with server.client() as client:
+        client.mset({f"key:{number}": "x" * 100 for number in range(3000)})
+        client.config_set("maxmemory", "500000")
+        with pytest.raises(redis.OutOfMemoryError):
+            client.set("one", "more")
+        client.config_set("maxmemory", "200mb")
+        before = calls(client)
+        _, out = checked(capsys, "-s", server.socket_path, "check")
+        after = calls(client)
+    assert "1 write refused since restart" in out
+    assert sum(after.values()) - sum(before.values()) < 60
+    assert after.get("scan", 0) == before.get("scan", 0)
+
+
 def test_on_a_slow_link_it_takes_two_turns(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     """The introduction with the first look, and the second with all that findings need; connecting is one more."""
     with wired(server.connection) as wire:
