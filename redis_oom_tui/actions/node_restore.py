@@ -30,7 +30,7 @@ from redis_oom_tui.server.mutations.restoring import (
     put_jobs,
     take_back,
 )
-from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
+from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer, too_large
 from redis_oom_tui.server.tasks import not_busy
 
 # Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
@@ -220,6 +220,9 @@ class NodeRestore(PacedWork):
         live = [index for index, one in enumerate(records) if one.expires_ms is None or one.expires_ms > now_ms]
         if len(live) < len(records):
             yield dict.fromkeys(set(range(len(records))).difference(live), _EXPIRED)
+        refused = await too_large(connection.channel, {index: _largest_part(records[index]) for index in live})
+        yield refused
+        live = [index for index in live if index not in refused]
         if not live:
             return
         if self._head.operation == Action.DELETE.value:
@@ -279,6 +282,12 @@ class NodeRestore(PacedWork):
             return 0
         more = skew_ms - round(before * 1000)
         return more if more > _SKEW_MS else 0
+
+
+def _largest_part(record: Record) -> int:
+    """The bytes of the largest part that a command has which puts it back."""
+    copies = () if record.job is None else (copy for _, _, copy, _ in record.job.keys)
+    return max(map(len, (record.payload or b"", *(record.element or ()), *copies)))
 
 
 def _is_open(reply: RestoreReply) -> bool:

@@ -1,6 +1,7 @@
 """Safety rule 4: what is deleted can come back, and where it cannot, that is said before and after."""
 
 import itertools
+import random
 import re
 import threading
 import time
@@ -25,7 +26,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.actions.test_deleting import HOSTILE
 from tests.support.acting import fill, fill_to_the_limit, names_of, operating, planned, settled
-from tests.support.servers import RunningServer
+from tests.support.servers import RunningServer, started
 
 ALL = Criteria(patterns=(b"*",))
 
@@ -390,3 +391,21 @@ async def test_what_was_told_before_a_loss_counts_as_restored(
     # Of those on their way nobody heard: what is there when they are sent again counts as there already.
     assert 200 < report.counts[RestoreOutcome.RESTORED] < 300
     assert sum(report.counts.values()) == 300
+
+
+async def test_a_value_that_the_server_does_not_take_keeps_no_other_away(flavour: str, tmp_path: Path) -> None:
+    with started(flavour, "proto-max-bulk-len 1mb") as server, server.client() as client:
+        fill(client, [b"k%d" % n for n in range(50)])
+        for _ in range(30):
+            client.rpush("large", *[random.randbytes(1000) for _ in range(100)])
+        large = photograph(client)[b"large"]
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: 51}, view.ended
+            report = await operator.restore(Path(str(view.backup_path))).run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: 50, RestoreOutcome.FAILED: 1}, report.ended
+            assert "larger than the 1.0 MiB that the server takes: raise proto-max-bulk-len" in str(report.ended)
+            client.config_set("proto-max-bulk-len", 64 * 1024 * 1024)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert report.counts[RestoreOutcome.RESTORED] == 1, report.ended
+        assert photograph(client)[b"large"] == large

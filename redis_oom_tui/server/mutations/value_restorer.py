@@ -2,15 +2,16 @@
 
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from redis_oom_tui.models.action import RestoreOutcome
+from redis_oom_tui.formatting.sizes import size
+from redis_oom_tui.models.action import MIB, RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.call_throttle import Throttle, windowed
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from redis_oom_tui.server.mutations.replies import integer
+from redis_oom_tui.server.mutations.replies import integer, pairs
 from redis_oom_tui.server.mutations.restoring import RestoreReply, restore_reply
 from redis_oom_tui.server.resp import KeyQuestion, packed, packed_by_key
 
@@ -20,6 +21,24 @@ _IDLE_LIMIT = 2**24 - 1
 # So many bytes of values in a call at most, but at least one key.
 _BYTES_IN_CALL = 1024 * 1024
 _RESTORED = RestoreReply(RestoreOutcome.RESTORED)
+# How large a part of a command may be: as `proto-max-bulk-len` says, which is no less than a MiB, else as it is unset.
+_PART_LIMIT = b"proto-max-bulk-len"
+_LOWEST_LIMIT, _USUAL_LIMIT = MIB, 512 * MIB
+
+
+async def too_large(channel: ExclusiveConnection, sizes: Mapping[int, int]) -> dict[int, RestoreReply]:
+    """What became of those of `sizes` (bytes, by position) that the server takes in no command: it closes the
+    connection at one of them, and the others would not be restored either.
+    """
+    if max(sizes.values(), default=0) <= _LOWEST_LIMIT:
+        return {}
+    (reply,) = await channel.call([("CONFIG", "GET", _PART_LIMIT)])
+    told = pairs(reply)
+    limit = _USUAL_LIMIT if isinstance(told, TriageError) else int(told.get(_PART_LIMIT, _USUAL_LIMIT))
+    why = (
+        f"its copy is larger than the {size(limit)} that the server takes: raise {_PART_LIMIT.decode()}, then try again"
+    )
+    return {at: RestoreReply(RestoreOutcome.FAILED, why) for at, bytes_ in sizes.items() if bytes_ > limit}
 
 
 class Value(NamedTuple):
