@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import redis
 
+from redis_oom_tui.actions import node_restore
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink import ShrinkRun
 from redis_oom_tui.files.backup_reading import as_lines
@@ -20,6 +21,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import shrinking
+from redis_oom_tui.server.mutations.restoring import Elements
 from tests.actions.test_cluster import acting
 from tests.support.acting import NO_BACKUP, operating
 from tests.support.cluster import clustered
@@ -463,6 +465,27 @@ async def test_field_expiries_come_back(server: RunningServer, tmp_path: Path) -
         (first,), (second,) = (client.execute_command("HTTL", NAME, "FIELDS", 1, f) for f in ("old:1", "old:2"))
         assert 4900 < first <= 5000
         assert second == -1
+
+
+async def test_a_field_that_has_expired_or_cannot_is_not_said_to_be_restored(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if server.flavour not in {"valkey", "redis8"}:
+        pytest.skip("its hash fields do not expire")
+    put_elements = node_restore.put_elements
+
+    async def with_ends(channel: Any, part: Elements) -> Any:
+        ends = {b"old:1": b"1", b"old:2": b"never"}
+        return await put_elements(channel, part._replace(elements=[(*one[:2], ends[one[0]]) for one in part.elements]))
+
+    with server.client() as client:
+        client.hset(NAME, mapping={"old:1": "a", "old:2": "b", "new": "c"})
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.steps.run_shrink(await frozen(operator, "hash"), backup=BackupChoice()).run()
+            monkeypatch.setattr(node_restore, "put_elements", with_ends)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.EXPIRED: 1, RestoreOutcome.FAILED: 1}, report.ended
+        assert client.hkeys(NAME) == [b"new"]
 
 
 async def test_in_a_cluster_the_node_of_the_key_is_asked(tmp_path: Path) -> None:

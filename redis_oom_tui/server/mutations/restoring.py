@@ -22,7 +22,7 @@ from redis_oom_tui.server.mutations.scripts import Reply
 # Puts elements back into a key. ARGV: its type, when it is to expire if it is gone (Unix ms, -1: never), the end of a
 # list, and how many others belong outside of these there; then each element behind the number of its parts. A list has
 # them already where they stand in a row no deeper than that. A reply per element: 1 it is back, 0 there is one already,
-# -1 the key is of another type, or the refusal as text.
+# -1 the key is of another type, -9 its time has passed, or the refusal as text.
 _PUT_ELEMENTS = scripts.lean("""
 local key, wanted, out, elements, at = KEYS[1], ARGV[1], {}, {}, 5
 while ARGV[at] do
@@ -63,7 +63,11 @@ end
 local function put(element)
   if wanted == 'hash' then
     local code = answer(redis.pcall('HSETNX', key, element[1], element[2]))
-    if code == 1 and element[3] then redis.pcall('HPEXPIREAT', key, element[3], 'FIELDS', 1, element[1]) end
+    if code == 1 and element[3] then
+      local ends = redis.pcall('HPEXPIREAT', key, element[3], 'FIELDS', 1, element[1])
+      if ends[1] == 2 then return -9 end
+      if ends.err then redis.call('HDEL', key, element[1]) return ends.err end
+    end
     return code
   end
   if wanted == 'set' then return answer(redis.pcall('SADD', key, element[1])) end
