@@ -57,7 +57,7 @@ def needed_bytes(snapshot: Snapshot, target: float) -> int:
     """The bytes that must go until `target`, a share of maxmemory, is reached. Raises BadInput without a limit."""
     memory = snapshot.memory
     if memory.maxmemory_bytes is None or memory.counted_bytes is None:
-        raise BadInput("No limit is known here, so there is no share of it to free: give a size with --max-bytes")
+        raise BadInput("No limit is known here, so no share of it: plan a cleanup with a bound in bytes instead")
     return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
 
 

@@ -94,8 +94,9 @@ def _close_client(actions: ActionController, client_id: int) -> None:
 
 
 def leave(actions: ActionController) -> None:
-    """Leave the app; while a job or a scan goes on, or a setting waits to go back, only after a question."""
-    if not actions.jobs and not _scans(actions) and actions.limits.reverting is None:
+    """Leave the app; while an action or a scan goes on, or a setting waits to go back, only after a question."""
+    at_work = actions.jobs or actions.is_changing or _scans(actions)
+    if not at_work and actions.limits.reverting is None:
         actions.app.exit(0)
     elif not isinstance(actions.app.screen, Dialog):
         actions.begin("leave", lambda: _leave(actions))
@@ -111,6 +112,11 @@ async def _leave(actions: ActionController) -> None:
     if actions.jobs:
         title, act = "Stop it and quit?", "Stop and quit"
         lines.append("An action is running. It will stop after the current batch and be recorded.")
+    if actions.is_changing:
+        lines.append(
+            "A change was sent and is not answered yet. Quitting does not undo it, and the audit log will not know"
+            " whether it was made."
+        )
     if _scans(actions):
         standing = scans.standing(actions.scan)
         lines.append(f"{standing} Quitting stops the scan. To save it: Esc, then e to stop it and w to save it.")
