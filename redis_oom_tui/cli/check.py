@@ -13,6 +13,7 @@ from redis_oom_tui.server.preflight import Preflight
 if TYPE_CHECKING:
     from redis_oom_tui.cli.check_answer import Answer
     from redis_oom_tui.cli.plugin import Plugin
+    from redis_oom_tui.formatting.chat import ChatForm
 
 # Between its two samples: long enough to see writes being refused, short enough for a monitoring plugin.
 GAP_SECONDS = 0.1
@@ -20,7 +21,7 @@ GAP_SECONDS = 0.1
 _NOT_OF_SEVERAL = {
     frozenset({"warn", "crit"}): "thresholds come from each profile",
     frozenset({"perfdata"}): "performance data are of one server",
-    frozenset({"markdown"}): "each server is one line",
+    frozenset({"markdown", "slack"}): "each server is one line",
 }
 _OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 
@@ -28,7 +29,8 @@ _OF_PLUGIN = frozenset({"warn", "crit", "perfdata"})
 @click.command()
 @click.option("--all", "all_profiles", is_flag=True, help="Check the servers of all profiles, the worst first.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-@click.option("--markdown", is_flag=True, help="Print Markdown to paste into a chat.")
+@click.option("--markdown", is_flag=True, help="Print Markdown for a chat or a ticket.")
+@click.option("--slack", is_flag=True, help="Print what Slack's message field takes.")
 @click.option("--warn", metavar="RANGE", help="Plugin: warning outside RANGE, in % of maxmemory.")
 @click.option("--crit", metavar="RANGE", help="Plugin: critical outside RANGE: 80, 80:, ~:80, 10:80 or @80:90.")
 @click.option("--perfdata", is_flag=True, help="Plugin: add performance data.")
@@ -39,6 +41,7 @@ def check(
     all_profiles: bool,
     as_json: bool,
     markdown: bool,
+    slack: bool,
     warn: str | None,
     crit: str | None,
     perfdata: bool,
@@ -51,8 +54,10 @@ def check(
     given = given_options()
     if all_profiles or invocation.profiles:
         return _check_profiles(invocation, given, all_profiles=all_profiles, as_json=as_json)
-    refuse_beside("as_json", given, {"markdown", *_OF_PLUGIN}, "one JSON document is printed")
-    refuse_beside("markdown", given, _OF_PLUGIN, "a monitoring plugin prints lines of its own")
+    refuse_beside("as_json", given, {"markdown", "slack", *_OF_PLUGIN}, "one JSON document is printed")
+    refuse_beside("markdown", given, {"slack"}, "each is a form of its own")
+    for chat in ("markdown", "slack"):
+        refuse_beside(chat, given, _OF_PLUGIN, "a monitoring plugin prints lines of its own")
     plugin = None
     if given.keys() & _OF_PLUGIN:
         from redis_oom_tui.cli.plugin import Plugin
@@ -66,14 +71,24 @@ def check(
     try:
         answer = check_answer.examined(invocation, preflight, gap=GAP_SECONDS)
     except TriageError as error:
-        return _no_answer(invocation, error, as_json=as_json, markdown=markdown)
+        return _no_answer(invocation, error, as_json=as_json, form=_form(markdown=markdown, slack=slack))
     if plugin is not None:
         return _as_plugin(plugin, answer, invocation)
     if as_json:
         print_document(check_answer.document(answer))
     else:
-        click.echo(check_answer.markdown(answer) if markdown else "\n".join(check_answer.lines(answer)))
+        form = _form(markdown=markdown, slack=slack)
+        click.echo("\n".join(check_answer.lines(answer)) if form is None else check_answer.for_chat(answer, form))
     return answer.verdict.level.exit_code
+
+
+def _form(*, markdown: bool, slack: bool) -> "ChatForm | None":
+    """The form for a chat that was asked for."""
+    if not (markdown or slack):
+        return None
+    from redis_oom_tui.formatting.chat import ChatForm
+
+    return ChatForm.SLACK if slack else ChatForm.MARKDOWN
 
 
 def _check_profiles(invocation: Invocation, given: dict[str, str], *, all_profiles: bool, as_json: bool) -> int:
@@ -97,7 +112,7 @@ def _as_plugin(plugin: "Plugin", answer: "Answer", invocation: Invocation) -> in
     return verdict.level.exit_code
 
 
-def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool, markdown: bool) -> int:
+def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool, form: "ChatForm | None") -> int:
     """Print that there is no verdict, and why."""
     from redis_oom_tui.formatting.chat import chat_text_of
     from redis_oom_tui.formatting.check import check_document
@@ -107,5 +122,6 @@ def _no_answer(invocation: Invocation, error: TriageError, *, as_json: bool, mar
     if as_json:
         print_document(check_document(verdict, invocation.connection.address))
     else:
-        click.echo(chat_text_of(verdict) if markdown else f"{verdict.level.value.upper()}: {verdict.reason}")
+        text = f"{verdict.level.value.upper()}: {verdict.reason}"
+        click.echo(text if form is None else chat_text_of(verdict, form=form))
     return verdict.level.exit_code

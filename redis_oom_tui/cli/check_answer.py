@@ -41,6 +41,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
+    from redis_oom_tui.formatting.chat import ChatForm
     from redis_oom_tui.formatting.documents.check import CheckDocument
     from redis_oom_tui.models.keys import PatternSample
     from redis_oom_tui.models.scan import ScanView
@@ -178,12 +179,12 @@ def document(answer: Answer) -> "CheckDocument":
     )
 
 
-def markdown(answer: Answer) -> str:
+def for_chat(answer: Answer, form: "ChatForm") -> str:
     """The same for a chat."""
     from redis_oom_tui.formatting.chat import chat_text_of
 
     notes = (*answer.snapshot.notes, *((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned))
-    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes, _held(answer))
+    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes, _held(answer), form)
 
 
 def _held(answer: Answer) -> str:

@@ -1,10 +1,11 @@
-"""A verdict with its findings for a chat: Markdown of which Slack and plain-text readers make the same.
+"""A verdict with its findings for a chat, in the form that its reader takes: Markdown, Slack's own, or plain text.
 
-Only `*emphasis*`, code and dashes are used: `**bold**`, headings, tables and backslashes mean something else in Slack.
+Only bold, code and lists are used: headings, tables and backslashes do not read the same everywhere.
 """
 
 import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import advice_with_commands, role_text, server_text, share_of_limit, with_commands
@@ -21,30 +22,49 @@ _NO_CALL = "\u200b"
 _CALL = re.compile(r"<(?=[!@#])|@(?=here|channel|everyone)", re.IGNORECASE)
 
 
-def chat_text(text: str) -> str:
-    """`text` with every word as code that could be markup; no name in it calls anybody or becomes a link.
+class ChatForm(StrEnum):
+    """Who reads it: a chat, ticket or page that takes Markdown; Slack's message field; anything else."""
 
-    >>> chat_text("3 keys of user:* (used_memory 5 MiB), see <other>.")
-    '3 keys of `user:*` (`used_memory` 5 MiB), see `<other>`.'
-    """
-    return " ".join(map(_word, safe_text(text, None).split(" ")))
+    MARKDOWN = "Markdown"
+    SLACK = "Slack"
+    PLAIN = "plain text"
 
+    def bold(self, text: str) -> str:
+        """`text`, which has no marks of its own, as bold.
 
-def _word(word: str) -> str:
-    if not _SPECIAL.search(word):
-        return word
-    found = _WORD.match(word)
-    before, core, after = found.groups() if found else ("", word, "")
-    return f"{before}{code(core)}{after}" if core else code(word)
+        >>> [form.bold("Next") for form in ChatForm]
+        ['**Next**', '*Next*', 'Next']
+        """
+        mark = {ChatForm.MARKDOWN: "**", ChatForm.SLACK: "*"}.get(self, "")
+        return f"{mark}{text}{mark}"
 
+    def code(self, text: str) -> str:
+        """`text` as code; it calls nobody in any form.
 
-def code(text: str) -> str:
-    """`text` as code.
+        >>> [form.code("a`b <!channel>").encode("ascii", "backslashreplace") for form in ChatForm]
+        [b"`a'b <\\\\u200b!channel>`", b"`a'b <\\\\u200b!channel>`", b'a`b <\\\\u200b!channel>']
+        """
+        quiet = _CALL.sub(lambda call: call[0] + _NO_CALL, text)
+        return quiet if self is ChatForm.PLAIN else f"`{quiet.replace('`', chr(39))}`"
 
-    >>> code("a`b <!channel>").encode("ascii", "backslashreplace")
-    b"`a'b <\\\\u200b!channel>`"
-    """
-    return f"`{_CALL.sub(lambda call: call[0] + _NO_CALL, text.replace('`', chr(39)))}`"
+    def text(self, text: str) -> str:
+        """`text` with every word as code that could be markup; no name in it calls anybody or becomes a link.
+
+        >>> ChatForm.SLACK.text("3 keys of user:* (used_memory 5 MiB), see <other>.")
+        '3 keys of `user:*` (`used_memory` 5 MiB), see `<other>`.'
+        """
+        return " ".join(map(self._word, safe_text(text, None).split(" ")))
+
+    def _word(self, word: str) -> str:
+        if not _SPECIAL.search(word):
+            return word
+        found = _WORD.match(word)
+        before, core, after = found.groups() if found else ("", word, "")
+        return f"{before}{self.code(core)}{after}" if core else self.code(word)
+
+    def item(self, text: str) -> str:
+        """`text` as an item of a list: Slack's message field makes no list of dashes."""
+        return f"{'•' if self is ChatForm.SLACK else '-'} {text}"
 
 
 def chat_text_of(
@@ -53,23 +73,24 @@ def chat_text_of(
     findings: Sequence[Finding] = (),
     notes: Sequence[str] = (),
     held: str = "",
+    form: ChatForm = ChatForm.MARKDOWN,
 ) -> str:
     """The verdict, then a list: the figures, what to do, `notes`, the worst nodes and the first findings.
 
     `held` says what holds the memory, '' where that is not told.
     """
-    items: list[str] = [] if snapshot is None else [_figures(snapshot)]
-    items += [chat_text(held)] if held else []
+    items: list[str] = [] if snapshot is None else [_figures(snapshot, form)]
+    items += [form.text(held)] if held else []
     if verdict.first_step:
-        items.append(f"*Next*: {chat_text(with_commands(verdict.first_step))}")
+        items.append(f"{form.bold('Next')}: {form.text(with_commands(verdict.first_step))}")
     if verdict.confirm:
-        items.append(f"*To confirm*: {', '.join(code(safe_text(each)) for each in verdict.confirm)}")
-    items += [f"*Note*: {chat_text(note)}" for note in notes]
+        items.append(f"{form.bold('To confirm')}: {', '.join(form.code(safe_text(each)) for each in verdict.confirm)}")
+    items += [f"{form.bold('Note')}: {form.text(note)}" for note in notes]
     if snapshot is not None and snapshot.fleet is not None:
-        items += _first(map(_node, snapshot.fleet.nodes), "node")
-    items += _first(map(_finding, findings), "finding")
-    first = f"*{verdict.level.value.upper()}*: {chat_text(verdict.reason)}"
-    return "\n".join([first, *([""] if items else []), *(f"- {item}" for item in items)])
+        items += _first((_node(view, form) for view in snapshot.fleet.nodes), "node")
+    items += _first((_finding(each, form) for each in findings), "finding")
+    first = f"{form.bold(verdict.level.value.upper())}: {form.text(verdict.reason)}"
+    return "\n".join([first, *([""] if items else []), *map(form.item, items)])
 
 
 def _first(items: Iterable[str], what: str) -> list[str]:
@@ -79,27 +100,28 @@ def _first(items: Iterable[str], what: str) -> list[str]:
     return [*shown[:_SHOWN], *([f"and {number_of(more, f'more {what}')}"] if more > 0 else [])]
 
 
-def _figures(snapshot: Snapshot) -> str:
+def _figures(snapshot: Snapshot, form: ChatForm) -> str:
     server, memory, counters = snapshot.server, snapshot.memory, snapshot.counters
     parts = (
-        f"{code(safe_text(str(server.address)))} {chat_text(server_text(server))}, {role_text(server.role)}",
+        f"{form.code(safe_text(str(server.address)))} {form.text(server_text(server))}, {role_text(server.role)}",
         f"used {size(memory.used_bytes)} ({share_of_limit(memory)})",
-        chat_text(memory.policy),
+        form.text(memory.policy),
         f"refused writes {count(counters.refused_writes_total)}",
         f"evicted keys {count(counters.evicted_keys_total)}",
     )
     return "; ".join(parts)
 
 
-def _node(view: NodeView) -> str:
-    name = code(safe_text(view.name, 60))
+def _node(view: NodeView, form: ChatForm) -> str:
+    name = form.code(safe_text(view.name, 60))
     if view.snapshot is None or view.verdict is None:
         return f"{name}: no answer"
     return f"{name}: {view.verdict.level.value.upper()}, {share_of_limit(view.snapshot.memory)}"
 
 
-def _finding(finding: Finding) -> str:
+def _finding(finding: Finding, form: ChatForm) -> str:
     saves = finding.saves_bytes
     low = f"{size(saves[0])} to" if saves and saves[0] else "up to"
     worth = f" Saves {low} {size(saves[1])}." if saves and saves[1] else ""
-    return f"*{finding.level.value}*: {chat_text(finding.title)}. {chat_text(advice_with_commands(finding))}{worth}"
+    text = f"{form.text(finding.title)}. {form.text(advice_with_commands(finding))}{worth}"
+    return f"{form.bold(finding.level.value)}: {text}"

@@ -1,5 +1,6 @@
 """What a pane asks for: each request is posted, and leads to its flow or to the part of the app that it concerns."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -272,6 +273,14 @@ class ReadHistory(Request):
 class ExportReport(Request):
     """Write the incident report to a new file; asks where."""
 
+    local = True
+
+
+@dataclass(eq=False, repr=False)
+class CopyForChat(Request):
+    """Copy the verdict and findings; asks in which form. `texts` is what was on the screen, by the form's name."""
+
+    texts: Mapping[str, str]
     local = True
 
 

@@ -15,6 +15,7 @@ from redis_oom_tui.models.snapshot import Counters, LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
+from redis_oom_tui.tui.dialogs.pick import PickDialog
 from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
 from redis_oom_tui.tui.panes.triage_vitals import breakdown, bucketed
@@ -320,9 +321,12 @@ async def test_the_verdict_is_copied_for_a_chat():
         await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
         app.main.frozen = True
         app.main.panes["triage"].findings.show(FINDINGS[:1])
-        await pilot.press("C")
-        await until(pilot, lambda: "Copied as Markdown" in screen_text(app))
-        assert app.clipboard.startswith("*CRITICAL*: ")
+        for key, form, begins in (("up", "Markdown", "**CRITICAL**: "), ("down", "Slack", "*CRITICAL*: ")):
+            await pilot.press("C")
+            await until(pilot, lambda: isinstance(app.screen, PickDialog) and not app.screen.guarded)
+            await pilot.press(key, "enter")
+            await until(pilot, lambda form=form: f"Copied as {form}" in screen_text(app))
+            assert app.clipboard.startswith(begins)
         assert "Finding number 0" in app.clipboard
         assert "509.0 MiB" in app.clipboard
 

@@ -91,6 +91,9 @@ class FlowApp(Workers, Protocol):
     async def push_screen_wait(self, screen: Dialog[_Result]) -> _Result | None:
         """Show a dialog and wait for its answer."""
 
+    def copy_to_clipboard(self, text: str) -> None:
+        """Copy by OSC 52."""
+
     def leave_overview(self, *, opened: bool) -> None:
         """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back."""
 

@@ -51,8 +51,8 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
             return cleanup.run_flow(actions, request)
         case messages.ShowUndoList():
             return undo.show_list(actions)
-        case messages.ExportReport():
-            return report.export(actions)
+        case messages.ExportReport() | messages.CopyForChat():
+            return report.run_flow(actions, request)
         case messages.SaveScan():
             return scans.save(actions)
         case messages.ScanAgain():

@@ -4,9 +4,11 @@ import asyncio
 import json
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from redis_oom_tui.files.disk import write_new
+from redis_oom_tui.formatting.chat import ChatForm
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
 from redis_oom_tui.models.action import AuditEntry
@@ -21,7 +23,25 @@ from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.path import ExportDialog
+from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.messages import CopyForChat, ExportReport
+
+_READERS = {
+    ChatForm.MARKDOWN: "GitHub, GitLab, Teams, Discord, Mattermost, most ticket systems",
+    ChatForm.SLACK: "Slack's message field",
+    ChatForm.PLAIN: "mail, a terminal, anything else",
+}
+# The command that prints the same, for a terminal that passes no OSC 52 on.
+_PRINTED = {ChatForm.MARKDOWN: "check --markdown", ChatForm.SLACK: "check --slack", ChatForm.PLAIN: "check"}
+
+
+async def run_flow(actions: ActionController, request: ExportReport | CopyForChat) -> None:
+    """Write the report, or copy what goes into a chat."""
+    if isinstance(request, CopyForChat):
+        await copy_for_chat(actions, request.texts)
+    else:
+        await export(actions)
 
 
 async def export(actions: ActionController) -> None:
@@ -39,6 +59,17 @@ async def export(actions: ActionController) -> None:
     text = _in_form(made, choice.path.suffix.lower())
     await asyncio.to_thread(write_new, choice.path, text)
     actions.host.tell(f"Report saved to {choice.path}")
+
+
+async def copy_for_chat(actions: ActionController, texts: Mapping[str, str]) -> None:
+    """Ask in which form, and copy it by OSC 52."""
+    options = [Option(form, form.capitalize(), _READERS[ChatForm(form)]) for form in texts]
+    form = await actions.ask(PickDialog("Copy for a chat", "Copies the verdict and findings.", options, enter="copy"))
+    if form is None:
+        return
+    actions.app.copy_to_clipboard(texts[form])
+    prints = _PRINTED[ChatForm(form)]
+    actions.host.tell(f"Copied as {form} (OSC 52). If your terminal blocks it, {prints} prints it.")
 
 
 def _in_form(made: IncidentReport, suffix: str) -> str:

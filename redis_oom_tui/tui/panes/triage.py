@@ -7,7 +7,7 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
 
-from redis_oom_tui.formatting.chat import chat_text_of
+from redis_oom_tui.formatting.chat import ChatForm, chat_text_of
 from redis_oom_tui.formatting.check import parts_text
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
@@ -20,7 +20,7 @@ from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.tui.header_model import sentence, shown_verdict
-from redis_oom_tui.tui.messages import PickClient, ProposeCleanup, StartScan
+from redis_oom_tui.tui.messages import CopyForChat, PickClient, ProposeCleanup, StartScan
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.triage_lists import Clients, Findings, NodeList, TopPatterns
 from redis_oom_tui.tui.panes.triage_vitals import BreakdownView, Vitals
@@ -45,7 +45,7 @@ class TriagePane(Pane):
             "Copy for a chat",
             show=False,
             id="triage.copy",
-            tooltip="Copy verdict and findings, as Markdown for a chat",
+            tooltip="Copy verdict and findings for a chat: Markdown, Slack or plain text",
         ),
     ]
 
@@ -151,15 +151,16 @@ class TriagePane(Pane):
         self.post_message(ProposeCleanup())
 
     def action_copy(self) -> None:
-        """What `check --markdown` says, by OSC 52."""
+        """What `check --markdown` says, in the form that is picked."""
         state = self.host.state
         if state is None:
             return
         verdict, snapshot = shown_verdict(state), state.snapshot
         held = "" if snapshot is None or verdict.level is Level.OK else parts_text(breakdown_of(snapshot))
         notes = () if snapshot is None else snapshot.notes
-        self.app.copy_to_clipboard(chat_text_of(verdict, snapshot, self.findings.findings, notes, held))
-        self.host.tell("Copied as Markdown (OSC 52). If your terminal blocks it, check --markdown prints it.")
+        found = self.findings.findings
+        texts = {form.value: chat_text_of(verdict, snapshot, found, notes, held, form) for form in ChatForm}
+        self.post_message(CopyForChat(texts))
 
     def action_clients(self) -> None:
         self.post_message(PickClient())
