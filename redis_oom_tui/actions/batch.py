@@ -18,7 +18,7 @@ from redis_oom_tui.rules.sizing import OWN_TYPES
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.connections import PinnedConnection, settled
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
-from redis_oom_tui.server.mutations.replies import Said, server_time
+from redis_oom_tui.server.mutations.replies import ReplyOrError, server_time
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
 
@@ -108,11 +108,11 @@ class BatchWorker:
         batch = list(positions[start : start + most])
         if batch and keys[batch[0]].id.db != keys[batch[-1]].id.db:
             batch = [position for position in batch if keys[position].id.db == keys[batch[0]].id.db]
-        return batch if self._saver is None else self._fitting(batch, self._saver.room)
+        return batch if self._saver is None else self._fitting(batch, self._saver.free_bytes)
 
-    def _fitting(self, batch: list[int], room: int | None) -> list[int]:
+    def _fitting(self, batch: list[int], free_bytes: int | None) -> list[int]:
         """The first of `batch` that may be saved at once: no more bytes than both sides hold well."""
-        held, most = 0, headroom.at_once(room, SAVE_AT_ONCE)
+        held, most = 0, headroom.at_once(free_bytes, SAVE_AT_ONCE)
         for number, position in enumerate(batch):
             size = self._plan.keys[position].size
             held += size if size is not None else UNKNOWN_SIZE
@@ -125,7 +125,7 @@ class BatchWorker:
         """A larger key is better saved when others have made room for its copy; None where that is no matter."""
         if self._saver is None or self._plan.operation is not Operation.DELETE:
             return None
-        return headroom.at_once(self._saver.room, SAVE_AT_ONCE)
+        return headroom.at_once(self._saver.free_bytes, SAVE_AT_ONCE)
 
     def again(self) -> list[int]:
         """The keys that were kept for want of room, if any has been deleted since they were last tried."""
@@ -221,7 +221,9 @@ class BatchWorker:
         if self._plan.operation is Operation.DELETE:
             if self._saver is not None:
                 sizes = [ready.copies[position].size for position in todo]
-                mutator.weigh(sizes, headroom.at_once(self._saver.room, SAVE_AT_ONCE) // max(1, self._throttle.window))
+                mutator.weigh(
+                    sizes, headroom.at_once(self._saver.free_bytes, SAVE_AT_ONCE) // max(1, self._throttle.window)
+                )
             deeds = mutator.delete(checks)
         else:
             deeds = mutator.expire(checks, [ready.due_ms[position] for position in todo])
@@ -254,7 +256,7 @@ class BatchWorker:
                 left.append(position)
         return left
 
-    def _settle(self, positions: Sequence[int], replies: Sequence[Said]) -> None:
+    def _settle(self, positions: Sequence[int], replies: Sequence[ReplyOrError]) -> None:
         if replies == [Reply.DONE] * len(replies):
             self._table.put_all(positions, self._done)
             self._acted += len(positions)
@@ -280,14 +282,14 @@ class BatchWorker:
         for position in positions:
             known.pop(position, None)
 
-    def _came_to(self, position: int, reply: Said) -> tuple[Outcome, str]:
+    def _came_to(self, position: int, reply: ReplyOrError) -> tuple[Outcome, str]:
         if reply is Reply.GONE:
             if position in self._sent_before:
                 return Outcome.IN_DOUBT, LOST_AND_GONE
             return gone(self._plan.keys[position].id, self._before)
         return outcome_of(reply, self._done)
 
-    def _weigh_refusals(self, replies: Sequence[Said]) -> None:
+    def _weigh_refusals(self, replies: Sequence[ReplyOrError]) -> None:
         """Whether all that was tried was refused: then the rest would be, too."""
         refusals = all(isinstance(reply, CommandRefused) and not isinstance(reply, KeyMoved) for reply in replies)
         if not refusals or self._refused < 0:

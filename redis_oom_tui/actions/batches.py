@@ -42,7 +42,7 @@ class ByteBound:
         excess = self.charged - self._planned
         noise = excess <= max(_NOISE_BYTES, self.limit // _NOISE_SHARE)
         left = self.limit - (self._planned if noise else self.charged)
-        room = min(left, max(left // _SHARE_OF_REST if self._planned else 0, self.limit // _FIRST_SHARE))
+        batch_bytes = min(left, max(left // _SHARE_OF_REST if self._planned else 0, self.limit // _FIRST_SHARE))
         # Where more was freed than planned, the next keys are taken to hold that much more as well.
         factor = 1.0 if noise or not self._planned else self.charged / self._planned
         held = 0.0
@@ -50,7 +50,7 @@ class ByteBound:
             most = keys[position].most
             held += left + 1 if most is None else weight(most) * factor
             # The first may take all that is left: a plan may hold one key that is nearly as large as the bound.
-            if held > (room if number else left):
+            if held > (batch_bytes if number else left):
                 self.reached = self.reached or not number
                 return list(batch[:number])
         return list(batch)

@@ -133,7 +133,7 @@ class ClusterPlanMaker:
         for name, maker in self._makers.items():
             asked = self._nodes.topology.by_name(name)
             for key, asks in (maker.elsewhere or {}).items():
-                successor = None if asks is None or asked is None else self._nodes.topology.told(asks, asked.address)
+                successor = None if asks is None or asked is None else self._nodes.topology.node_at(asks, asked.address)
                 found[name if successor is None else successor.name].append(key)
         return found
 

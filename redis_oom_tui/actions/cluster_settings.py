@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
-from redis_oom_tui.actions.deployment import said_by
+from redis_oom_tui.actions.deployment import prefixed
 from redis_oom_tui.actions.node_settings import NodeSettings
 from redis_oom_tui.formatting.settings import listed, shown_value, shown_values
 from redis_oom_tui.formatting.sizes import count, number_of
@@ -204,7 +204,7 @@ def together(change: Change, outcomes: Mapping[str, ChangeResult | str]) -> Chan
     refused = [node for node in nodes if not node.took]
     detail = nodes[0].detail if len(nodes) == 1 else ""
     if refused and not detail:
-        reasons = "; ".join(said_by(node.node, node.detail) for node in refused[:_NAMED])
+        reasons = "; ".join(prefixed(node.node, node.detail) for node in refused[:_NAMED])
         more = len(refused) - _NAMED
         reasons += f"; and {count(more)} more" if more > 0 else ""
         detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not on: {reasons}"
@@ -237,7 +237,7 @@ def _persisted(results: Mapping[str, ChangeResult | str]) -> str | None:
     return "; ".join(f"{answer} on {listed(names)}" for answer, names in sorted(answers.items()))
 
 
-class _Said:
+class _NodeSentences:
     """Sentences, each with the nodes that it is said of: a cluster may have hundreds."""
 
     def __init__(self) -> None:
@@ -250,14 +250,14 @@ class _Said:
 
     def sentences(self, of: int) -> tuple[str, ...]:
         """Each with its nodes before it, unless it is said of all `of` them."""
-        said = self._by_sentence.items()
-        return tuple(f"{listed(nodes)}: {sentence}" if len(nodes) < of else sentence for sentence, nodes in said)
+        sentences = self._by_sentence.items()
+        return tuple(f"{listed(nodes)}: {sentence}" if len(nodes) < of else sentence for sentence, nodes in sentences)
 
 
 async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings]) -> Change:
     """`change`, seen on the node `shown`, as one of all nodes: with what it would mean on each, and what is another
     there."""
-    seen, there, back = {shown: change}, _Said(), _Said()
+    seen, there, back = {shown: change}, _NodeSentences(), _NodeSentences()
     there.say(shown, *change.warnings)
     back.say(shown, *change.returns)
     for name, operator in others.items():
@@ -297,7 +297,7 @@ async def _going_back(
 
     `new` of the change is '' where the nodes had different values.
     """
-    there = _Said()
+    there = _NodeSentences()
     seen: dict[str, Change] = {}
     for name, each in own.items():
         try:
@@ -316,8 +316,8 @@ async def _going_back(
         else:
             meant, warnings = "", there.sentences(len(own))
         return Change(name, now, old or "", f"On {node} alone. {meant}".strip(), warnings, node=node, evicts=evicts)
-    said = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value back"
+    note = f"Each of the {number_of(len(own), 'node')} that took it gets its own old value back"
     one = len(set(olds.values())) == 1
-    words = f"{said}." if one else f"{said}: {shown_values(name, olds)}."
+    words = f"{note}." if one else f"{note}: {shown_values(name, olds)}."
     new = (next(iter(olds.values())) or "") if one else ""
     return Change(name, now, new, words, there.sentences(len(own)), evicts=evicts)

@@ -148,7 +148,7 @@ class Standalone:
         return NodeSettings(context, *self._node)
 
 
-def said_by(node: str, sentence: str) -> str:
+def prefixed(node: str, sentence: str) -> str:
     """`sentence` with its node in front, unless it begins with that.
 
     >>> said_by("n:1", "it is full"), said_by("n:1", "n:1 refuses connections")

@@ -3,9 +3,9 @@
 import asyncio
 
 from redis_oom_tui.actions.context import ActionContext
-from redis_oom_tui.files.server_host import config_file, room
+from redis_oom_tui.files.server_host import config_file, host_memory
 from redis_oom_tui.formatting.settings import shown_value
-from redis_oom_tui.models.action import Limits, Room, SettingView
+from redis_oom_tui.models.action import HostMemory, Limits, SettingView
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import (
     BadInput,
@@ -50,7 +50,7 @@ class LimitsReader:
             policies=whatif.policy_views(capabilities.policies, snapshot, scan),
             settings=tuple(_view(setting, capabilities.policies) for setting in found),
             path=whatif.write_path(snapshot),
-            room=await self._room(snapshot),
+            host_memory=await self._host_memory(snapshot),
             over_bytes=whatif.over_bytes(snapshot.memory),
             data_room_bytes=room_for_data(snapshot.memory, snapshot.activity),
             scanned=scan is not None,
@@ -59,9 +59,9 @@ class LimitsReader:
             unreturned=left_behind(history, str(self._server.address), found, self._context.wall()),
         )
 
-    async def _room(self, snapshot: Snapshot) -> Room:
+    async def _host_memory(self, snapshot: Snapshot) -> HostMemory:
         pid, _ = await settings.process(self._server)
-        return room(self._server.address, pid, snapshot.memory.host_bytes)
+        return host_memory(self._server.address, pid, snapshot.memory.host_bytes)
 
     async def propose(
         self, name: str, new: str, snapshot: Snapshot, capabilities: Capabilities, scan: ScanView | None
@@ -79,7 +79,7 @@ class LimitsReader:
             new,
             snapshot,
             policies=capabilities.policies,
-            room=room(self._server.address, pid, snapshot.memory.host_bytes),
+            host_memory=host_memory(self._server.address, pid, snapshot.memory.host_bytes),
             scan=scan,
             replicas=await self._replicas(asked, snapshot),
         )

@@ -179,7 +179,7 @@ class NodeRestore(PacedWork):
         return self._connection
 
     async def _batch(
-        self, connection: PinnedConnection, throttle: CallThrottle, batch: Sequence[Record], told: list[RestoreReply]
+        self, connection: PinnedConnection, throttle: CallThrottle, batch: Sequence[Record], replies: list[RestoreReply]
     ) -> None:
         """Put what became of each key of `batch` into `told`: those that a busy server said nothing of, and those whose
         replies were lost, are sent again.
@@ -192,22 +192,22 @@ class NodeRestore(PacedWork):
                 ) as parts:
                     async for part in parts:
                         for index, reply in part.items():
-                            told[left[index]] = reply
+                            replies[left[index]] = reply
             except ServerUnreachable:
                 if losses.enough():
                     raise
                 # Nothing is overwritten, so trying again is safe: what the lost try put back reads as there already.
                 await connection.reopen()
-                left = [index for index in left if _is_open(told[index])]
+                left = [index for index in left if _is_open(replies[index])]
                 continue
-            busy = any(told[index].busy is not None for index in left)
-            left = [index for index in left if _is_open(told[index])]
+            busy = any(replies[index].busy is not None for index in left)
+            left = [index for index in left if _is_open(replies[index])]
             if not busy or self._stopped() or throttle.stopping:
                 return
             try:
                 await connection.hold(self._stopped)
             except TriageError as error:
-                told[left[0]] = told[left[0]]._replace(stop=error)
+                replies[left[0]] = replies[left[0]]._replace(stop=error)
                 return
 
     async def _put(

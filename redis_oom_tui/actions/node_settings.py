@@ -187,13 +187,13 @@ class NodeSettings:
             raise
         if persist and result.took:
             result = replace(result, persisted=await self._writer.rewrite())
-        said = (
+        sentence = (
             result.detail
             or f"{change.name} is {new if result.now is None else shown_value(change.name, result.now)} now"
         )
         try:
             fields = change_fields(result)
-            self._audit.result(action_id, ok=result.took, result=said, after=result.now, change=fields)
+            self._audit.result(action_id, ok=result.took, result=sentence, after=result.now, change=fields)
         except AuditFailed:
             if result.took:
                 self._return_in_doubt(result, revert_after)

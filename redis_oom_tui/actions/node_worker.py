@@ -161,7 +161,7 @@ class NodeWorker(PacedWork):
             # Only in a cluster a record has to tell where its key was.
             node = self.place.node if snapshot.server.mode == "cluster" else ""
             saver = Saver(
-                self._shared, self._shared.writer, untouched=self.knows_uses, room=headroom(snapshot), node=node
+                self._shared, self._shared.writer, untouched=self.knows_uses, free_bytes=headroom(snapshot), node=node
             )
         return BatchWorker(
             self._shared,

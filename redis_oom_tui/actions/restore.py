@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord
-from redis_oom_tui.actions.deployment import Deployment, Place, said_by
+from redis_oom_tui.actions.deployment import Deployment, Place, prefixed
 from redis_oom_tui.actions.node_restore import NodeRestore
 from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.audit import AuditFailed
@@ -294,7 +294,7 @@ class Restore:
         reasons = [] if failure is None else [_why(failure, self._head, self._deployment.name)]
         for place, error in self._failures().items():
             words = _why(error, self._head, place.node)
-            reasons.append(said_by(place.node, words) if self._deployment.clustered else words)
+            reasons.append(prefixed(place.node, words) if self._deployment.clustered else words)
         if self._unserved:
             reasons.append(f"No node serves the slots of {number_of_keys(self._unserved)}")
         return (

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, SharedRun
-from redis_oom_tui.actions.deployment import Deployment, Place, said_by
+from redis_oom_tui.actions.deployment import Deployment, Place, prefixed
 from redis_oom_tui.actions.node_worker import OF_ALL_NODES, NodeWorker, known_sum
 from redis_oom_tui.actions.outcomes import OutcomeTable, after
 from redis_oom_tui.actions.saving import earlier_copies
@@ -203,7 +203,7 @@ class Run:
         for worker in workers:
             if worker.failure is not None:
                 words = str(worker.failure)
-                self._failures[said_by(worker.place.node, words) if self._deployment.clustered else words] = None
+                self._failures[prefixed(worker.place.node, words) if self._deployment.clustered else words] = None
 
     async def _begin(self, workers: Sequence[NodeWorker]) -> None:
         """Write down what is about to happen, and make the backup."""

@@ -20,7 +20,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
-from redis_oom_tui.server.mutations.replies import Limit, Said, Saved, Uncopied
+from redis_oom_tui.server.mutations.replies import Limit, ReplyOrError, Saved, Uncopied
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 
@@ -56,33 +56,33 @@ async def on_disk(writer: BackupWriter) -> None:
         raise
 
 
-def outcome_of(said: Said, done: Outcome) -> tuple[Outcome, str]:
+def outcome_of(reply: ReplyOrError, done: Outcome) -> tuple[Outcome, str]:
     """What a reply about one key means, `done` being what was asked for.
 
     What the server refused to everybody was not attempted: nothing was found out about the key.
     """
-    if isinstance(said, TriageError):
-        failed = said.error_class is ErrorClass.KEY
-        return Outcome.FAILED if failed else Outcome.NOT_ATTEMPTED, str(said)
-    if said is Reply.DONE:
+    if isinstance(reply, TriageError):
+        failed = reply.error_class is ErrorClass.KEY
+        return Outcome.FAILED if failed else Outcome.NOT_ATTEMPTED, str(reply)
+    if reply is Reply.DONE:
         return done, ""
-    if said is Reply.GONE:
+    if reply is Reply.GONE:
         return Outcome.GONE, ""
-    return Outcome.CHANGED, CHANGED_WORDS[said]
+    return Outcome.CHANGED, CHANGED_WORDS[reply]
 
 
 class Saver:
     """Writes what a run is about to delete on one node through `writer`.
 
     `untouched` tells that the server knows CLIENT NO-TOUCH: then a key that is read by others between its saving and
-    its deletion is noticed, too. `room` is what was free below maxmemory last, None where nothing bounds a reply.
+    its deletion is noticed, too. `free_bytes` is what was free below maxmemory last, None where nothing bounds a reply.
     `blocked` is why no further key would be saved, once that is so. `saved` are the digests of keys that are in the
     backup, by position: one that is tried on another node goes only if it is still the same there. `node` is where the
     keys are, for their records; '' without a cluster.
     """
 
     def __init__(
-        self, shared: SharedRun, writer: BackupWriter, *, untouched: bool, room: int | None = None, node: str = ""
+        self, shared: SharedRun, writer: BackupWriter, *, untouched: bool, free_bytes: int | None = None, node: str = ""
     ) -> None:
         self.saved = shared.saved
         self._node = node
@@ -91,7 +91,7 @@ class Saver:
         self._asked: set[int] = set()
         self._twice: set[int] = set()
         self._keys = shared.plan.keys
-        self.room: int | None = room
+        self.free_bytes: int | None = free_bytes
         self.short: list[int] = []
         self._busy = False
         self._ready: dict[int, Copied] = {}
@@ -123,13 +123,13 @@ class Saver:
         until = time.monotonic() + _FREEING_SECONDS
         while left:
             try:
-                room = await mutator.headroom()
+                reply_room = await mutator.headroom()
             except ServerBusy:
                 if not await hold():
                     break
                 continue
-            self.room = room.free
-            left, waiting = await self._some(mutator, left, checks(left), room, wait=time.monotonic() < until)
+            self.free_bytes = reply_room.free
+            left, waiting = await self._some(mutator, left, checks(left), reply_room, wait=time.monotonic() < until)
             if self._busy and not await hold():
                 break
             if waiting:
@@ -140,14 +140,14 @@ class Saver:
         return self._ready
 
     async def _some(
-        self, mutator: KeyMutator, left: Sequence[int], checks: Sequence[Check], room: ReplyRoom, *, wait: bool
+        self, mutator: KeyMutator, left: Sequence[int], checks: Sequence[Check], reply_room: ReplyRoom, *, wait: bool
     ) -> tuple[list[int], bool]:
         """Copy those of `left` that there is room for now: returns the others, and whether one waits for room that is
         becoming free.
         """
         sizes = [self._keys[position].size or UNKNOWN_SIZE for position in left]
-        most = headroom.largest(room.free, self._choice.max_key_bytes)
-        limit = Limit(most, headroom.at_once(room.free, SAVE_AT_ONCE), unsized=room.free is None)
+        most = headroom.largest(reply_room.free, self._choice.max_key_bytes)
+        limit = Limit(most, headroom.at_once(reply_room.free, SAVE_AT_ONCE), unsized=reply_room.free is None)
         later: list[int] = []
         waiting = self._busy = False
         sent = 0
@@ -156,7 +156,7 @@ class Saver:
             async for first, replies in parts:
                 sent = first + len(replies)
                 for position, reply in zip(left[first : first + len(replies)], replies, strict=True):
-                    waits = wait and room.freeing and self._fits_later(reply)
+                    waits = wait and reply_room.freeing and self._fits_later(reply)
                     waiting = waiting or waits
                     busy = isinstance(reply, ServerBusy)
                     self._busy = self._busy or busy
@@ -165,13 +165,13 @@ class Saver:
                     elif isinstance(reply, Saved) and not self.saved.get(position):
                         self._copied(position, reply)
                     else:
-                        self._take(position, reply, room.free)
+                        self._take(position, reply, reply_room.free)
         if self._busy:
             # Nothing was sent after that.
             later += left[sent:]
         return later, waiting
 
-    def _take(self, position: int, reply: Saved | Uncopied | Said, room: int | None) -> None:
+    def _take(self, position: int, reply: Saved | Uncopied | ReplyOrError, free_bytes: int | None) -> None:
         """What was said about the key at `at`, with `room` free."""
         if isinstance(reply, Saved):
             # In the backup already, by an earlier try.
@@ -185,7 +185,7 @@ class Saver:
         elif isinstance(reply, Uncopied):
             if self._fits_later(reply):
                 self.short.append(position)
-            self._uncopied(position, self._why(reply.size, room))
+            self._uncopied(position, self._why(reply.size, free_bytes))
         else:
             self._refused(position, reply)
 
@@ -193,16 +193,16 @@ class Saver:
         self._lines.append(self._record(self._keys[position], reply))
         self._ready[position] = Copied(reply.digest, reply.size or len(reply.payload))
 
-    def _fits_later(self, reply: Saved | Uncopied | Said) -> bool:
+    def _fits_later(self, reply: Saved | Uncopied | ReplyOrError) -> bool:
         """Whether it is for want of room alone that there is no copy."""
         return isinstance(reply, Uncopied) and reply.size is not None and reply.size <= self._choice.max_key_bytes
 
-    def _why(self, bytes_: int | None, room: int | None) -> str:
+    def _why(self, bytes_: int | None, free_bytes: int | None) -> str:
         if bytes_ is None:
             return headroom.SIZE_UNKNOWN
-        if bytes_ > self._choice.max_key_bytes or room is None:
+        if bytes_ > self._choice.max_key_bytes or free_bytes is None:
             return headroom.too_large(bytes_, self._choice)
-        return headroom.no_room(bytes_, room)
+        return headroom.no_room(bytes_, free_bytes)
 
     def _uncopied(self, position: int, reason: str) -> None:
         """Keep a key that cannot be copied, unless it was read before the confirmation that there is no copy of it."""
@@ -218,14 +218,14 @@ class Saver:
         if self._writer.size >= self._choice.max_total_bytes:
             raise CapReached(f"The backup has reached its cap of {size(self._choice.max_total_bytes)}")
 
-    def _refused(self, position: int, reply: Said) -> None:
+    def _refused(self, position: int, reply: ReplyOrError) -> None:
         outcome, detail = self._came_to(position, reply)
         prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
         self._table.put(position, outcome, prefix + detail, moved=reply if isinstance(reply, KeyMoved) else None)
         if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
             self.blocked = self.blocked or reply
 
-    def _came_to(self, position: int, reply: Said) -> tuple[Outcome, str]:
+    def _came_to(self, position: int, reply: ReplyOrError) -> tuple[Outcome, str]:
         id_ = self._keys[position].id
         if reply is Reply.GONE:
             return gone(id_, self._before)

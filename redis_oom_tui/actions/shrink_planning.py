@@ -90,14 +90,16 @@ class ShrinkPlanner(PacedWork):
             )
         )
 
-    async def _planned(self, channel: ExclusiveConnection, throttle: CallThrottle, room: int | None) -> ShrinkPlan:
+    async def _planned(
+        self, channel: ExclusiveConnection, throttle: CallThrottle, free_bytes: int | None
+    ) -> ShrinkPlan:
         request = self._request
         state = await elements.key_state(channel, request.key.key)
         if state is None:
             raise BadInput("There is no such key now")
         shrinking.check_type(request, state.type)
         plan = ShrinkPlan(request, state.type, state.elements, 0, self._wall(), "", size=state.size)
-        self._at_once = headroom.elements_at_once(state.size, state.elements, room)
+        self._at_once = headroom.elements_at_once(state.size, state.elements, free_bytes)
         if state.type in shrinking.BY_NAME:
             return await self._by_name(channel, throttle, plan)
         if state.type == "stream":

@@ -12,7 +12,7 @@ from msgspec import Struct
 from redis_oom_tui.cli.check_samples import sampled
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.files.audit import AuditFile, state_folder, tail_of
-from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.formatting.check import AUDIT_UNREAD, check_document, parts_text
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import (
@@ -75,7 +75,7 @@ class Answer(Struct, frozen=True):
 def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float) -> Answer:
     """The verdict and the findings; `gap` seconds lie between the samples at least. Raises TriageError."""
     samples = sampled(invocation, preflight, gap=gap)
-    now = with_settings(with_clients(with_room(samples.now), samples.clients), samples.settings)
+    now = with_settings(with_clients(with_host_memory(samples.now), samples.clients), samples.settings)
     thresholds = invocation.profile.watch.thresholds
     case = Case(
         now,

@@ -303,16 +303,16 @@ def as_text(result: _Result, invocation: Invocation, given: dict[str, Any], *, s
 
 def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
-    told = [] if result.proposal is None else [*map(safe_text, proposal_lines(result.proposal)), ""]
+    proposal = [] if result.proposal is None else [*map(safe_text, proposal_lines(result.proposal)), ""]
     if not plan.keys and result.proposal is not None:
-        return told[:-1]
+        return proposal[:-1]
     if not plan.keys:
         first, *more = result.consent
         if plan.matched_keys <= 0:
             nothing = "the search was stopped" if result.stopped else "there is nothing to do"
             first = f"{first.removesuffix('.')}: {nothing}."
         return [first, *more]
-    lines = told + plan_lines(plan, show_all=show_all)
+    lines = proposal + plan_lines(plan, show_all=show_all)
     lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
     if result.run is None:
         return lines

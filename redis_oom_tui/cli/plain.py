@@ -51,12 +51,12 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
 
 
 async def _watch(source: Source, invocation: Invocation) -> None:
-    clock, told = Clock(), PlainLines(invocation.profile)
+    clock, lines = Clock(), PlainLines(invocation.profile)
     settings = replace(invocation.profile.watch, interval_seconds=invocation.screen.interval_seconds)
     try:
         await source.open()
         poller = Poller(source, settings, clock, details=Details(source), shared=True, opened=True)
-        await poller.run(lambda state: click.echo("\n".join(told.lines(state, clock.wall(), clock.monotonic()))))
+        await poller.run(lambda state: click.echo("\n".join(lines.lines(state, clock.wall(), clock.monotonic()))))
     finally:
         await source.close()
 
@@ -73,7 +73,7 @@ class PlainLines:
 
     def __init__(self, profile: Profile) -> None:
         self._profile = profile
-        self._told: dict[str, tuple[Hashable, float]] = {}
+        self._printed: dict[str, tuple[Hashable, float]] = {}
 
     def lines(self, state: ServerState, now: float, monotonic: float) -> list[str]:
         """What to print at this tick; `now` is the time of day."""
@@ -83,14 +83,14 @@ class PlainLines:
         parts = attempt(
             "these details are", lambda: self._parts(state, monotonic), lambda fault: {"": _Part("", [fault.words])}
         )
-        told = [text for name, part in parts.items() if self._due(name, part.key, monotonic) for text in part.lines]
-        return [first, *(f"  {text}" for text in told)]
+        lines = [text for name, part in parts.items() if self._due(name, part.key, monotonic) for text in part.lines]
+        return [first, *(f"  {text}" for text in lines)]
 
     def _due(self, name: str, key: Hashable, monotonic: float) -> bool:
-        before, at = self._told.get(name, (None, 0.0))
-        if name in self._told and key == before and 0 <= monotonic - at < _AGAIN_SECONDS:
+        before, at = self._printed.get(name, (None, 0.0))
+        if name in self._printed and key == before and 0 <= monotonic - at < _AGAIN_SECONDS:
             return False
-        self._told[name] = (key, monotonic)
+        self._printed[name] = (key, monotonic)
         return True
 
     def _parts(self, state: ServerState, monotonic: float) -> dict[str, _Part]:
@@ -134,17 +134,17 @@ class PlainLines:
 
 def _server_line(address: Address, snapshot: Snapshot, profile: Profile) -> str:
     server = snapshot.server
-    told = [safe_text(str(address)), role_text(safe_text(server.role, 12)), safe_text(server_text(server))]
+    parts = [safe_text(str(address)), role_text(safe_text(server.role, 12)), safe_text(server_text(server))]
     if server.node and server.node != str(address):
-        told.insert(1, f"node {safe_text(server.node)}")
+        parts.insert(1, f"node {safe_text(server.node)}")
     if server.uptime_seconds is not None:
-        told.append(f"up {sizes.duration(server.uptime_seconds)}")
+        parts.append(f"up {sizes.duration(server.uptime_seconds)}")
     marks = (
         f"profile {safe_text(profile.name, 20)}" * bool(profile.name),
         "PRODUCTION" * profile.production,
         "read-only" * profile.read_only,
     )
-    return f"server: {', '.join((*told, *filter(None, marks)))}"
+    return f"server: {', '.join((*parts, *filter(None, marks)))}"
 
 
 def _figure_lines(state: ServerState, snapshot: Snapshot) -> list[str]:

@@ -54,6 +54,6 @@ async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
 
     clock = Clock(source.monotonic, source.wall)
     poller = Poller(source, invocation.profile.watch, clock, details=Details(source), shared=True, opened=True)
-    told = PlainLines(invocation.profile)
+    lines = PlainLines(invocation.profile)
     for _ in range(source.position[1]):
-        click.echo("\n".join(told.lines(await poller.poll(), source.wall(), source.monotonic())))
+        click.echo("\n".join(lines.lines(await poller.poll(), source.wall(), source.monotonic())))

@@ -23,7 +23,7 @@ from redis_oom_tui.cli.process import Ticker, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.disk import shown, write_new
-from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
@@ -163,7 +163,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
             async with Ticker(lambda: progress(walk.view()), "scanning the keys"):
                 gathered.scan = await walk.run()
             gathered.values = await _sampled(source, gathered.scan)
-        gathered.snapshots = [with_room(seen) for seen in (*gathered.snapshots, await source.snapshot())]
+        gathered.snapshots = [with_host_memory(seen) for seen in (*gathered.snapshots, await source.snapshot())]
     finally:
         await source.close()
     return gathered

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redis_oom_tui.files.disk import MIB, read_small
 from redis_oom_tui.formatting.sizes import number_of, size
-from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.snapshot import Snapshot
@@ -24,14 +24,14 @@ def is_local(address: Address) -> bool:
     return address.socket_path is not None or address.host in _LOOPBACK or address.host.startswith("127.")
 
 
-def room(address: Address, pid: int | None, host_bytes: int | None, root: Path = Path("/")) -> Room:
+def host_memory(address: Address, pid: int | None, host_bytes: int | None, root: Path = Path("/")) -> HostMemory:
     """What the machine under the server has. `pid` and `host_bytes` are the server's own words in INFO.
 
     Only where a process of that id here is a Redis or Valkey are its limits read; else the rest is said to be unknown.
     """
     if pid is None or not is_local(address) or not is_server(root, pid):
         known = f"its host has {size(host_bytes)}" if host_bytes else "the memory of its host is not known"
-        return Room(
+        return HostMemory(
             host_bytes,
             None,
             f"The server's host cannot be read from here: {known}, and a container's limit may be lower.",
@@ -47,7 +47,7 @@ def room(address: Address, pid: int | None, host_bytes: int | None, root: Path =
         words = f"The host has {size(host_bytes)}, {size(available)} of it available."
     number, held = neighbours(root, pid)
     more = f" {number_of(number, 'other Redis or Valkey server')} there: {size(held)} of RSS." if number else ""
-    return Room(_least(limit, host_bytes), free, words + more)
+    return HostMemory(_least(limit, host_bytes), free, words + more)
 
 
 def free_memory(root: Path = Path("/")) -> int | None:
@@ -56,7 +56,7 @@ def free_memory(root: Path = Path("/")) -> int | None:
     return _least(_kilobytes(root / "proc/meminfo", "MemAvailable"), left)
 
 
-def with_room(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
+def with_host_memory(snapshot: Snapshot, root: Path = Path("/")) -> Snapshot:
     """`snapshot` with what only its own machine knows, where that is this one.
 
     That is `host_bytes` as small as its cgroup really allows, what is free of it, who else is there, and how much of

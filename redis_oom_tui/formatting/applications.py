@@ -53,8 +53,8 @@ def _largest_kinds(one: Recognized) -> str:
         done = Counter[str]()
         for jobs in one.finished:
             done[jobs.state] += jobs.size
-        told = ", ".join(f"{state} jobs ~{short_size(held)}" for state, held in done.most_common(_KINDS_SHOWN))
-        return f"{told}; {_kinds(found)}"
+        states = ", ".join(f"{state} jobs ~{short_size(held)}" for state, held in done.most_common(_KINDS_SHOWN))
+        return f"{states}; {_kinds(found)}"
     return _kinds(found)
 
 

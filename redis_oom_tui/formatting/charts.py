@@ -51,12 +51,12 @@ def memory_chart(samples: Sequence[TrendSample], *, refused_known: bool = True, 
     first, last = shown[0], shown[-1]
     refused = count(last.refused_writes - first.refused_writes if refused_known else None)
     evicted = count(last.evicted_keys - first.evicted_keys if evicted_known else None)
-    told = (
+    description = (
         f"Used memory went from {size(first.used_bytes)} to {size(last.used_bytes)} in"
         f" {duration(last.at - first.at)}, at most {size(max(point.used_bytes for point in samples))};"
         f" {refused} writes were refused and {evicted} keys evicted."
     )
-    return _picture(412, told, parts)
+    return _picture(412, description, parts)
 
 
 def _line(
@@ -122,8 +122,8 @@ def verdict_chart(episodes: Sequence[Episode]) -> str:
         if wide > 10 + 8 * len(level):
             parts.append(_word(x + 6, 22, level, style="on"))
     parts += [_word(_LEFT, 48, _clock(begin)), _word(_LEFT + _PLOT, 48, _clock(episodes[-1].ended), "end")]
-    told = ", then ".join(f"{e.level.value} for {duration(e.ended - e.began)}" for e in episodes)
-    return _picture(56, f"Verdicts: {told}.", parts)
+    description = ", then ".join(f"{e.level.value} for {duration(e.ended - e.began)}" for e in episodes)
+    return _picture(56, f"Verdicts: {description}.", parts)
 
 
 def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_told: bool = True) -> str:
@@ -144,24 +144,24 @@ def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_told: bool 
     for row, tile in zip(top, tiles([row.size for row in top], Tile(0, 0, _WIDTH, 420)), strict=True):
         parts += _tile(row, tile, label, kind_of, share=row.size / total, outer=True)
         parts += _inside(row, tile, known, label, kind_of, total)
-    told = "The keyspace by bytes: " + ", ".join(
+    description = "The keyspace by bytes: " + ", ".join(
         f"{safe_text(label(row), 60)} {percent(row.size / total)}" for row in top[:8]
     )
-    return _picture(424, told + ".", parts)
+    return _picture(424, description + ".", parts)
 
 
 def _inside(
     row: PatternRow, tile: Tile, known: Sequence[PatternRow], label: _Text, kind_of: _Text, total: int
 ) -> list[str]:
     """The patterns that a pattern is made of, under its name."""
-    room = Tile(tile.x + 3, tile.y + 20, tile.width - 6, tile.height - 23)
+    inside = Tile(tile.x + 3, tile.y + 20, tile.width - 6, tile.height - 23)
     children = [child for child in known if child.parent == row.pattern and child.db == row.db]
     children = sorted((child for child in children if child.size >= 0.01 * row.size), key=lambda child: -child.size)
-    if room.width < 60 or room.height < 40 or len(children) < 2:
+    if inside.width < 60 or inside.height < 40 or len(children) < 2:
         return []
     # What is no pattern of its own keeps its part of the room empty.
     rest = max(0, row.size - sum(child.size for child in children))
-    laid = tiles(sorted([*(child.size for child in children), *([rest] if rest else [])], reverse=True), room)
+    laid = tiles(sorted([*(child.size for child in children), *([rest] if rest else [])], reverse=True), inside)
     by_size = sorted([*children, *([None] if rest else [])], key=lambda child: -(rest if child is None else child.size))
     parts: list[str] = []
     for child, place in zip(by_size, laid, strict=True):
@@ -201,8 +201,8 @@ def kind_words(kind: str) -> str:
     return words[kind]
 
 
-def _picture(height: int, told: str, parts: Sequence[str]) -> str:
-    label = escape(told, quote=True)
+def _picture(height: int, description: str, parts: Sequence[str]) -> str:
+    label = escape(description, quote=True)
     return f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
 
 

@@ -218,8 +218,8 @@ def parts_text(split: Breakdown) -> str:
         f"{part.share.value} {'at least ' * part.estimated}{sizes.size(part.size)} ({sizes.percent(part.size / used)})"
         for part in largest
     )
-    room = "" if split.data_room_bytes is None else f"; room for data {sizes.size(split.data_room_bytes)}"
-    return f"memory: {', '.join(texts)}{room}"
+    for_data = "" if split.data_room_bytes is None else f"; room for data {sizes.size(split.data_room_bytes)}"
+    return f"memory: {', '.join(texts)}{for_data}"
 
 
 def part_documents(split: Breakdown) -> "list[MemoryPart]":

@@ -146,8 +146,8 @@ def _where(report: IncidentReport) -> Iterator[Block]:
             for part in parts
         ),
     )
-    if (room := report.split.data_room_bytes) is not None:
-        yield Paragraph(f"Room for data, beside start-up, buffers, backlog and scripts: {size(room)}.")
+    if (for_data := report.split.data_room_bytes) is not None:
+        yield Paragraph(f"Room for data, beside start-up, buffers, backlog and scripts: {size(for_data)}.")
 
 
 def _nodes(cluster: ClusterView | None) -> Iterator[Block]:

@@ -103,9 +103,9 @@ def limits_document(
         "over_bytes": limits.over_bytes,
         "room_for_data_bytes": limits.data_room_bytes,
         "machine": {
-            "limit_bytes": limits.room.limit_bytes,
-            "free_bytes": limits.room.free_bytes,
-            "words": limits.room.words,
+            "limit_bytes": limits.host_memory.limit_bytes,
+            "free_bytes": limits.host_memory.free_bytes,
+            "words": limits.host_memory.words,
         },
         "policies": [_policy_fields(view) for view in limits.policies],
         "settings": [
@@ -213,7 +213,7 @@ def limit_lines(shown: Limits, scan: str | None) -> list[str]:
         lines.append(f"  {setting.setting.name} {_setting(shown, setting)}: {setting.sentence}")
     reasons = {setting.setting.why: None for setting in shown.settings if setting.setting.why is not None}
     lines += [f"  ? is unknown: {reason}" for reason in reasons]
-    lines += ["", shown.room.words]
+    lines += ["", shown.host_memory.words]
     lines += [f"! {sentence}" for sentence in shown.unreturned]
     return [*lines, shown.refused] if shown.refused else lines
 

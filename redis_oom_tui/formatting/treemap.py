@@ -13,7 +13,7 @@ class Tile(NamedTuple):
     height: float
 
 
-def tiles(sizes: Sequence[float], room: Tile) -> list[Tile]:
+def tiles(sizes: Sequence[float], tile: Tile) -> list[Tile]:
     """A tile for each size, in the same order; together they fill `room`. Sizes are above 0, the largest first.
 
     Rows are laid along the shorter side, and a row takes one more tile for as long as that makes its worst tile
@@ -23,11 +23,11 @@ def tiles(sizes: Sequence[float], room: Tile) -> list[Tile]:
     [(0, 0, 6, 4), (6, 0, 2, 4)]
     """
     found: list[Tile] = []
-    scale = room.width * room.height / sum(sizes) if sizes else 0.0
+    scale = tile.width * tile.height / sum(sizes) if sizes else 0.0
     areas = [size * scale for size in sizes]
     while len(found) < len(areas):
-        row = _row(areas[len(found) :], min(room.width, room.height))
-        laid, room = _lay(row, room)
+        row = _row(areas[len(found) :], min(tile.width, tile.height))
+        laid, tile = _lay(row, tile)
         found += laid
     return found
 
@@ -47,20 +47,20 @@ def _worst(row: Sequence[float], side: float) -> float:
     return max(max(side * side * area / total**2, total**2 / (side * side * area)) for area in row if area)
 
 
-def _lay(row: Sequence[float], room: Tile) -> tuple[list[Tile], Tile]:
+def _lay(row: Sequence[float], tile: Tile) -> tuple[list[Tile], Tile]:
     """The tiles of a row, and the room that is left beside it."""
     total, found = sum(row), list[Tile]()
-    x, y, width, height = room
+    x, y, width, height = tile
     if width >= height:
         thick = total / height if height else 0.0
         for area in row:
             long = area / thick if thick else 0.0
             found.append(Tile(x, y, thick, long))
             y += long
-        return found, Tile(x + thick, room.y, max(0.0, width - thick), height)
+        return found, Tile(x + thick, tile.y, max(0.0, width - thick), height)
     thick = total / width if width else 0.0
     for area in row:
         long = area / thick if thick else 0.0
         found.append(Tile(x, y, long, thick))
         x += long
-    return found, Tile(room.x, y + thick, width, max(0.0, height - thick))
+    return found, Tile(tile.x, y + thick, width, max(0.0, height - thick))

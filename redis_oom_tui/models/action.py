@@ -124,7 +124,7 @@ class SettingView(Struct, frozen=True):
     choices: tuple[str, ...] = ()
 
 
-class Room(Struct, frozen=True):
+class HostMemory(Struct, frozen=True):
     """What the machine under the server has: bytes, None where not known. `words` says in a sentence what is known.
 
     `limit_bytes` is the smaller of the host's memory and, where server and tool share a machine, the cgroup's limit.
@@ -150,7 +150,7 @@ class Limits(Struct, frozen=True):
     policies: tuple[PolicyView, ...] = ()
     settings: tuple[SettingView, ...] = ()
     path: tuple[WriteStep, ...] = ()
-    room: Room = field(default_factory=Room)
+    host_memory: HostMemory = field(default_factory=HostMemory)
     over_bytes: int | None = None
     scanned: bool = False
     refused: str | None = None

@@ -94,9 +94,9 @@ def _largest(view: ScanView) -> list[PatternRow]:
 
 
 def _words(view: ScanView) -> str:
-    told = known_bytes(view.bytes_seen, view.scanned_keys)
-    named = "" if told is None else ", ".join(_named(row) for row in _largest(view))
-    total = f"{count(view.scanned_keys)} keys, {size(told)}"
+    known = known_bytes(view.bytes_seen, view.scanned_keys)
+    named = "" if known is None else ", ".join(_named(row) for row in _largest(view))
+    total = f"{count(view.scanned_keys)} keys, {size(known)}"
     return f"{total}{', most of it in ' if named else ''}{named}"
 
 

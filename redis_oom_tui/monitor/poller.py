@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import JudgedSample, Silence
@@ -208,7 +208,7 @@ class Poller:
         # A recording answers from a file, and its process ids mean nothing here and now.
         if not isinstance(self._source, Replayable):
             self._answered_after(max(0.0, self._clock.monotonic() - asked - (self._lag.seconds - late)))
-            snapshot = with_room(await self._after_a_change_of_role(snapshot))
+            snapshot = with_host_memory(await self._after_a_change_of_role(snapshot))
         if self._details is not None:
             return await self._details.ask(snapshot)
         if snapshot.activity.last_save_failed and isinstance(self._source, TellsSettings):

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from msgspec import Struct, field
 
-from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models import alert
 from redis_oom_tui.models.address import Address, ClientBuffer, LargeCommand
 from redis_oom_tui.models.alert import Event, JudgedSample, Silence
@@ -93,7 +93,7 @@ class ServerState(Struct, frozen=True):
 
 def first_state(sample: Snapshot, thresholds: Thresholds) -> ServerState:
     """What one sample alone amounts to: a state without a past, before anything else was asked for."""
-    snapshot, history = with_room(sample), History()
+    snapshot, history = with_host_memory(sample), History()
     history.add(snapshot)
     rates, trend = history.rates(), forecast(history.samples)
     verdict = judge(snapshot, thresholds=thresholds, rates=rates, forecast=trend)

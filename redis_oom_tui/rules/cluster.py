@@ -130,9 +130,9 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot, *, in_keys: bool = Tru
     if apart is None or apart[1].name != snapshot.server.node or not verdict.first_step:
         return replace(verdict, reason=reason)
     step = f"{verdict.first_step} {MOVE_SLOTS}" if in_keys else verdict.first_step
-    room = percent(apart[0].pressure or 0.0)
+    emptiest = percent(apart[0].pressure or 0.0)
     others = count(len(fleet.primaries) - 1)
-    return replace(verdict, reason=f"{reason} Of the other {others}, the emptiest is at {room}.", first_step=step)
+    return replace(verdict, reason=f"{reason} Of the other {others}, the emptiest is at {emptiest}.", first_step=step)
 
 
 MOVE_SLOTS = (

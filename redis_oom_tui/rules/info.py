@@ -164,8 +164,8 @@ _MIGRATION = (
 
 def _sum(fields: InfoFields, names: tuple[str, ...]) -> int | None:
     """What these add up to; None where none of them is told."""
-    told = [value for value in map(fields.whole, names) if value is not None]
-    return sum(told) if told else None
+    known = [value for value in map(fields.whole, names) if value is not None]
+    return sum(known) if known else None
 
 
 def _limit(fields: InfoFields, stated: int | None) -> tuple[int | None, LimitSource]:

@@ -57,17 +57,17 @@ def key_sizes(snapshot: Snapshot, db: int | None = None) -> KeySizes | None:
     counted: dict[tuple[int, str], int] = {}
     for one in histograms:
         counted[one.db, one.type] = max(one.keys, counted.get((one.db, one.type), 0))
-    told = [bucket for one in histograms if one.in_bytes for bucket in one.buckets]
+    buckets = [bucket for one in histograms if one.in_bytes for bucket in one.buckets]
     in_bytes = {one.type for one in histograms if one.in_bytes}
     used = snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
-    most = sum(bucket.high * bucket.keys for bucket in told)
+    most = sum(bucket.high * bucket.keys for bucket in buckets)
     return KeySizes(
         histograms=histograms,
         total_keys=None if fleet is not None and fleet.lost else keys,
         counted_keys=sum(counted.values()),
         used_bytes=used,
-        low_bytes=sum(bucket.low * bucket.keys for bucket in told) if told else None,
-        high_bytes=(most if used is None else min(most, used)) if told else None,
+        low_bytes=sum(bucket.low * bucket.keys for bucket in buckets) if buckets else None,
+        high_bytes=(most if used is None else min(most, used)) if buckets else None,
         elements_only=tuple(dict.fromkeys(one.type for one in histograms if one.type not in in_bytes)),
     )
 

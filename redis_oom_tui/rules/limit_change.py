@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, parse_size, percent, share_of, size
-from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
@@ -39,7 +39,7 @@ def parse_limit(text: str) -> int:
 
 
 def propose_limit(
-    old: str | None, new: int, snapshot: Snapshot, room: Room, replicas: Sequence[NodeView] = ()
+    old: str | None, new: int, snapshot: Snapshot, host_memory: HostMemory, replicas: Sequence[NodeView] = ()
 ) -> Change:
     """maxmemory from `old` to `new` bytes (0: unlimited), with its consequence and warnings on this server.
 
@@ -49,8 +49,12 @@ def propose_limit(
         name="maxmemory",
         old=old,
         new=str(new),
-        consequence=_consequence(new, snapshot, room),
-        warnings=(*_losses(new, snapshot), *_machine(new, snapshot, room), *_replication(new, snapshot, replicas)),
+        consequence=_consequence(new, snapshot, host_memory),
+        warnings=(
+            *_losses(new, snapshot),
+            *_machine(new, snapshot, host_memory),
+            *_replication(new, snapshot, replicas),
+        ),
         returns=_returns(old, new, snapshot),
         evicts=_evicts(old, new, snapshot),
     )
@@ -87,9 +91,9 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
     return (f"When it reverts to {size(before)}, {does}{already}.",)
 
 
-def _consequence(new: int, snapshot: Snapshot, room: Room) -> str:
+def _consequence(new: int, snapshot: Snapshot, host: HostMemory) -> str:
     """What follows of the limit itself, and for a higher one what the machine has: a fact to compare with."""
-    has = f" {room.words}" if room.words and _raised(new, snapshot) and new else ""
+    has = f" {host.words}" if host.words and _raised(new, snapshot) and new else ""
     data = room_for_data(replace(snapshot.memory, maxmemory_bytes=new), snapshot.activity) if new else None
     keys = "" if data is None or data >= 0.9 * new else f" {size(data)} of it is room for data, as buffers are now."
     return f"{_fill(new, snapshot)}{keys}{has}"
@@ -135,8 +139,8 @@ def _losses(new: int, snapshot: Snapshot) -> tuple[str, ...]:
         return (f"Writes will be refused until {size(over)} is freed: no key has a TTL, so none is evicted.",)
     if not is_known(memory.policy):
         return (f"It may evict {size(over)} of data at once, or refuse writes: {_unknown_policy(snapshot)}.",)
-    room = room_for_data(replace(memory, maxmemory_bytes=new), snapshot.activity)
-    if not room:
+    for_data = room_for_data(replace(memory, maxmemory_bytes=new), snapshot.activity)
+    if not for_data:
         return (
             (
                 f"All of {size(new)} is taken by the server itself, buffers, backlog and scripts, which cannot be"
@@ -174,8 +178,8 @@ def _raised(new: int, snapshot: Snapshot) -> bool:
     return new == 0 or new > (snapshot.memory.maxmemory_bytes or 0)
 
 
-def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
-    limit = room.limit_bytes or snapshot.memory.host_bytes
+def _machine(new: int, snapshot: Snapshot, host: HostMemory) -> tuple[str, ...]:
+    limit = host.limit_bytes or snapshot.memory.host_bytes
     if not _raised(new, snapshot):
         return ()
     if new == 0:
@@ -195,11 +199,11 @@ def _machine(new: int, snapshot: Snapshot, room: Room) -> tuple[str, ...]:
         )
     rss = snapshot.memory.rss_bytes
     counted = snapshot.memory.counted_bytes
-    if rss is not None and counted is not None and room.free_bytes is not None:
+    if rss is not None and counted is not None and host.free_bytes is not None:
         growth = new - counted
-        if growth > room.free_bytes:
+        if growth > host.free_bytes:
             found.append(
-                f"It may grow by {size(growth)}, but only {size(room.free_bytes)} are free on this machine now."
+                f"It may grow by {size(growth)}, but only {size(host.free_bytes)} are free on this machine now."
             )
     return tuple(found)
 

@@ -263,17 +263,17 @@ def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[st
             used.append(_in_use(row, _DAY))
         elif use not in (KeyUse.CACHE, None):
             owned.append(whole[-1])
-    told = [_left_out(lost, "whose loss loses work or breaks an application")]
+    sentences = [_left_out(lost, "whose loss loses work or breaks an application")]
     if not enough:
         since = "used within the last {}" if any(one.row.idle_curve for one in whole) else "of unknown idle time"
-        told += [
+        sentences += [
             _left_out(results, f"which are results {since.format('hour')}"),
             _left_out(used, since.format("day")),
             _left_out(owned, "which an application keeps beside its work"),
             _left_out(work, "with lists or sets of no known application, which may be work that waits"),
             _left_out(mixed, "of many patterns, which no pattern selects"),
         ]
-    return (*filter(None, told), *_unread(recognition))
+    return (*filter(None, sentences), *_unread(recognition))
 
 
 def _unread(recognition: Recognition) -> Iterator[str]:

@@ -254,8 +254,8 @@ def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int 
 
 
 def _fields_of_all(keys: Sequence[SampledKey]) -> frozenset[str]:
-    told = [key.fields | fields_of(key.head or b"") for key in keys]
-    return frozenset.intersection(*told) if told else frozenset()
+    of_keys = [key.fields | fields_of(key.head or b"") for key in keys]
+    return frozenset.intersection(*of_keys) if of_keys else frozenset()
 
 
 def _share(keys: Sequence[SampledKey], holds: Callable[[SampledKey], bool]) -> float | None:

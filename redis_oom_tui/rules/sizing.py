@@ -225,7 +225,7 @@ def contradiction(held: int, used: tuple[int, int], overhead: int, *, unsized: i
     )
 
 
-def corrected_total(told: Mapping[str, int], sample: Mapping[str, tuple[int, int, int]]) -> str | None:
+def corrected_total(sums: Mapping[str, int], sample: Mapping[str, tuple[int, int, int]]) -> str | None:
     """What all keys hold by a `sample` that was measured as a whole; `told` are the sums of MEMORY USAGE by type.
 
     `sample` has by type how many keys, what they hold, and what their first elements told.
@@ -239,7 +239,7 @@ hold about 4.1 MiB.'
         return None
     keys = sum(sample[kind][0] for kind in known)
     times = sum(held for held, _ in known.values()) / sum(first for _, first in known.values())
-    total = sum(size_ * known[kind][0] // known[kind][1] if kind in known else size_ for kind, size_ in told.items())
+    total = sum(size_ * known[kind][0] // known[kind][1] if kind in known else size_ for kind, size_ in sums.items())
     return (
         f"Measured as a whole, {count(keys)} of the collections hold {times:.1f} times what their first elements "
         f"suggested: by that all keys hold about {size(total)}."

@@ -27,10 +27,13 @@ def group_words(groups: Sequence[GroupHealth]) -> str:
 
 def health(groups: Sequence[GroupHealth]) -> tuple[str, ...]:
     """What is wrong with the groups, in sentences; none where nothing is, and no more than a person reads."""
-    told = [sentence for group in groups for sentence in _of(group)]
-    if len(told) <= _MOST_SENTENCES:
-        return tuple(told)
-    return (*told[:_MOST_SENTENCES], f"{count(len(told) - _MOST_SENTENCES)} more such sentences are left out.")
+    sentences = [sentence for group in groups for sentence in _of(group)]
+    if len(sentences) <= _MOST_SENTENCES:
+        return tuple(sentences)
+    return (
+        *sentences[:_MOST_SENTENCES],
+        f"{count(len(sentences) - _MOST_SENTENCES)} more such sentences are left out.",
+    )
 
 
 def _of(group: GroupHealth) -> Iterator[str]:

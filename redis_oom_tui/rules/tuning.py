@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys, parse_size, size
-from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
@@ -160,13 +160,13 @@ def propose(
     snapshot: Snapshot,
     *,
     policies: tuple[str, ...],
-    room: Room,
+    host_memory: HostMemory,
     scan: ScanView | None,
     replicas: Sequence[NodeView] = (),
 ) -> Change:
     """Setting `name` to what `text` means, as a change with its consequence; raises BadInput where it means nothing."""
     if name == "maxmemory":
-        return propose_limit(old, parse_limit(text), snapshot, room, replicas)
+        return propose_limit(old, parse_limit(text), snapshot, host_memory, replicas)
     if name == "maxmemory-policy":
         return _propose_policy(old, text, snapshot, policies=policies, scan=scan)
     check_name(name)

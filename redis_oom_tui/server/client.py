@@ -30,7 +30,7 @@ CLIENT_NAME = OWN_NAME.decode()
 
 # Sent on every new connection, as the server forgets them with the old one. Without NO-EVICT, maxmemory-clients may
 # drop the tool itself; without NO-TOUCH, some reads would make cold keys look hot.
-_MANNERS = (
+_SETUP = (
     ("CLIENT", "SETNAME", CLIENT_NAME),
     ("CLIENT", "NO-EVICT", "ON"),
 )
@@ -58,7 +58,7 @@ class _Patient:
 
 
 class _Gated(AbstractConnection):
-    """What every connection of ours adds to redis-py's: the gate, the manners, and what became of them.
+    """What every connection of ours adds to redis-py's: the allowlist, the set-up commands, and what became of them.
 
     `silence_seconds` is how long nothing at all may come; redis-py's own timeout stands around a whole reply.
     """
@@ -66,7 +66,7 @@ class _Gated(AbstractConnection):
     def __init__(
         self,
         *,
-        gate: CommandAllowlist,
+        allowlist: CommandAllowlist,
         silence_seconds: float = timeouts.SILENCE,
         replica_reads: bool = False,
         asking: bool = False,
@@ -74,13 +74,13 @@ class _Gated(AbstractConnection):
         **options: Any,
     ) -> None:
         super().__init__(**options)
-        self.gate = gate
+        self.allowlist = allowlist
         self.silence_seconds = silence_seconds
-        self._manners = (*_MANNERS, ("READONLY",)) if replica_reads else _MANNERS
+        self._setup = (*_SETUP, ("READONLY",)) if replica_reads else _SETUP
         self.server_name = server_name
         self.asking = asking
         self._introduced = False
-        self.refused_manners: dict[str, str] = {}
+        self.refused_setup: dict[str, str] = {}
         self.untouched = False
         self.unanswered = 0
 
@@ -95,7 +95,7 @@ class _Gated(AbstractConnection):
             await super().disconnect(*args, **options)
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        self.gate.admit(args, untouched=self.untouched)
+        self.allowlist.admit(args, untouched=self.untouched)
         self.unanswered += 1
         return super().pack_command(*args)
 
@@ -103,7 +103,7 @@ class _Gated(AbstractConnection):
         if self.asking and not self.is_connected:
             await self.connect_check_health(check_health=False)
         if self.asking and self._introduced:
-            self.gate.admit((ASKING,))
+            self.allowlist.admit((ASKING,))
             command = asking(command if isinstance(command, bytes) else b"".join(cast("Iterable[bytes]", command)))
         spare = None if self._introduced else _spare(self._writer)
         if spare is None:
@@ -159,17 +159,19 @@ class _Gated(AbstractConnection):
         self.untouched = self._introduced = False
         self.unanswered = 0
         await super().on_connect_check_health(check_health=check_health)
-        hello, *replies = await self._handshake(("HELLO",), *self._manners)
-        told = dict(zip(self._manners, replies, strict=True))
+        hello, *replies = await self._handshake(("HELLO",), *self._setup)
+        answers = dict(zip(self._setup, replies, strict=True))
         # Only a server that says what it is is asked not to touch: a few versions would crash.
         crash = no_touch_crash(*_name_and_version(hello))
-        (told[_NO_TOUCH],) = await self._handshake(_NO_TOUCH) if crash is None else (exceptions.ResponseError(crash),)
-        self.refused_manners = {
-            " ".join(manner[:2]): str(reply)
-            for manner, reply in told.items()
+        (answers[_NO_TOUCH],) = (
+            await self._handshake(_NO_TOUCH) if crash is None else (exceptions.ResponseError(crash),)
+        )
+        self.refused_setup = {
+            " ".join(command[:2]): str(reply)
+            for command, reply in answers.items()
             if isinstance(reply, exceptions.ResponseError)
         }
-        self.untouched = "CLIENT NO-TOUCH" not in self.refused_manners
+        self.untouched = "CLIENT NO-TOUCH" not in self.refused_setup
         self._introduced = True
 
     async def _handshake(self, *commands: tuple[str, ...]) -> list[Any]:
@@ -256,12 +258,12 @@ def make_client(
     connection: address.Connection,
     *,
     db: int = 0,
-    gate: CommandAllowlist | None = None,
+    allowlist: CommandAllowlist | None = None,
     **options: Any,
 ) -> "Redis":
     """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
 
-    Nothing connects yet. `gate` is a reader's by default. `options` reach the connection class (`parser_class`).
+    Nothing connects yet. `allowlist` is a reader's by default. `options` reach the connection class (`parser_class`).
     """
     # Behind ASKING each reply comes with another, which the connection takes away one by one.
     if "parser_class" not in options and not connection.asking and (parser := bulk_parser()) is not None:
@@ -270,7 +272,7 @@ def make_client(
         connection_class=connection_class(connection),
         max_connections=8,
         db=db,
-        gate=gate or CommandAllowlist(read_only=connection.read_only),
+        allowlist=allowlist or CommandAllowlist(read_only=connection.read_only),
         **connection_options(connection),
         **options,
     )

@@ -1,6 +1,6 @@
 """Every command that the tool may send, in one place: what is not listed here cannot leave it.
 
-The gate stands in the connection itself (`client.py`), below redis-py's own commands and pipelines.
+The allowlist stands in the connection itself (`client.py`), below redis-py's own commands and pipelines.
 """
 
 from collections.abc import Sequence

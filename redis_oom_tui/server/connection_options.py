@@ -30,7 +30,7 @@ class _Login(CredentialProvider):
 
 
 def connection_options(connection: address.Connection) -> dict[str, Any]:
-    """What redis-py's connection classes take, database and gate aside."""
+    """What redis-py's connection classes take, database and allowlist aside."""
     options: dict[str, Any] = {
         "socket_connect_timeout": connection.connect_timeout_seconds,
         "socket_timeout": WHOLE_REPLY * connection.read_timeout_seconds,

@@ -45,7 +45,7 @@ def translated(where: object, doing: str = "") -> Iterator[None]:
 
 def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
     """The error of our own family for one of redis-py's; `doing` names the command where it is known."""
-    text = said(error)
+    text = own_words(error)
     # redis-py tells what the handshake of a connection was refused for as a plain ConnectionError.
     if isinstance(error, exceptions.BusyLoadingError) or text.startswith("LOADING "):
         return _loading(where)
@@ -84,16 +84,16 @@ def in_script(text: str) -> errors.TriageError:
     PermissionRefused('NOPERM this user has no permissions to access one of the keys')
     """
     words = _IN_SCRIPT.sub("", text, count=1)
-    told = {"command": "", "text": text}
+    details = {"command": "", "text": text}
     if words.startswith(_BLOCKED):
-        return errors.WritesBlocked(f"The server accepts no writes now: {words}", **told)
+        return errors.WritesBlocked(f"The server accepts no writes now: {words}", **details)
     if words.startswith("OOM ") or is_oom(exceptions.ResponseError(words)):
-        return errors.OutOfMemory(text, **told)
+        return errors.OutOfMemory(text, **details)
     if words.startswith(("NOPERM", "The user executing the script")) or _MAY_NOT_RUN.search(words):
-        return errors.PermissionRefused(text, **told)
+        return errors.PermissionRefused(text, **details)
     if words.startswith("Unknown Redis command") or _ABSENT.search(words):
-        return errors.CommandMissing(text, **told)
-    return errors.CommandRefused(text, **told)
+        return errors.CommandMissing(text, **details)
+    return errors.CommandRefused(text, **details)
 
 
 def waits(error: BaseException) -> bool:
@@ -103,7 +103,7 @@ def waits(error: BaseException) -> bool:
     return isinstance(error, exceptions.BusyLoadingError)
 
 
-def said(error: BaseException, limit: int = 300) -> str:
+def own_words(error: BaseException, limit: int = 300) -> str:
     """The server's own words, without the arguments that it quotes of a command it does not know.
 
     >>> said(exceptions.ResponseError("unknown command 'MEMORY', with args beginning with: 'USAGE' 'k' "))
@@ -131,24 +131,24 @@ def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: s
     if waits(error):
         return _busy(error, text, where)
     what = doing or "a command"
-    said = {"command": doing, "text": text}
+    details = {"command": doing, "text": text}
     if isinstance(error, exceptions.NoPermissionError):
         return errors.PermissionRefused(
-            f"{where} does not let this user run {what}: {text}{_grant(doing, text)}", **said
+            f"{where} does not let this user run {what}: {text}{_grant(doing, text)}", **details
         )
     if isinstance(error, exceptions.OutOfMemoryError):
-        return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **said)
+        return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **details)
     if is_oom(error):
-        return errors.OutOfMemory(f"{where} refused {what}, for it has no room: {text}", **said)
+        return errors.OutOfMemory(f"{where} refused {what}, for it has no room: {text}", **details)
     if isinstance(error, exceptions.ClusterDownError):
-        return errors.WritesBlocked(f"{where} serves no keys now (CLUSTERDOWN): {text}", **said)
+        return errors.WritesBlocked(f"{where} serves no keys now (CLUSTERDOWN): {text}", **details)
     if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_BLOCKED):
-        return errors.WritesBlocked(f"{where} accepts no writes now: {text}", **said)
+        return errors.WritesBlocked(f"{where} accepts no writes now: {text}", **details)
     if isinstance(error, exceptions.AskError):
-        return _moved(error, text, said)
+        return _moved(error, text, details)
     if _ABSENT.search(text):
-        return errors.CommandMissing(f"{where} has no {what}: {text}{_INSTEAD.get(doing, '')}", **said)
-    return errors.CommandRefused(f"{where} refused {what}: {text}", **said)
+        return errors.CommandMissing(f"{where} has no {what}: {text}{_INSTEAD.get(doing, '')}", **details)
+    return errors.CommandRefused(f"{where} refused {what}: {text}", **details)
 
 
 def _busy(error: exceptions.RedisError, text: str, where: object) -> errors.ServerBusy:
@@ -162,14 +162,14 @@ def _busy(error: exceptions.RedisError, text: str, where: object) -> errors.Serv
     return errors.ServerBusy(f"{where} is busy running a script: wait for it, or {kill} ends one that has not written")
 
 
-def _moved(error: exceptions.AskError, text: str, said: dict[str, str]) -> errors.KeyMoved:
+def _moved(error: exceptions.AskError, text: str, details: dict[str, str]) -> errors.KeyMoved:
     # A MovedError is an AskError in redis-py.
     if isinstance(error, exceptions.MovedError):
-        return errors.KeyMoved(f"the key is served by another node now ({text})", **said)
+        return errors.KeyMoved(f"the key is served by another node now ({text})", **details)
     return errors.KeyMoved(
         f"the key is served by another node, as its slot is being moved (ASK {text})",
         asks=f"{error.host}:{error.port}",
-        **said,
+        **details,
     )
 
 

@@ -37,5 +37,5 @@ async def expired_among(server: LiveServer, snapshot: Snapshot) -> tuple[int, in
 
 def _expired(reply: object) -> int:
     """How many keys the server has dropped as expired since it started."""
-    told = str(info_in(data(reply)).get("expired_keys", ""))
-    return int(told) if told.isdecimal() else 0
+    expired = str(info_in(data(reply)).get("expired_keys", ""))
+    return int(expired) if expired.isdecimal() else 0

@@ -46,9 +46,9 @@ class InfoReader:
         way, client = self._reach()
         asking = _info(way, client, section)
         # One that never answered yet may be asked the wrong way, with TLS or without.
-        told = await (asking if self._answered else with_tls_hint(way, asking))
+        info = await (asking if self._answered else with_tls_hint(way, asking))
         self._answered = True
-        return told
+        return info
 
     async def poll(self) -> Snapshot:
         """All of INFO."""
@@ -67,17 +67,17 @@ class InfoReader:
         pipeline.execute_command("INFO", "all")
         asked = ask_settings(pipeline)
         with translated(way.address, "INFO"):
-            info, *told = await pipeline.execute(raise_on_error=False)
+            info, *others = await pipeline.execute(raise_on_error=False)
             snapshot = self._seen(way, info_in(data(info)), started)
-            known = refused_settings(told[:asked])
+            known = refused_settings(others[:asked])
             too_long = list_of_clients(snapshot.activity.connected_clients, headroom(snapshot))
             if too_long is not None:
-                return snapshot, settings_in(told), (), known.without(Feature.CLIENT_LIST, too_long)
+                return snapshot, settings_in(others), (), known.without(Feature.CLIENT_LIST, too_long)
             listing = client.pipeline(transaction=False)
             listing.execute_command("CLIENT", "LIST")
             (lines,) = await listing.execute(raise_on_error=False)
         clients = client_buffers(clients_in(lines)) if isinstance(lines, bytes) else ()
-        return snapshot, settings_in(told), clients, known
+        return snapshot, settings_in(others), clients, known
 
     async def clients(self, *command: str | int) -> tuple[ClientBuffer, ...]:
         """What this CLIENT LIST tells, the largest holders of memory first."""

@@ -55,8 +55,8 @@ class LiveServer:
         """The client of database `db`, made on first use; `changing` is for confirmed actions alone."""
         key = (db, changing)
         if key not in self._clients:
-            gate = CommandAllowlist(read_only=self.connection.read_only, changing=changing)
-            self._clients[key] = make_client(self.connection, db=db, gate=gate)
+            allowlist = CommandAllowlist(read_only=self.connection.read_only, changing=changing)
+            self._clients[key] = make_client(self.connection, db=db, allowlist=allowlist)
         return self._clients[key]
 
     async def open(self) -> None:
@@ -95,8 +95,8 @@ class LiveServer:
             client = self.client()
             with translated(self.address):
                 async with borrowed(client) as connection:
-                    manners = dict(connection.refused_manners)
-                self.known = await probing.probe_reads(client, self.address, manners)
+                    refused_setup = dict(connection.refused_setup)
+                self.known = await probing.probe_reads(client, self.address, refused_setup)
         return self.known
 
     async def snapshot(self) -> Snapshot:

@@ -194,8 +194,8 @@ def next_step(profile: PaceProfile, level: int, measured: PaceReading) -> int:
     highest = highest_level(profile, measured)
     if level > highest:
         return highest
-    room = profile.share is None or measured.share is None or measured.share < 0.8 * profile.share
-    return min(highest, level + 1) if room and measured.delay < allowed / 2 else level
+    below_share = profile.share is None or measured.share is None or measured.share < 0.8 * profile.share
+    return min(highest, level + 1) if below_share and measured.delay < allowed / 2 else level
 
 
 def highest_level(profile: PaceProfile, measured: PaceReading) -> int:

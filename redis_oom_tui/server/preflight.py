@@ -1,7 +1,7 @@
 """The first looks at a server, over a plain connection and in a thread, while the driver is still being loaded.
 
 Loading the driver takes longer than most servers take to answer. So a thread of its own asks over a plain connection
-what the driver would ask, by the same gate and with the same manners. Whatever it does not understand is left to the
+what the driver would ask, by the same allowlist and with the same set-up commands. Whatever it does not understand is left to the
 driver, which has a sentence for it.
 """
 
@@ -25,7 +25,7 @@ Words = tuple[bytes, ...]
 
 # As on the driver's connections (`client.py`), but for NO-TOUCH: no key is looked at here. A server that does not know
 # one of them refuses it, and that is all.
-_MANNERS: tuple[Words, ...] = (
+_SETUP: tuple[Words, ...] = (
     (b"CLIENT", b"SETNAME", b"redis-oom-tui"),
     (b"CLIENT", b"NO-EVICT", b"ON"),
 )
@@ -46,7 +46,7 @@ class RawConnection:
         return connection.tls is None and connection.sentinel is None and not connection.cluster
 
     def __init__(self, connection: Connection) -> None:
-        self._gate = CommandAllowlist(read_only=True)
+        self._allowlist = CommandAllowlist(read_only=True)
         self._reader = hiredis.Reader()
         self._login = _login(connection)
         self._introduced = False
@@ -58,11 +58,11 @@ class RawConnection:
         self._socket.close()
 
     def ask(self, *commands: Words) -> list[Any]:
-        """The replies, all in one round trip, with the login and the manners before the first.
+        """The replies, all in one round trip, with the login and the set-up commands before the first.
 
         A refusal is a `hiredis.ReplyError` among them. Raises LeftToTheDriver where the login is refused.
         """
-        before = () if self._introduced else (*self._login, *_MANNERS)
+        before = () if self._introduced else (*self._login, *_SETUP)
         self._introduced = True
         replies = self._exchange((*before, *commands))
         if any(reply != b"OK" for reply in replies[: len(before) and len(self._login)]):
@@ -71,7 +71,7 @@ class RawConnection:
 
     def _exchange(self, commands: Sequence[Words]) -> list[Any]:
         for command in commands:
-            self._gate.admit(command)
+            self._allowlist.admit(command)
         self._socket.sendall(b"".join(map(packed, commands)))
         replies: list[Any] = []
         taken = 0
@@ -269,12 +269,12 @@ class Preflight:
 
     def _take_sample(self, line: RawConnection, *more: Words) -> None:
         began = time.monotonic()
-        info, *told = line.ask(_INFO, *more)
+        info, *others = line.ask(_INFO, *more)
         if not isinstance(info, bytes) or b"redis_version:" not in info:
             raise LeftToTheDriver
         now = time.monotonic()
         where, stated = self._connection.address, self._connection.stated_limit_bytes
-        self._samples.append(RawSample(where, info, tuple(told), now, time.time(), now - began, stated))
+        self._samples.append(RawSample(where, info, tuple(others), now, time.time(), now - began, stated))
 
 
 def _nobody(error: OSError, where: Address) -> ServerUnreachable:

@@ -14,7 +14,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.server.client import borrowed
-from redis_oom_tui.server.errors import said, translated, waits
+from redis_oom_tui.server.errors import own_words, translated, waits
 from redis_oom_tui.server.replies import settings_in
 
 # Each of these is answered without a trace, whether or not the key exists.
@@ -46,8 +46,8 @@ _OTHER_KEYS = re.compile(r"permissions to access (a|one of the) keys?", re.IGNOR
 _POLICIES = re.compile(r"one of the following: (.+)$")
 
 
-async def probe_reads(client: "Redis", where: object, manners: dict[str, str] | None = None) -> Capabilities:
-    """What may be read at `where`; `manners` are the refusals that the connection met when it introduced itself.
+async def probe_reads(client: "Redis", where: object, refused_setup: dict[str, str] | None = None) -> Capabilities:
+    """What may be read at `where`; `refused_setup` are the refusals that the connection met as it was set up.
 
     Raises one of `models.errors`; ServerBusy where the server says just now that it carries out nothing.
     OBJECT IDLETIME and FREQ exclude each other by policy; both count as there where the server knows the command.
@@ -57,14 +57,14 @@ async def probe_reads(client: "Redis", where: object, manners: dict[str, str] | 
     for (feature, _), reply in zip(_READS, replies, strict=True):
         if reason := _refusal(reply):
             missing[feature] = reason
-    for manner, text in (manners or {}).items():
-        if manner in ("CLIENT NO-TOUCH", "CLIENT NO-EVICT"):
-            missing[Feature(manner)] = safe_text(text, 200)
+    for command, text in (refused_setup or {}).items():
+        if command in ("CLIENT NO-TOUCH", "CLIENT NO-EVICT"):
+            missing[Feature(command)] = safe_text(text, 200)
     return Capabilities(MappingProxyType(missing))
 
 
 async def probe_changes(client: "Redis", where: object, known: Capabilities) -> Capabilities:
-    """`known`, with what may be changed as well; `client` needs a changing gate. Nothing is changed by asking.
+    """`known`, with what may be changed as well; `client` needs an allowlist that changes. Nothing is changed by asking.
 
     Raises as `probe_reads` does.
     EVAL runs `return 1`, or EVALSHA does behind SCRIPT LOAD where that is refused; CONFIG SET is asked for a policy
@@ -101,9 +101,9 @@ def _refusal(reply: object) -> str | None:
     if isinstance(reply, exceptions.ResponseError) and _OTHER_KEYS.search(str(reply)):
         return None
     if isinstance(reply, exceptions.NoPermissionError):
-        return said(reply, 200)
+        return own_words(reply, 200)
     if isinstance(reply, exceptions.ResponseError) and _ABSENT.search(str(reply)):
-        return said(reply, 200)
+        return own_words(reply, 200)
     return None
 
 

@@ -218,13 +218,13 @@ async def heaviest_slots(client: "Redis") -> tuple[SlotStats, ...] | str:
     pipeline = client.pipeline(transaction=False)
     for metric in ("MEMORY-BYTES", "KEY-COUNT"):
         pipeline.execute_command("CLUSTER", "SLOT-STATS", "ORDERBY", metric, "LIMIT", _SLOTS, "DESC")
-    told = await pipeline.execute(raise_on_error=False)
-    found = next((reply for reply in told if isinstance(reply, list)), None)
+    replies = await pipeline.execute(raise_on_error=False)
+    found = next((reply for reply in replies if isinstance(reply, list)), None)
     if found is not None:
         return tuple(stats for entry in found for stats in _slot_stats(entry) if stats.keys)
     from redis.exceptions import NoPermissionError  # noqa: PLC0415 - `check` reads replies before redis-py is there
 
-    if any(isinstance(reply, NoPermissionError) for reply in told):
+    if any(isinstance(reply, NoPermissionError) for reply in replies):
         return "this user may not run CLUSTER SLOT-STATS"
     return "CLUSTER SLOT-STATS (Valkey 8.0, Redis 8.2) is not available here"
 
@@ -249,8 +249,8 @@ def settings_in(replies: Iterable[object]) -> Mapping[str, str]:
     """What the replies to those questions tell; a refused one tells nothing."""
     settings: dict[str, str] = {}
     for reply in replies:
-        told = reply if isinstance(reply, list) and all(isinstance(word, bytes) for word in reply) else ()
-        pairs = zip(told[::2], told[1::2], strict=False)
+        words = reply if isinstance(reply, list) and all(isinstance(word, bytes) for word in reply) else ()
+        pairs = zip(words[::2], words[1::2], strict=False)
         # No setting is a number of so many digits, and Python itself refuses to read the longest of them.
         settings |= {as_text(name): as_text(value) for name, value in pairs if not _endless(value)}
     return MappingProxyType(settings)
@@ -266,8 +266,8 @@ def refused_settings(replies: Iterable[object]) -> Capabilities:
     asked = list(replies)
     if not asked or not all(isinstance(reply, Exception) for reply in asked):
         return known
-    said = str(asked[0]).partition(", with args")[0].removeprefix("ERR ").removeprefix("NOPERM ")
-    return known.without(Feature.CONFIG_GET, safe_text(said, 200))
+    refusal = str(asked[0]).partition(", with args")[0].removeprefix("ERR ").removeprefix("NOPERM ")
+    return known.without(Feature.CONFIG_GET, safe_text(refusal, 200))
 
 
 def _endless(value: bytes) -> bool:

@@ -171,8 +171,8 @@ def _templates(columns: tuple[KeyQuestion, ...]) -> _Templates:
     return _Templates(columns)
 
 
-def admit_all(gate: CommandAllowlist, command: ScanCommand) -> None:
-    """What is packed by hand passes the gate too: once for each template that this module can write."""
-    gate.admit(command.words(0, 1))
+def admit_all(allowlist: CommandAllowlist, command: ScanCommand) -> None:
+    """What is packed by hand passes the allowlist too: once for each template that this module can write."""
+    allowlist.admit(command.words(0, 1))
     for column in KeyQuestion:
-        gate.admit(column.words(b""))
+        allowlist.admit(column.words(b""))

@@ -80,7 +80,7 @@ class CollectionSample:
 
 
 def command_of(words: Words) -> Words:
-    """The command without its key: what the gate has to let through once, however many keys are asked about."""
+    """The command without its key: what the allowlist has to admit once, however many keys are asked about."""
     return words[:2] if words[0] in (b"MEMORY", b"OBJECT") else words[:1]
 
 
@@ -103,18 +103,18 @@ class Sizer:
         return found
 
     async def _part(self, keys: Sequence[Known]) -> list[Size]:
-        told: list[list[SizeAnswer]] = [[] for _ in keys]
+        answers: list[list[SizeAnswer]] = [[] for _ in keys]
         sizes = [self._judged(key, []) for key in keys]
         for _ in range(_ROUNDS):
-            waiting = [at for at, key in enumerate(keys) if not sizes[at].whole and _next(key, told[at]) is not None]
-            asked = [_next(keys[at], told[at]) or SAMPLES for at in waiting]
+            waiting = [at for at, key in enumerate(keys) if not sizes[at].whole and _next(key, answers[at]) is not None]
+            asked = [_next(keys[at], answers[at]) or SAMPLES for at in waiting]
             if not asked:
                 break
             commands = [_usage(keys[at].key, samples) for at, samples in zip(waiting, asked, strict=True)]
             for at, samples, size in zip(waiting, asked, await self._ask(commands), strict=True):
                 if isinstance(size, int):
-                    told[at].append(SizeAnswer(samples, size))
-                    sizes[at] = self._judged(keys[at], told[at])
+                    answers[at].append(SizeAnswer(samples, size))
+                    sizes[at] = self._judged(keys[at], answers[at])
         return sizes
 
     async def alone(self, key: Known) -> Size:
@@ -166,12 +166,12 @@ def worth_asking(key: Known) -> bool:
     return needs_closer(key.type, key.answered) and key.encoding not in COMPACT
 
 
-def _next(key: Known, told: Sequence[SizeAnswer]) -> int | None:
+def _next(key: Known, answers: Sequence[SizeAnswer]) -> int | None:
     """How many elements to look at next, so that it may be all of them; None where no more can be looked at."""
-    samples, size = (SAMPLES, key.answered) if not told else told[-1]
+    samples, size = (SAMPLES, key.answered) if not answers else answers[-1]
     enough = enough_samples(key.type, size) if key.elements is None else key.elements
     wanted = max(SAMPLES, min(enough, _FEW_SAMPLES))
-    return wanted if wanted > samples or not told else None
+    return wanted if wanted > samples or not answers else None
 
 
 def _ever_more(key: Known) -> Iterator[int]:

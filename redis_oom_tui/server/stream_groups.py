@@ -33,9 +33,9 @@ async def group_health(ask: Ask, key: bytes, *, most: int | None = None) -> tupl
     return tuple(replace(group, known=known.get(group.name, ())) for group in groups)
 
 
-def _group(told: Mapping[bytes, Any]) -> GroupHealth:
-    lag = told.get(b"lag")
-    name, consumers, pending = data(told.get(b"name")), whole(told.get(b"consumers")), whole(told.get(b"pending"))
+def _group(fields: Mapping[bytes, Any]) -> GroupHealth:
+    lag = fields.get(b"lag")
+    name, consumers, pending = data(fields.get(b"name")), whole(fields.get(b"consumers")), whole(fields.get(b"pending"))
     return GroupHealth(name, consumers, pending, None if lag is None else whole(lag))
 
 

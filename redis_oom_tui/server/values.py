@@ -181,14 +181,14 @@ async def _sample(
     connection: ThrottledConnection, family: _Wanted, stated: int | None, *, reads: bool
 ) -> list[PatternSample]:
     """One sample, or none where no key of the family is here: it may be on another node of the cluster."""
-    room = room_in(await connection.ask(ROOM_QUESTIONS), stated) if reads else None
+    free_bytes = room_in(await connection.ask(ROOM_QUESTIONS), stated) if reads else None
     # Of each value at most its head comes; the members of a set are of any length.
-    at_once = max(1, at_once_of(room, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
+    at_once = max(1, at_once_of(free_bytes, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
     keys: list[SampledKey] = []
     for start in range(0, len(family.names), at_once):
         names = family.names[start : start + at_once]
         looks = _LOOKS[family.kind] if reads else ()
-        if reads and family.kind == "set" and not await _small(connection, names, room):
+        if reads and family.kind == "set" and not await _small(connection, names, free_bytes):
             looks = looks[:1]
         fields = family.fields if reads else ()
         looks += tuple(((b"HEXISTS",), (name.encode(),)) for name in fields)
@@ -201,20 +201,20 @@ async def _sample(
     if not keys:
         return []
     jobs = await _job_sizes(connection, family, keys[0]) if reads else ()
-    named = await _members(connection, family, keys, room) if reads and family.names_keys else None
+    named = await _members(connection, family, keys, free_bytes) if reads and family.names_keys else None
     summary = summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
     return [replace(summary, job_bytes=jobs, named=named)]
 
 
 async def _members(
-    connection: ThrottledConnection, family: _Wanted, keys: Sequence[SampledKey], room: int | None
+    connection: ThrottledConnection, family: _Wanted, keys: Sequence[SampledKey], free_bytes: int | None
 ) -> tuple[bytes, ...] | None:
     """All members of the sets of a family; None where they are too many, or not all of the sets are known."""
     members = sum(_MOST_NAMED + 1 if key.length is None else key.length for key in keys)
     names = [key.name for key in keys]
     if family.kind != "set" or len(keys) < family.row.keys or members > _MOST_NAMED:
         return None
-    if not await _small(connection, names, room):
+    if not await _small(connection, names, free_bytes):
         return None
     found: list[bytes] = []
     for name in names:
@@ -242,8 +242,8 @@ async def _readers(
     for key in streams:
         if (key.size or 0) < _STREAM_BYTES:
             continue
-        room = room_in(await connection.ask(ROOM_QUESTIONS), stated)
-        most = at_once_of(room, _CONSUMERS * _CONSUMER_BYTES) // _CONSUMER_BYTES
+        free_bytes = room_in(await connection.ask(ROOM_QUESTIONS), stated)
+        most = at_once_of(free_bytes, _CONSUMERS * _CONSUMER_BYTES) // _CONSUMER_BYTES
         if groups := await group_health(ask, key.id.key, most=most):
             size = float(key.size or 0)
             found.append(PatternSample(key.id.key, "stream", 1, key_bytes=size, db=key.id.db, groups=groups))
@@ -275,14 +275,14 @@ async def _job_sizes(connection: ThrottledConnection, family: _Wanted, index: Sa
     return tuple(size for size in found if size)
 
 
-async def _small(connection: ThrottledConnection, names: Sequence[bytes], room: int | None) -> bool:
+async def _small(connection: ThrottledConnection, names: Sequence[bytes], free_bytes: int | None) -> bool:
     """Whether these sets are so small, all members looked at, that the replies about their members have room."""
     lengths = await connection.ask([(b"SCARD", name) for name in names])
     if not all(isinstance(length, int) and length <= _FEW_MEMBERS for length in lengths):
         return False
     sizes = await connection.ask([(b"MEMORY", b"USAGE", name, b"SAMPLES", b"0") for name in names])
     known = [size for size in sizes if isinstance(size, int)]
-    return len(known) == len(sizes) and sum(known) <= at_once_of(room, _SMALL_SETS)
+    return len(known) == len(sizes) and sum(known) <= at_once_of(free_bytes, _SMALL_SETS)
 
 
 def _key(name: bytes, replies: list[Any], fields: tuple[str, ...]) -> SampledKey:

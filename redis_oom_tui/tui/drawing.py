@@ -35,52 +35,52 @@ def width(line: Iterable[Piece]) -> int:
     return sum(cells(text) for text, _ in line)
 
 
-def clip(line: Iterable[Piece], room: int) -> Line:
+def clip(line: Iterable[Piece], line_width: int) -> Line:
     """The line in at most `room` cells: the piece that reaches over is cut with a `…`, the rest is left out."""
     kept: list[Piece] = []
     for text, role in line:
-        if room <= 0:
+        if line_width <= 0:
             break
-        fitting = cut(text, room)
+        fitting = cut(text, line_width)
         kept.append((fitting, role))
-        room -= cells(text)
+        line_width -= cells(text)
     return tuple(kept)
 
 
-def spread(left: Sequence[Piece], right: Sequence[Piece], room: int, role: str = "text") -> Line:
+def spread(left: Sequence[Piece], right: Sequence[Piece], line_width: int, role: str = "text") -> Line:
     """`left` at the left edge and `right` at the right one; where both do not fit, `left` is clipped.
 
     >>> spread([("ab", "text")], [("z", "dim")], 6)
     (('ab', 'text'), ('   ', 'text'), ('z', 'dim'))
     """
-    end = clip(right, room)
-    start = clip(left, max(0, room - width(end) - (1 if end else 0)))
-    gap = room - width(start) - width(end)
+    end = clip(right, line_width)
+    start = clip(left, max(0, line_width - width(end) - (1 if end else 0)))
+    gap = line_width - width(start) - width(end)
     return (*start, *(((" " * gap, role),) if gap > 0 else ()), *end)
 
 
-def pad(text: str, room: int, align: str = "left") -> str:
+def pad(text: str, line_width: int, align: str = "left") -> str:
     """`text` in exactly `room` cells, cut where it must be.
 
     >>> pad("7", 3, "right"), pad("abcdef", 4)
     ('  7', 'ab…f')
     """
-    text = cut(text, room)
-    gap = " " * (room - cells(text))
+    text = cut(text, line_width)
+    gap = " " * (line_width - cells(text))
     return gap + text if align == "right" else text + gap
 
 
-def bar(share: float, room: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
+def bar(share: float, line_width: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
     """A horizontal bar of `room` cells, filled to `share` (0 to 1), with a tick at each of `ticks`.
 
     The last cell is filled only by a whole share, and a share above nothing shows at least the least glyph.
     """
-    if room <= 0:
+    if line_width <= 0:
         return ()
-    marks = {min(room - 1, int(tick * room)) for tick in ticks}
-    whole, part = _fill(min(1.0, max(0.0, share)), room, len(style.glyphs.eighths))
+    marks = {min(line_width - 1, int(tick * line_width)) for tick in ticks}
+    whole, part = _fill(min(1.0, max(0.0, share)), line_width, len(style.glyphs.eighths))
     line: list[Piece] = []
-    for cell in range(room):
+    for cell in range(line_width):
         if cell < whole:
             piece = (style.glyphs.eighths[-1], role)
         elif cell in marks:
@@ -93,28 +93,28 @@ def bar(share: float, room: int, style: DrawStyle, role: str, ticks: Sequence[fl
     return merged(line)
 
 
-def line_bar(share: float, room: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
+def line_bar(share: float, line_width: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
     """A thin bar, for several of them one below the other: blocks would run together."""
-    if room <= 0:
+    if line_width <= 0:
         return ()
-    marks = {min(room - 1, int(tick * room)) for tick in ticks}
-    filled = min(room, max(1 if share > 0 else 0, round(share * room)))
+    marks = {min(line_width - 1, int(tick * line_width)) for tick in ticks}
+    filled = min(line_width, max(1 if share > 0 else 0, round(share * line_width)))
     line: list[Piece] = []
-    for cell in range(room):
+    for cell in range(line_width):
         inside = cell < filled
         glyph = style.glyphs.crossing if cell in marks else style.glyphs.line if inside else style.glyphs.line_track
         line.append((glyph, role if inside else "text" if cell in marks else "rule"))
     return merged(line)
 
 
-def _fill(share: float, room: int, steps: int) -> tuple[int, int]:
-    filled = int(share * room * steps)
+def _fill(share: float, line_width: int, steps: int) -> tuple[int, int]:
+    filled = int(share * line_width * steps)
     if share > 0:
         filled = max(1, filled)
     return divmod(filled, steps)
 
 
-def stacked(shares: Sequence[tuple[float, str]], room: int, style: DrawStyle) -> Line:
+def stacked(shares: Sequence[tuple[float, str]], line_width: int, style: DrawStyle) -> Line:
     """One bar of several parts, each (share, role); every part that is there gets a cell of its own if it can.
 
     Without color the parts would run together, so every second one is drawn in another glyph.
@@ -124,21 +124,21 @@ def stacked(shares: Sequence[tuple[float, str]], room: int, style: DrawStyle) ->
     used = 0
     for index, (share, role) in enumerate(shares):
         position += share
-        end = min(room, max(round(position * room), used + (1 if share > 0 else 0)))
+        end = min(line_width, max(round(position * line_width), used + (1 if share > 0 else 0)))
         glyph = style.glyphs.eighths[-1] if style.tracks or index % 2 == 0 else style.glyphs.track
         line.append((glyph * (end - used), role))
         used = end
-    line.append((style.empty * (room - used), "track"))
+    line.append((style.empty * (line_width - used), "track"))
     return merged(line)
 
 
 def columns(
-    values: Sequence[float | None], room: int, rows: int, style: DrawStyle, *, low: float, high: float
+    values: Sequence[float | None], line_width: int, rows: int, style: DrawStyle, *, low: float, high: float
 ) -> list[str]:
     """The last `room` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
     heights = style.glyphs.heights
     span = high - low
-    shown = [None] * max(0, room - len(values)) + list(values[-room:] if room > 0 else [])
+    shown = [None] * max(0, line_width - len(values)) + list(values[-line_width:] if line_width > 0 else [])
     steps = rows * len(heights) - 1
     levels = [None if value is None else 1 + round(_share_of(value - low, span) * steps) for value in shown]
     return ["".join(_cell(level, row, heights) for level in levels) for row in reversed(range(rows))]
@@ -175,19 +175,19 @@ def faded(line: Line) -> Line:
     return merged((text, role if role in _NEUTRAL else "dim") for text, role in line)
 
 
-def shorten(text: str, room: int) -> str:
+def shorten(text: str, line_width: int) -> str:
     """Prose in at most `room` cells: its end is given up, since it begins with what matters.
 
     >>> shorten("Refusing writes at 105%", 10), shorten("short", 10)
     ('Refusing…', 'short')
     """
-    if cells(text) <= room:
+    if cells(text) <= line_width:
         return text
-    kept = wrap(text, max(1, room - 1))[0]
-    return f"{kept}…" if room > 1 else "…"[:room]
+    kept = wrap(text, max(1, line_width - 1))[0]
+    return f"{kept}…" if line_width > 1 else "…"[:line_width]
 
 
-def wrap(text: str, room: int) -> list[str]:
+def wrap(text: str, line_width: int) -> list[str]:
     """`text` in lines of at most `room` cells, broken at spaces.
 
     >>> wrap("one two three", 8)
@@ -196,10 +196,10 @@ def wrap(text: str, room: int) -> list[str]:
     lines = [""]
     for word in text.split(" "):
         joined = f"{lines[-1]} {word}" if lines[-1] else word
-        if cells(joined) <= room:
+        if cells(joined) <= line_width:
             lines[-1] = joined
         else:
-            lines.append(cut(word, room))
+            lines.append(cut(word, line_width))
     return [line for line in lines if line] or [""]
 
 
@@ -213,20 +213,20 @@ def clock_time(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
 
 
-def paragraph(text: str, room: int, role: str = "text", indent: str = "") -> list[Line]:
+def paragraph(text: str, line_width: int, role: str = "text", indent: str = "") -> list[Line]:
     """`text` in lines of at most `room` cells, a word longer than a line broken so that nothing of it is lost."""
-    width = max(1, room - cells(indent))
+    width = max(1, line_width - cells(indent))
     pieces = wrap(" ".join(_breakable(word, width) for word in text.split(" ")), width)
     return [((indent, role), (piece, role)) if indent else ((piece, role),) for piece in pieces]
 
 
-def quoted(raw: bytes, room: int, before: str = "  ", most: int | None = None) -> list[Line]:
+def quoted(raw: bytes, line_width: int, before: str = "  ", most: int | None = None) -> list[Line]:
     """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on.
 
     `before` stands before the first of them, and as much room is left before the others.
     """
     text = f'"{escape_exact(raw)}"'
-    width = max(1, room - cells(before))
+    width = max(1, line_width - cells(before))
     pieces = [text[start : start + width] for start in range(0, len(text), width)]
     if most is not None and len(pieces) > most:
         pieces = [*pieces[:most], cut_end(f"({count(len(raw))} bytes; Enter on its row shows all)", width)]
@@ -234,16 +234,16 @@ def quoted(raw: bytes, room: int, before: str = "  ", most: int | None = None) -
     return [((before if n == 0 else blank, "dim"), (piece, "text")) for n, piece in enumerate(pieces)]
 
 
-def cut_end(text: str, room: int) -> str:
+def cut_end(text: str, line_width: int) -> str:
     """`text` in at most `room` cells, its end given up for a `…`: right for sentences, as the middle is for names.
 
     >>> cut_end("It was refused.", 8), cut_end("short", 8)
     ('It was …', 'short')
     """
-    if cells(text) <= room:
+    if cells(text) <= line_width:
         return text
-    while text and cells(text) > room - 1:
-        text = text[: max(0, min(len(text) - 1, room - 1))]
+    while text and cells(text) > line_width - 1:
+        text = text[: max(0, min(len(text) - 1, line_width - 1))]
     return f"{text}…"
 
 
@@ -255,8 +255,8 @@ def _breakable(word: str, width: int) -> str:
     return " ".join(word[start : start + width] for start in range(0, len(word), width))
 
 
-def marked(mark: str, text: str, room: int, role: str, mark_role: str = "") -> list[Line]:
+def marked(mark: str, text: str, line_width: int, role: str, mark_role: str = "") -> list[Line]:
     """A paragraph with `mark` before its first line, and the others below its text."""
-    lines = paragraph(text, room - cells(mark), role)
+    lines = paragraph(text, line_width - cells(mark), role)
     blank = " " * cells(mark)
     return [((mark if n == 0 else blank, mark_role or role), *line) for n, line in enumerate(lines)]

@@ -96,18 +96,18 @@ class HeaderModel(Struct, frozen=True):
         tabs = self._tabs(width, self._badges() if height < 5 else [])
         return (self._title(state, width), tabs, *verdict, strip) if height >= 5 else (tabs, *verdict, strip)
 
-    def _title(self, state: ServerState, room: int) -> Line:
+    def _title(self, state: ServerState, line_width: int) -> Line:
         """The address matters most: where it does not fit, all else goes but what marks the server, uptime first."""
         link, badges = self._link(state), self._badges()
         address, more = safe_text(str(state.address), 200), self._server(state)
         name: list[Piece] = [(" redis-oom-tui ", "title")]
-        if cells(address) > room - width((*name, *badges, *link)) - 3:
+        if cells(address) > line_width - width((*name, *badges, *link)) - 3:
             name = [(" ", "text")] if badges else []
-        rest = room - width((*name, *badges, *link)) - 3
+        rest = line_width - width((*name, *badges, *link)) - 3
         while more and cells(address) + width(more) > rest:
             more.pop()
-        told = [(f" {cut(address, max(8, rest - width(more)))}", "text"), *more]
-        return spread((*name, *badges, *told), link, room)
+        address_and_more = [(f" {cut(address, max(8, rest - width(more)))}", "text"), *more]
+        return spread((*name, *badges, *address_and_more), link, line_width)
 
     def _badges(self) -> list[Piece]:
         """The profile in its color, a production server in words as well, and that nothing can be changed."""
@@ -130,10 +130,10 @@ class HeaderModel(Struct, frozen=True):
         role = role_text(safe_text(server.role, 12))
         if server.node and server.node != str(state.address):
             role = f"node {safe_text(server.node, 40)} ({role})"
-        told = [role, safe_text(server_text(server), 40)]
+        parts = [role, safe_text(server_text(server), 40)]
         if server.uptime_seconds is not None:
-            told.append(f"up {sizes.duration(server.uptime_seconds)}")
-        return [(f"  {words}", "dim") for words in told]
+            parts.append(f"up {sizes.duration(server.uptime_seconds)}")
+        return [(f"  {words}", "dim") for words in parts]
 
     def _link(self, state: ServerState) -> list[Piece]:
         now = self.now
@@ -176,24 +176,24 @@ class HeaderModel(Struct, frozen=True):
             verdict = Verdict(Level.UNKNOWN, words, rule="old-figures")
         word = f" {level_word(verdict.level, self.style.glyphs)} "
         badge: Piece = (word, _BLOCKS.get(verdict.level, "crit_block"))
-        room = max(8, width - len(word) - 2)
-        told = sentence(verdict, width, self.style.glyphs)
+        line_width = max(8, width - len(word) - 2)
+        lines = sentence(verdict, width, self.style.glyphs)
         if rows == 1:
-            text = " ".join(told)
-            if cells(text) <= room:
+            text = " ".join(lines)
+            if cells(text) <= line_width:
                 return [clip((badge, (f" {text}", "title")), width)]
-            cut_text = shorten(text, max(1, room - len(_READS_ON)))
+            cut_text = shorten(text, max(1, line_width - len(_READS_ON)))
             return [clip((badge, (f" {cut_text}", "title"), (_READS_ON, "key")), width)]
-        first = clip((badge, (f" {told[0]}", "title")), width)
+        first = clip((badge, (f" {lines[0]}", "title")), width)
         indent = " " * (len(word) + 1)
-        if len(told) > 1:
-            text, role = " ".join(told[1:]), "title"
+        if len(lines) > 1:
+            text, role = " ".join(lines[1:]), "title"
         else:
             step = safe_text(verdict.first_step, 300)
             text, role = f"{self.style.glyphs.right} {step}" if step else "", "dim"
-        if cells(text) <= room:
+        if cells(text) <= line_width:
             return [first, clip(((indent, "text"), (text, role)), width)]
-        cut_text = shorten(text, max(1, room - len(_READS_ON)))
+        cut_text = shorten(text, max(1, line_width - len(_READS_ON)))
         return [first, clip(((indent, "text"), (cut_text, role), (_READS_ON, "key")), width)]
 
     def _strip(self, state: ServerState, width: int) -> Line:
@@ -225,7 +225,7 @@ def shown_verdict(state: ServerState) -> Verdict:
     return Verdict(Level.UNKNOWN, "Waiting for the first INFO", rule="no-figures")
 
 
-def strip(snapshot: Snapshot, room: int, style: DrawStyle, thresholds: Thresholds) -> Line:
+def strip(snapshot: Snapshot, line_width: int, style: DrawStyle, thresholds: Thresholds) -> Line:
     """The memory strip: a bar against maxmemory with its marks, the numbers beside it, and the policy."""
     memory = snapshot.memory
     pressure = memory.pressure
@@ -239,16 +239,16 @@ def strip(snapshot: Snapshot, room: int, style: DrawStyle, thresholds: Threshold
         role = {"bar_ok": "ok", "bar_warn": "warn"}.get(pressure_role(memory, thresholds), "crit")
         words = [(share, role), (amount.strip(), "text")]
     policy: list[Piece] = [(f"  {safe_text(memory.policy, 20)} ", "dim")]
-    if room < 60:
+    if line_width < 60:
         policy = []
     taken = width(left) + width(words) + width(policy)
     gauge = bar(
         pressure or 0.0,
-        max(4, room - taken),
+        max(4, line_width - taken),
         style,
         pressure_role(memory, thresholds),
         (thresholds.warn, thresholds.crit),
     )
     if pressure is None:
-        gauge = bar(0.0, max(4, room - taken), style, "bar_ok")
-    return clip(merged((*left, *gauge, *words, *policy)), room)
+        gauge = bar(0.0, max(4, line_width - taken), style, "bar_ok")
+    return clip(merged((*left, *gauge, *words, *policy)), line_width)

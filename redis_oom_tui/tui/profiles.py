@@ -63,6 +63,6 @@ def _where(profile: Profile) -> tuple[object, ...]:
     return profile.name, profile.address, service, profile.cluster, profile.db
 
 
-def manner(profile: Profile) -> str:
+def caution(profile: Profile) -> str:
     """How careful one has to be there, in words: color alone tells nobody."""
     return ", ".join(("PRODUCTION",) * profile.production + ("read-only",) * profile.read_only)

@@ -191,9 +191,9 @@ async def test_what_if_counts_what_is_there(server: RunningServer, tmp_path: Pat
 
 async def test_the_room_of_a_local_server_is_read(server: RunningServer, tmp_path: Path) -> None:
     async with operating(server.connection, tmp_path) as operator:
-        room = (await operator.settings.limits()).room
-    assert room.limit_bytes
-    assert room.free_bytes
+        host_memory = (await operator.settings.limits()).host_memory
+    assert host_memory.limit_bytes
+    assert host_memory.free_bytes
 
 
 async def test_secrets_do_not_reach_the_audit_file(flavour: str, tmp_path: Path) -> None:

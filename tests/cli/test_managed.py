@@ -156,7 +156,7 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class ReplyOrError:
     """What a command came to."""
 
     code: int
@@ -174,20 +174,20 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def say(own_home: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Said]:
+def say(own_home: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., ReplyOrError]:
     """Run one command to its end."""
 
-    def run(*arguments: str) -> Said:
+    def run(*arguments: str) -> ReplyOrError:
         with pytest.raises(SystemExit) as ended:
             main([*arguments])
         out, err = capfd.readouterr()
-        return Said(int(str(ended.value.code)), out, err)
+        return ReplyOrError(int(str(ended.value.code)), out, err)
 
     return run
 
 
 @pytest.fixture
-def backup(own_home: Path, say: Callable[..., Said]) -> Path:
+def backup(own_home: Path, say: Callable[..., ReplyOrError]) -> Path:
     """The carts of a healthy server, which no imitation has by then."""
     path = own_home / "carts.backup"
     healthy = Imitation()
@@ -208,7 +208,7 @@ def impatient(own_home: Path) -> list[str]:
 
 @pytest.mark.parametrize("name", IMITATIONS)
 def test_each_command_says_what_it_lost_and_what_to_try(
-    name: str, say: Callable[..., Said], backup: Path, impatient: list[str], monkeypatch: pytest.MonkeyPatch
+    name: str, say: Callable[..., ReplyOrError], backup: Path, impatient: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     imitation = IMITATIONS[name]
     wrong = []
@@ -238,7 +238,7 @@ def expected(name: str, command: str) -> tuple[int, str]:
     return DIFFERENT.get(name, {}).get(command, HEALTHY[command])
 
 
-def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said]) -> None:
+def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., ReplyOrError]) -> None:
     imitation = IMITATIONS["no TYPE and PTTL"]
     with standing(imitation) as (_, connection):
         connection_args = reached(imitation, connection)
@@ -260,7 +260,9 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., Said])
         ("a user who reads", "log in as a user with permission, or allow it by ACL SETUSER with +restore"),
     ],
 )
-def test_a_restore_that_fails_says_for_what(name: str, why: str, say: Callable[..., Said], backup: Path) -> None:
+def test_a_restore_that_fails_says_for_what(
+    name: str, why: str, say: Callable[..., ReplyOrError], backup: Path
+) -> None:
     imitation = IMITATIONS[name]
     with standing(imitation) as (server, connection):
         with server.client() as admin:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -24,7 +24,7 @@ from tests.monitor.test_loop import SETTINGS
 from tests.support.machines import machine
 
 
-class Said(list[str]):
+class ReplyOrError(list[str]):
     """Takes lines."""
 
     def write(self, line: str, /) -> object:
@@ -54,7 +54,7 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
     truth = (100 - 45) / 0.1
     assert low <= truth <= (high or truth)
 
-    people, machines = Said(), Said()
+    people, machines = ReplyOrError(), ReplyOrError()
     TextLines(people).tick(last)
     JsonLines(machines, address=ADDRESS).tick(last)
     assert last.verdict.reason.split("full in ")[1].split(" at this rate")[0] in people[0].split("  full in ")[1]
@@ -82,7 +82,7 @@ async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.
 
 async def test_nothing_is_said_of_the_future_where_nothing_is_known() -> None:
     (look,) = await looks_at(iter([snapshot(50)]), 1)
-    machines = Said()
+    machines = ReplyOrError()
     JsonLines(machines, address=ADDRESS).tick(look)
     told = json.loads(machines[0])
     assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == (None, None, None)
@@ -98,6 +98,6 @@ async def test_the_container_is_known_to_the_watch_as_to_the_screen(
         memory=replace(here.memory, maxmemory_bytes=None, host_bytes=2**40),
     )
     root = machine(tmp_path, 7, limit=1150 * 2**20)
-    monkeypatch.setattr("redis_oom_tui.monitor.poller.with_room", lambda seen: with_room(seen, root))
+    monkeypatch.setattr("redis_oom_tui.monitor.poller.with_room", lambda seen: with_host_memory(seen, root))
     (look,) = await looks_at(iter([here]), 1)
     assert look.verdict.rule == "host-full"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
@@ -12,7 +12,7 @@ from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.limit_change import parse_limit, propose_limit
 
 MIB = 1024 * 1024
-ROOM = Room(limit_bytes=1000 * MIB, free_bytes=500 * MIB)
+ROOM = HostMemory(limit_bytes=1000 * MIB, free_bytes=500 * MIB)
 
 
 def snapshot(
@@ -23,8 +23,8 @@ def snapshot(
     return Snapshot(0.0, 0.0, server, memory, databases=(Database(0, 1000, 400),), **more)  # type: ignore[arg-type]
 
 
-def proposed(new: int, seen: Snapshot, room: Room = ROOM) -> Change:
-    return propose_limit("94371840", new, seen, room)
+def proposed(new: int, seen: Snapshot, host_memory: HostMemory = ROOM) -> Change:
+    return propose_limit("94371840", new, seen, host_memory)
 
 
 @pytest.mark.parametrize("text", ["", " ", "0", "50%", "1e9", "-1", "4GiB", "0x10"])
@@ -99,7 +99,7 @@ def test_a_replica_evicts_nothing_of_its_own() -> None:
 
 
 def policy_change(new: str, seen: Snapshot) -> Change:
-    return tuning.propose("maxmemory-policy", "noeviction", new, seen, policies=(), room=ROOM, scan=None)
+    return tuning.propose("maxmemory-policy", "noeviction", new, seen, policies=(), host_memory=ROOM, scan=None)
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_raising_above_the_machine_is_warned_of() -> None:
 
 
 def test_what_the_machine_has_informs_and_does_not_warn() -> None:
-    room = replace(ROOM, words="The host has 1.0 GiB.")
-    change = proposed(200 * MIB, snapshot(), room)
+    host_memory = replace(ROOM, words="The host has 1.0 GiB.")
+    change = proposed(200 * MIB, snapshot(), host_memory)
     assert change.consequence.endswith("The host has 1.0 GiB.")
     assert change.warnings == proposed(200 * MIB, snapshot()).warnings == ()
-    assert "machine has" not in proposed(50 * MIB, snapshot(), room).consequence
+    assert "machine has" not in proposed(50 * MIB, snapshot(), host_memory).consequence
 
 
 def test_raising_near_the_machine_asks_for_room_to_fork() -> None:
@@ -142,7 +142,7 @@ def test_raising_near_the_machine_asks_for_room_to_fork() -> None:
 
 
 def test_an_unknown_machine_is_said_to_be_unknown() -> None:
-    assert any("not known" in warning for warning in proposed(200 * MIB, snapshot(), Room()).warnings)
+    assert any("not known" in warning for warning in proposed(200 * MIB, snapshot(), HostMemory()).warnings)
 
 
 def test_no_limit_at_all_is_warned_of() -> None:
@@ -189,7 +189,7 @@ def test_a_replica_with_another_limit_is_told_of(view: NodeView, said: str | Non
     ],
 )
 def test_other_settings_are_read_as_people_write_them(name: str, text: str, sent: str) -> None:
-    change = tuning.propose(name, "x", text, snapshot(), policies=(), room=ROOM, scan=None)
+    change = tuning.propose(name, "x", text, snapshot(), policies=(), host_memory=ROOM, scan=None)
     assert (change.name, change.new) == (name, sent)
     assert change.consequence
 
@@ -209,7 +209,7 @@ def test_other_settings_are_read_as_people_write_them(name: str, text: str, sent
 )
 def test_settings_that_cannot_be_meant_or_are_not_ours_are_refused(name: str, text: str) -> None:
     with pytest.raises(BadInput):
-        tuning.propose(name, "x", text, snapshot(), policies=(), room=ROOM, scan=None)
+        tuning.propose(name, "x", text, snapshot(), policies=(), host_memory=ROOM, scan=None)
 
 
 def test_a_policy_that_this_server_lists_is_taken_even_if_unknown_to_us() -> None:
@@ -220,7 +220,7 @@ def test_a_policy_that_this_server_lists_is_taken_even_if_unknown_to_us() -> Non
         "allkeys-lrm",
         seen,
         policies=("noeviction", "allkeys-lrm"),
-        room=ROOM,
+        host_memory=ROOM,
         scan=None,
     )
     assert change.new == "allkeys-lrm"

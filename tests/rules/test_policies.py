@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from redis_oom_tui.models.action import Room
+from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.findings.cluster import promotion_risk
@@ -53,26 +53,28 @@ def test_close_to_the_limit_no_consequence_of_an_unknown_policy_is_made_up() -> 
 )
 def test_a_lower_limit_under_it_may_evict_or_refuse(policy: str, why: str) -> None:
     snapshot = look(used=960 * MIB, policy=policy)
-    lower = propose_limit(str(1000 * MIB), 500 * MIB, snapshot, Room())
+    lower = propose_limit(str(1000 * MIB), 500 * MIB, snapshot, HostMemory())
     assert lower.consequence.endswith(f"Whether that evicts data or refuses writes is not known: {why}.")
     assert f"It may evict 460.0 MiB of data at once, or refuse writes: {why}." in lower.warnings
-    higher = propose_limit(str(1000 * MIB), 2000 * MIB, snapshot, Room())
+    higher = propose_limit(str(1000 * MIB), 2000 * MIB, snapshot, HostMemory())
     assert higher.returns[0].endswith(f"may be evicted, or writes refused: {why}.")
     replica = look(used=960 * MIB, limit=500 * MIB, policy=policy, role="replica")
     view = NodeView(ClusterNode("r:1", "2", Address(), primary="p:1"), replica)
-    warned = propose_limit("1", 2000 * MIB, look(used=960 * MIB), Room(), (view,)).warnings
+    warned = propose_limit("1", 2000 * MIB, look(used=960 * MIB), HostMemory(), (view,)).warnings
     assert any(f"it would evict or refuse writes ({why}) at once" in text for text in warned)
     assert "would evict or refuse writes" in (promotion_risk(replica, snapshot) or "")
 
 
 def test_choosing_a_policy_that_only_the_server_knows_is_warned_of() -> None:
     offered = ("noeviction", "coldest")
-    change = propose("maxmemory-policy", "noeviction", "coldest", look(), policies=offered, room=Room(), scan=None)
+    change = propose(
+        "maxmemory-policy", "noeviction", "coldest", look(), policies=offered, host_memory=HostMemory(), scan=None
+    )
     assert UNJUDGED in change.warnings[0]
 
 
 def test_an_absurd_share_is_no_percentage() -> None:
     verdict = judge(look(used=300 * MIB, limit=1, over_ms=100))
     assert verdict.reason.startswith("Refusing writes at over 100x the limit of 1 B: ")
-    change = propose_limit("1048576", 1, look(used=300 * MIB), Room())
+    change = propose_limit("1048576", 1, look(used=300 * MIB), HostMemory())
     assert "300.0 MiB in use would be over 100x the limit of 1 B: " in change.consequence

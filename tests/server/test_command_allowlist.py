@@ -39,7 +39,7 @@ def test_a_look_at_a_value_needs_no_touch() -> None:
 
 
 async def test_the_connection_sends_nothing_that_the_gate_refuses(server: RunningServer) -> None:
-    client = make_client(server.connection, gate=CommandAllowlist(read_only=True, changing=True))
+    client = make_client(server.connection, allowlist=CommandAllowlist(read_only=True, changing=True))
     pipeline = client.pipeline(transaction=False)
     pipeline.dbsize()
     pipeline.unlink("k")

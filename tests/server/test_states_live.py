@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.files.server_host import with_room
+from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings import find
@@ -55,7 +55,9 @@ def seen_on(
 ) -> Snapshot:
     """The server as the tool sees it when they share a machine that is so small, so full, or that swaps."""
     assert snapshot.server.process_id is not None
-    return with_room(snapshot, machine(root, snapshot.server.process_id, limit=limit, swapped=swapped, taken=taken))
+    return with_host_memory(
+        snapshot, machine(root, snapshot.server.process_id, limit=limit, swapped=swapped, taken=taken)
+    )
 
 
 async def test_growth_that_ends_at_the_limit_within_the_hour(flavour: str) -> None:

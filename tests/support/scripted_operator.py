@@ -17,12 +17,12 @@ from redis_oom_tui.models.action import (
     BackupInspection,
     Budget,
     Done,
+    HostMemory,
     Limits,
     PlanningState,
     PlanningView,
     RestoreOutcome,
     RestoreReport,
-    Room,
     SettingView,
 )
 from redis_oom_tui.models.address import ClientBuffer
@@ -328,7 +328,7 @@ class ScriptedOperator:
             policies=policy_views(KNOWN, self.snapshot, scan),
             settings=tuple(self._setting(name) for name in self.values if name != "maxmemory-policy"),
             path=write_path(self.snapshot),
-            room=Room(8 * 1024**3, 3 * 1024**3, "The host has 8.0 GiB, of which 3.0 GiB are free."),
+            host_memory=HostMemory(8 * 1024**3, 3 * 1024**3, "The host has 8.0 GiB, of which 3.0 GiB are free."),
             over_bytes=over_bytes(memory),
             scanned=scan is not None,
             refused=self.refusals.get(Action.SET),
@@ -341,7 +341,9 @@ class ScriptedOperator:
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """The product's own."""
-        return tuning.propose(name, self.values[name], new, self.snapshot, policies=KNOWN, room=Room(), scan=scan)
+        return tuning.propose(
+            name, self.values[name], new, self.snapshot, policies=KNOWN, host_memory=HostMemory(), scan=scan
+        )
 
     async def propose_on(self, _node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
         """As for all."""

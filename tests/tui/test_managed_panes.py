@@ -22,9 +22,9 @@ BOUND = 60
 # Figures that nobody told, and what no screen may show.
 WRONG = re.compile(r"Traceback|\b0 of 0\b|\bNone\b|(?<![\d.])0(\.0)? ?[KMG]i?B\b|\bnan\b")
 
-Said = dict[str, tuple[str, ...]]
+ReplyOrError = dict[str, tuple[str, ...]]
 
-HEALTHY: Said = {
+HEALTHY: ReplyOrError = {
     "triage": ("OOM Refusing writes at", "The host has room", "No other client is connected"),
     "hogs": ("COMPLETE 203 keys", "of used memory", "cache:v1:*"),
     "limits": ("noeviction: the write is refused with OOM", "maxmemory-samples 5", "203 2."),
@@ -34,7 +34,7 @@ HEALTHY: Said = {
 NO_CONFIG = "Settings cannot be changed: CONFIG SET is refused here (unknown command 'CONFIG'): set it in the"
 
 
-def nothing(why: str, *hogs: str) -> Said:
+def nothing(why: str, *hogs: str) -> ReplyOrError:
     """All panes where INFO is not to be had: the reason, and no figure, but for what `hogs` finds without it."""
     return {
         "triage": (f"? UNKNOWN {why}", "memory unknown", "Waiting for the first INFO"),
@@ -60,7 +60,7 @@ _NO_INFO = (
 _WALKED = ("COMPLETE 203 keys", "K ? list none", "cache:v1:*")
 
 # What differs from a healthy server, by imitation and pane.
-DIFFERENT: dict[str, Said] = {
+DIFFERENT: dict[str, ReplyOrError] = {
     "CONFIG renamed away": {
         "triage": ("Not readable: settings",),
         "limits": (NO_CONFIG, "maxmemory-samples ?", "maxmemory 3.0 MiB"),

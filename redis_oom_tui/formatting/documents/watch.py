@@ -71,14 +71,14 @@ class EventLine(WatchLine):
     evicted_keys_total: Annotated[int | None, says("keys evicted since then")]
 
 
-class Said(WatchLine):
+class EventText(WatchLine):
     """What the lines below have, too."""
 
     level: Annotated[LevelName, says("how bad it is")]
     text: Annotated[str, says("what happened, in a sentence")]
 
 
-class HookLine(Said):
+class HookLine(EventText):
     """A delivery of an event to a hook."""
 
     type: Annotated[str, says("a delivery"), Meta(extra_json_schema={"const": "hook"})]
@@ -88,7 +88,7 @@ class HookLine(Said):
     ok: Annotated[bool, says("whether it was delivered")]
 
 
-class EmergencyLine(Said):
+class EmergencyLine(EventText):
     """What an armed cleanup does."""
 
     type: Annotated[str, says("a cleanup"), Meta(extra_json_schema={"const": "cleanup"})]
@@ -108,7 +108,7 @@ class LargestPattern(TypedDict):
     share: Annotated[Share, says("of all bytes scanned")]
 
 
-class ScanLine(Said):
+class ScanLine(EventText):
     """A scan beside the watch; one that failed has no figures."""
 
     type: Annotated[str, says("a scan"), Meta(extra_json_schema={"const": "scan"})]
@@ -119,13 +119,13 @@ class ScanLine(Said):
     patterns: NotRequired[Annotated[list[LargestPattern], says("the patterns that use most")]]
 
 
-class NoteLine(Said):
+class NoteLine(EventText):
     """Anything else: a change of the cluster, a Prometheus file that cannot be written, a part that failed."""
 
     type: Annotated[str, says("what it is about"), Meta(extra_json_schema={"enum": ["server", "metrics", "failed"]})]
 
 
-class EndLine(Said):
+class EndLine(EventText):
     """The last line."""
 
     type: Annotated[str, says("the end"), Meta(extra_json_schema={"const": "end"})]

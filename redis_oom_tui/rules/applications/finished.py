@@ -140,5 +140,5 @@ def _place(row: PatternRow) -> tuple[int, bytes]:
 
 
 def _instance(one: Recognized, row: PatternRow, labels: Labels) -> bytes | None:
-    told = labels.get(_place(row), ())
-    return next((label.instance for label in told if label.application is one.application), None)
+    own_labels = labels.get(_place(row), ())
+    return next((label.instance for label in own_labels if label.application is one.application), None)

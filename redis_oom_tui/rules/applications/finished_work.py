@@ -52,11 +52,11 @@ def application_command(one: Recognized, row: PatternRow, recognition: Recogniti
 
 def unread_work(one: Recognized) -> tuple[FinishedWork, ...]:
     """Work that is listed as done, where it was not read how much that is (CLIENT NO-TOUCH is missing)."""
-    told = {jobs.state for jobs in one.finished}
+    read = {jobs.state for jobs in one.finished}
     return tuple(
         work
         for work in one.application.finished
-        if work.state not in told and work.job in one.rows and work.index in one.rows
+        if work.state not in read and work.job in one.rows and work.index in one.rows
     )
 
 

@@ -21,9 +21,9 @@ _USES_SHOWN = 3
 
 def loss_of(row: PatternRow, recognition: Recognition) -> Loss | None:
     """What the loss of a pattern's keys means: the worst of what they could be; None where nothing tells."""
-    told = [label.kind.loss for label in recognition.of(row)]
-    if told:
-        return max(told, key=list(Loss).index)
+    losses = [label.kind.loss for label in recognition.of(row)]
+    if losses:
+        return max(losses, key=list(Loss).index)
     guessed = guessed_use(row.pattern, tuple(name for name, _ in row.types))
     return None if guessed is None else guessed.loss
 
@@ -78,8 +78,8 @@ def lost_by_eviction(rows: Iterable[PatternRow], recognition: Recognition) -> tu
             use = guessed_use(row.pattern, tuple(name for name, _ in row.types))
             if use is not None:
                 guessed.setdefault(use.use, row)
-    told = [_evicted(several, recognition) for several in of_application.values()]
-    return (*told, *(_looks_like(row, use) for use, row in guessed.items()))
+    sentences = [_evicted(several, recognition) for several in of_application.values()]
+    return (*sentences, *(_looks_like(row, use) for use, row in guessed.items()))
 
 
 def _evicted(rows: list[PatternRow], recognition: Recognition) -> str:

@@ -66,11 +66,11 @@ class Group(Struct, eq=False):
         of_all = by_instance.get(None)
         for match in self.matches:
             if match.instance is None:
-                told = list(by_instance.values())
+                confidences = list(by_instance.values())
             else:
-                told = [known for known in (by_instance.get(match.instance), of_all) if known is not None]
-            if told and not self._is_foreign(match):
-                yield match, surer(*told)
+                confidences = [known for known in (by_instance.get(match.instance), of_all) if known is not None]
+            if confidences and not self._is_foreign(match):
+                yield match, surer(*confidences)
 
     def _is_foreign(self, match: Match) -> bool:
         """Whether only fields could prove what the name is, and it was found to have none of them."""
@@ -96,8 +96,8 @@ class Group(Struct, eq=False):
             return set()
         if not all(self._has_fields(kind, wanted) for kind, wanted in evidence.fields.items()):
             return set()
-        told = [seen[kind] for kind in evidence.keys if None not in seen[kind]]
-        return set.intersection(*told) if told else {None}
+        instances = [seen[kind] for kind in evidence.keys if None not in seen[kind]]
+        return set.intersection(*instances) if instances else {None}
 
     def _has_fields(self, kind: str, wanted: tuple[str, ...]) -> bool:
         return any(

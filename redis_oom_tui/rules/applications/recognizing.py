@@ -103,12 +103,12 @@ def _names(scan: ScanView, fields: Mapping[tuple[int, bytes], frozenset[str]]) -
 
 def _labels(groups: Iterable[Group]) -> dict[Name, tuple[KeyLabel, ...]]:
     """The surest labels of each name, one for each application."""
-    told: dict[Name, list[KeyLabel]] = defaultdict(list)
+    found: dict[Name, list[KeyLabel]] = defaultdict(list)
     for group in groups:
         for match, confidence in group.proven():
             label = KeyLabel(group.application, match.kind, confidence, match.prefix, match.instance)
-            told[match.name].append(label)
-    return {name: _surest(several) for name, several in told.items()}
+            found[match.name].append(label)
+    return {name: _surest(several) for name, several in found.items()}
 
 
 def _surest(labels: list[KeyLabel]) -> tuple[KeyLabel, ...]:
@@ -123,16 +123,16 @@ def _surest(labels: list[KeyLabel]) -> tuple[KeyLabel, ...]:
 def _application(group: Group, labels: Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]) -> Recognized | None:
     """The application with its rows; None where other applications explain every one of them better."""
     rows: dict[str, list[PatternRow]] = defaultdict(list)
-    told = []
+    confidences = []
     for match, confidence in group.proven():
         row = match.name.row
         if row is not None and any(label.application is group.application for label in labels[group.db, row.pattern]):
-            told.append(confidence)
+            confidences.append(confidence)
             rows[match.kind.id].append(row)
     if not rows:
         return None
     by_kind = {kind: tuple(several) for kind, several in rows.items()}
-    return Recognized(group.application, surer(*told), group.db, group.prefix, by_kind)
+    return Recognized(group.application, surer(*confidences), group.db, group.prefix, by_kind)
 
 
 def _whole_branches(

@@ -69,7 +69,7 @@ def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
 _WIDEST = 2.51
 
 
-def _told(finding: Finding) -> Finding:
+def _narrow(finding: Finding) -> Finding:
     """`finding` without a range that says too little."""
     saves = finding.saves_bytes
     return replace(finding, saves_bytes=None) if saves is not None and saves[1] > _WIDEST * saves[0] else finding
@@ -79,7 +79,7 @@ def _found(rule: FindingRule, case: Case) -> list[Finding]:
     address = case.now.server.address
     return attempt(
         f"the rule '{rule.name}' is",
-        lambda: [_as_allowed(_told(finding), case.capabilities, address) for finding in rule.judge(case)],
+        lambda: [_as_allowed(_narrow(finding), case.capabilities, address) for finding in rule.judge(case)],
         lambda fault: [_failed(rule, fault)],
     )
 

@@ -47,14 +47,14 @@ _DOUBT = {Confidence.HIGH: "", Confidence.LIKELY: "Probably ", Confidence.POSSIB
 def of_applications(case: Case) -> Iterator[Finding]:
     """What holds most of each application: jobs that are done, and kinds of keys with the setting that bounds them."""
     found = [
-        (held, told)
+        (held, entry)
         for one in case.recognition.found
         if _labels(case, one)[0].application is one.application
-        for held, told in (*_finished(case, one), *_orphans(case, one), *_kinds(case, one))
+        for held, entry in (*_finished(case, one), *_orphans(case, one), *_kinds(case, one))
         if case.matters(held, _SHARE)
     ]
-    for _, told in sorted(found, key=lambda item: -item[0])[:_SHOWN]:
-        yield told
+    for _, entry in sorted(found, key=lambda item: -item[0])[:_SHOWN]:
+        yield entry
 
 
 def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:

@@ -211,16 +211,16 @@ def channels(case: Case) -> Iterator[Finding]:
         (activity.pubsub_patterns, "pub/sub pattern"),
         (activity.shard_channels, "shard channel"),
     )
-    told = " and ".join(number_of(number, kind) for number, kind in kinds if number)
+    clients = " and ".join(number_of(number, kind) for number, kind in kinds if number)
     number = sum(number or 0 for number, _ in kinds)
     low, high = number * _CHANNEL_BYTES[0], number * _CHANNEL_BYTES[1]
     if case.matters(low, 0.02):
         yield Finding(
             id="channels",
             level=case.at_least_warning if case.matters(low, 0.25) else Level.OK,
-            title=f"{told} take about {size(low)} to {size(high)}",
+            title=f"{clients} take about {size(low)} to {size(high)}",
             advice=_NO_KEY,
-            evidence=(told, *_subscribers(case)),
+            evidence=(clients, *_subscribers(case)),
             saves_bytes=(low, high),
             in_the_application="Share channels: one per topic.",
         )

@@ -82,8 +82,8 @@ def _skew(fleet: ClusterView, *, in_keys: bool) -> Iterator[Finding]:
     pressures = sorted(known, key=lambda pair: pair[0])
     full, empty = safe_text(fullest.name, 80), safe_text(emptiest.name, 80)
     cure = "One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away"
-    told = isinstance(fullest.heaviest_slots, tuple) and fullest.heaviest_slots
-    cure += f"; {_heaviest(fullest)}." if told else "."
+    slots_known = isinstance(fullest.heaviest_slots, tuple) and fullest.heaviest_slots
+    cure += f"; {_heaviest(fullest)}." if slots_known else "."
     yield Finding(
         id="shard-skew",
         level=Level.WARNING,

@@ -102,12 +102,12 @@ _LATELY_SECONDS = 3600
 
 
 def _whose(one: LargeCommand) -> str:
-    if one.name or _told(one):
+    if one.name or _has_address(one):
         return "Find the application by its client name or address, and have it"
     return "Find the application by its key, and have its scripts" if one.key else "Have the applications' scripts"
 
 
-def _told(one: LargeCommand) -> bool:
+def _has_address(one: LargeCommand) -> bool:
     """Whether the log has an address: of what a script calls it has none."""
     return one.address not in ("", "?:0")
 
@@ -116,7 +116,7 @@ def _large_words(one: LargeCommand) -> str:
     key = f" of {safe_text(one.key, 40)}" if one.key else ""
     name = f" by {safe_text(one.name, 32)}" if one.name else ""
     origin = "" if "/" in one.address else f" from {safe_text(one.address, 40)}"
-    if not _told(one):
+    if not _has_address(one):
         origin = "" if one.name else " by a script (EVAL): the server does not say whose"
     return f"{safe_text(one.command.upper(), 24)}{key}{name}{origin}"
 

@@ -36,8 +36,8 @@ def raise_limit(facts: Facts, otherwise: str = "") -> str:
 
 def free_some(facts: Facts) -> str:
     """First step where keys hold the memory."""
-    no_room = "; the host has no room for a higher limit"
-    return f"Find the large keys (Hogs), free some (Cleanup){raise_limit(facts, no_room)}."
+    unless = "; the host has no room for a higher limit"
+    return f"Find the large keys (Hogs), free some (Cleanup){raise_limit(facts, unless)}."
 
 
 def part(share: Share) -> Callable[[Facts], bool]:
@@ -104,10 +104,10 @@ def unexplained_clause(facts: Facts) -> str:
 
 def _known(facts: Facts) -> str:
     """What there is that may hold it, as far as the server tells."""
-    told = holders.suspects(facts)
+    suspects = holders.suspects(facts)
     if holders.unbooked(facts):
-        return f" (there is {told[0]})"
-    return f" (there are {' and '.join(told[:3])})" if told else ""
+        return f" (there is {suspects[0]})"
+    return f" (there are {' and '.join(suspects[:3])})" if suspects else ""
 
 
 def keyless_step(facts: Facts) -> str:

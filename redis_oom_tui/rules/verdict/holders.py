@@ -161,7 +161,7 @@ def suspects(facts: Facts) -> tuple[str, ...]:
     activity, memory = facts.now.activity, facts.now.memory
     subscribers = [client for client in facts.clients if client.subscriptions]
     unsized = 0 if facts.scan is None else facts.scan.unsized_keys
-    told = (
+    candidates = (
         (unsized, "unsized module key"),
         (memory.lazyfree_pending_objects, "deleted object still being freed"),
         (channels_of(activity), "pub/sub channel"),
@@ -172,7 +172,7 @@ def suspects(facts: Facts) -> tuple[str, ...]:
     names = [f"the module {name}" for name in module_names(facts)]
     client = unbooked(facts)
     first = () if client is None else (client[1],)
-    return (*first, *(number_of(number, thing) for number, thing in told if number), *names)
+    return (*first, *(number_of(number, thing) for number, thing in candidates if number), *names)
 
 
 # Loaded by the server itself: Valkey 9's Lua engine, Redis 8's vector sets.

@@ -317,8 +317,10 @@ def churning(facts: Facts) -> Verdict | None:
         return None
     lives = duration(facts.now.keys / per_second)
     reason = f"Evicting hard: {per_second:,.0f} keys/s, keys live about {lives}, hit rate only {percent(hits)}."
-    room = higher_limit(facts.now.memory) is not None
+    can_grow = higher_limit(facts.now.memory) is not None
     step = (
-        "Raise maxmemory in Limits, or cache less." if room else "Cache less: the host has no room for a higher limit."
+        "Raise maxmemory in Limits, or cache less."
+        if can_grow
+        else "Cache less: the host has no room for a higher limit."
     )
     return say(facts, Level.WARNING, "churning", reason, step)

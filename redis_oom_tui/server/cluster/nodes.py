@@ -122,7 +122,7 @@ class Nodes:
     def sends_on(self, name: str, refusal: KeyMoved) -> str | None:
         """The node that a key is to be asked of behind ASKING, after the node called `name` refused it so."""
         asked = self.topology.by_name(name)
-        successor = None if asked is None else self.topology.told(refusal.asks or "", asked.address)
+        successor = None if asked is None else self.topology.node_at(refusal.asks or "", asked.address)
         return None if successor is None else successor.name
 
     def answered(self, addresses: Iterable[Address]) -> None:

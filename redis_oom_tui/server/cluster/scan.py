@@ -161,8 +161,8 @@ class ClusterScan:
         if not standing.scans:
             await self._assign()
         # A sample is of every node, or it tells nothing of the cluster.
-        gate = asyncio.Semaphore(_AT_ONCE if self._options.sample is None else max(1, len(standing.scans)))
-        views = await together(self._one(scan, gate) for scan in standing.scans)
+        limit = asyncio.Semaphore(_AT_ONCE if self._options.sample is None else max(1, len(standing.scans)))
+        views = await together(self._one(scan, limit) for scan in standing.scans)
         if self._ending and not all(view.complete for view in views):
             return
         await self._reach(dict(zip((scan.node for scan in standing.scans), views, strict=True)))
@@ -215,8 +215,8 @@ class ClusterScan:
             self._standing.notes[f"{name} has no replica that answers: scanned itself"] = None
         return replica or self._nodes.node(name)
 
-    async def _one(self, scan: NodeScan, gate: asyncio.Semaphore) -> ScanView:
-        async with gate:
+    async def _one(self, scan: NodeScan, limit: asyncio.Semaphore) -> ScanView:
+        async with limit:
             if self._stop_asked:
                 return scan.view()
             running = asyncio.create_task(scan.run(), name=f"scan of {scan.node}")
@@ -313,8 +313,8 @@ class ClusterScan:
     def _ended(self) -> ScanState:
         standing = self._standing
         if self._moved_keys:
-            told = f"keys that moved away while they were read, left out: {count(self._moved_keys)}"
-            standing.notes[told] = None
+            sentence = f"keys that moved away while they were read, left out: {count(self._moved_keys)}"
+            standing.notes[sentence] = None
         if self._stop_asked:
             return ScanState.STOPPED
         if self._ending and self._remaining:

@@ -120,8 +120,8 @@ _TOLD = 3
 def _contradiction(sentences: list[str]) -> str | None:
     """What speaks against the sizes of each node."""
     more = len(sentences) - _TOLD
-    told = [*sentences[:_TOLD], *([f"So it is on {count(more)} more of the nodes."] if more > 0 else [])]
-    return " ".join(told) or None
+    shown = [*sentences[:_TOLD], *([f"So it is on {count(more)} more of the nodes."] if more > 0 else [])]
+    return " ".join(shown) or None
 
 
 def _together(brakes: Iterable[Brake]) -> Brake:

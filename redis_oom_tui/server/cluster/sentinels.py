@@ -39,7 +39,7 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> NamedMaster:
     with, or NotRedis where none knows the name.
     """
     asking = {asyncio.ensure_future(_ask(connection, sentinel, where)): where for where in sentinel.addresses}
-    told: dict[Address, Address] = {}
+    masters: dict[Address, Address] = {}
     failure: TriageError | None = None
     unanswered = set(asking)
     try:
@@ -50,47 +50,47 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> NamedMaster:
                 if isinstance(named, TriageError):
                     failure = named
                 elif named is not None:
-                    told[asking[answer]] = named
-            if told and Counter(told.values()).most_common(1)[0][1] * 2 > len(sentinel.addresses):
+                    masters[asking[answer]] = named
+            if masters and Counter(masters.values()).most_common(1)[0][1] * 2 > len(sentinel.addresses):
                 break
     finally:
         for unfinished in unanswered:
             unfinished.cancel()
         await asyncio.gather(*unanswered, return_exceptions=True)
-    if told:
-        return await _believed(connection, sentinel, told)
+    if masters:
+        return await _believed(connection, sentinel, masters)
     if failure is not None and len(sentinel.addresses) > 1:
         raise type(failure)(f"none of the {len(sentinel.addresses)} Sentinels named the master: {failure}")
     raise failure or NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master")
 
 
-async def _believed(connection: Connection, sentinel: Sentinel, told: Mapping[Address, Address]) -> NamedMaster:
+async def _believed(connection: Connection, sentinel: Sentinel, named: Mapping[Address, Address]) -> NamedMaster:
     """What is believed of what each Sentinel `told`: most of all that were given, else the latest failover, else most
     of those that answered, else the one given first."""
-    votes = Counter(told.values())
+    votes = Counter(named.values())
     most, number = votes.most_common(1)[0]
     if len(votes) == 1 or number * 2 > len(sentinel.addresses):
         return NamedMaster(most)
-    asked = [where for where in dict.fromkeys(sentinel.addresses) if where in told]
+    asked = [where for where in dict.fromkeys(sentinel.addresses) if where in named]
     found = await together(_epoch(connection, sentinel, where) for where in asked)
     epochs = dict(zip(asked, found, strict=True))
 
     def weight(where: Address) -> tuple[int, int]:
         epoch = epochs[where]
-        return -1 if epoch is None else epoch, votes[told[where]]
+        return -1 if epoch is None else epoch, votes[named[where]]
 
     best = max(asked, key=weight)
-    rivals = [where for where in asked if told[where] != told[best]]
+    rivals = [where for where in asked if named[where] != named[best]]
     if weight(best)[0] > max(weight(where)[0] for where in rivals):
         why = "it knows of a later failover"
-    elif votes[told[best]] > max(votes[told[where]] for where in rivals):
+    elif votes[named[best]] > max(votes[named[where]] for where in rivals):
         why = "more of them say so"
     else:
         why = "it was given first; ask others with --sentinel"
-    each = ", ".join(f"{where} names {told[where]} ({_epoch_words(epochs[where])})" for where in asked)
+    each = ", ".join(f"{where} names {named[where]} ({_epoch_words(epochs[where])})" for where in asked)
     master = safe_text(sentinel.master, 80)
     return NamedMaster(
-        told[best], f"the Sentinels disagree about the master of {master}: {each}; {best} is believed, as {why}"
+        named[best], f"the Sentinels disagree about the master of {master}: {each}; {best} is believed, as {why}"
     )
 
 
@@ -122,8 +122,8 @@ async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> 
     found = await _answer(connection, sentinel, where, _TELL)
     if not isinstance(found, list):
         return None
-    told = dict(zip(map(str, found[::2]), found[1::2], strict=False))
-    epoch = told.get(str(b"config-epoch"), b"")
+    fields = dict(zip(map(str, found[::2]), found[1::2], strict=False))
+    epoch = fields.get(str(b"config-epoch"), b"")
     return int(epoch) if isinstance(epoch, bytes) and re.fullmatch(rb"[0-9]{1,20}", epoch) else None
 
 
@@ -134,7 +134,7 @@ async def _answer(connection: Connection, sentinel: Sentinel, where: Address, co
     way = replace(login, address=where, sentinel=None, tls=tls)
     asked = make_client(way)
     try:
-        return await with_tls_hint(way, _told(asked, command, sentinel.master, where))
+        return await with_tls_hint(way, _asked(asked, command, sentinel.master, where))
     except LoginRefused:
         return LoginRefused(f"{where}, a Sentinel, refused the login: check --sentinel-user and --sentinel-pass")
     except TriageError as error:
@@ -143,7 +143,7 @@ async def _answer(connection: Connection, sentinel: Sentinel, where: Address, co
         await asked.aclose()
 
 
-async def _told(asked: Redis, command: tuple[str, ...], master: str, where: Address) -> Any:
+async def _asked(asked: Redis, command: tuple[str, ...], master: str, where: Address) -> Any:
     with translated(where, " ".join(command)):
         return await asked.execute_command(*command, master)
 
@@ -188,8 +188,8 @@ class MasterLocator:
         except TriageError:
             return False
         if moved:
-            told = f"failover: the Sentinels now name {self.connection.address} as master of {self._name()}"
-            self._news = (f"{told}, instead of {before}", *self._news)
+            note = f"failover: the Sentinels now name {self.connection.address} as master of {self._name()}"
+            self._news = (f"{note}, instead of {before}", *self._news)
         return moved
 
     def doubt(self) -> None:

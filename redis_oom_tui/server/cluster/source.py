@@ -60,7 +60,7 @@ class ClusterPoll:
         self._server_of = server_of
         self._monotonic = monotonic
         self._known: dict[str, _Known] = {}
-        self._gate = asyncio.Semaphore(_AT_ONCE)
+        self._limit = asyncio.Semaphore(_AT_ONCE)
 
     async def ask(self, nodes: Iterable[ClusterNode]) -> tuple[NodeView, ...]:
         """A view of each of `nodes`, in their order; never raises for a node's fault."""
@@ -83,7 +83,7 @@ class ClusterPoll:
             return NodeView(node, error=known.error, verdict=unknown(known.error))
         server = self._server_of(node.address)
         try:
-            async with self._gate:
+            async with self._limit:
                 snapshot = await server.snapshot()
                 await self._settle(known, server)
         except TriageError as error:
@@ -215,7 +215,7 @@ class ClusterSource:
         try:
             found = await self.members.at(owner.address).details(alone, touch=touch)
         except KeyMoved as moved:
-            successor = self.topology.told(moved.asks or "", owner.address)
+            successor = self.topology.node_at(moved.asks or "", owner.address)
             if successor is None:
                 raise
             node, found = successor, await self.members.importer(successor.name).details(alone, touch=touch)

@@ -49,7 +49,7 @@ class Topology(Struct, frozen=True):
         """The node called `name`."""
         return next((node for node in self.nodes if node.name == name), None)
 
-    def told(self, where: str, asked: Address) -> ClusterNode | None:
+    def node_at(self, where: str, asked: Address) -> ClusterNode | None:
         """The node at `where`, HOST:PORT as the node at `asked` told it: without a host it is on the same one."""
         host, _, port = where.rpartition(":")
         host = asked.host if host in ("", "?") else host.strip("[]")
@@ -236,9 +236,9 @@ class SlotMigration(Struct, frozen=True):
 
 async def slot_migrations(nodes: SlotNodes, names: Iterable[str]) -> dict[int, SlotMigration]:
     """The slots that the nodes called `names` are handing over, by their own word: none of one that is silent."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+    limit = asyncio.Semaphore(_AT_ONCE)
     found: dict[int, SlotMigration] = {}
-    for handed in await together(_handed_by(nodes, name, gate) for name in names):
+    for handed in await together(_handed_by(nodes, name, limit) for name in names):
         found.update(handed)
     return found
 
@@ -262,8 +262,8 @@ def still(before: Mapping[int, SlotMigration], after: Mapping[int, SlotMigration
     }
 
 
-async def _handed_by(nodes: SlotNodes, name: str, gate: asyncio.Semaphore) -> dict[int, SlotMigration]:
-    async with gate:
+async def _handed_by(nodes: SlotNodes, name: str, limit: asyncio.Semaphore) -> dict[int, SlotMigration]:
+    async with limit:
         try:
             client = nodes.node(name).client()
         except ServerUnreachable:
@@ -302,7 +302,7 @@ class PartialSlots:
 
     def sentence(self) -> str:
         """What is to be said of the slots that are still in doubt."""
-        told = f"{count(len(self.slots))} of 16,384 slots moved and were counted only in part: scan again"
+        sentence = f"{count(len(self.slots))} of 16,384 slots moved and were counted only in part: scan again"
         if self._half_moved:
-            told += f", once the resharding has ended: {slots_by_number(self._half_moved)} on the way"
-        return told
+            sentence += f", once the resharding has ended: {slots_by_number(self._half_moved)} on the way"
+        return sentence

@@ -105,7 +105,7 @@ class ExclusiveConnection:
         """
         connection = await self._at_hand()
         for name in names:
-            connection.gate.admit((name,), untouched=connection.untouched)
+            connection.allowlist.admit((name,), untouched=connection.untouched)
         # redis-py's own timeout would put every write into a task of its own.
         patience, connection.socket_timeout = connection.socket_timeout, None
         try:

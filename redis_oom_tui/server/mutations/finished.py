@@ -208,8 +208,8 @@ def deleting(job: FinishedJob, saved: SavedJob | None) -> ScriptCall:
     names = [job.index, *job.keys, *job.guards]
     digests: list[bytes] = []
     if saved is not None:
-        told = {one.key: hashlib.sha1(one.payload, usedforsecurity=False).hexdigest().encode() for one in saved.keys}
-        digests = [told.get(name, b"") for name in job.keys]
+        sums = {one.key: hashlib.sha1(one.payload, usedforsecurity=False).hexdigest().encode() for one in saved.keys}
+        digests = [sums.get(name, b"") for name in job.keys]
     return ScriptCall(_DELETE, [b"%d" % len(names), *names, *_facts(job, len(job.keys)), *digests])
 
 

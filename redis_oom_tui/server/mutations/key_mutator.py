@@ -14,11 +14,11 @@ from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.non_atomic_mutator import NonAtomicMutator
 from redis_oom_tui.server.mutations.replies import (
     Limit,
-    Said,
+    ReplyOrError,
     Saved,
     Uncopied,
-    all_said,
-    said,
+    replies_of_all,
+    reply_or_error,
     saved,
     server_time,
     string,
@@ -27,14 +27,14 @@ from redis_oom_tui.server.mutations.script_calls import Check, Due, ScriptCall, 
 from redis_oom_tui.server.mutations.scripts import Reply
 from redis_oom_tui.server.replies import info_in
 
-_Told = TypeVar("_Told", Said, Saved | Uncopied | Said)
+_Reply = TypeVar("_Reply", ReplyOrError, Saved | Uncopied | ReplyOrError)
 
 
 class KeyReplies(NamedTuple):
     """What became of some keys that follow each other, from the check at position `at` on."""
 
     at: int
-    said: list[Said]
+    reply_or_error: list[ReplyOrError]
 
 
 class ReplyRoom(NamedTuple):
@@ -82,8 +82,8 @@ class KeyMutator:
 
     async def headroom(self) -> ReplyRoom:
         """What is free for replies now. Raises one of `models.errors`."""
-        told = await self.channel.call([("INFO", "memory"), ("INFO", "keyspace")])
-        texts = [string(reply) for reply in told]
+        replies = await self.channel.call([("INFO", "memory"), ("INFO", "keyspace")])
+        texts = [string(reply) for reply in replies]
         for text in texts:
             if isinstance(text, TriageError):
                 raise text
@@ -104,11 +104,11 @@ class KeyMutator:
         if self._scripted:
             async with contextlib.aclosing(self._calls(scripts.DELETE, checks, weights=weights)) as calls:
                 async for at, replies in calls:
-                    yield self._told(at, _all_said(replies))
+                    yield self._held_replies(at, _replies_of_all(replies))
             return
         async with contextlib.aclosing(self._parts(checks, weights)) as parts:
             async for at, part in parts:
-                yield self._told(at, await self._steps.delete(part))
+                yield self._held_replies(at, await self._steps.delete(part))
 
     async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> AsyncGenerator[KeyReplies, None]:
         """Give each unchanged key its end at `due_ms` (Unix milliseconds of the server), unless it ends sooner already.
@@ -119,15 +119,15 @@ class KeyMutator:
         if self._scripted:
             async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, [(due,) for due in due_ms])) as calls:
                 async for at, replies in calls:
-                    yield self._told(at, _all_said(replies))
+                    yield self._held_replies(at, _replies_of_all(replies))
             return
         async with contextlib.aclosing(self._parts(checks)) as parts:
             async for at, part in parts:
-                yield self._told(at, await self._steps.expire(part, due_ms[at : at + len(part)]))
+                yield self._held_replies(at, await self._steps.expire(part, due_ms[at : at + len(part)]))
 
     async def save(
         self, checks: Sequence[Check], sizes: Sequence[int], limit: Limit
-    ) -> AsyncGenerator[tuple[int, list[Saved | Uncopied | Said]], None]:
+    ) -> AsyncGenerator[tuple[int, list[Saved | Uncopied | ReplyOrError]], None]:
         """The value of each key that still looks as expected, some at a time with the position of the first, until the
         throttle is stopping. What does not fit into `limit` is Uncopied, or LATER; `sizes` are the sizes as far as
         they are known. Raises as `delete` does.
@@ -144,12 +144,17 @@ class KeyMutator:
         limits = [(most, limit.at_once)] * len(checks)
         async with contextlib.aclosing(self._calls(scripts.SAVE, checks, limits, weights=weights)) as calls:
             async for at, replies in calls:
-                yield at, self._heeded([saved(reply) if isinstance(reply, list) else said(reply) for reply in replies])
+                yield (
+                    at,
+                    self._heeded(
+                        [saved(reply) if isinstance(reply, list) else reply_or_error(reply) for reply in replies]
+                    ),
+                )
 
-    def _told(self, at: int, replies: list[Said]) -> KeyReplies:
+    def _held_replies(self, at: int, replies: list[ReplyOrError]) -> KeyReplies:
         return KeyReplies(at, self._heeded(replies))
 
-    def _heeded(self, replies: list[_Told]) -> list[_Told]:
+    def _heeded(self, replies: list[_Reply]) -> list[_Reply]:
         self._held = self._held or any(isinstance(reply, ServerBusy) for reply in replies)
         return replies
 
@@ -209,7 +214,7 @@ class KeyMutator:
 
     async def _singly(self, calls: "_ScriptCalls", start: int, end: int) -> list[Any]:
         """One key that this user may not touch refuses a whole call, and nothing of it ran: each key by itself."""
-        return [all_said(one, 1)[0] for one in await self.caller.call(*calls.each(start, end))]
+        return [replies_of_all(one, 1)[0] for one in await self.caller.call(*calls.each(start, end))]
 
 
 class _ScriptCalls:
@@ -252,16 +257,18 @@ class _ScriptCalls:
         """The replies about the keys of `made`; the refusal where it met a call of several keys."""
         replies = await self._mutator.caller.replies(made)
         if self._mutator.alone:
-            return [all_said(one, 1)[0] for one in replies]
+            return [replies_of_all(one, 1)[0] for one in replies]
         if isinstance(replies[0], PermissionRefused) and keys > 1:
             return replies[0]
-        return all_said(replies[0], keys)
+        return replies_of_all(replies[0], keys)
 
     async def abandon(self) -> None:
         """Disconnect, as replies may still be on their way."""
         await self._mutator.channel.abandon()
 
 
-def _all_said(replies: list[Any]) -> list[Said]:
+def _replies_of_all(replies: list[Any]) -> list[ReplyOrError]:
     # Usually all of them are alike, and there are many.
-    return [Reply.DONE] * len(replies) if replies == [1] * len(replies) else [said(reply) for reply in replies]
+    return (
+        [Reply.DONE] * len(replies) if replies == [1] * len(replies) else [reply_or_error(reply) for reply in replies]
+    )

@@ -58,7 +58,7 @@ class _Found(NamedTuple):
     more: bool
 
 
-class _Told(NamedTuple):
+class _KeyFacts(NamedTuple):
     """What the server told of `names`: in columns their types, PTTLs, sizes, and idle times or frequencies."""
 
     names: Sequence[bytes]
@@ -115,10 +115,10 @@ class KeyReader:
         A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
         """
         found, self._walk = _Found((), 0, True), CursorRange(self._db)
-        ahead: asyncio.Task[tuple[_Told, _Found]] | None = None
+        ahead: asyncio.Task[tuple[_KeyFacts, _Found]] | None = None
         try:
             while found.names or found.more:
-                told, following = await (ahead or self._step(found))
+                facts, following = await (ahead or self._step(found))
                 ahead, walked, found = None, found.walked, following
                 if self._throttle.window > 1 and (found.names or found.more):
                     # The server works on the next page while this one is made of what it told, and looked at.
@@ -126,7 +126,7 @@ class KeyReader:
                     await asyncio.sleep(0)
                 if walked:
                     last = not found.names and not found.more
-                    yield replace(self._page(told, walked), last=last)
+                    yield replace(self._page(facts, walked), last=last)
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -137,9 +137,9 @@ class KeyReader:
         at = 0
         while at < len(names):
             part = names[at : at + self._at_once]
-            told, _ = await self._step(_Found(part, len(part), False))
+            facts, _ = await self._step(_Found(part, len(part), False))
             at += len(part)
-            yield replace(self._page(told, len(part)), last=at >= len(names), asked=part)
+            yield replace(self._page(facts, len(part)), last=at >= len(names), asked=part)
 
     @property
     def last(self) -> ReadSpan | None:
@@ -149,8 +149,8 @@ class KeyReader:
     async def wait_until_over(self, span: ReadSpan) -> None:
         """Wait for the second in which keys were read to be over, and no longer than some seconds."""
         for _ in range(_LONGEST_WAIT):
-            told = await self._connection.exchange(PACKED_TIME, len(ASKED))
-            if span.over(told_time(told)) or self._throttle.stopping:
+            replies = await self._connection.exchange(PACKED_TIME, len(ASKED))
+            if span.over(told_time(replies)) or self._throttle.stopping:
                 return
             await asyncio.sleep(_WAIT_SECONDS)
 
@@ -161,7 +161,7 @@ class KeyReader:
             return self._throttle.per_call
         return _MOST_FILTERED if self._filtered else _MOST_AT_ONCE
 
-    async def _step(self, found: _Found) -> tuple[_Told, _Found]:
+    async def _step(self, found: _Found) -> tuple[_KeyFacts, _Found]:
         """What the server tells of the keys that were `found`, and what it finds next."""
         await self._throttle.ready()
         names = found.names
@@ -174,7 +174,7 @@ class KeyReader:
         columns = _columns(replies, len(asked))
         if self._early:
             names, columns, span = await self._of_wanted(names, columns)
-        return _Told(names, columns, span), following
+        return _KeyFacts(names, columns, span), following
 
     async def _ask_timed(self, buffer: bytes, replies: int, behind: bytes = b"") -> tuple[list[Any], ReadSpan | None]:
         """The replies to what is asked about keys and to what is asked `behind` that, and when the keys were read."""
@@ -183,14 +183,14 @@ class KeyReader:
         number = replies + 2 * times + bool(behind)
         if not number:
             return [], None
-        told = await self._connection.exchange(whole, number)
+        received = await self._connection.exchange(whole, number)
         if not replies:
-            return told, None
-        before, after = told[:times], told[times + replies : 2 * times + replies]
-        del told[times + replies : 2 * times + replies], told[:times]
+            return received, None
+        before, after = received[:times], received[times + replies : 2 * times + replies]
+        del received[times + replies : 2 * times + replies], received[:times]
         with translated(self._where):
             self._last = ReadSpan(told_time(before), told_time(after))
-        return told, self._last
+        return received, self._last
 
     def _found(self, answer: Any, size: int) -> _Found:
         with translated(self._where, "SCAN"):
@@ -218,9 +218,9 @@ class KeyReader:
         types, ttl_ms = self._criteria.types, None if ttl < 0 else ttl
         return (not types or kind.decode("ascii", "replace") in types) and ttl_matches(self._criteria.ttl, ttl_ms)
 
-    def _page(self, told: _Told, walked: int) -> Page:
+    def _page(self, facts: _KeyFacts, walked: int) -> Page:
         """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
-        names, columns, span = told
+        names, columns, span = facts
         if span is None:
             return Page(walked)
         if _plain(columns):

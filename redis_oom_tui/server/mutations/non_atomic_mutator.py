@@ -11,12 +11,12 @@ from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnect
 from redis_oom_tui.server.mutations.replies import (
     ASKED,
     Limit,
-    Said,
+    ReplyOrError,
     Saved,
     Uncopied,
     digest,
     integer,
-    said,
+    reply_or_error,
     saved,
     string,
     told_time,
@@ -40,49 +40,49 @@ class NonAtomicMutator:
     def __init__(self, channel: ExclusiveConnection) -> None:
         self._channel = channel
 
-    async def delete(self, checks: Sequence[Check]) -> list[Said]:
+    async def delete(self, checks: Sequence[Check]) -> list[ReplyOrError]:
         """UNLINK each key that looks as expected."""
-        told, _, _ = await self._differences(checks)
-        return await self._act([*told], [("UNLINK", check.id.key) for check in checks])
+        differences, _, _ = await self._differences(checks)
+        return await self._act([*differences], [("UNLINK", check.id.key) for check in checks])
 
-    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> list[Said]:
+    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> list[ReplyOrError]:
         """Give each key that looks as expected its end, in a second at the earliest; EARLIER where it ends sooner."""
-        told, ttls, now = await self._differences(checks)
+        differences, ttls, now = await self._differences(checks)
         commands: list[Command | None] = []
         for check, ttl, due in zip(checks, ttls, due_ms, strict=True):
             # By what it has now, as the script does: never is a TTL made longer.
             sooner = 0 <= ttl <= due - now.ms
             commands.append(None if sooner else ("PEXPIREAT", check.id.key, max(due, now.ms + 1000)))
-        return await self._act([*told], commands)
+        return await self._act([*differences], commands)
 
-    async def _act(self, told: list[Said], commands: Sequence[Command | None]) -> list[Said]:
+    async def _act(self, results: list[ReplyOrError], commands: Sequence[Command | None]) -> list[ReplyOrError]:
         """Send the command of each key that is DONE; a key without one is EARLIER."""
-        acting = [at for at, reply in enumerate(told) if reply is Reply.DONE and commands[at] is not None]
-        for at, reply in enumerate(told):
+        acting = [at for at, reply in enumerate(results) if reply is Reply.DONE and commands[at] is not None]
+        for at, reply in enumerate(results):
             if reply is Reply.DONE and commands[at] is None:
-                told[at] = Reply.EARLIER
+                results[at] = Reply.EARLIER
         replies = await self._channel.call([command for at in acting if (command := commands[at]) is not None])
         for at, reply in zip(acting, replies, strict=True):
-            told[at] = said(reply)
-        return told
+            results[at] = reply_or_error(reply)
+        return results
 
-    async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | Said]:
+    async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | ReplyOrError]:
         """The value of each key that looks as expected and fits into `limit`."""
         differences, _, _ = await self._differences(checks, saving=True)
-        told: list[Saved | Uncopied | Said] = [*differences]
+        results: list[Saved | Uncopied | ReplyOrError] = [*differences]
         try:
-            sizes = await self._sizes(checks, [at for at, reply in enumerate(told) if reply is Reply.DONE])
+            sizes = await self._sizes(checks, [at for at, reply in enumerate(results) if reply is Reply.DONE])
         except ServerBusy as busy:
-            return [busy if reply is Reply.DONE else reply for reply in told]
+            return [busy if reply is Reply.DONE else reply for reply in results]
         held = 0
         for at, size in sizes.items():
             if not limit.unsized if size is None else size > limit.most:
-                told[at] = Uncopied(size)
+                results[at] = Uncopied(size)
             elif held and held + (size or 0) > limit.at_once:
-                told[at] = Reply.LATER
+                results[at] = Reply.LATER
             else:
                 held += size or 0
-        acting = [at for at in sizes if told[at] is Reply.DONE]
+        acting = [at for at in sizes if results[at] is Reply.DONE]
         commands: list[Command] = []
         for at in acting:
             name = checks[at].id.key
@@ -91,17 +91,17 @@ class NonAtomicMutator:
         try:
             now = told_time(replies[: len(ASKED)])
         except ServerBusy as busy:
-            return [busy if reply is Reply.DONE else reply for reply in told]
+            return [busy if reply is Reply.DONE else reply for reply in results]
         del replies[: len(ASKED)]
         for number, at in enumerate(acting):
             idle, frequency, ttl, payload = replies[4 * number : 4 * number + 4]
             if isinstance(payload, bytes):
                 known = [reply if isinstance(reply, int) else -1 for reply in (ttl, idle, frequency)]
                 size = sizes[at]
-                told[at] = saved([payload, *known, -1 if size is None else size, now.ms])
+                results[at] = saved([payload, *known, -1 if size is None else size, now.ms])
             else:
-                told[at] = Reply.GONE if payload is None else said(payload)
-        return told
+                results[at] = Reply.GONE if payload is None else reply_or_error(payload)
+        return results
 
     async def _sizes(self, checks: Sequence[Check], places: Sequence[int]) -> dict[int, int | None]:
         """How large the keys at `places` are, all their elements looked at; None where nobody knows."""
@@ -114,13 +114,13 @@ class NonAtomicMutator:
             if size is None and checks[at].expected.type == "string":
                 length = (await self._channel.call([("STRLEN", checks[at].id.key)]))[0]
                 size = length + len(checks[at].id.key) + SHARED_ROOM if isinstance(length, int) else None
-            told = size_is_told(checks[at].expected.type, size, len(checks[at].id.key))
-            sizes[at] = size if told else None
+            known = size_is_told(checks[at].expected.type, size, len(checks[at].id.key))
+            sizes[at] = size if known else None
         return sizes
 
     async def _differences(
         self, checks: Sequence[Check], *, saving: bool = False
-    ) -> tuple[list[Said], list[int], ServerTime]:
+    ) -> tuple[list[ReplyOrError], list[int], ServerTime]:
         """DONE for each key that looks as expected, its PTTL (-1: none), and the server's time of both."""
         try:
             replies, now = await self._facts(checks)
@@ -128,20 +128,20 @@ class NonAtomicMutator:
             return [busy] * len(checks), [-1] * len(checks), ServerTime(0)
         # After the idle times: a key that came to share a number since then was changed within that moment.
         unseen = await self._unseen(checks)
-        told: list[Said] = []
+        results: list[ReplyOrError] = []
         ttls: list[int] = []
         for at, check in enumerate(checks):
             kind, ttl, idle, size = replies[4 * at : 4 * at + 4]
             kind, ttl = string(kind), integer(ttl)
             ttls.append(-1 if isinstance(ttl, TriageError) else ttl)
             if isinstance(kind, TriageError):
-                told.append(kind)
+                results.append(kind)
                 continue
             if isinstance(ttl, TriageError):
-                told.append(ttl)
+                results.append(ttl)
                 continue
             if (refusal := _not_of_key(idle) or _not_of_key(size)) is not None:
-                told.append(refusal)
+                results.append(refusal)
                 continue
             differs = difference(
                 check.expected,
@@ -154,8 +154,8 @@ class NonAtomicMutator:
             allowed = saving or bool(check.expected.digest)
             in_use = Reply.IN_USE if check.expected.used_at == IN_USE else Reply.DONE
             same = Reply.DONE if allowed else unseen.get(at, in_use)
-            told.append(same if differs is None else _DIFFERENCES[differs])
-        return await self._same_content(checks, told), ttls, now
+            results.append(same if differs is None else _DIFFERENCES[differs])
+        return await self._same_content(checks, results), ttls, now
 
     async def _facts(self, checks: Sequence[Check]) -> tuple[list[Any], ServerTime]:
         """Type, PTTL, idle time and size of each key, and the time when they were told.
@@ -175,11 +175,11 @@ class NonAtomicMutator:
                 break
         return replies[len(ASKED) : -len(ASKED)], now
 
-    async def _unseen(self, checks: Sequence[Check]) -> dict[int, Said]:
+    async def _unseen(self, checks: Sequence[Check]) -> dict[int, ReplyOrError]:
         """The keys whose idle time is not, or may not be, their own, and why; by position."""
         asked = [at for at, check in enumerate(checks) if may_be_shared(check.expected, len(check.id.key))]
         users = await self._of("REFCOUNT", [checks[at] for at in asked])
-        unseen: dict[int, Said] = {
+        unseen: dict[int, ReplyOrError] = {
             at: Reply.SHARED for at, number in zip(asked, users, strict=True) if _is_shared(number)
         }
         refused = [at for at, number in zip(asked, users, strict=True) if isinstance(number, TriageError)]
@@ -191,18 +191,18 @@ class NonAtomicMutator:
     async def _of(self, fact: str, checks: Sequence[Check]) -> list[Any]:
         return await self._channel.call([("OBJECT", fact, check.id.key) for check in checks])
 
-    async def _same_content(self, checks: Sequence[Check], told: list[Said]) -> list[Said]:
+    async def _same_content(self, checks: Sequence[Check], results: list[ReplyOrError]) -> list[ReplyOrError]:
         """`told`, with CONTENT for the keys that are no longer as they were saved."""
-        kept = [at for at, reply in enumerate(told) if reply is Reply.DONE and checks[at].expected.digest]
+        kept = [at for at, reply in enumerate(results) if reply is Reply.DONE and checks[at].expected.digest]
         dumps = await self._channel.call([("DUMP", checks[at].id.key) for at in kept])
         for at, payload in zip(kept, dumps, strict=True):
             if payload is None:
-                told[at] = Reply.GONE
+                results[at] = Reply.GONE
             elif isinstance(payload, TriageError):
-                told[at] = payload
+                results[at] = payload
             elif not isinstance(payload, bytes) or digest(payload) != checks[at].expected.digest:
-                told[at] = Reply.CONTENT
-        return told
+                results[at] = Reply.CONTENT
+        return results
 
 
 def _not_of_key(reply: object) -> TriageError | None:

@@ -14,7 +14,7 @@ from redis_oom_tui.server.mutations.scripts import Reply
 from redis_oom_tui.server.resp import packed
 
 _REPLIES = {reply.value: reply for reply in Reply}
-Said = Reply | TriageError
+ReplyOrError = Reply | TriageError
 """What became of one key: a Reply, or an error of ours."""
 _SAVED = [bytes, int, int, int, int, int]
 
@@ -57,7 +57,7 @@ def digest(payload: bytes) -> str:
     return hashlib.sha1(payload, usedforsecurity=False).hexdigest()
 
 
-def said(reply: object) -> Said:
+def reply_or_error(reply: object) -> ReplyOrError:
     """A reply about one key: a number of `Reply`, or a refusal. Raises NotRedis for anything else."""
     if isinstance(reply, TriageError):
         return reply
@@ -68,7 +68,7 @@ def said(reply: object) -> Said:
     raise nonsense()
 
 
-def all_said(reply: object, keys: int) -> list[Any]:
+def replies_of_all(reply: object, keys: int) -> list[Any]:
     """The replies about so many keys that came as one array; a refusal of them all counts for each."""
     if isinstance(reply, TriageError):
         return [reply] * keys
@@ -152,7 +152,7 @@ def told_time(replies: Any) -> ServerTime:
 def _milliseconds(time: Any, info: bytes) -> int:
     if isinstance(time, list) and len(time) == 2 and all(isinstance(part, bytes) and part.isdigit() for part in time):
         return int(time[0]) * 1000 + int(time[1]) // 1000
-    told = _MICROSECONDS.search(info)
-    if told is None:
+    spent = _MICROSECONDS.search(info)
+    if spent is None:
         raise CommandMissing("The server does not report its time: TIME is refused, and INFO leaves it out")
-    return int(told[1]) // 1000
+    return int(spent[1]) // 1000

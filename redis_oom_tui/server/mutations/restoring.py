@@ -15,7 +15,7 @@ from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
 from redis_oom_tui.server.mutations.finished import JobKey, restoring
-from redis_oom_tui.server.mutations.replies import ASKED, all_said, integer, said, string, told_time
+from redis_oom_tui.server.mutations.replies import ASKED, integer, replies_of_all, reply_or_error, string, told_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
 
@@ -148,11 +148,11 @@ async def take_back(
     if not scripted:
         return await _take_back_in_steps(channel, expiries)
     parts = [[expiry] for expiry in expiries] if alone else [expiries]
-    told = []
+    results = []
     replies = await ScriptCaller(channel).call(*[_unexpire(part) for part in parts])
     for part, reply in zip(parts, replies, strict=True):
-        told += [_taken(one) for one in all_said(reply, len(part))]
-    return told
+        results += [_taken(one) for one in replies_of_all(reply, len(part))]
+    return results
 
 
 class JobToRestore(NamedTuple):
@@ -167,12 +167,12 @@ async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], n
 
     One whose keys have all expired is not listed again: the list would name what is not there.
     """
-    told = [RestoreReply(RestoreOutcome.EXPIRED, "its keys expired since the backup")] * len(jobs)
+    results = [RestoreReply(RestoreOutcome.EXPIRED, "its keys expired since the backup")] * len(jobs)
     alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
     calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
     for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
-        told[at] = _element_told(reply)
-    return told
+        results[at] = _element_told(reply)
+    return results
 
 
 async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[RestoreReply]:
@@ -181,13 +181,13 @@ async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[Res
     expires = b"-1" if part.expires_ms is None else b"%d" % part.expires_ms
     facts = [part.type.encode("ascii", "replace"), expires, part.end.encode("ascii", "replace"), b"%d" % part.outside]
     (reply,) = await ScriptCaller(channel).call(ScriptCall(_PUT_ELEMENTS, [b"1", part.key, *facts, *flat]))
-    return [_element_told(one) for one in all_said(reply, len(part.elements))]
+    return [_element_told(one) for one in replies_of_all(reply, len(part.elements))]
 
 
 def _element_told(reply: object) -> RestoreReply:
     if isinstance(reply, bytes) and b"equal or smaller" in reply:
         return RestoreReply(RestoreOutcome.FAILED, "a stream takes no ID below its last one")
-    code = said(reply)
+    code = reply_or_error(reply)
     if code is Reply.GONE:
         return RestoreReply(RestoreOutcome.EXISTS)
     return _taken(code) if isinstance(code, Reply) else restore_reply(code)
@@ -202,7 +202,7 @@ def _unexpire(expiries: Sequence[Expiry]) -> ScriptCall:
 
 
 def _taken(reply: object) -> RestoreReply:
-    code = reply if isinstance(reply, Reply) else said(reply)
+    code = reply if isinstance(reply, Reply) else reply_or_error(reply)
     if isinstance(code, TriageError):
         return restore_reply(code)
     if code is Reply.GONE:
@@ -224,22 +224,22 @@ async def _take_back_in_steps(channel: ExclusiveConnection, expiries: Sequence[E
     except ServerBusy as busy:
         return [restore_reply(busy)] * len(expiries)
     del replies[: len(ASKED)]
-    told = []
+    results = []
     for at, expiry in enumerate(expiries):
         kind, ttl = string(replies[2 * at]), integer(replies[2 * at + 1])
         if isinstance(kind, TriageError) or isinstance(ttl, TriageError):
-            told.append(restore_reply(kind if isinstance(kind, TriageError) else ttl))
+            results.append(restore_reply(kind if isinstance(kind, TriageError) else ttl))
         elif ttl == -2:
-            told.append(_taken(Reply.GONE))
+            results.append(_taken(Reply.GONE))
         elif kind.decode("ascii", "replace") != expiry.type:
-            told.append(_taken(Reply.TYPE))
+            results.append(_taken(Reply.TYPE))
         elif ttl < 0 or abs(ttl - (expiry.due_ms - now_ms)) > TTL_SLACK_MS:
-            told.append(_taken(Reply.TTL))
+            results.append(_taken(Reply.TTL))
         elif expiry.expires_ms is not None and expiry.expires_ms <= now_ms:
-            told.append(_taken(Reply.PAST))
+            results.append(_taken(Reply.PAST))
         else:
-            told.append(_old_again(expiry, now_ms, await channel.call([_old(expiry), ("PTTL", expiry.key)])))
-    return told
+            results.append(_old_again(expiry, now_ms, await channel.call([_old(expiry), ("PTTL", expiry.key)])))
+    return results
 
 
 def _old_again(expiry: Expiry, now_ms: int, replies: Sequence[Any]) -> RestoreReply:

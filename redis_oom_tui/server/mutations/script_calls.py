@@ -141,14 +141,14 @@ def checking(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -
     [b'1', b'k']
     """
     wanted = [check.expected for check in checks]
-    kinds, *facts, told = zip(*wanted, strict=True)
+    kinds, *facts, sizes = zip(*wanted, strict=True)
     types = list(dict.fromkeys(kinds))
     number = {kind: at for at, kind in enumerate(types, _FIRST_TYPE)}
     records = list(map(WANTS.pack, map(number.__getitem__, kinds), *facts))
     if dues:
         more = struct.Struct(f"<{len(dues[0])}d")
         records = [record + more.pack(*due) for record, due in zip(records, dues, strict=True)]
-    digests = "".join([digest or NOT_SAVED for digest in told]).encode("ascii") if any(told) else b""
+    digests = "".join([digest or NOT_SAVED for digest in sizes]).encode("ascii") if any(sizes) else b""
     names = [check.id.key for check in checks]
     types_told = [kind.encode("ascii", "replace") for kind in types]
     return ScriptCall(script, [b"%d" % len(checks), *names, b"".join(records), digests, *types_told])

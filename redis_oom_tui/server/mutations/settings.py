@@ -18,8 +18,8 @@ async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setti
     channel = ExclusiveConnection(server)
     try:
         replies = [pairs(reply) for reply in await channel.call([("CONFIG", "GET", name) for name in names])]
-        told = all(not isinstance(reply, TriageError) and reply for reply in replies)
-        info = {} if told else await _from_info(channel)
+        known = all(not isinstance(reply, TriageError) and reply for reply in replies)
+        info = {} if known else await _from_info(channel)
     finally:
         await channel.close()
     found = []

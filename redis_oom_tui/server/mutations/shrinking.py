@@ -178,8 +178,8 @@ def _scored(raw: Sequence[bytes]) -> list[Element]:
 
 def digest(elements: Iterable[Element]) -> bytes:
     """The SHA-1 of elements, as the scripts work it out on the server."""
-    told = b"".join([b"%d:%b" % (len(part), part) for element in elements for part in element])
-    return hashlib.sha1(told, usedforsecurity=False).hexdigest().encode()
+    packed = b"".join([b"%d:%b" % (len(part), part) for element in elements for part in element])
+    return hashlib.sha1(packed, usedforsecurity=False).hexdigest().encode()
 
 
 # ARGV: how many go by this call, the digest of these, how many are left with these, the digest of the last of them;

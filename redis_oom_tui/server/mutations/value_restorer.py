@@ -33,8 +33,8 @@ async def too_large(channel: ExclusiveConnection, sizes: Mapping[int, int]) -> d
     if max(sizes.values(), default=0) <= _LOWEST_LIMIT:
         return {}
     (reply,) = await channel.call([("CONFIG", "GET", _PART_LIMIT)])
-    told = pairs(reply)
-    limit = _USUAL_LIMIT if isinstance(told, TriageError) else int(told.get(_PART_LIMIT, _USUAL_LIMIT))
+    fields = pairs(reply)
+    limit = _USUAL_LIMIT if isinstance(fields, TriageError) else int(fields.get(_PART_LIMIT, _USUAL_LIMIT))
     why = (
         f"its copy is larger than the {size(limit)} that the server takes: raise {_PART_LIMIT.decode()}, then try again"
     )
@@ -68,11 +68,13 @@ class ValueRestorer:
         without_age: list[int] = []
         async with contextlib.aclosing(windowed(self._throttle, calls, len(values))) as answers:
             async for start, end, replies in answers:
-                told = {at: one for at, one in zip(range(start, end), replies, strict=True) if one is not None}
+                results = {at: one for at, one in zip(range(start, end), replies, strict=True) if one is not None}
                 # A service without IDLETIME and FREQ (MemoryDB) calls them a syntax error.
-                without_age += [at for at in range(start, end) if at not in told] if len(told) < end - start else []
-                calls.busy = calls.busy or any(one.busy is not None for one in told.values())
-                yield told
+                without_age += (
+                    [at for at in range(start, end) if at not in results] if len(results) < end - start else []
+                )
+                calls.busy = calls.busy or any(one.busy is not None for one in results.values())
+                yield results
         if without_age and not calls.busy:
             # The value is worth more than its age.
             bare = [values[at]._replace(idle_seconds=None, frequency=None) for at in without_age]

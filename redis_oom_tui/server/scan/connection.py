@@ -26,15 +26,15 @@ class ScanConnection:
     """A gated connection of one database. `bulk=False` reads the replies one by one, by public API alone."""
 
     def __init__(self, connection: Connection, db: int, command: ScanCommand, *, bulk: bool = True) -> None:
-        gate = CommandAllowlist(read_only=connection.read_only)
-        admit_all(gate, command)
+        allowlist = CommandAllowlist(read_only=connection.read_only)
+        admit_all(allowlist, command)
         # Behind ASKING each reply comes with another, which the connection takes away one by one.
         parser = bulk_parser() if bulk and not connection.asking else None
         options = connection_options(connection)
         if parser is not None:
             options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
         self._patience = ReusableTimeout(WHOLE_REPLY * connection.read_timeout_seconds)
-        self._connection = connection_class(connection)(gate=gate, db=db, **options)
+        self._connection = connection_class(connection)(allowlist=allowlist, db=db, **options)
         self._expect: Callable[[int], None] | None = None
 
     @property
@@ -48,8 +48,8 @@ class ScanConnection:
         return self._connection.untouched
 
     def admit(self, words: Sequence[bytes]) -> None:
-        """Pass a command that is packed by hand through the gate; raises NotAllowed where it may not be sent."""
-        self._connection.gate.admit(words, untouched=self.untouched)
+        """Pass a command that is packed by hand through the allowlist; raises NotAllowed where it may not be sent."""
+        self._connection.allowlist.admit(words, untouched=self.untouched)
 
     async def open(self) -> None:
         """Connect; cancelled or refused on the way, nothing stays open."""
@@ -151,7 +151,7 @@ class ThrottledConnection:
         return self._connection.untouched
 
     def admit(self, words: Words) -> None:
-        """Pass a command through the gate once for all keys; raises NotAllowed where it may not be sent."""
+        """Pass a command through the allowlist once for all keys; raises NotAllowed where it may not be sent."""
         if (command := command_of(words)) not in self._admitted:
             self._connection.admit(words)
             self._admitted.add(command)

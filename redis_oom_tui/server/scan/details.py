@@ -163,16 +163,16 @@ async def _too_much(client: Redis, row: KeyRow, stated: int | None) -> str | Non
 
     The size of all elements bounds that of any of them; where it is not known yet, it is asked for if they are few.
     """
-    room = room_in(await _answers(client, ROOM_QUESTIONS), stated)
-    if room is None:
+    free_bytes = room_in(await _answers(client, ROOM_QUESTIONS), stated)
+    if free_bytes is None:
         return None
-    free = f"and {size_words(room)} are free below maxmemory: reading them might cost other keys, or writes"
+    free = f"and {size_words(free_bytes)} are free below maxmemory: reading them might cost other keys, or writes"
     whole = row.size if row.size_kind is SizeKind.EXACT else None
     if whole is None and (row.elements is None or row.elements > _FEW_ELEMENTS):
         return f"any of its many elements may be large, {free}"
     if whole is None:
         whole = integer_or_none((await _answers(client, (("MEMORY", "USAGE", row.id.key, "SAMPLES", "0"),)))[0])
-    if whole is None or not has_room(whole, room):
+    if whole is None or not has_room(whole, free_bytes):
         return f"its elements may be as large as {size_words(whole)}, {free}"
     return None
 

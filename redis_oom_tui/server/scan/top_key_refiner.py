@@ -78,8 +78,8 @@ class TopKeyRefiner:
             sizes = await (await self._sizer(db)).together(mine)
             for known, size in zip(mine, sizes, strict=True):
                 if size.whole and size.size is not None:
-                    keys, held, told = found.get(known.type, (0, 0, 0))
-                    found[known.type] = (keys + 1, held + size.size, told + known.answered)
+                    keys, held, answered = found.get(known.type, (0, 0, 0))
+                    found[known.type] = (keys + 1, held + size.size, answered + known.answered)
         return found
 
     async def close(self) -> None:

@@ -240,10 +240,10 @@ class ScanViewBuilder:
         if found is None or not standing.closely:
             return found
         # What the first elements told: the largest keys were measured closer since.
-        told = {
+        sums = {
             kind.decode("latin-1"): size - aggregates.corrected[kind] for kind, size in aggregates.type_bytes.items()
         }
-        return " ".join(filter(None, (found, corrected_total(told, standing.closely))))
+        return " ".join(filter(None, (found, corrected_total(sums, standing.closely))))
 
     def _explained(self) -> float | None:
         used = self._aggregates.limit

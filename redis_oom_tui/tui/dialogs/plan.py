@@ -57,7 +57,7 @@ class PlanDialog(WordDialog[BackupChoice]):
         self.consent = consent
         self.budget = budget
         self.hidden = hidden
-        self._said: tuple[BackupChoice, tuple[str, ...]] | None = None
+        self._consent: tuple[BackupChoice, tuple[str, ...]] | None = None
         self._several = len({key.id.db for key in plan.keys}) > 1
 
     def body(self, width: int) -> Sequence[Line]:
@@ -68,8 +68,8 @@ class PlanDialog(WordDialog[BackupChoice]):
         sentences = self._sentences()
         flags = {safe_text(flag) for flag in (*self.plan.flags, *beyond(self.plan, self.plan.size))}
         lines: list[Line] = list(paragraph(sentences[0], width, "title")) if sentences else []
-        if told := " ".join(text for text in sentences[1:] if text not in flags):
-            lines += paragraph(told, width)
+        if note := " ".join(text for text in sentences[1:] if text not in flags):
+            lines += paragraph(note, width)
         if self.budget:
             lines += paragraph(safe_text(self.budget), width)
         for flag in (text for text in sentences[1:] if text in flags):
@@ -77,16 +77,16 @@ class PlanDialog(WordDialog[BackupChoice]):
         if self.hidden:
             words = f"{count(self.hidden)} of them are marked rows that the filter hides at the moment."
             lines += marked("! ", words, width, "text", "warn")
-        room = self.app.size.height - _AROUND - len(lines)
+        height = self.app.size.height - _AROUND - len(lines)
         tried = (self._samples(width, number) for number in range(_SAMPLES, _LEAST_SAMPLES, -1))
-        fits = next((samples for samples in tried if len(samples) <= room), None)
+        fits = next((samples for samples in tried if len(samples) <= height), None)
         return [*lines, *(self._samples(width, _LEAST_SAMPLES) if fits is None else fits)]
 
     def _sentences(self) -> tuple[str, ...]:
         """Asked for once for each choice: they sum over all keys."""
-        if self._said is None or self._said[0] != self.choice:
-            self._said = (self.choice, tuple(safe_text(text) for text in self.consent(self.choice)))
-        return self._said[1]
+        if self._consent is None or self._consent[0] != self.choice:
+            self._consent = (self.choice, tuple(safe_text(text) for text in self.consent(self.choice)))
+        return self._consent[1]
 
     def _samples(self, width: int, most: int) -> list[Line]:
         keys = self.plan.keys[:most]

@@ -42,8 +42,8 @@ async def pick(actions: ActionController) -> ClientBuffer | None:
     listed = state.clients if state is not None else None
     if listed is None:
         refusal = state.capabilities.why_not(Feature.CLIENT_LIST) if state is not None else None
-        told = "has not answered yet, try again in a moment" if refusal is None else f"is refused here: {refusal}"
-        raise BadInput(f"No client can be shown: CLIENT LIST {told}")
+        reason = "has not answered yet, try again in a moment" if refusal is None else f"is refused here: {refusal}"
+        raise BadInput(f"No client can be shown: CLIENT LIST {reason}")
     known = others(listed)[:_OFFERED]
     if not known:
         raise BadInput("No other client is connected")

@@ -119,8 +119,8 @@ def _hints(actions: ActionController, name: str) -> list[str]:
         return []
     hints = ["A size with its unit, e.g. 4gb or 512mb; unlimited removes the limit."]
     found = actions.limits.limits
-    if found is not None and found.room.words:
-        hints.append(found.room.words)
+    if found is not None and found.host_memory.words:
+        hints.append(found.host_memory.words)
     if actions.snapshot is not None:
         hints.append(f"In use now: {size(actions.snapshot.memory.counted_bytes)}.")
     return hints

@@ -9,7 +9,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows.controller import ActionController
-from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, manner, same_server, target
+from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, caution, same_server, target
 
 NO_PROFILES = (
     "No profiles configured: 'redis-oom-tui config example' prints a file with some, 'redis-oom-tui config path' shows"
@@ -42,7 +42,7 @@ async def open_profile(actions: ActionController, name: str) -> None:
 
     The last choice counts: one made meanwhile, and Escape, give this one up.
     """
-    app, board, told = actions.app, actions.app.switchboard, safe_text(name, 40)
+    app, board, shown = actions.app, actions.app.switchboard, safe_text(name, 40)
     actions.opening = mine = object()
     if board is None:
         return
@@ -53,10 +53,12 @@ async def open_profile(actions: ActionController, name: str) -> None:
     left = _left_behind(actions)
     here = safe_text(str(actions.host.source.address), 60)
     if left and not await actions.ask(
-        ConfirmDialog(Question(f"Leave {here}?", (f"Opening {told} discards {left} of {here}.",), "Open", danger=False))
+        ConfirmDialog(
+            Question(f"Leave {here}?", (f"Opening {shown} discards {left} of {here}.",), "Open", danger=False)
+        )
     ):
         return
-    actions.host.tell(f"Connecting to {told}. Esc gives up.")
+    actions.host.tell(f"Connecting to {shown}. Esc gives up.")
     try:
         session = await _reached(board, name, "could not be reached")
     except BadInput:
@@ -111,7 +113,7 @@ def _label(profile: Profile, *, here: bool) -> str:
 def _badge(profile: Profile) -> tuple[str, str]:
     """How careful one has to be there, in the color of the profile."""
     color = profile.color or (Color.RED if profile.production else Color.BLUE)
-    return manner(profile), f"mark_{color.value}"
+    return caution(profile), f"mark_{color.value}"
 
 
 def _intro(actions: ActionController) -> str:
@@ -123,9 +125,9 @@ def _intro(actions: ActionController) -> str:
 def _left_behind(actions: ActionController) -> str:
     """What is dropped by going: marks, a plan, a scan."""
     marked = actions.app.main.marked
-    told = [
+    facts = [
         f"{count(marked)} marks" if marked > 1 else "a mark" if marked else "",
         f"the plan of {count(len(actions.cleanup.plan.keys))} keys" if actions.cleanup.plan is not None else "",
         "the scan" if actions.scan is not None else "",
     ]
-    return " and ".join(text for text in told if text)
+    return " and ".join(text for text in facts if text)

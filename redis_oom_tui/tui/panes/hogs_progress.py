@@ -76,8 +76,8 @@ class ScanProgressView(LineWidget):
         """How old figures are that no longer move."""
         if view.state in (ScanState.RUNNING, ScanState.PAUSED) or self.age_seconds < _OLD_SECONDS:
             return []
-        told = f"{sizes.ago(self.age_seconds)} "
-        return [(f"OLD: {told}", "warn")] if self.stale else [(told, "dim")]
+        since = f"{sizes.ago(self.age_seconds)} "
+        return [(f"OLD: {since}", "warn")] if self.stale else [(since, "dim")]
 
     @property
     def stale(self) -> bool:
@@ -111,7 +111,7 @@ class ScanProgressView(LineWidget):
         return []
 
 
-def _applications(view: ScanView, room: int) -> list[Piece]:
+def _applications(view: ScanView, line_width: int) -> list[Piece]:
     """The applications that hold most, as many as there is room for."""
     held: dict[str, int] = {}
     for one in recognize(view).found:
@@ -119,7 +119,7 @@ def _applications(view: ScanView, room: int) -> list[Piece]:
     pieces: list[Piece] = []
     for name, size in sorted(held.items(), key=lambda item: -item[1]):
         more: list[Piece] = [(f"{name} ", "dim"), (f"{sizes.short_size(size)}  ", "text")]
-        if cells_of([*pieces, *more]) > room:
+        if cells_of([*pieces, *more]) > line_width:
             break
         pieces += more
     return pieces
@@ -135,7 +135,7 @@ def _scattered(view: ScanView) -> bool:
     return view.complete and not view.refused_keys and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
 
 
-def _how_far(view: ScanView, room: int) -> list[Piece]:
+def _how_far(view: ScanView, line_width: int) -> list[Piece]:
     """How far it came, in `room` cells; a bar and a share that could only be whole are left out."""
     elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
     if view.complete:
@@ -147,7 +147,7 @@ def _how_far(view: ScanView, room: int) -> list[Piece]:
         return pieces
     share = f" {sizes.percent(view.share_scanned)}  "
     if view.state is ScanState.RUNNING:
-        return [(share, "title"), (scan_progress(view, room - len(share) - 1), "text")]
+        return [(share, "title"), (scan_progress(view, line_width - len(share) - 1), "text")]
     keys = f"{sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
     return [(share, "title"), (keys, "text"), (elapsed, "dim")]
 

@@ -186,8 +186,8 @@ class HogsTables(Horizontal):
     def before_a_scan(self, refusal: str | None, sizes: KeySizes | None) -> None:
         """Say why there can be no scan, or that there can be one; and `sizes`, which need none."""
         sentence = None if refusal is None else f"Keys cannot be listed here. {safe_text(refusal, 300)}"
-        told = "" if sizes is None or not sizes.histograms else f"\n\n{screen_text(sizes, _SIZES_SHOWN)}"
-        self.keys.show((), (sentence or _INVITATION) + told)
+        histograms = "" if sizes is None or not sizes.histograms else f"\n\n{screen_text(sizes, _SIZES_SHOWN)}"
+        self.keys.show((), (sentence or _INVITATION) + histograms)
         self.patterns.show((), sentence or _NO_PATTERNS)
         self.map.show((), sentence or _NO_PATTERNS, PatternFacts())
 

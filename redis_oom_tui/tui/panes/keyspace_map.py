@@ -163,8 +163,8 @@ class KeyspaceMap(CursorList[PatternRow]):
             return clip(((f" {crumbs}", "key"),), width)
         kind = self._kind(row).words
         name = shorten(safe_text(row.pattern, 60) or '""', max(12, width // 3))
-        told = f"{name}  {self._held(row)}  {sizes.number_of_keys(row.keys)}, {kind} "
-        return spread(((f" {crumbs}", "key"),), ((told, "text"),), width)
+        label = f"{name}  {self._held(row)}  {sizes.number_of_keys(row.keys)}, {kind} "
+        return spread(((f" {crumbs}", "key"),), ((label, "text"),), width)
 
     def _legend(self, shown: Iterable[PatternRow], width: int) -> Line:
         kinds = sorted({self._kind(row) for row in shown})
@@ -225,14 +225,16 @@ class KeyspaceMap(CursorList[PatternRow]):
                 self.clicked(event.chain)
 
 
-def _texts(row: PatternRow, size: str, kind: Kind, total: int, room: int) -> list[str]:
+def _texts(row: PatternRow, size: str, kind: Kind, total: int, line_width: int) -> list[str]:
     """A tile's lines in `room` cells: no figure is cut, and a name only where nothing else is left to go."""
     name, share = safe_text(row.pattern, 60) or '""', f" {share_text(row.size / total)}%"
-    room_beside = room - len(share)
-    first = f"{safe_text(name, room_beside)}{share}" if room_beside >= min(10, cells_of(name)) else cut(name, room)
+    room_beside = line_width - len(share)
+    first = (
+        f"{safe_text(name, room_beside)}{share}" if room_beside >= min(10, cells_of(name)) else cut(name, line_width)
+    )
     lines = (f"{size}  {sizes.number_of_keys(row.keys)}", kind.words)
-    told = [lines[0] if len(lines[0]) <= room else size, lines[1]]
-    return [first, *(line if cells_of(line) <= room else "" for line in told)]
+    below = [lines[0] if len(lines[0]) <= line_width else size, lines[1]]
+    return [first, *(line if cells_of(line) <= line_width else "" for line in below)]
 
 
 def _treemap(
@@ -261,12 +263,12 @@ def _icicle(
     return places
 
 
-def _bands(rows: Sequence[PatternRow], room: Tile) -> list[_Place]:
-    parts = _parts(rows, 0.7 / room.height)
-    whole, y, found = sum(size for size, _ in parts), room.y, []
+def _bands(rows: Sequence[PatternRow], area: Tile) -> list[_Place]:
+    parts = _parts(rows, 0.7 / area.height)
+    whole, y, found = sum(size for size, _ in parts), area.y, []
     for size, row in parts:
-        high = room.height * size / whole
-        found.append((Tile(room.x, y, room.width, high), row))
+        high = area.height * size / whole
+        found.append((Tile(area.x, y, area.width, high), row))
         y += high
     return _whole(found)
 

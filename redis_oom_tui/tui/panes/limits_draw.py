@@ -155,7 +155,7 @@ def meaning(limits: Limits, row: Row, width: int, *, estimated: bool) -> list[Li
         if setting.why:
             lines += paragraph(safe_text(setting.why), width, "warn")
         if setting.name == "maxmemory":
-            for sentence in (*room_lines(limits), limits.room.words):
+            for sentence in (*room_lines(limits), limits.host_memory.words):
                 lines += paragraph(safe_text(sentence), width, "dim") if sentence else []
         return lines
     view = row.policy

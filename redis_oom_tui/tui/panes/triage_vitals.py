@@ -100,22 +100,22 @@ def gauges(snapshot: Snapshot, width: int, style: DrawStyle, thresholds: Thresho
     known = [("limit", limit), ("rss", memory.rss_bytes), ("peak", memory.peak_bytes)]
     scale = max(memory.used_bytes or 0, *(size or 0 for _, size in known), 1)
     marks = [(word, size / scale) for word, size in known if size]
-    room = max(0, width - _LABEL - 12)
+    line_width = max(0, width - _LABEL - 12)
     role = pressure_role(memory, thresholds).removeprefix("bar_")
-    used = line_bar((memory.used_bytes or 0) / scale, room, style, role, [share for _, share in marks])
-    aside: dict[str, Line] = {"pressure": ((_above(marks, room), "dim"),), "used": used}
+    used = line_bar((memory.used_bytes or 0) / scale, line_width, style, role, [share for _, share in marks])
+    aside: dict[str, Line] = {"pressure": ((_above(marks, line_width), "dim"),), "used": used}
     doubtful = "warn" if memory.limit_unknown else "dim"
     for fact in gauge_facts(memory):
         aside.setdefault(fact.word, ((fact.more, doubtful if fact.word == "maxmemory" else "dim"),))
     return [_row(fact.word, fact.value, aside[fact.word], width) for fact in gauge_facts(memory)]
 
 
-def _above(marks: Sequence[tuple[str, float]], room: int) -> str:
+def _above(marks: Sequence[tuple[str, float]], line_width: int) -> str:
     """The names of the marks of a bar, each above its own; the first of them where two would overlap."""
-    line = " " * room
+    line = " " * line_width
     for word, share in marks:
-        at = max(0, min(int(share * room) - len(word) // 2, room - len(word)))
-        if not line[max(0, at - 1) : at + len(word) + 1].strip() and len(word) <= room:
+        at = max(0, min(int(share * line_width) - len(word) // 2, line_width - len(word)))
+        if not line[max(0, at - 1) : at + len(word) + 1].strip() and len(word) <= line_width:
             line = line[:at] + word + line[at + len(word) :]
     return line
 
@@ -210,8 +210,8 @@ def trend(state: ServerState, counters: Counters, width: int, style: DrawStyle, 
         return _used(samples, span, width, style, rows, SPANS[span], side)
     settled = _settled(samples)
     losses = _LOSS_ROWS if rows >= _WITH_LOSSES else 0
-    told = ", ".join(word for word in outlook if word)
-    head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{SPANS[span]}: {told}", "text")), width)
+    words = ", ".join(word for word in outlook if word)
+    head = clip(((f" {pad('used_memory', _LABEL - 1)}", "dim"), (f"{SPANS[span]}: {words}", "text")), width)
     lines = [head, *_used(settled, span, width, style, rows - 1 - 2 * losses)]
     refused = [(sample.monotonic, sample.refused_writes) for sample in samples]
     evicted = [(sample.monotonic, sample.evicted_keys) for sample in samples]
@@ -251,10 +251,10 @@ def _used(
     out: list[Line] = []
     for row, text in enumerate(drawn):
         scale = top if row == 0 else bottom if row == rows - 1 and bottom != top else ""
-        said = side[row] if row < len(side) else ""
+        beside = side[row] if row < len(side) else ""
         label = word if row == 0 else ""
         left = ((f" {pad(label, _LABEL - 1)}", "dim"), (text, "spark"), (f" {pad(scale, 9)}", "dim"))
-        out.append(spread(left, ((f"{said} ", "text"),) if said else (), width))
+        out.append(spread(left, ((f"{beside} ", "text"),) if beside else (), width))
     return out
 
 
@@ -266,10 +266,10 @@ def _gains(
     gained = gains(totals[:drawn], span, across)
     known = [gain for gain in gained if gain]
     whole = round(sum(gain or 0.0 for gain in gains(totals, span, across)))
-    told = "?" if not totals else sizes.count(whole) if whole else "none"
+    shown = "?" if not totals else sizes.count(whole) if whole else "none"
     out: list[Line] = []
     for row, text in enumerate(columns(gained, across, rows, style, low=0.0, high=max(known, default=1.0))):
-        label, total = (word, f" {pad(told, 9)}") if row == rows - 1 else ("", "")
+        label, total = (word, f" {pad(shown, 9)}") if row == rows - 1 else ("", "")
         out.append(clip(merged(((f" {pad(label, _LABEL - 1)}", "dim"), (text, "warn"), (total, "dim"))), width))
     return out
 

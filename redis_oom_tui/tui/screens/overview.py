@@ -19,7 +19,7 @@ from redis_oom_tui.monitor.several import SeveralPollers
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, merged, pad, shorten, spread, wrap
 from redis_oom_tui.tui.drawing import width as cells_in
 from redis_oom_tui.tui.messages import LeaveOverview, OpenProfile
-from redis_oom_tui.tui.profiles import manner, target
+from redis_oom_tui.tui.profiles import caution, target
 from redis_oom_tui.tui.screens.overview_columns import WIDE, ServerRow, overview_columns
 from redis_oom_tui.tui.screens.reader import HelpScreen, VerdictScreen
 from redis_oom_tui.tui.widgets.fields import FilterLine, matcher
@@ -78,16 +78,16 @@ class ServerDetails(LineWidget):
         row = self.shown
         if row is None:
             return ()
-        said = wrap(safe_text("connecting" if row.is_awaited else row.verdict.reason, 400), max(8, width - 2))
-        if len(said) > height - 2:
-            said = [*said[: height - 3], shorten(" ".join(said[height - 3 :]), max(8, width - 2))]
+        lines = wrap(safe_text("connecting" if row.is_awaited else row.verdict.reason, 400), max(8, width - 2))
+        if len(lines) > height - 2:
+            lines = [*lines[: height - 3], shorten(" ".join(lines[height - 3 :]), max(8, width - 2))]
         step = f"{self.style.glyphs.right} {safe_text(row.verdict.first_step, 300)}" if row.verdict.first_step else ""
-        text: list[Line] = [((f" {line}", "text"),) for line in said]
+        text: list[Line] = [((f" {line}", "text"),) for line in lines]
         return [self._where(row, width), *text, ((f" {shorten(step, width - 2)}", "dim"),)]
 
     def _where(self, row: ServerRow, width: int) -> Line:
         profile, snapshot = row.profile, row.snapshot
-        careful = manner(profile)
+        careful = caution(profile)
         color = profile.color or (Color.RED if profile.production else Color.BLUE)
         badge = ((f" {careful} ", f"mark_{color.value}"), ("  ", "text")) if careful else ()
         left: Line = ((f" {safe_text(profile.name, 40)}  ", "title"), *badge)
@@ -95,12 +95,12 @@ class ServerDetails(LineWidget):
             return clip((*left, (target(profile), "dim")), width)
         fleet, server = snapshot.fleet, snapshot.server
         if fleet is None:
-            told = f"{role_text(safe_text(server.role, 12))}, {safe_text(server_text(server), 40)}"
+            facts = f"{role_text(safe_text(server.role, 12))}, {safe_text(server_text(server), 40)}"
         else:
             copies = sizes.number_of(len(fleet.replicas), "replica")
-            told = f"{sizes.number_of(len(fleet.primaries), 'primary node')}, {copies}"
+            facts = f"{sizes.number_of(len(fleet.primaries), 'primary node')}, {copies}"
         used = (f"{use_of_limit(snapshot.memory)}  ", "text")
-        return clip((*left, used, (f"{told}  ", "dim"), (target(profile), "dim")), width)
+        return clip((*left, used, (f"{facts}  ", "dim"), (target(profile), "dim")), width)
 
 
 class OverviewTitle(LineWidget):

@@ -41,9 +41,9 @@ def color_system(environ: Mapping[str, str]) -> str:
     >>> color_system({"TERM": "linux", "COLORTERM": "truecolor"})
     'truecolor'
     """
-    told = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
-    if told != "auto":
-        return told
+    wanted = environ.get("TEXTUAL_COLOR_SYSTEM", "auto")
+    if wanted != "auto":
+        return wanted
     if environ.get("COLORTERM", "").strip().lower() in ("truecolor", "24bit"):
         return "truecolor"
     colors = environ.get("TERM", "").strip().lower().rpartition("-")[2]

@@ -104,8 +104,8 @@ class SplashScreen:
             self._writer.start()
             self._disable_echo()
             self._writer.write(self._entrance() + self._frame())
-            if not self._told(0.0):
-                threading.Thread(target=self._told, args=(_PATIENCE_SECONDS,), name="splash", daemon=True).start()
+            if not self._draw_first(0.0):
+                threading.Thread(target=self._draw_first, args=(_PATIENCE_SECONDS,), name="splash", daemon=True).start()
         except BaseException:
             self._restore_terminal()
             raise
@@ -133,7 +133,7 @@ class SplashScreen:
             self._disable_echo()
             write_what_fits((self._entrance() + self._frame()).encode(self._writer.encoding, "replace"))
 
-    def _told(self, patience: float) -> bool:
+    def _draw_first(self, patience: float) -> bool:
         """Draw what the server says, once it has said it; whether it has."""
         # Judging is loaded when there is a frame to look at.
         from redis_oom_tui.monitor.state import first_state  # noqa: PLC0415

@@ -109,10 +109,10 @@ class LiveTable(CursorList[R]):
         head: Line = merged(((" " * MARGIN, "head"), *titles))
         if model.rows:
             return [head]
-        return [head, (), *(((f"  {text}", "dim"),) for text in self._said(max(8, width - 4)))]
+        return [head, (), *(((f"  {text}", "dim"),) for text in self._empty_lines(max(8, width - 4)))]
 
-    def _said(self, room: int) -> list[str]:
-        return [text for line in self._empty.split("\n") for text in wrap(line, room)]
+    def _empty_lines(self, line_width: int) -> list[str]:
+        return [text for line in self._empty.split("\n") for text in wrap(line, line_width)]
 
     def rows_in_view(self, width: int, height: int, first_line: int) -> list[Line]:
         """Those round the cursor, which stays on its line of the screen while the order changes."""
