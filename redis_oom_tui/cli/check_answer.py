@@ -122,7 +122,7 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
 
     found, now, connection = Further(), case.now, invocation.connection
     of_now = case.near is not Level.OK or case.facts.refused > 0
-    if now.fleet is not None:
+    if now.cluster is not None:
         # Of a cluster, the node that stands for it: the fullest.
         connection = replace(connection, address=now.server.address, cluster=False)
 
@@ -222,10 +222,10 @@ def lines(answer: Answer) -> list[str]:
     if sentence := skew_sentence(snapshot):
         found.append(f"  ! {sentence}: expiries and idle times are by the server's")
     found += [f"  ? {line}" for line in doubt_lines(snapshot, _DOUBTS)]
-    if snapshot.fleet is not None:
+    if snapshot.cluster is not None:
         from redis_oom_tui.formatting.check import node_lines
 
-        found += [f"  {line}" for line in node_lines(snapshot.fleet)]
+        found += [f"  {line}" for line in node_lines(snapshot.cluster)]
     if verdict.first_step:
         found.append(f"  Next: {with_commands(verdict.first_step)}")
     if verdict.confirm and verdict.level is not Level.OK:

@@ -50,7 +50,7 @@ def sampled(invocation: Invocation, preflight: Preflight | None, *, gap: float) 
 
         samples = asyncio.run(_ask(invocation, gap))
     db = invocation.connection.db
-    if db and samples.now.fleet is None and db not in {each.db for each in samples.now.databases}:
+    if db and samples.now.cluster is None and db not in {each.db for each in samples.now.databases}:
         import asyncio
 
         # One without a key is not in the sample: it may not be there at all.

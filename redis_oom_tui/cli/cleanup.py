@@ -205,7 +205,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
         snapshot = await when_free(server.snapshot)
-        if snapshot.fleet is None:
+        if snapshot.cluster is None:
             backup = replace(backup, room_bytes=headroom(snapshot), over_bytes=over_limit(snapshot))
         going = of_what_goes(plan, backup)
         budget = operator.budget(going, snapshot) if target is None else budget_of(going, snapshot, target)

@@ -93,8 +93,8 @@ async def of_one_server(
     """
     if isinstance(server, LiveServer):
         return server, operator, await proposed(server, target, db)
-    fleet = await when_free(server.fleet)
-    limited = [(view.pressure, view.name) for view in fleet.nodes if view.node.serves and view.pressure is not None]
+    cluster = await when_free(server.cluster)
+    limited = [(view.pressure, view.name) for view in cluster.nodes if view.node.serves and view.pressure is not None]
     if not limited:
         raise BadInput("No limit of any shard is known here: give a size with --max-bytes")
     _, name = max(limited)

@@ -113,10 +113,10 @@ class PlainLines:
             "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [_NO_FINDING]),
             "clients": _Part(tuple(line.split("  ")[-1] for line in clients), clients),
         }
-        if (fleet := snapshot.fleet) is not None:
-            levels = tuple((view.name, view.verdict and view.verdict.level) for view in fleet.nodes)
-            head = f"nodes ({len(fleet.nodes)}), worst first; {cluster_sums(fleet)}:"
-            parts["nodes"] = _Part(levels, [head, *node_lines(fleet)])
+        if (cluster := snapshot.cluster) is not None:
+            levels = tuple((view.name, view.verdict and view.verdict.level) for view in cluster.nodes)
+            head = f"nodes ({len(cluster.nodes)}), worst first; {cluster_sums(cluster)}:"
+            parts["nodes"] = _Part(levels, [head, *node_lines(cluster)])
         return parts
 
     def _case(self, state: ServerState, snapshot: Snapshot) -> Case:

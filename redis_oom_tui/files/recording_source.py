@@ -12,7 +12,7 @@ from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.ports.source import (
-    Fleet,
+    ClusteredSource,
     GoesOn,
     KeepsItsPlace,
     SamplesValues,
@@ -134,21 +134,21 @@ class RecordingServer(RecordingSource):
 class RecordingFleet(RecordingSource):
     """A cluster. Implements `ports.Fleet`; what a single node is asked is not kept."""
 
-    def __init__(self, inner: Fleet, recorder: Recorder, **clocks: Callable[[], float]) -> None:
+    def __init__(self, inner: ClusteredSource, recorder: Recorder, **clocks: Callable[[], float]) -> None:
         super().__init__(inner, recorder, **clocks)
-        self._fleet = inner
+        self._cluster = inner
 
-    async def fleet(self) -> ClusterView:
+    async def cluster(self) -> ClusterView:
         """Every node; kept with the snapshots."""
-        return await self._fleet.fleet()
+        return await self._cluster.cluster()
 
     def node(self, name: str) -> Source:
         """The node called `name`."""
-        return self._fleet.node(name)
+        return self._cluster.node(name)
 
     def pin(self, name: str | None) -> None:
         """Let the snapshots show the node called `name`."""
-        self._fleet.pin(name)
+        self._cluster.pin(name)
 
 
 class RecordingCluster(RecordingFleet, RecordingServer):
@@ -157,7 +157,7 @@ class RecordingCluster(RecordingFleet, RecordingServer):
 
 def recording(inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> RecordingSource:
     """`inner`, with each answer of it kept by `recorder`, and all that it can do."""
-    if isinstance(inner, Fleet):
+    if isinstance(inner, ClusteredSource):
         kind = RecordingCluster if isinstance(inner, GoesOn) else RecordingFleet
         return kind(inner, recorder, **clocks)
     if isinstance(inner, GoesOn):

@@ -86,8 +86,8 @@ def chat_text_of(
     if verdict.confirm:
         items.append(f"{form.bold('To confirm')}: {', '.join(form.code(safe_text(each)) for each in verdict.confirm)}")
     items += [f"{form.bold('Note')}: {form.text(note)}" for note in notes]
-    if snapshot is not None and snapshot.fleet is not None:
-        items += _first((_node(view, form) for view in snapshot.fleet.nodes), "node")
+    if snapshot is not None and snapshot.cluster is not None:
+        items += _first((_node(view, form) for view in snapshot.cluster.nodes), "node")
     items += _first((_finding(each, form) for each in findings), "finding")
     first = f"{form.bold(verdict.level.value.upper())}: {form.text(verdict.reason)}"
     return "\n".join([first, *([""] if items else []), *map(form.item, items)])

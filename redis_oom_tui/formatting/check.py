@@ -183,7 +183,7 @@ def check_document(
         "unreturned": None if unreturned is None else list(unreturned),
         "notes": [*([] if snapshot is None else snapshot.notes), *([AUDIT_UNREAD] if unreturned is None else [])],
         "doubts": [] if snapshot is None else doubt_fields(snapshot),
-        "nodes": None if snapshot is None or snapshot.fleet is None else node_documents(snapshot.fleet),
+        "nodes": None if snapshot is None or snapshot.cluster is None else node_documents(snapshot.cluster),
     }
 
 

@@ -95,8 +95,8 @@ def performance_data(snapshot: Snapshot, warn: Range, crit: Range) -> list[str]:
 
 
 def _data(snapshot: Snapshot, warn: Range, crit: Range) -> Iterator[str]:
-    memory, counters = snapshot.memory, snapshot.fleet or snapshot.counters
-    keys = snapshot.fleet.keys if snapshot.fleet else snapshot.keys if snapshot.keyspace_known else None
+    memory, counters = snapshot.memory, snapshot.cluster or snapshot.counters
+    keys = snapshot.cluster.keys if snapshot.cluster else snapshot.keys if snapshot.keyspace_known else None
     limit = memory.maxmemory_bytes
     if memory.counted_bytes is not None:
         bounds = ";;;0;" if not limit else f";{warn.text(limit / 100)};{crit.text(limit / 100)};0;{limit}"

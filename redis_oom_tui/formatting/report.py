@@ -81,7 +81,7 @@ def document(report: IncidentReport) -> "ReportDocument":
             "first_step": with_commands(report.verdict.first_step) or None,
         },
         "notes": list(report.notes),
-        "nodes": None if report.last.fleet is None else node_documents(report.last.fleet),
+        "nodes": None if report.last.cluster is None else node_documents(report.last.cluster),
         "before": _state(report.first),
         "after": _state(report.last),
         "memory_parts": part_documents(report.split),

@@ -73,7 +73,7 @@ def sections(report: IncidentReport) -> Iterator[Block]:
     yield from _heading(report)
     yield from _figures(report)
     yield from _where(report)
-    yield from _nodes(report.last.fleet)
+    yield from _nodes(report.last.cluster)
     yield from _timeline(report.episodes)
     yield from _findings(report)
     yield from _applications(report)

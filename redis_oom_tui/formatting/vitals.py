@@ -149,14 +149,14 @@ def saving(finding: Finding) -> str:
     return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
 
 
-def cluster_sums(fleet: ClusterView) -> str:
+def cluster_sums(cluster: ClusterView) -> str:
     """What the primaries hold together, and their limits."""
-    used, limit = fleet.used_bytes, fleet.maxmemory_bytes
+    used, limit = cluster.used_bytes, cluster.maxmemory_bytes
     whole = f"{sizes.short_size(used)} of {sizes.short_size(limit)}"
     if limit is None:
-        free = sum(view.snapshot is not None and view.snapshot.memory.unlimited for view in fleet.primaries)
-        unknown = sum(view.snapshot is not None and view.snapshot.memory.limit_unknown for view in fleet.primaries)
-        without = "no limit" if free == len(fleet.primaries) else f"{free} without a limit"
+        free = sum(view.snapshot is not None and view.snapshot.memory.unlimited for view in cluster.primaries)
+        unknown = sum(view.snapshot is not None and view.snapshot.memory.limit_unknown for view in cluster.primaries)
+        without = "no limit" if free == len(cluster.primaries) else f"{free} without a limit"
         without = f"limit of {unknown} unknown" if unknown else without
         whole = f"{sizes.short_size(used)}, {without}"
-    return f"{len(fleet.primaries)} primaries: {whole if used is not None else '?'}, {sizes.count(fleet.keys)} keys"
+    return f"{len(cluster.primaries)} primaries: {whole if used is not None else '?'}, {sizes.count(cluster.keys)} keys"

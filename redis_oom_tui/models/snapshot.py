@@ -219,7 +219,7 @@ class Snapshot(Struct, frozen=True):
 
     `taken_monotonic` and `taken_at` are the tool's clocks, in seconds, when the reply had been read; the second is
     the time of day (Unix). `took_seconds` is the round trip. `notes` are sentences on what became of the connection
-    since the snapshot before: a failover that was followed, a node that was lost. `fleet` is there for a cluster:
+    since the snapshot before: a failover that was followed, a node that was lost. `cluster` is there for a cluster:
     the rest of the snapshot is then its worst primary's. `doubts` are the figures that count as unknown, with the
     reason of each; without `keyspace_known` there are more keys than are counted here. `clock_skew_seconds` is by how
     much the server's clock is ahead of the tool's (negative: behind), give or take half the round trip; None where its
@@ -235,7 +235,8 @@ class Snapshot(Struct, frozen=True):
     activity: Activity = field(default_factory=Activity)
     took_seconds: float | None = None
     notes: tuple[str, ...] = ()
-    fleet: "ClusterView | None" = None
+    # Recordings have had this name for it since the first of them.
+    cluster: "ClusterView | None" = field(default=None, name="fleet")
     doubts: tuple[Doubt, ...] = ()
     keyspace_known: bool = True
     clock_skew_seconds: float | None = None

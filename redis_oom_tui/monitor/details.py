@@ -103,7 +103,7 @@ class ReplicaPoll:
 
     def seen(self, snapshot: Snapshot) -> tuple[NodeView, ...]:
         """As last told; begins to ask again when that is due, beside the polls: a replica may be behind a firewall."""
-        if not snapshot.activity.connected_replicas or snapshot.fleet is not None:
+        if not snapshot.activity.connected_replicas or snapshot.cluster is not None:
             self._views, self._due = (), 0.0
         elif snapshot.taken_monotonic >= self._due and self._asking is None and isinstance(self._source, SeesReplicas):
             self._due = snapshot.taken_monotonic + _REPLICAS_SECONDS

@@ -96,10 +96,10 @@ class GoesOn(Protocol):
 
 
 @runtime_checkable
-class Fleet(Source, Protocol):
+class ClusteredSource(Source, Protocol):
     """A cluster: a source whose snapshots show the worst primary, and each of its nodes."""
 
-    async def fleet(self) -> ClusterView:
+    async def cluster(self) -> ClusterView:
         """Every node asked at once, worst first; one that did not answer is there with the reason."""
 
     def node(self, name: str) -> Source:

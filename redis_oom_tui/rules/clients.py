@@ -80,7 +80,7 @@ def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
 
 def on_shown_node(clients: tuple[ClientBuffer, ...], snapshot: Snapshot) -> tuple[ClientBuffer, ...]:
     """Those of the node whose figures `snapshot` shows, where the clients are of a whole cluster."""
-    if snapshot.fleet is None:
+    if snapshot.cluster is None:
         return clients
     return tuple(client for client in clients if client.node in ("", snapshot.server.node))
 
@@ -93,7 +93,7 @@ def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer], *, fresh: 
     stands in only where nothing else tells.
     """
     memory = snapshot.memory
-    if snapshot.fleet is not None or memory.used_bytes is None:
+    if snapshot.cluster is not None or memory.used_bytes is None:
         return snapshot
     held = sum(client.total_bytes for client in clients if not {"S", "M"} & set(client.flags))
     booked = memory.clients_normal_bytes

@@ -34,7 +34,7 @@ def servers_in(snapshot: Snapshot | None, *given: str) -> frozenset[str]:
     """
     if snapshot is None:
         return frozenset(given)
-    nodes = [] if snapshot.fleet is None else [view.name for view in snapshot.fleet.nodes]
+    nodes = [] if snapshot.cluster is None else [view.name for view in snapshot.cluster.nodes]
     return frozenset({*given, str(snapshot.server.address), *nodes, *map(cluster_behind, nodes)})
 
 
@@ -111,27 +111,27 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot, *, in_keys: bool = Tru
 
     `in_keys` says that keys hold what fills that node: some may then go to others that have room.
     """
-    fleet = snapshot.fleet
-    if fleet is None:
+    cluster = snapshot.cluster
+    if cluster is None:
         return verdict
-    node, many = safe_text(snapshot.server.node, 80), count(len(fleet.primaries))
-    if not fleet.lost and not fleet.open_slots and _all_well(fleet) and verdict.level is Level.OK:
+    node, many = safe_text(snapshot.server.node, 80), count(len(cluster.primaries))
+    if not cluster.lost and not cluster.open_slots and _all_well(cluster) and verdict.level is Level.OK:
         return replace(verdict, reason=f"All {many} primaries are healthy; {node}: {verdict.reason}")
-    if fleet.lost and verdict.level in (Level.OK, Level.WARNING):
-        reason = f"{_lost(fleet)} {node}: {verdict.reason}"
+    if cluster.lost and verdict.level in (Level.OK, Level.WARNING):
+        reason = f"{_lost(cluster)} {node}: {verdict.reason}"
         return replace(verdict, level=Level.UNKNOWN, rule="node-lost", reason=reason)
     reason = f"{node} (worst of {many} primaries): {verdict.reason}"
-    if fleet.nodes[0].name != snapshot.server.node:
-        worst = fleet.nodes[0]
+    if cluster.nodes[0].name != snapshot.server.node:
+        worst = cluster.nodes[0]
         level = Level.UNKNOWN if worst.verdict is None else worst.verdict.level
         reason = f"{node}: {verdict.reason} The worst of {many} primaries, {safe_text(worst.name, 80)}, is {level}."
-    reason = f"{reason} {_lost(fleet)}" if fleet.lost else reason
-    apart = far_apart(fleet)
+    reason = f"{reason} {_lost(cluster)}" if cluster.lost else reason
+    apart = far_apart(cluster)
     if apart is None or apart[1].name != snapshot.server.node or not verdict.first_step:
         return replace(verdict, reason=reason)
     step = f"{verdict.first_step} {MOVE_SLOTS}" if in_keys else verdict.first_step
     emptiest = percent(apart[0].pressure or 0.0)
-    others = count(len(fleet.primaries) - 1)
+    others = count(len(cluster.primaries) - 1)
     return replace(verdict, reason=f"{reason} Of the other {others}, the emptiest is at {emptiest}.", first_step=step)
 
 
@@ -142,22 +142,24 @@ MOVE_SLOTS = (
 _SKEWED, _NEAR = 0.30, 0.70
 
 
-def far_apart(fleet: ClusterView) -> tuple[NodeView, NodeView] | None:
+def far_apart(cluster: ClusterView) -> tuple[NodeView, NodeView] | None:
     """The emptiest and the fullest primary, where the one is near its limit and the other far from it."""
-    known = sorted((view for view in fleet.primaries if view.pressure is not None), key=lambda view: view.pressure or 0)
+    known = sorted(
+        (view for view in cluster.primaries if view.pressure is not None), key=lambda view: view.pressure or 0
+    )
     if len(known) < 2:
         return None
     low, high = known[0].pressure or 0.0, known[-1].pressure or 0.0
     return None if high < _NEAR or high - low < _SKEWED else (known[0], known[-1])
 
 
-def _all_well(fleet: ClusterView) -> bool:
-    return all(view.verdict is None or view.verdict.level is Level.OK for view in fleet.primaries)
+def _all_well(cluster: ClusterView) -> bool:
+    return all(view.verdict is None or view.verdict.level is Level.OK for view in cluster.primaries)
 
 
-def _lost(fleet: ClusterView) -> str:
-    share = sum(view.node.slots for view in fleet.lost) / 16384
-    return f"{node_names(fleet.lost)} did not answer: nothing is known of {percent(share)} of the slots."
+def _lost(cluster: ClusterView) -> str:
+    share = sum(view.node.slots for view in cluster.lost) / 16384
+    return f"{node_names(cluster.lost)} did not answer: nothing is known of {percent(share)} of the slots."
 
 
 def node_names(nodes: Iterable[NodeView | str]) -> str:

@@ -45,8 +45,10 @@ def key_sizes(snapshot: Snapshot, db: int | None = None) -> KeySizes | None:
 
     None where the server has keys and tells nothing of their sizes.
     """
-    fleet = snapshot.fleet
-    nodes = (snapshot,) if fleet is None else [view.snapshot for view in fleet.primaries if view.snapshot is not None]
+    cluster = snapshot.cluster
+    nodes = (
+        (snapshot,) if cluster is None else [view.snapshot for view in cluster.primaries if view.snapshot is not None]
+    )
     each = [one for node in nodes for one in node.size_histograms if db in (None, one.db)]
     databases = [one for node in nodes for one in node.databases if db in (None, one.db)]
     keys = sum(database.keys for database in databases)
@@ -59,11 +61,11 @@ def key_sizes(snapshot: Snapshot, db: int | None = None) -> KeySizes | None:
         counted[one.db, one.type] = max(one.keys, counted.get((one.db, one.type), 0))
     buckets = [bucket for one in histograms if one.in_bytes for bucket in one.buckets]
     in_bytes = {one.type for one in histograms if one.in_bytes}
-    used = snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
+    used = snapshot.memory.used_bytes if cluster is None else cluster.used_bytes
     most = sum(bucket.high * bucket.keys for bucket in buckets)
     return KeySizes(
         histograms=histograms,
-        total_keys=None if fleet is not None and fleet.lost else keys,
+        total_keys=None if cluster is not None and cluster.lost else keys,
         counted_keys=sum(counted.values()),
         used_bytes=used,
         low_bytes=sum(bucket.low * bucket.keys for bucket in buckets) if buckets else None,

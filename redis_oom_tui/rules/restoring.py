@@ -41,10 +41,10 @@ def _warnings(snapshot: Snapshot) -> Iterator[str]:
 
 
 def _servers(snapshot: Snapshot) -> Iterator[tuple[str, Snapshot]]:
-    if snapshot.fleet is None:
+    if snapshot.cluster is None:
         yield "The server", snapshot
         return
-    for view in snapshot.fleet.nodes:
+    for view in snapshot.cluster.nodes:
         if view.node.serves and view.snapshot is not None:
             yield safe_text(view.name, 80), view.snapshot
 
@@ -54,7 +54,7 @@ def restore_outlook(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ...
     nobody knows beforehand which node takes how much.
     """
     memory = snapshot.memory
-    if snapshot.fleet is not None or (backup is not None and backup.operation == Operation.EXPIRE.value):
+    if snapshot.cluster is not None or (backup is not None and backup.operation == Operation.EXPIRE.value):
         return ()
     filling = None if backup is None else pressure_after_restore(backup, snapshot)
     if filling is not None:

@@ -87,7 +87,7 @@ def _settings(history: Sequence[AuditEntry], here: ServerNow) -> list[Undoable]:
             row = _setting(entry, here, changed_again=place < len(entries) - 1)
             if row is not None:
                 rows.append((entry, row))
-    if here.snapshot is None or here.snapshot.fleet is None:
+    if here.snapshot is None or here.snapshot.cluster is None:
         return [row for _, row in rows]
     return _by_change(sorted(rows, key=lambda pair: pair[1].at))
 
@@ -157,7 +157,7 @@ def _limit_room(change: Change, here: ServerNow) -> str:
     if change.name != "maxmemory" or here.snapshot is None or not (change.old or "").isdigit():
         return ""
     used, old = here.snapshot.memory.counted_bytes, int(change.old or 0)
-    if used is None or here.snapshot.fleet is not None:
+    if used is None or here.snapshot.cluster is not None:
         return ""
     if old == 0:
         return f"{size(used)} are used; there would be no limit."
@@ -223,7 +223,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     restored = [one for one in history if one.action == _RESTORE and one.undo == backup.path and one.ended is not None]
     last = restored[-1] if restored else None
     refused, warnings = here.why_no_restore or "", list(_backup_warnings(backup, here))
-    if not refused and here.snapshot is not None and here.snapshot.fleet is None:
+    if not refused and here.snapshot is not None and here.snapshot.cluster is None:
         refused = " ".join(restore_warnings(backup, here.snapshot))
     done = last is not None and last.ok and last.counts.get(RestoreOutcome.RESTORED.value, 0) > 0
     if last is not None and not done:
@@ -267,7 +267,7 @@ def _restore_room(backup: Backup, snapshot: Snapshot | None) -> str:
     needs = "How much memory it needs is unknown" if needed is None else f"It needs about {size(needed)}"
     if snapshot is None:
         return f"{needs}."
-    if snapshot.fleet is not None:
+    if snapshot.cluster is not None:
         return f"{needs}; how much of it on which node is unknown before."
     free = room_for_restore(snapshot)
     if free is None:
@@ -285,7 +285,7 @@ def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
     if snapshot is None or backup.operation == Action.EXPIRE.value:
         return
     needed, free = room_needed(backup, snapshot), room_for_restore(snapshot)
-    if snapshot.fleet is None and needed is not None and free is not None and needed > free:
+    if snapshot.cluster is None and needed is not None and free is not None and needed > free:
         yield f"Not all of it fits: a restore stops at {percent(FILLED_TO)} of maxmemory."
     if backup.operation != Action.SHRINK.value and _may_be_unreadable(backup, snapshot):
         yield f"Its values are those of {backup.flavour} {backup.version}, which this server may not be able to read."

@@ -1,8 +1,8 @@
 """The first looks at a server, over a plain connection and in a thread, while the driver is still being loaded.
 
 Loading the driver takes longer than most servers take to answer. So a thread of its own asks over a plain connection
-what the driver would ask, by the same allowlist and with the same set-up commands. Whatever it does not understand is left to the
-driver, which has a sentence for it.
+what the driver would ask, by the same allowlist and with the same set-up commands. Whatever it does not understand is
+left to the driver, which has a sentence for it.
 """
 
 import socket

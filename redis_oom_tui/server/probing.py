@@ -64,7 +64,7 @@ async def probe_reads(client: "Redis", where: object, refused_setup: dict[str, s
 
 
 async def probe_changes(client: "Redis", where: object, known: Capabilities) -> Capabilities:
-    """`known`, with what may be changed as well; `client` needs an allowlist that changes. Nothing is changed by asking.
+    """`known`, with what may be changed as well; `client` needs an allowlist that changes. Asking changes nothing.
 
     Raises as `probe_reads` does.
     EVAL runs `return 1`, or EVALSHA does behind SCRIPT LOAD where that is refused; CONFIG SET is asked for a policy

@@ -18,7 +18,7 @@ from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import AlertHistory, Link, ServerState, first_state
 from redis_oom_tui.ports.operator import Operator, PendingServer
-from redis_oom_tui.ports.source import Fleet, Replayable, Source
+from redis_oom_tui.ports.source import ClusteredSource, Replayable, Source
 from redis_oom_tui.tui.deferred_startup import DeferredStartup, PlaceholderSource
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.flows.controller import NO_OPERATOR, NOT_YET, ActionController, FlowApp
@@ -221,7 +221,7 @@ class ServerSession:
 
     def show_node(self, node: str) -> None:
         """Show this node of the cluster, or the worst again where it is shown by choice already."""
-        if not isinstance(self.source, Fleet):
+        if not isinstance(self.source, ClusteredSource):
             self.tell("A recording shows the node that was shown then")
             return
         self._pinned = None if node == self._pinned else node

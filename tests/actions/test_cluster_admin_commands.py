@@ -15,7 +15,7 @@ from redis_oom_tui.server.cluster.source import ClusterSource
 from tests.support.acting import calls
 from tests.support.cluster import Node, RunningCluster, clustered
 from tests.support.servers import available
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 
 
 @pytest.fixture(scope="module", params=available())
@@ -26,7 +26,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
 
 @contextlib.asynccontextmanager
 async def acting(cluster: RunningCluster, folder: Path) -> AsyncIterator[tuple[ClusterSource, LiveOperator]]:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         operator = LiveOperator(Cluster(source), folder=folder)
         try:
             await operator.learn()

@@ -138,11 +138,11 @@ def pure_documents() -> dict[str, set[str]]:
     lines += [missing_object(3), json_line(silence_object(Silence(0, 0, "x"), 1.0, address=address, alert=Level.OK))]
     lines.append(json_line(tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
     told = [set(fields(document_of("watch", line))) for line in lines]
-    clustered = check_document(verdict, address, replace(snapshot, fleet=cluster), findings)
+    clustered = check_document(verdict, address, replace(snapshot, cluster=cluster), findings)
     both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "check": clustered}]}
     strings = SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),))
     sizes = KeySizes((strings,), 4, 3, 100, 12, 21, ("hash",))
-    report = IncidentReport(0.0, snapshot, replace(snapshot, fleet=cluster), verdict, (), findings)
+    report = IncidentReport(0.0, snapshot, replace(snapshot, cluster=cluster), verdict, (), findings)
     return {
         "check -c": described_fields("check", clustered),
         "check --all -c": described_fields("check", both),

@@ -23,7 +23,7 @@ from redis_oom_tui.tui.panes.triage_vitals import trend
 from tests.support.scripted import FakeClock, a_snapshot
 from tests.support.servers import RunningServer
 from tests.tui.support import an_app, until
-from tests.tui.test_nodes import ScriptedFleet, a_fleet
+from tests.tui.test_nodes import ScriptedCluster, a_cluster
 
 LIVE = ServerState(
     a_snapshot().server.address,
@@ -100,7 +100,7 @@ STATES = {
         replace(a_snapshot(at=1000 + 60 * n, used=(300 + 10 * n) << 20, refused=7 * n, evicted=3 * n), doubts=())
         for n in range(5)
     ],
-    "a cluster": [a_fleet()],
+    "a cluster": [a_cluster()],
 }
 # What Triage draws around its facts: titles, a hint how to scan, and the panes where `--plain` names commands.
 TITLES = {"redis-oom-tui", "live", "frozen", "mem", "Findings", "Largest", "clients", "CLIENT", "Nodes", "Triage"}
@@ -117,7 +117,7 @@ def words_of(text: str) -> set[str]:
 @pytest.mark.parametrize("name", STATES)
 async def test_every_fact_of_triage_stands_in_lines_too(name: str) -> None:
     clock = FakeClock()
-    source = ScriptedFleet(STATES[name], clients=() if name == "limit stated" else CLIENTS)
+    source = ScriptedCluster(STATES[name], clients=() if name == "limit stated" else CLIENTS)
     options = ScreenOptions(interval_seconds=0.02, auto_scan=False)
     app = an_app(source, options=options, profile=Profile("prod", production=True), clock=clock)
     async with app.run_test(size=(240, 60)) as pilot:

@@ -22,7 +22,7 @@ COMMAND = [sys.executable, "-m", "redis_oom_tui"]
 
 
 @contextmanager
-def fleet(folder: Path, extra: str = "") -> Iterator[tuple[RunningServer, str]]:
+def four_profiles(folder: Path, extra: str = "") -> Iterator[tuple[RunningServer, str]]:
     """A configuration of a quiet server, one that refuses writes, one that is away, and one without its password."""
     with started("valkey") as quiet, started("redis7") as full, full.client() as client:
         client.set("a", b"x" * 100_000)
@@ -40,8 +40,8 @@ def fleet(folder: Path, extra: str = "") -> Iterator[tuple[RunningServer, str]]:
 
 
 def test_once_tells_of_all_and_exits_as_the_worst(tmp_path: Path) -> None:
-    metrics, events = tmp_path / "fleet.prom", tmp_path / "events"
-    with fleet(tmp_path) as (full, config):
+    metrics, events = tmp_path / "profiles.prom", tmp_path / "events"
+    with four_profiles(tmp_path) as (full, config):
         with full.client() as client, pytest.raises(Exception, match="maxmemory"):
             client.set("b", b"x")
         words = ["--exec-shell", "--exec", f"cat >> {events}", "--prometheus-file", str(metrics)]
@@ -69,7 +69,7 @@ def test_once_tells_of_all_and_exits_as_the_worst(tmp_path: Path) -> None:
 def test_each_outlives_the_others_and_comes_back(tmp_path: Path) -> None:
     """A password that can be fetched later is; text has a line for each change, and one at the end."""
     with (
-        fleet(tmp_path, "watch.interval = 0.5\nwatch.lost = 0.5") as (full, config),
+        four_profiles(tmp_path, "watch.interval = 0.5\nwatch.lost = 0.5") as (full, config),
         full.client() as client,
         subprocess.Popen(
             [*COMMAND, "--config", config, "watch", "--all"], stdout=subprocess.PIPE, text=True, bufsize=1

@@ -89,8 +89,8 @@ def test_a_recording_has_its_moments(tmp_path):
     assert by_kind["scan"].scan is not None
     assert KeyId(0, LISTS[0]) in {row.id for row in by_kind["scan"].scan.top}
     assert by_kind["snapshot"].snapshot is not None
-    assert by_kind["snapshot"].snapshot.fleet is not None
-    assert by_kind["snapshot"].snapshot.fleet.nodes[0].node.ranges == ((0, 5460),)
+    assert by_kind["snapshot"].snapshot.cluster is not None
+    assert by_kind["snapshot"].snapshot.cluster.nodes[0].node.ranges == ((0, 5460),)
     assert by_kind["settings"].settings == {"maxmemory": "64mb"}
     assert by_kind["lost"] == Moment(by_kind["lost"].monotonic, by_kind["lost"].at, lost="gone")
     recorder = Recorder(tmp_path / "recording", recording.address)

@@ -20,7 +20,7 @@ from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, S
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import (
-    Fleet,
+    ClusteredSource,
     GoesOn,
     KeepsItsPlace,
     Replayable,
@@ -257,7 +257,7 @@ def test_a_source_that_is_recorded_can_do_all_that_it_could(
     recorder = Recorder(tmp_path / "r", source.address)
     recorder.close()
     recorded = recording(source, recorder)
-    for capability in (Fleet, GoesOn, Replayable):
+    for capability in (ClusteredSource, GoesOn, Replayable):
         assert isinstance(recorded, capability) == isinstance(source, capability), capability
     # These it always answers: with nothing where the source has nothing.
     for capability in (TellsSettings, SamplesValues, SeesReplicas):
@@ -276,7 +276,7 @@ async def test_a_cluster_that_is_recorded_lets_a_node_be_picked(tmp_path: Path) 
     class ACluster(ScriptedSource):
         picked: str | None = None
 
-        async def fleet(self) -> ClusterView:
+        async def cluster(self) -> ClusterView:
             return ClusterView((), None, None)  # type: ignore[call-arg, arg-type]
 
         def node(self, name: str) -> Source:
@@ -287,7 +287,7 @@ async def test_a_cluster_that_is_recorded_lets_a_node_be_picked(tmp_path: Path) 
 
     inner = ACluster()
     source = recording(inner, Recorder(tmp_path / "r", inner.address))
-    assert isinstance(source, Fleet)
+    assert isinstance(source, ClusteredSource)
     source.pin("a:1")
     assert (inner.picked, source.node("a:1")) == ("a:1", inner)
     await source.close()

@@ -248,7 +248,7 @@ def test_a_cluster_of_any_nodes_has_its_worst(histories: list[list[Run]]) -> Non
         views.append(NodeView(node, last, judge(last, seen[-2] if len(seen) > 1 else None)))
     ordered = worst_first(views)
     assert len(ordered) == len(views)
-    fleet = ClusterView(ordered, ())
-    assert shown(fleet) is not None
-    told_apart(fleet.primaries)
-    assert judge(replace(views[0].snapshot or nodes[0][-1], fleet=fleet)).reason
+    cluster_view = ClusterView(ordered, ())
+    assert shown(cluster_view) is not None
+    told_apart(cluster_view.primaries)
+    assert judge(replace(views[0].snapshot or nodes[0][-1], cluster=cluster_view)).reason

@@ -10,7 +10,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.findings.cluster import fleet_findings, promotion_risk
+from redis_oom_tui.rules.findings.cluster import node_findings, promotion_risk
 from redis_oom_tui.rules.verdict import judge, unknown
 
 MIB = 2**20
@@ -46,26 +46,26 @@ def test_the_full_one_comes_first_and_a_lost_one_before_the_well() -> None:
 
 
 def test_the_node_shown_stays_until_another_is_clearly_worse() -> None:
-    fleet = of(view(1, said(1, used=52 * MIB)), view(2, said(2, used=50 * MIB)))
-    assert [(shown(fleet, name) or fleet.nodes[0]).name[-1] for name in ("", "127.0.0.1:2")] == ["1", "2"]
+    cluster_view = of(view(1, said(1, used=52 * MIB)), view(2, said(2, used=50 * MIB)))
+    assert [(shown(cluster_view, name) or cluster_view.nodes[0]).name[-1] for name in ("", "127.0.0.1:2")] == ["1", "2"]
     worse = of(view(1, said(1, used=101 * MIB)), view(2, said(2, used=50 * MIB)))
     assert (shown(worse, "127.0.0.1:2") or worse.nodes[1]).name[-1] == "1"
     assert shown(of(view(1, None))) is None
 
 
 def test_totals_are_unknown_while_a_primary_is() -> None:
-    fleet = of(view(1, said(1)), view(2, said(2)), view(3, said(3), of=1))
-    assert (fleet.keys, fleet.used_bytes, fleet.maxmemory_bytes) == (2000, 100 * MIB, 200 * MIB)
+    cluster_view = of(view(1, said(1)), view(2, said(2)), view(3, said(3), of=1))
+    assert (cluster_view.keys, cluster_view.used_bytes, cluster_view.maxmemory_bytes) == (2000, 100 * MIB, 200 * MIB)
     assert of(view(1, said(1)), view(2, said(2, limit=None))).maxmemory_bytes is None
     assert of(view(1, said(1)), view(2, None)).keys is None
 
 
 def on_cluster(*views: NodeView) -> Snapshot:
-    fleet = of(*views)
-    chosen = shown(fleet)
+    cluster_view = of(*views)
+    chosen = shown(cluster_view)
     assert chosen is not None
     assert chosen.snapshot is not None
-    return replace(chosen.snapshot, fleet=fleet, server=replace(chosen.snapshot.server, node=chosen.name))
+    return replace(chosen.snapshot, cluster=cluster_view, server=replace(chosen.snapshot.server, node=chosen.name))
 
 
 def test_a_scan_of_one_node_is_held_against_that_node() -> None:
@@ -85,7 +85,9 @@ def test_what_fills_the_shown_node_is_not_said_of_the_fullest() -> None:
     memory = replace(shown_one.memory, clients_normal_bytes=15 * MIB, overhead_bytes=16 * MIB)
     full = view(2, said(2, used=75 * MIB))
     seen = on_cluster(view(1, replace(shown_one, memory=memory)), full)
-    alone = replace(shown_one, memory=memory, fleet=seen.fleet, server=replace(shown_one.server, node="127.0.0.1:1"))
+    alone = replace(
+        shown_one, memory=memory, cluster=seen.cluster, server=replace(shown_one.server, node="127.0.0.1:1")
+    )
     skew = {finding.id: finding for finding in find(alone)}["shard-skew"]
     assert "No key fills it" not in skew.advice
     buffers = replace(alone, server=replace(shown_one.server, node="127.0.0.1:2"))
@@ -123,21 +125,23 @@ def test_the_reason_of_a_lost_node_ends_as_it_began() -> None:
 
 
 def test_differences_name_the_nodes() -> None:
-    fleet = of(view(1, said(1)), view(2, said(2)), view(3, said(3, limit=None, policy="allkeys-lru")))
-    assert [difference.name for difference in fleet.differences] == ["maxmemory", "maxmemory-policy"]
-    assert fleet.differences[1].values[-1] == ("allkeys-lru", ("127.0.0.1:3",))
-    titles = [finding.title for finding in fleet_findings(fleet)]
+    cluster_view = of(view(1, said(1)), view(2, said(2)), view(3, said(3, limit=None, policy="allkeys-lru")))
+    assert [difference.name for difference in cluster_view.differences] == ["maxmemory", "maxmemory-policy"]
+    assert cluster_view.differences[1].values[-1] == ("allkeys-lru", ("127.0.0.1:3",))
+    titles = [finding.title for finding in node_findings(cluster_view)]
     assert any("no limit on 127.0.0.1:3" in title for title in titles)
 
 
 def test_a_lost_node_open_slots_and_skew_are_findings() -> None:
-    fleet = replace(of(view(1, said(1, used=95 * MIB)), view(2, said(2, used=5 * MIB)), view(3, None)), open_slots=7)
-    ids = {finding.id: finding for finding in fleet_findings(fleet)}
+    cluster_view = replace(
+        of(view(1, said(1, used=95 * MIB)), view(2, said(2, used=5 * MIB)), view(3, None)), open_slots=7
+    )
+    ids = {finding.id: finding for finding in node_findings(cluster_view)}
     assert {"slots-open", "node-lost", "shard-skew"} <= ids.keys()
     assert "95%" in ids["shard-skew"].title
     assert "its heaviest slots are not known" in ids["shard-skew"].evidence[-1]
     assert "does not count it as failed" in ids["node-lost"].advice
-    keyless = {finding.id: finding for finding in fleet_findings(fleet, in_keys=False)}
+    keyless = {finding.id: finding for finding in node_findings(cluster_view, in_keys=False)}
     assert "move slots away does not help" in keyless["shard-skew"].advice
 
 

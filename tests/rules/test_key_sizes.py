@@ -90,11 +90,11 @@ def test_a_cluster_is_the_sum_of_its_primaries_and_one_that_is_lost_is_said() ->
     nodes = [ClusterNode(f"{name}:1", name, Address(name, 1), f"{name}:1", ((0, 5),)) for name in "abc"]
     one = seen(STRINGS, keys=13)
     whole = ClusterView((NodeView(nodes[0], one), NodeView(nodes[1], one)))
-    sizes = key_sizes(replace(one, fleet=whole))
+    sizes = key_sizes(replace(one, cluster=whole))
     assert sizes is not None
     assert (sizes.counted_keys, sizes.total_keys, sizes.used_bytes) == (26, 26, 200 * MIB)
     assert sizes.histograms[0].buckets[1].keys == 14
-    lost = key_sizes(replace(one, fleet=ClusterView((NodeView(nodes[0], one), NodeView(nodes[2])))))
+    lost = key_sizes(replace(one, cluster=ClusterView((NodeView(nodes[0], one), NodeView(nodes[2])))))
     assert lost is not None
     assert lost.total_keys is lost.uncounted_keys is None
     assert "did not answer" in "\n".join(summary(lost))

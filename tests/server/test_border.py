@@ -275,7 +275,7 @@ async def _nothing(source: ClusterSource) -> None: ...
 ON_CLUSTERS: dict[str, Callable[[ClusterSource], Awaitable[object]]] = {
     "open": _nothing,
     "snapshot": lambda source: source.snapshot(),
-    "fleet": lambda source: source.fleet(),
+    "cluster": lambda source: source.cluster(),
     "capabilities": lambda source: source.capabilities(),
     "clients": lambda source: source.clients(),
     "details": lambda source: source.details(KeyId(0, b"k:1")),

@@ -17,7 +17,7 @@ from redis_oom_tui.server.replies import heaviest_slots
 from tests.support.cluster import RunningCluster, clustered
 from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer, available, started
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 
 
 @pytest.fixture(scope="module", params=available())
@@ -27,7 +27,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
 
 
 async def test_every_node_is_found_with_its_slots(cluster: RunningCluster) -> None:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         topology = source.topology
     assert [node.name for node in topology.primaries] == [node.name for node in cluster.primaries]
     assert topology.open_slots == 0
@@ -45,15 +45,15 @@ async def test_the_full_shard_comes_first_and_speaks_for_the_cluster(cluster: Ru
     with full.server.client() as client:
         client.config_set("maxmemory", 1_000_000)
     try:
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             snapshot = await source.snapshot()
     finally:
         with full.server.client() as client:
             client.config_set("maxmemory", 0)
     assert snapshot.server.node == full.name
-    assert snapshot.fleet is not None
-    assert snapshot.fleet.nodes[0].name == full.name
-    assert [view.error for view in snapshot.fleet.nodes] == [None] * 6
+    assert snapshot.cluster is not None
+    assert snapshot.cluster.nodes[0].name == full.name
+    assert [view.error for view in snapshot.cluster.nodes] == [None] * 6
     verdict = judge(snapshot)
     assert verdict.level is Level.OOM
     assert full.name in verdict.reason
@@ -68,7 +68,7 @@ async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> 
                 client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
         with nodes[0].server.client() as client:
             client.set("k2", "v")
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             found = {finding.id: finding for finding in find(await source.snapshot())}
     finally:
         for node in nodes:
@@ -88,7 +88,7 @@ async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
     with first.server.client() as client:
         client.execute_command("CLUSTER DELSLOTS", 7)
     try:
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             found = {finding.id: finding for finding in find(await source.snapshot())}
     finally:
         with first.server.client() as client:
@@ -97,13 +97,13 @@ async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
 
 
 async def test_keys_are_the_sum_of_the_primaries(cluster: RunningCluster) -> None:
-    async with fleet_opened(cluster.connection) as source:
-        fleet = await source.fleet()
+    async with cluster_opened(cluster.connection) as source:
+        cluster_view = await source.cluster()
     held = []
     for node in cluster.primaries:
         with node.server.client() as client:
             held.append(client.dbsize())
-    assert fleet.keys == sum(held)
+    assert cluster_view.keys == sum(held)
 
 
 async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) -> None:
@@ -112,7 +112,7 @@ async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) 
         client.config_set("maxmemory", 1_000_000)
         client.config_set("maxmemory-policy", "allkeys-lru")
     try:
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             found = find(await source.snapshot())
     finally:
         with replica.server.client() as client:
@@ -124,14 +124,14 @@ async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) 
 
 
 async def test_the_gate_holds_on_every_node(cluster: RunningCluster) -> None:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         for server in source.members.primaries():
             with pytest.raises(NotAllowed):
                 await server.client().execute_command("FLUSHALL")
 
 
 async def test_clients_of_all_nodes_know_theirs(cluster: RunningCluster) -> None:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         lines = await source.clients()
         capabilities = await source.capabilities()
     assert {line.node for line in lines} == {node.name for node in cluster.primaries}

@@ -13,7 +13,7 @@ from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, packed_by_key
 from redis_oom_tui.server.scan.connection import ScanConnection
 from tests.support.cluster import Node, RunningCluster, clustered, half_moved
 from tests.support.servers import available
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 
 KEYS, GONE = 30, 10
 SLOT = key_slot(b"{tag}")
@@ -42,7 +42,7 @@ def names(node: Node) -> list[bytes]:
 async def test_each_key_is_looked_at_where_it_is(cluster: RunningCluster) -> None:
     there = names(target(cluster))
     assert len(there) == GONE
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         for number in range(KEYS):
             name = b"{tag}%d" % number
             found = await source.details(KeyId(0, name))
@@ -55,7 +55,7 @@ async def test_each_key_is_looked_at_where_it_is(cluster: RunningCluster) -> Non
 
 async def test_what_is_asked_without_it_is_sent_on(cluster: RunningCluster) -> None:
     (gone, *_), here = names(target(cluster)), names(cluster.owner(SLOT))[0]
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         importer = source.members.importer(target(cluster).name)
         channel, plain = ExclusiveConnection(importer), ExclusiveConnection(source.node(target(cluster).name))
         try:
@@ -73,7 +73,7 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
     stray = b"another"
     while cluster.owner(key_slot(stray)) is target(cluster):
         stray += b"!"
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         scan_connection = ScanConnection(source.members.importer(target(cluster).name).connection, 0, ScanCommand())
         try:
             await scan_connection.open()
@@ -90,7 +90,7 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
 
 
 async def test_the_owner_names_the_node_to_ask(cluster: RunningCluster) -> None:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         assert source.topology.told(target(cluster).name, source.address) == source.topology.by_name(
             target(cluster).name
         )

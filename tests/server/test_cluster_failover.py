@@ -14,7 +14,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.cluster.source import ClusterSource
 from tests.support.cluster import RunningCluster, clustered, moved_slot, take_over
 from tests.support.proxy import lied_to, unknown
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def cluster() -> Iterator[RunningCluster]:
 
 async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: RunningCluster) -> None:
     lost, successor = cluster.primaries[2], cluster.replicas[2]
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         await source.snapshot()
         lost.server.kill()
         dark = await source.snapshot()
@@ -35,11 +35,11 @@ async def test_a_killed_primary_is_told_and_its_replica_followed(cluster: Runnin
     verdict = judge(dark)
     assert verdict.level is Level.UNKNOWN
     assert f"{lost.name} did not answer" in verdict.reason
-    assert dark.fleet is not None
-    assert dark.fleet.keys is None
+    assert dark.cluster is not None
+    assert dark.cluster.keys is None
     assert f"{successor.name} is a primary now instead of {lost.name}" in healed.notes
-    assert healed.fleet is not None
-    assert healed.fleet.keys == 0
+    assert healed.cluster is not None
+    assert healed.cluster.keys == 0
     assert judge(calm).level is Level.OK
     assert any(finding.id == "node-lost" and lost.name in finding.title for finding in find(calm))
 
@@ -54,13 +54,13 @@ async def _until_promoted(source: ClusterSource, name: str) -> Snapshot:
 
 
 async def test_the_node_that_was_given_may_die(cluster: RunningCluster) -> None:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         await source.snapshot()
         cluster.primaries[0].server.kill()
         take_over(cluster.replicas[0])
         snapshot = await _until_promoted(source, cluster.replicas[0].name)
-    assert snapshot.fleet is not None
-    assert snapshot.fleet.open_slots == 0
+    assert snapshot.cluster is not None
+    assert snapshot.cluster.open_slots == 0
 
 
 async def test_a_slot_that_moved_is_noticed(cluster: RunningCluster) -> None:
@@ -90,11 +90,11 @@ async def test_a_primary_that_falls_silent_holds_nobody_up(cluster: RunningClust
         take_over(cluster.replicas[1])
         healed = await _until_promoted(source, cluster.replicas[1].name)
     await source.close()
-    assert dark.fleet is not None
-    (silent,) = [view for view in dark.fleet.nodes if view.name == frozen.name]
+    assert dark.cluster is not None
+    (silent,) = [view for view in dark.cluster.nodes if view.name == frozen.name]
     assert "did not answer in time" in (silent.error or "")
-    assert healed.fleet is not None
-    assert healed.fleet.lost == ()
+    assert healed.cluster is not None
+    assert healed.cluster.lost == ()
 
 
 async def test_a_user_who_may_not_list_nodes_sees_those_that_serve(cluster: RunningCluster) -> None:
@@ -104,13 +104,13 @@ async def test_a_user_who_may_not_list_nodes_sees_those_that_serve(cluster: Runn
         source = ClusterSource(replace(liar.connection, cluster=True))
         await source.open()
         found = source.topology
-        fleet = (await source.snapshot()).fleet
+        cluster_view = (await source.snapshot()).cluster
         await source.close()
     assert [node.name for node in found.primaries] == [node.name for node in cluster.primaries]
     # Replicas are there as far as the node has heard of their offset by now.
     assert {node.primary for node in found.nodes} == {node.name for node in cluster.primaries}
-    assert fleet is not None
-    assert not fleet.lost
+    assert cluster_view is not None
+    assert not cluster_view.lost
 
 
 async def test_a_cluster_whose_addresses_lead_nowhere_from_here(cluster: RunningCluster) -> None:

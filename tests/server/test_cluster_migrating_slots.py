@@ -11,7 +11,7 @@ from tests.server.test_cluster_asking import target
 from tests.server.test_cluster_scan import fill
 from tests.support.cluster import RunningCluster, clustered, half_moved, slot_range
 from tests.support.servers import available
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 
 OTHERS, TAGGED, GONE = 2000, 40, 15
 SLOT = key_slot(b"{tag}")
@@ -31,7 +31,7 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[RunningCluster]:
 
 
 async def scanned(cluster: RunningCluster, options: ScanOptions) -> ScanView:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         await source.snapshot()
         return await source.scan(options).run()
 
@@ -97,7 +97,7 @@ async def test_a_node_that_gets_its_first_slot_is_walked_too() -> None:
                 client.set(b"other:%d" % number, "v")
         assert cluster.owner(SLOT) is first
         half_moved(cluster, SLOT, empty, *(b"{tag}%d" % number for number in range(GONE)))
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             assert [node.name for node in source.topology.primaries] == [first.name]
             view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
     assert (view.state, view.error, view.scanned_keys) == (ScanState.COMPLETE, None, 2 * TAGGED)

@@ -20,7 +20,7 @@ from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.scan_view import BY_SLOT
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 from tests.support.waiting import in_step
 
 KEYS = 12_000
@@ -58,7 +58,7 @@ def cluster() -> Iterator[RunningCluster]:
 
 
 async def test_totals_are_the_sum_of_the_nodes(still: RunningCluster) -> None:
-    async with fleet_opened(still.connection) as source:
+    async with cluster_opened(still.connection) as source:
         view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED, top=100)).run()
     assert (view.state, view.error, view.notes) == (ScanState.COMPLETE, None, ())
     assert view.scanned_keys == view.total_keys == KEYS
@@ -75,7 +75,7 @@ async def test_sizes_are_those_that_the_nodes_tell(still: RunningCluster) -> Non
     for node in still.primaries:
         with node.server.client() as client:
             told += sum(client.memory_usage(key) for key in client.scan_iter(match="user:1*", count=1000))
-    async with fleet_opened(still.connection) as source:
+    async with cluster_opened(still.connection) as source:
         view = await source.scan(ScanOptions(match=b"user:1*")).run()
     assert view.bytes_seen == told
     assert view.explained_share is None
@@ -96,7 +96,7 @@ async def test_sizes_that_cannot_be_true_are_measured_and_told_for_each_node(
             held[node.name] = sum(client.memory_usage(name, samples=0) for name in mine)
     try:
         monkeypatch.setattr(sizing, "_TOO_MUCH", 0.0)
-        async with fleet_opened(still.connection) as source:
+        async with cluster_opened(still.connection) as source:
             view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED, top=10)).run()
     finally:
         for node in still.primaries:
@@ -116,7 +116,7 @@ async def test_sizes_that_cannot_be_true_are_measured_and_told_for_each_node(
 
 
 async def test_a_sample_is_of_every_node_and_estimates_where_scan_goes_by_the_hash(still: RunningCluster) -> None:
-    async with fleet_opened(still.connection) as source:
+    async with cluster_opened(still.connection) as source:
         whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
         view = await source.scan(ScanOptions(sample=3000, pace=Pace.GENTLE)).run()
     assert view.state is ScanState.SAMPLED
@@ -143,7 +143,7 @@ def _by_slot(cluster: RunningCluster) -> bool:
 
 
 async def test_stopped_and_gone_on_with_it_counts_every_key_once(still: RunningCluster) -> None:
-    async with fleet_opened(still.connection) as source:
+    async with cluster_opened(still.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = asyncio.create_task(scan.run())
         await _underway(scan)
@@ -194,7 +194,7 @@ async def _paused(scan: ClusterScan) -> "asyncio.Task[object]":
 async def test_a_primary_killed_in_the_middle(elected: bool) -> None:
     with clustered(timeout_ms=QUICK_MS) if elected else clustered() as cluster:
         fill(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             scan = ClusterScan(source.members, ScanOptions(pace=Pace.GENTLE), patience_seconds=90)
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
@@ -215,7 +215,7 @@ WALK_BY_HASH = [flavour for flavour in available() if flavour in {"redis6", "red
 async def test_where_scan_goes_by_the_hash_a_broken_shard_is_said_to_be_incomplete(flavour: str) -> None:
     with clustered(flavour=flavour) as cluster:
         fill(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
             scan = source.scan(ScanOptions(pace=Pace.GENTLE))
             running = await _paused(scan)
@@ -233,7 +233,7 @@ async def test_where_scan_goes_by_the_hash_a_broken_shard_is_said_to_be_incomple
 async def test_a_primary_without_a_replica_killed_in_the_middle() -> None:
     with clustered(replicas=False) as cluster:
         held = fill(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             scan = ClusterScan(source.members, ScanOptions(pace=Pace.GENTLE), patience_seconds=0.5)
             running = await _paused(scan)
             cluster.primaries[1].server.kill()
@@ -250,7 +250,7 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
     fill(cluster)
     slots = sorted({key_slot(b"user:%d:cart" % number) for number in range(KEYS)})
     mine = [slot for slot in slots if cluster.owner(slot) is cluster.primaries[index]]
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = await _paused(scan)
         for slot in (mine[0], mine[-1]):
@@ -265,7 +265,7 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
 async def test_replicas_are_scanned_by_choice_and_a_lost_one_is_passed_over(cluster: RunningCluster) -> None:
     fill(cluster)
     cluster.replicas[2].server.kill()
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         await source.snapshot()
         view = await source.scan(ScanOptions(replicas=True, pace=Pace.FULL_SPEED)).run()
     assert (view.state, view.scanned_keys, view.refused_keys) == (ScanState.COMPLETE, KEYS, 0), view.error
@@ -287,7 +287,7 @@ async def test_a_primary_that_nobody_can_replace_is_given_up_in_the_stated_time(
         fill(cluster)
         lost = cluster.primaries[1]
         connection = replace(cluster.connection, connect_timeout_seconds=1.0, read_timeout_seconds=1.0)
-        async with fleet_opened(connection) as source:
+        async with cluster_opened(connection) as source:
             await source.snapshot()
             with lost.server.frozen() if silent else contextlib.nullcontext(lost.server.kill()):
                 began = time.monotonic()

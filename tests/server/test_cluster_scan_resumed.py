@@ -15,12 +15,12 @@ from redis_oom_tui.server.cluster.scan import ClusterScan
 from tests.server.test_cluster_scan import KEYS, fill
 from tests.support.cluster import RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 
 
 async def _broken_off(cluster: RunningCluster, **options: Any) -> tuple[ScanView, dict[str, Any]]:
     """A scan that was stopped in the middle, and what its file would keep of it."""
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         scan = source.scan(ScanOptions(sample=KEYS // 3, pace=Pace.NORMAL, **options))
         view = await scan.run()
         kept: dict[str, Any] = json.loads(json.dumps(scan.progress()))
@@ -29,7 +29,7 @@ async def _broken_off(cluster: RunningCluster, **options: Any) -> tuple[ScanView
 
 
 async def _resumed(cluster: RunningCluster, kept: dict[str, Any]) -> ScanView:
-    async with fleet_opened(cluster.connection) as source:
+    async with cluster_opened(cluster.connection) as source:
         scan = source.resumed(kept)
         assert scan.progress() == kept
         view = await scan.run()
@@ -41,7 +41,7 @@ async def _resumed(cluster: RunningCluster, kept: dict[str, Any]) -> ScanView:
 async def test_both_parts_together_are_the_whole(flavour: str) -> None:
     with clustered(replicas=False, flavour=flavour) as cluster:
         fill(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             whole = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
         first, kept = await _broken_off(cluster)
         view = await _resumed(cluster, kept)
@@ -89,7 +89,7 @@ async def test_a_node_goes_on_with_all_that_it_had_counted() -> None:
         fill(cluster)
         _, kept = await _broken_off(cluster)
         kept["nodes"][0]["place"]["refused"] = 3
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             again = [one.place for one in ClusterCheckpoint(kept, None).scans(source.members.node)]
     assert again[0].refused == 3
     assert all(sum(held for _, held in place.type_bytes) == place.counts[1] > 0 for place in again)
@@ -98,7 +98,7 @@ async def test_a_node_goes_on_with_all_that_it_had_counted() -> None:
 async def test_no_place_is_kept_where_a_server_has_no_run_id() -> None:
     with clustered(replicas=False) as cluster:
         fill(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             scan = source.scan(ScanOptions(sample=KEYS // 3, pace=Pace.NORMAL))
             assert isinstance(scan, ClusterScan)
             await scan.run()
@@ -111,7 +111,7 @@ async def test_a_damaged_position_is_refused() -> None:
     with clustered(replicas=False) as cluster:
         fill(cluster)
         _, kept = await _broken_off(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             node = kept["nodes"][0]
             place = node["place"]
             for part, value in (("last_slot", 16_384), ("seen", [[-1, 1]]), ("counts", [0]), ("begun", [7])):

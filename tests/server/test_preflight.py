@@ -40,7 +40,7 @@ async def test_it_sees_what_the_driver_sees(flavour):
             await driven.close()
     seen = look.snapshot()
     assert replace(seen.server, uptime_seconds=None) == replace(now.server, uptime_seconds=None)
-    for part in ("databases", "notes", "fleet"):
+    for part in ("databases", "notes", "cluster"):
         assert getattr(seen, part) == getattr(now, part)
     for whole, other in ((seen.memory, now.memory), (seen.counters, now.counters), (seen.activity, now.activity)):
         for name in type(whole).__struct_fields__:

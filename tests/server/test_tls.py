@@ -140,10 +140,10 @@ async def test_a_cluster_s_nodes_are_reached_by_their_tls_ports(flavour: str, pa
     with clustered(1, *lines, replicas=False, flavour=flavour):
         source = ClusterSource(Connection(Address(port=port), tls=Tls(ca_file=papers.ca_file), cluster=True))
         await source.open()
-        fleet = (await source.snapshot()).fleet
+        cluster_view = (await source.snapshot()).cluster
         view = await source.scan(ScanOptions()).run()
         await source.close()
-    assert fleet is not None
-    assert [node.name for node in fleet.nodes] == [f"127.0.0.1:{port}"]
-    assert fleet.keys == 0
+    assert cluster_view is not None
+    assert [node.name for node in cluster_view.nodes] == [f"127.0.0.1:{port}"]
+    assert cluster_view.keys == 0
     assert view.complete

@@ -20,7 +20,7 @@ async def opened(connection: Connection) -> AsyncIterator[LiveServer]:
 
 
 @contextlib.asynccontextmanager
-async def fleet_opened(connection: Connection) -> AsyncIterator[ClusterSource]:
+async def cluster_opened(connection: Connection) -> AsyncIterator[ClusterSource]:
     """A whole cluster, by the node that `connection` leads to."""
     source = ClusterSource(connection)
     try:

@@ -29,7 +29,7 @@ MIB = 2**20
 SIZE = (100, 30)
 
 
-class ScriptedFleet(ScriptedSource):
+class ScriptedCluster(ScriptedSource):
     """A source that remembers which node it was told to show."""
 
     pinned: str | None = None
@@ -37,14 +37,14 @@ class ScriptedFleet(ScriptedSource):
     def pin(self, name: str | None) -> None:
         self.pinned = name
 
-    async def fleet(self) -> ClusterView:
+    async def cluster(self) -> ClusterView:
         return ClusterView(())
 
     def node(self, name: str) -> ScriptedSource:
         return self
 
 
-def a_fleet() -> Snapshot:
+def a_cluster() -> Snapshot:
     views = []
     for port, used in ((7001, 40), (7002, 101), (7003, 60)):
         snapshot = a_snapshot()
@@ -54,15 +54,15 @@ def a_fleet() -> Snapshot:
         views.append(NodeView(node, snapshot, judge(snapshot)))
     lost = ClusterNode("n:7004", "7004", Address("n", 7004), "n:7001")
     views.append(NodeView(lost, error="n:7004 refuses connections", verdict=unknown("gone")))
-    fleet = ClusterView(worst_first(views))
-    worst = fleet.nodes[0]
+    cluster_view = ClusterView(worst_first(views))
+    worst = cluster_view.nodes[0]
     assert worst.snapshot is not None
     server = replace(worst.snapshot.server, node=worst.name, run_id=None)
-    return replace(worst.snapshot, server=server, fleet=fleet, notes=("n:7002 is a primary now",))
+    return replace(worst.snapshot, server=server, cluster=cluster_view, notes=("n:7002 is a primary now",))
 
 
 async def test_the_nodes_stand_worst_first() -> None:
-    app = an_app(ScriptedFleet([a_fleet()]))
+    app = an_app(ScriptedCluster([a_cluster()]))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         lines = [line for line in rows(app) if " n:700" in line and ("slots" in line or "refuses" in line)]
@@ -73,7 +73,7 @@ async def test_the_nodes_stand_worst_first() -> None:
 
 @pytest.mark.parametrize("width", [80, 100, 140])
 async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> None:
-    app = an_app(ScriptedFleet([a_fleet()]))
+    app = an_app(ScriptedCluster([a_cluster()]))
     async with app.run_test(size=(width, 30)) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         lines = [line for line in rows(app) if " n:700" in line and " slots" in line]
@@ -86,9 +86,9 @@ async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> Non
 
 @pytest.mark.parametrize(("free", "told"), [({0}, "110M, 1 without a limit"), ({0, 1, 2}, "110M, no limit")])
 def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: str) -> None:
-    fleet = a_fleet().fleet
-    assert fleet is not None
-    views = list(fleet.primaries)[:2]
+    cluster_view = a_cluster().cluster
+    assert cluster_view is not None
+    views = list(cluster_view.primaries)[:2]
     views.append(views[0])
     views = [
         replace(
@@ -107,20 +107,24 @@ def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: s
 
 
 def test_what_is_done_to_all_nodes_is_told_with_the_sums_of_all() -> None:
-    fleet = a_fleet()
-    held = sum(view.snapshot.keys for view in fleet.fleet.primaries if view.snapshot) if fleet.fleet else 0
-    lines = " ".join(reap_question("the cluster", fleet).lines)
+    cluster_view = a_cluster()
+    held = (
+        sum(view.snapshot.keys for view in cluster_view.cluster.primaries if view.snapshot)
+        if cluster_view.cluster
+        else 0
+    )
+    lines = " ".join(reap_question("the cluster", cluster_view).lines)
     assert f"of {count(held)} keys have a TTL" in lines
-    assert held == 3 * fleet.keys
-    assert "RSS of all primaries is" in " ".join(purge_question("the cluster", fleet).lines)
+    assert held == 3 * cluster_view.keys
+    assert "RSS of all primaries is" in " ".join(purge_question("the cluster", cluster_view).lines)
 
 
 async def test_actions_on_every_node_are_in_the_log_each_with_its_node() -> None:
-    operator = NodesOperator(snapshot=a_fleet())
+    operator = NodesOperator(snapshot=a_cluster())
     deleted = AuditEntry(10.0, "a", "delete", "n:7002", "sre", "delete 5 keys", 12.0, "Deleted 5 of 5 keys.", True)
     there = replace(deleted, id="b", server="n:7003", what="delete 6 keys")
     operator.entries = [deleted, there, replace(deleted, id="c", server="m:1", what="delete 7 keys")]
-    app = an_app(ScriptedFleet([a_fleet()]), operator=operator)
+    app = an_app(ScriptedCluster([a_cluster()]), operator=operator)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("5")
@@ -201,8 +205,8 @@ class NodesOperator(ScriptedOperator):
 @pytest.mark.parametrize("alone", [False, True])
 async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pytest.MonkeyPatch, alone: bool) -> None:
     monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
-    operator = NodesOperator(snapshot=a_fleet())
-    app = an_app(ScriptedFleet([replace(a_fleet(), notes=())]), operator=operator)
+    operator = NodesOperator(snapshot=a_cluster())
+    app = an_app(ScriptedCluster([replace(a_cluster(), notes=())]), operator=operator)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("3")
@@ -222,12 +226,12 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
 
 async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)
-    operator = NodesOperator(snapshot=a_fleet())
+    operator = NodesOperator(snapshot=a_cluster())
     warnings = ("n:7002: Writes will be refused until 5.0 MiB is freed",)
     operator.going_back = Change("maxmemory-samples", "7", "", "Each of the 2 nodes gets its own again.", warnings)
     nodes = (NodeResult("n:7001", True, "7", "5"), NodeResult("n:7002", True, "7", "3"))
     operator.undone = ChangeResult(Change("maxmemory-samples", "7", "5"), True, None, nodes=nodes)
-    app = an_app(ScriptedFleet([replace(a_fleet(), notes=())]), operator=operator)
+    app = an_app(ScriptedCluster([replace(a_cluster(), notes=())]), operator=operator)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("3")
@@ -247,7 +251,7 @@ async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(mo
 
 
 async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
-    source = ScriptedFleet([a_fleet()])
+    source = ScriptedCluster([a_cluster()])
     app = an_app(source)
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
@@ -259,7 +263,7 @@ async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:
 
 
 async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
-    app = an_app(ScriptedSource([replace(a_fleet(), notes=())]))
+    app = an_app(ScriptedSource([replace(a_cluster(), notes=())]))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         app.main.panes["triage"].nodes.focus()  # type: ignore[attr-defined]
@@ -268,7 +272,7 @@ async def test_a_recording_of_a_cluster_shows_no_other_node() -> None:
 
 
 def test_the_header_gives_a_role_to_the_node_whose_it_is() -> None:
-    shown = a_fleet()
+    shown = a_cluster()
     other = HeaderModel._server(ServerState(address=Address("n", 7001), snapshot=shown))
     given = HeaderModel._server(ServerState(address=Address("n", 7002), snapshot=shown))
     assert (other[0][0], given[0][0]) == ("  node n:7002 (primary)", "  primary")
@@ -277,7 +281,7 @@ def test_the_header_gives_a_role_to_the_node_whose_it_is() -> None:
 async def test_hogs_names_the_node_of_each_key() -> None:
     row = KeyRow(KeyId(0, b"big", "prod-cache-3.internal:7002"), "string", 30 * MIB)
     view = replace(a_view(), top=(row,))
-    app = an_app(ScriptedFleet([a_fleet()], views=[view]))
+    app = an_app(ScriptedCluster([a_cluster()], views=[view]))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("2", "r")
@@ -290,7 +294,7 @@ async def test_hogs_names_the_node_of_each_key() -> None:
 
 async def test_above_the_families_a_key_has_its_node_and_its_share() -> None:
     row = KeyRow(KeyId(0, b"big", "n:7002"), "string", 30 * MIB)
-    app = an_app(ScriptedFleet([a_fleet()], views=[replace(a_view(), top=(row,))]))
+    app = an_app(ScriptedCluster([a_cluster()], views=[replace(a_view(), top=(row,))]))
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
         await pilot.press("2", "r")

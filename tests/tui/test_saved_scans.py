@@ -16,7 +16,7 @@ from tests.server.test_cluster_scan import KEYS as ALL_KEYS
 from tests.server.test_cluster_scan import fill
 from tests.support.cluster import clustered
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
-from tests.support.sources import fleet_opened
+from tests.support.sources import cluster_opened
 from tests.tui.support import an_app, rows, screen_text, until
 
 KEYS = 20_000
@@ -149,7 +149,7 @@ async def test_a_cluster_is_gone_on_with_and_elsewhere_half_a_scan_is_no_baselin
     options = ScreenOptions(interval_seconds=0.1)
     with clustered(replicas=False) as cluster:
         fill(cluster)
-        async with fleet_opened(cluster.connection) as source:
+        async with cluster_opened(cluster.connection) as source:
             scan = source.scan(ScanOptions(sample=3_000))
             half = SavedScan(await scan.run(), 1.0, str(source.address), progress=scan.progress())
         save_scan(half, tmp_path / "half.scan")

@@ -96,10 +96,10 @@ class Case(Struct, frozen=True, dict=True):
         """used_memory of all that was scanned: of a whole cluster, where the figures are those of one node, or of that
         node where only its keys were scanned, as `check` does.
         """
-        fleet = self.now.fleet
-        if fleet is None or (self.scan is not None and not self.scan.nodes):
+        cluster = self.now.cluster
+        if cluster is None or (self.scan is not None and not self.scan.nodes):
             return self.now.memory.used_bytes
-        return fleet.used_bytes
+        return cluster.used_bytes
 
     @property
     def policy(self) -> str:

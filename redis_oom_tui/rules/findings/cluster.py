@@ -15,13 +15,13 @@ from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
 @finding("slots-open", "node-lost", "shard-skew", "differs-", "replica-promotion")
 def cluster(case: Case) -> Iterator[Finding]:
     """What the cluster lacks, where there is one."""
-    fleet = case.now.fleet
-    if fleet is None:
+    cluster_view = case.now.cluster
+    if cluster_view is None:
         return
-    apart = far_apart(fleet)
+    apart = far_apart(cluster_view)
     # The cause is that of the node that is shown, which need not be the fullest.
     elsewhere = apart is not None and apart[1].name != case.now.server.node
-    yield from fleet_findings(fleet, in_keys=elsewhere or case.cause.in_keys)
+    yield from node_findings(cluster_view, in_keys=elsewhere or case.cause.in_keys)
 
 
 @finding("replica-promotion", "replica-unseen")
@@ -30,30 +30,30 @@ def replicas(case: Case) -> Iterator[Finding]:
     yield from replica_findings(case.now, case.replicas)
 
 
-def fleet_findings(fleet: ClusterView, *, in_keys: bool = True) -> Iterator[Finding]:
+def node_findings(cluster_view: ClusterView, *, in_keys: bool = True) -> Iterator[Finding]:
     """What the cluster as a whole lacks: nodes, slots, agreement, balance, replicas that could take over.
 
     `in_keys` says that keys hold what fills the fullest node.
     """
-    yield from _absent(fleet)
-    yield from _skew(fleet, in_keys=in_keys)
-    yield from _disagreement(fleet)
-    for replica in fleet.replicas:
-        primary = next((view for view in fleet.primaries if view.name == replica.node.primary), None)
+    yield from _absent(cluster_view)
+    yield from _skew(cluster_view, in_keys=in_keys)
+    yield from _disagreement(cluster_view)
+    for replica in cluster_view.replicas:
+        primary = next((view for view in cluster_view.primaries if view.name == replica.node.primary), None)
         if primary is not None and primary.snapshot is not None and replica.snapshot is not None:
             yield from _promotion(replica, replica.snapshot, primary.snapshot)
 
 
-def _absent(fleet: ClusterView) -> Iterator[Finding]:
-    if fleet.open_slots:
+def _absent(cluster_view: ClusterView) -> Iterator[Finding]:
+    if cluster_view.open_slots:
         yield Finding(
             id="slots-open",
             level=Level.CRITICAL,
-            title=f"{count(fleet.open_slots)} of 16,384 slots are not served by any node",
+            title=f"{count(cluster_view.open_slots)} of 16,384 slots are not served by any node",
             advice="Every command on their keys fails: bring the lost primary back or promote its replica "
             "(CLUSTER FAILOVER TAKEOVER on it).",
         )
-    for view in fleet.nodes:
+    for view in cluster_view.nodes:
         if view.snapshot is None and view.error is not None:
             role = "primary" if view.node.serves else "node without slots"
             if not view.node.is_primary:
@@ -63,7 +63,7 @@ def _absent(fleet: ClusterView) -> Iterator[Finding]:
             )
             yield Finding(
                 id="node-lost",
-                level=Level.CRITICAL if view in fleet.lost else Level.WARNING,
+                level=Level.CRITICAL if view in cluster_view.lost else Level.WARNING,
                 title=f"The {role} {safe_text(view.name, 80)} did not answer",
                 advice=f"{_ended(safe_text(view.error, 300))} The cluster itself {opinion}.",
             )
@@ -73,12 +73,12 @@ def _ended(sentence: str) -> str:
     return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
-def _skew(fleet: ClusterView, *, in_keys: bool) -> Iterator[Finding]:
-    apart = far_apart(fleet)
+def _skew(cluster_view: ClusterView, *, in_keys: bool) -> Iterator[Finding]:
+    apart = far_apart(cluster_view)
     if apart is None:
         return
     emptiest, fullest = apart
-    known = ((view.pressure, view) for view in fleet.primaries if view.pressure is not None)
+    known = ((view.pressure, view) for view in cluster_view.primaries if view.pressure is not None)
     pressures = sorted(known, key=lambda pair: pair[0])
     full, empty = safe_text(fullest.name, 80), safe_text(emptiest.name, 80)
     cure = "One large key or one hash tag holds them on one shard: find it (Hogs), or move slots away"
@@ -109,8 +109,8 @@ def _heaviest(view: NodeView) -> str:
     return f"slots with most {'memory' if by_memory else 'keys'}: {', '.join(each) or 'none has keys'}"
 
 
-def _disagreement(fleet: ClusterView) -> Iterator[Finding]:
-    for difference in fleet.differences:
+def _disagreement(cluster_view: ClusterView) -> Iterator[Finding]:
+    for difference in cluster_view.differences:
         grave = difference.name in ("maxmemory", "maxmemory-policy")
         parts = [
             f"{short_value(difference.name, value) or 'nothing'} on {node_names(nodes)}"

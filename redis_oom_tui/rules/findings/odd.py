@@ -45,7 +45,7 @@ def refused_before(case: Case) -> Iterator[Finding]:
             level=Level.WARNING,
             title=f"{writes}: its peak reached the limit, in a burst that is over",
             advice="Watch it live (`watch`, or the screen)"
-            + ("." if case.now.fleet is not None else ", or check the cluster's other nodes with -c."),
+            + ("." if case.now.cluster is not None else ", or check the cluster's other nodes with -c."),
             evidence=(peak,),
         )
         return
@@ -174,7 +174,7 @@ def links(case: Case) -> Iterator[Finding]:
 @finding("one-cluster-node")
 def one_node(case: Case) -> Iterator[Finding]:
     """A node of a cluster, checked without the others."""
-    if case.now.server.mode != "cluster" or case.now.fleet is not None:
+    if case.now.server.mode != "cluster" or case.now.cluster is not None:
         return
     refused = bool(case.now.counters.refused_writes_total) and case.near is Level.OK
     yield Finding(

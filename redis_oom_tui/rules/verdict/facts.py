@@ -254,7 +254,7 @@ def calls_for_a_longer_look(snapshot: Snapshot, thresholds: Thresholds) -> bool:
 
     A full cache that evicts as it should, and a server that has refused nothing, give no hint.
     """
-    nodes = () if snapshot.fleet is None else snapshot.fleet.nodes
+    nodes = () if snapshot.cluster is None else snapshot.cluster.nodes
     seen = (snapshot, *(view.snapshot for view in nodes if view.snapshot is not None))
     return attempt("its past is", lambda: any(_hints(one, thresholds) for one in seen), lambda _: True)
 
@@ -274,15 +274,15 @@ def _hints(snapshot: Snapshot, thresholds: Thresholds) -> bool:
 
 def _is_on_shown_node(row: KeyRow, snapshot: Snapshot) -> bool:
     """Whether a key is on the node whose figures these are, where the scan is of a whole cluster."""
-    fleet = snapshot.fleet
-    if fleet is None:
+    cluster = snapshot.cluster
+    if cluster is None:
         return True
-    slot, shown = slot_of(row.id.key), (view.node for view in fleet.nodes if view.name == snapshot.server.node)
+    slot, shown = slot_of(row.id.key), (view.node for view in cluster.nodes if view.name == snapshot.server.node)
     return any(first <= slot <= last for node in shown for first, last in node.ranges)
 
 
 def _of_shown_node(scan: ScanView | None, snapshot: Snapshot) -> ScanView | None:
     """The scan of the keys of the node whose figures these are, where it is of a whole cluster."""
-    if scan is None or snapshot.fleet is None or not scan.nodes:
+    if scan is None or snapshot.cluster is None or not scan.nodes:
         return scan
     return scan.on(snapshot.server.node)

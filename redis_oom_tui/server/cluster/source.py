@@ -113,7 +113,7 @@ class ClusterSource:
     """All nodes of a cluster behind one of them. Implements `ports.Fleet` and `ports.GoesOn`.
 
     Every node is a `LiveServer` of its own, so its connections are gated, polite and timed like any other. Its
-    snapshots are those of the worst primary, with all others in `Snapshot.fleet`.
+    snapshots are those of the worst primary, with all others in `Snapshot.cluster`.
     """
 
     def __init__(self, connection: Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -152,7 +152,7 @@ class ClusterSource:
         """The node called `name`, as a source of its own. Raises ServerUnreachable where there is none."""
         return self.members.node(name)
 
-    async def fleet(self) -> ClusterView:
+    async def cluster(self) -> ClusterView:
         """Every node asked at once; primaries that changed hands are followed. Raises where no node answers."""
         if self.members.due:
             await self.members.refresh()
@@ -168,24 +168,24 @@ class ClusterSource:
         return self._view
 
     async def snapshot(self) -> Snapshot:
-        """The worst primary's INFO, with every node in `fleet`; it is nobody's single process, so it has no run_id."""
-        fleet = await self.fleet()
-        chosen = self._the_pinned(fleet) or shown(fleet, self._shown)
+        """The worst primary's INFO, with every node in `cluster`; it is no single process's and has no run_id."""
+        cluster = await self.cluster()
+        chosen = self._the_pinned(cluster) or shown(cluster, self._shown)
         if chosen is None or chosen.snapshot is None:
-            raise ServerUnreachable(_nobody(fleet, self.address))
+            raise ServerUnreachable(_nobody(cluster, self.address))
         self._shown = chosen.name
         notes, self._notes = (*self.members.news(), *self._notes), []
         server = replace(chosen.snapshot.server, node=chosen.name, run_id=None, uptime_seconds=None)
-        return replace(chosen.snapshot, server=server, fleet=fleet, notes=notes)
+        return replace(chosen.snapshot, server=server, cluster=cluster, notes=notes)
 
     def pin(self, name: str | None) -> None:
         """Let the snapshots show the node called `name` from the next one on; None for the worst primary again."""
         self._pinned = name
 
-    def _the_pinned(self, fleet: ClusterView) -> NodeView | None:
+    def _the_pinned(self, cluster: ClusterView) -> NodeView | None:
         if self._pinned is None:
             return None
-        view = next((view for view in fleet.nodes if view.name == self._pinned), None)
+        view = next((view for view in cluster.nodes if view.name == self._pinned), None)
         if view is not None and view.snapshot is not None:
             return view
         self._notes.append(f"{self._pinned} did not answer: the worst of the others is shown again")
@@ -222,7 +222,7 @@ class ClusterSource:
         return found and replace(found, row=replace(found.row, id=replace(found.row.id, node=node.name)))
 
     async def settings(self) -> Mapping[str, str]:
-        """The settings of the node that is shown; where nodes differ, `Snapshot.fleet` says so."""
+        """The settings of the node that is shown; where nodes differ, `Snapshot.cluster` says so."""
         view = None if self._view is None else next((one for one in self._view.nodes if one.name == self._shown), None)
         return MappingProxyType({}) if view is None else view.settings
 
@@ -268,11 +268,11 @@ def _strayed(snapshot: Snapshot | None, error: str | None) -> bool:
     return error is not None or (snapshot is not None and snapshot.server.role == "replica")
 
 
-def _nobody(fleet: ClusterView, address: Address) -> str:
-    errors = [view.error for view in fleet.nodes if view.error is not None]
+def _nobody(cluster: ClusterView, address: Address) -> str:
+    errors = [view.error for view in cluster.nodes if view.error is not None]
     if not errors:
         return f"no primary of the cluster behind {address} answers"
-    if str(address) in {view.name for view in fleet.nodes}:
+    if str(address) in {view.name for view in cluster.nodes}:
         return errors[0]
     return (
         f"{address} answers, and none of the {len(errors)} addresses by which it names the cluster's nodes does"

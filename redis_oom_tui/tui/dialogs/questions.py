@@ -81,9 +81,9 @@ def kill_question(client: ClientBuffer, where: str) -> Question:
 def purge_question(where: str, snapshot: Snapshot | None) -> Question:
     """MEMORY PURGE: what it gives back, and what it does not cure."""
     lines = [f"On {where}: the allocator gives unused pages back to the system."]
-    held = None if snapshot is None else snapshot.fleet or snapshot.memory
+    held = None if snapshot is None else snapshot.cluster or snapshot.memory
     if held is not None:
-        whose = " of all primaries" if snapshot is not None and snapshot.fleet is not None else ""
+        whose = " of all primaries" if snapshot is not None and snapshot.cluster is not None else ""
         lines.append(f"Now RSS{whose} is {size(held.rss_bytes)}, and {size(held.used_bytes)} are in use.")
     lines.append("No key is touched. It can lower RSS, never used_memory: it does not fix an OOM.")
     return Question("Run MEMORY PURGE?", tuple(lines), "Purge", danger=False)
@@ -92,7 +92,7 @@ def purge_question(where: str, snapshot: Snapshot | None) -> Question:
 def reap_question(where: str, snapshot: Snapshot | None) -> Question:
     """Looking at each key once, by which the server drops those that have expired."""
     lines = [f"On {where}: every key is scanned, and the server removes those that have already expired."]
-    held = None if snapshot is None else snapshot.fleet or snapshot
+    held = None if snapshot is None else snapshot.cluster or snapshot
     if held is not None:
         lines.append(f"{count(held.expires)} of {count(held.keys)} keys have a TTL.")
     lines.append("Only already-expired keys are removed; nothing to undo.")

@@ -94,7 +94,7 @@ _ALL, _JOBS, _TARGET = "all", "jobs ", "target"
 async def propose_cleanup(actions: ActionController) -> None:
     """What may go to reach the target, by the last scan: a part of it fills in the form, all of it is searched for."""
     snapshot = actions.snapshot
-    if snapshot is None or snapshot.fleet is not None:
+    if snapshot is None or snapshot.cluster is not None:
         raise BadInput("In a cluster each shard has a limit of its own: cleanup --free-to 80% takes the fullest")
     if not needed_bytes(snapshot, actions.target) and not await _ask_target(actions, snapshot):
         return
@@ -167,8 +167,8 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
         budget=operator.budget(frozen, snapshot, target=actions.target).words if snapshot is not None else "",
         hidden=hidden,
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
-        room_bytes=None if snapshot is None or snapshot.fleet is not None else headroom(snapshot),
-        over_bytes=0 if snapshot is None or snapshot.fleet is not None else over_limit(snapshot),
+        room_bytes=None if snapshot is None or snapshot.cluster is not None else headroom(snapshot),
+        over_bytes=0 if snapshot is None or snapshot.cluster is not None else over_limit(snapshot),
     )
     choice = await actions.ask(dialog)
     if choice is None:

@@ -191,10 +191,10 @@ class ActionController:
         snapshot = self.snapshot
         if snapshot is None:
             return address
-        server, fleet = snapshot.server, snapshot.fleet
-        if fleet is not None:
-            copies = number_of(len(fleet.replicas), "replica")
-            return f"the cluster of {address} ({len(fleet.primaries)} primaries, {copies})"
+        server, cluster = snapshot.server, snapshot.cluster
+        if cluster is not None:
+            copies = number_of(len(cluster.replicas), "replica")
+            return f"the cluster of {address} ({len(cluster.primaries)} primaries, {copies})"
         role, flavour = role_text(safe_text(server.role, 12)), safe_text(server.flavour, 12)
         return f"{address} ({role}, {flavour} {safe_text(server.version, 12)})"
 

@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, percent
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
-from redis_oom_tui.ports.source import Fleet, GoesOn
+from redis_oom_tui.ports.source import ClusteredSource, GoesOn
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.tui.dialogs.path import PathDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
@@ -142,7 +142,7 @@ def _can_go_on(actions: ActionController, saved: SavedScan) -> bool:
     snapshot, source = actions.snapshot, actions.host.source
     if saved.of_cluster:
         # Each node's scan looks itself whether that node is the one that it was.
-        same = isinstance(source, Fleet) and saved.server == str(source.address)
+        same = isinstance(source, ClusteredSource) and saved.server == str(source.address)
     else:
         same = snapshot is not None and snapshot.server.run_id == saved.run_id is not None
     return same and saved.progress is not None and not saved.view.complete and isinstance(source, GoesOn)

@@ -204,8 +204,8 @@ class HogsTables(Horizontal):
         state = host_of(self).state if self.is_attached else None
         if state is None or state.snapshot is None:
             return None
-        fleet = state.snapshot.fleet
-        return state.snapshot.memory.used_bytes if fleet is None else fleet.used_bytes
+        cluster = state.snapshot.cluster
+        return state.snapshot.memory.used_bytes if cluster is None else cluster.used_bytes
 
     def note(self, view: ScanView | None) -> str:
         """What is shown of the scan, and how much is marked."""

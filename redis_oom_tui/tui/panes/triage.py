@@ -78,10 +78,10 @@ class TriagePane(Pane):
         """Draw the figures of a tick, and what follows from them."""
         self.vitals.show(state)
         self.breakdown.show(state)
-        fleet = None if state.snapshot is None else state.snapshot.fleet
-        self.set_class(fleet is not None, "-fleet")
-        if fleet is not None and state.snapshot is not None:
-            self.nodes.show(fleet, state.snapshot.server.node)
+        cluster = None if state.snapshot is None else state.snapshot.cluster
+        self.set_class(cluster is not None, "-cluster")
+        if cluster is not None and state.snapshot is not None:
+            self.nodes.show(cluster, state.snapshot.server.node)
         used = 0 if state.snapshot is None else state.snapshot.memory.used_bytes or 0
         refusal = _why_no_clients(state)
         if refusal != self.clients.refusal:

@@ -271,27 +271,27 @@ class NodeList(CursorList[NodeView]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fleet: ClusterView | None = None
+        self.cluster: ClusterView | None = None
         self._shown = ""
 
-    def show(self, fleet: ClusterView | None, shown: str) -> None:
+    def show(self, cluster: ClusterView | None, shown: str) -> None:
         """Draw these; `shown` is the node whose figures stand above."""
-        self.fleet, self._shown = fleet, shown
+        self.cluster, self._shown = cluster, shown
         self.redraw()
 
     @property
     def items(self) -> Sequence[NodeView]:
-        return () if self.fleet is None else self.fleet.nodes
+        return () if self.cluster is None else self.cluster.nodes
 
     def identify(self, item: NodeView) -> Hashable:
         return item.name
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         del height
-        if self.fleet is None:
+        if self.cluster is None:
             return ()
         title = (f" Nodes ({len(self.items)}), worst first", "title")
-        return [spread((title,), ((f"{cluster_sums(self.fleet)} ", "dim"),), width)]
+        return [spread((title,), ((f"{cluster_sums(self.cluster)} ", "dim"),), width)]
 
     def row(self, item: NodeView, width: int, *, here: bool) -> Sequence[Line]:
         """Its verdict, how full it is, its limit, policy and role."""

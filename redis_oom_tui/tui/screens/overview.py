@@ -93,12 +93,12 @@ class ServerDetails(LineWidget):
         left: Line = ((f" {safe_text(profile.name, 40)}  ", "title"), *badge)
         if snapshot is None:
             return clip((*left, (target(profile), "dim")), width)
-        fleet, server = snapshot.fleet, snapshot.server
-        if fleet is None:
+        cluster, server = snapshot.cluster, snapshot.server
+        if cluster is None:
             facts = f"{role_text(safe_text(server.role, 12))}, {safe_text(server_text(server), 40)}"
         else:
-            copies = sizes.number_of(len(fleet.replicas), "replica")
-            facts = f"{sizes.number_of(len(fleet.primaries), 'primary node')}, {copies}"
+            copies = sizes.number_of(len(cluster.replicas), "replica")
+            facts = f"{sizes.number_of(len(cluster.primaries), 'primary node')}, {copies}"
         used = (f"{use_of_limit(snapshot.memory)}  ", "text")
         return clip((*left, used, (f"{facts}  ", "dim"), (target(profile), "dim")), width)
 

@@ -134,12 +134,12 @@ def _policy(row: ServerRow) -> str:
 def _name(row: ServerRow, width: int) -> str:
     """The profile's name; of a cluster, with its number of nodes."""
     name = safe_text(row.profile.name, 60)
-    fleet = None if row.snapshot is None else row.snapshot.fleet
-    if fleet is None:
+    cluster = None if row.snapshot is None else row.snapshot.cluster
+    if cluster is None:
         return name
-    nodes = f" ({sizes.number_of(len(fleet.nodes), 'node')})"
+    nodes = f" ({sizes.number_of(len(cluster.nodes), 'node')})"
     if cells(name + nodes) > width:
-        nodes = f" ({len(fleet.nodes)})"
+        nodes = f" ({len(cluster.nodes)})"
     return cut(name, width - len(nodes)) + nodes
 
 
