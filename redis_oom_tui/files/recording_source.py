@@ -131,8 +131,8 @@ class RecordingServer(RecordingSource):
         return _recording_scan(self._resuming.resumed(progress, pace=pace, sample=sample), self._note)
 
 
-class RecordingFleet(RecordingSource):
-    """A cluster. Implements `ports.Fleet`; what a single node is asked is not kept."""
+class RecordingNodes(RecordingSource):
+    """A cluster. Implements `ports.ClusteredSource`; what a single node is asked is not kept."""
 
     def __init__(self, inner: ClusteredSource, recorder: Recorder, **clocks: Callable[[], float]) -> None:
         super().__init__(inner, recorder, **clocks)
@@ -151,14 +151,14 @@ class RecordingFleet(RecordingSource):
         self._cluster.pin(name)
 
 
-class RecordingCluster(RecordingFleet, RecordingServer):
-    """A cluster whose scans can be resumed. Implements `ports.Fleet` and `ports.GoesOn`."""
+class RecordingCluster(RecordingNodes, RecordingServer):
+    """A cluster whose scans can be resumed. Implements `ports.ClusteredSource` and `ports.GoesOn`."""
 
 
 def recording(inner: Source, recorder: Recorder, **clocks: Callable[[], float]) -> RecordingSource:
     """`inner`, with each answer of it kept by `recorder`, and all that it can do."""
     if isinstance(inner, ClusteredSource):
-        kind = RecordingCluster if isinstance(inner, GoesOn) else RecordingFleet
+        kind = RecordingCluster if isinstance(inner, GoesOn) else RecordingNodes
         return kind(inner, recorder, **clocks)
     if isinstance(inner, GoesOn):
         return RecordingServer(inner, recorder, **clocks)

@@ -261,8 +261,8 @@ _LARGEST = 2**100
 def encode(value: Any) -> Any:
     """`value`, a struct or anything that its fields hold, as plain values."""
     if isinstance(value, Struct):
-        fields = ((name, getattr(value, name), default) for name, default in _defaults(type(value)).items())
-        return {name: encode(part) for name, part, default in fields if part != default}
+        fields = ((written, getattr(value, name), default) for name, written, default in _fields(type(value)))
+        return {written: encode(part) for written, part, default in fields if part != default}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, bytes):
@@ -297,7 +297,7 @@ def _inner(kind: Any) -> Callable[[Any], Any]:
     for one in (kind, *get_args(kind)):
         origin, arguments = get_origin(one), get_args(one)
         if isinstance(one, type) and issubclass(one, Struct):
-            return {field.name: field.type for field in structs.fields(one)}.get
+            return {field.encode_name: field.type for field in structs.fields(one)}.get
         if origin is tuple:
             return _always(arguments[0]) if arguments[-1] is ... else dict(enumerate(arguments)).get
         if isinstance(origin, type) and issubclass(origin, Mapping):
@@ -310,9 +310,13 @@ def _always(kind: Any) -> Callable[[Any], Any]:
 
 
 @functools.cache
-def _defaults(kind: type[Struct]) -> dict[str, Any]:
-    """The fields of `kind`, each with its default."""
-    return {
-        field.name: field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
+def _fields(kind: type[Struct]) -> tuple[tuple[str, str, Any], ...]:
+    """The fields of `kind`: the name of each, the name in the file, its default."""
+    return tuple(
+        (
+            field.name,
+            field.encode_name,
+            field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory(),
+        )
         for field in structs.fields(kind)
-    }
+    )

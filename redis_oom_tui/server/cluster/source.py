@@ -110,7 +110,7 @@ _SAMPLED_NODES = 8
 
 
 class ClusterSource:
-    """All nodes of a cluster behind one of them. Implements `ports.Fleet` and `ports.GoesOn`.
+    """All nodes of a cluster behind one of them. Implements `ports.ClusteredSource` and `ports.GoesOn`.
 
     Every node is a `LiveServer` of its own, so its connections are gated, polite and timed like any other. Its
     snapshots are those of the worst primary, with all others in `Snapshot.cluster`.
