@@ -44,6 +44,11 @@ _PRIVATE = {
     "whereabouts": "breakdown",
     "look": "poll, snapshot, screen_theme",
     "reading": "state, measured",
+    "told": "known, reported",
+    "said": "reply, error",
+    "fleet": "cluster",
+    "gate": "command_allowlist",
+    "manners": "handshake",
 }
 _MASTER = re.compile(r"\bmaster\b")
 # Sentinel's own word: what --master names.

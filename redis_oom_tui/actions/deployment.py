@@ -151,7 +151,7 @@ class Standalone:
 def prefixed(node: str, sentence: str) -> str:
     """`sentence` with its node in front, unless it begins with that.
 
-    >>> said_by("n:1", "it is full"), said_by("n:1", "n:1 refuses connections")
+    >>> prefixed("n:1", "it is full"), prefixed("n:1", "n:1 refuses connections")
     ('n:1: it is full', 'n:1 refuses connections')
     """
     return sentence if sentence.startswith(f"{node} ") else f"{node}: {sentence}"

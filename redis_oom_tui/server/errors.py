@@ -106,7 +106,7 @@ def waits(error: BaseException) -> bool:
 def own_words(error: BaseException, limit: int = 300) -> str:
     """The server's own words, without the arguments that it quotes of a command it does not know.
 
-    >>> said(exceptions.ResponseError("unknown command 'MEMORY', with args beginning with: 'USAGE' 'k' "))
+    >>> own_words(exceptions.ResponseError("unknown command 'MEMORY', with args beginning with: 'USAGE' 'k' "))
     "unknown command 'MEMORY'"
     """
     return safe_text(_QUOTED.sub("", str(error)).strip(), limit)

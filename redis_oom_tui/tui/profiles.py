@@ -43,8 +43,8 @@ def target(profile: Profile) -> str:
     where = safe_text(str(profile.address), 60)
     if profile.sentinel is not None:
         where = f"{safe_text(profile.sentinel.master, 40)} by Sentinel"
-    told = [where, "cluster" if profile.cluster else "", "" if profile.db is None else f"database {profile.db}"]
-    return ", ".join(text for text in told if text)
+    parts = [where, "cluster" if profile.cluster else "", "" if profile.db is None else f"database {profile.db}"]
+    return ", ".join(text for text in parts if text)
 
 
 def same_server(one: Profile, other: Profile) -> bool:

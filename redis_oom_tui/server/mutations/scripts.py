@@ -148,7 +148,7 @@ local function differs(key, place)
   if is_saved and redis.sha1hex(call('DUMP', key)) ~= digest then return type_of(key) == kind and -5 or -1 end
   return nil, kind, ttl, idle, size
 end
-local function said(reply)
+local function error_of(reply)
   if type(reply) == 'table' and reply.err then return reply.err end
   return nil
 end
@@ -187,10 +187,10 @@ end
 local function unlink_stream(key)
   local added = weigh_down(key)
   local reply = redis.pcall('UNLINK', key)
-  if said(reply) then
+  if error_of(reply) then
     for n = 1, added do redis.pcall('XGROUP', 'DESTROY', key, '\\0unlinked ' .. n) end
   end
-  return said(reply) or reply
+  return error_of(reply) or reply
 end
 """
 
@@ -213,7 +213,7 @@ for i, key in ipairs(KEYS) do
 end
 if n > 0 then
   local reply = pcall('UNLINK', unpack(passed))
-  local refusal, seen = said(reply), {}
+  local refusal, seen = error_of(reply), {}
   if refusal or reply < n then
     for j = 1, n do
       if refusal or seen[passed[j]] then out[places[j]] = refusal or 0 end
@@ -240,7 +240,7 @@ for i, key in ipairs(KEYS) do
       code = 2
     else
       local reply = pcall('PEXPIREAT', key, string.format('%.0f', math.max(due, now + 1000)))
-      code = said(reply) or reply
+      code = error_of(reply) or reply
       if code == 1 and call('PTTL', key) < 0 then code = 'the server said OK, but the key has no expiry now' end
     end
   end
@@ -255,15 +255,17 @@ return out
 # answered by its size alone (-1: unknown). Five elements tell little of the size of a collection, so all are looked at,
 # which takes less time than the DUMP. A module without a mem_usage hook answers a few bytes for any value.
 _MEASURE = Template("""
-local told = {$told}
+local measurable = {$measurable}
 local function measured(key, kind)
   local size = pcall('MEMORY', 'USAGE', key, 'SAMPLES', 0)
-  if type(size) == 'number' then return (told[kind] or size > $module_told + #key) and size or -1 end
+  if type(size) == 'number' then return (measurable[kind] or size > $module_told + #key) and size or -1 end
   size = kind == 'string' and pcall('STRLEN', key)
   return type(size) == 'number' and size + #key + $string_room or -1
 end
 """).substitute(
-    told=", ".join(f"['{kind}']=1" for kind in sorted(TOLD_TYPES)), module_told=MODULE_TOLD, string_room=SHARED_ROOM
+    measurable=", ".join(f"['{kind}']=1" for kind in sorted(TOLD_TYPES)),
+    module_told=MODULE_TOLD,
+    string_room=SHARED_ROOM,
 )
 
 # Each unchanged key's DUMP, PTTL, idle time (or frequency), size and the server's time in place of a number.
@@ -292,7 +294,7 @@ for i, key in ipairs(KEYS) do
       if type(freq) ~= 'number' then freq = -1 end
     end
     local dump = pcall('DUMP', key)
-    code = said(dump) or {dump, ttl, idle, freq, size, now}
+    code = error_of(dump) or {dump, ttl, idle, freq, size, now}
   end
   out[i] = code
 end
