@@ -147,6 +147,20 @@ class SlotStats(Struct, frozen=True):
     memory_bytes: int | None = None
 
 
+class MovingSlot(Struct, frozen=True):
+    """A slot that is marked as on its way from the node called `source` to the one called `target`, of that id.
+
+    `left_keys` are those still on the first, `arrived_keys` those on the second. None for what is not told.
+    """
+
+    slot: int
+    source: str | None
+    target: str | None
+    target_id: str | None = None
+    left_keys: int | None = None
+    arrived_keys: int | None = None
+
+
 class ClientBuffer(Struct, frozen=True):
     """A line of CLIENT LIST: who holds how much outside the data. Sizes in bytes, ages in seconds.
 

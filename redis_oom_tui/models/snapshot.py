@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.address import Address, ClusterNode, SlotStats
+from redis_oom_tui.models.address import Address, ClusterNode, MovingSlot, SlotStats
 from redis_oom_tui.models.key_sizes import SizeHistogram
 from redis_oom_tui.models.settings import Difference
 from redis_oom_tui.models.structs import info
@@ -285,11 +285,14 @@ class NodeView(Struct, frozen=True):
 
 
 class ClusterView(Struct, frozen=True):
-    """The whole cluster: `nodes` are primaries and replicas, worst first; `open_slots` are served by nobody."""
+    """The whole cluster: `nodes` are primaries and replicas, worst first; `open_slots` are served by nobody, `moving`
+    are on their way to another node.
+    """
 
     nodes: tuple[NodeView, ...]
     differences: tuple[Difference, ...] = ()
     open_slots: int = 0
+    moving: tuple[MovingSlot, ...] = ()
 
     @property
     def primaries(self) -> tuple[NodeView, ...]:

@@ -6,6 +6,7 @@ import pytest
 from redis.crc import key_slot
 
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.cluster.topology import SlotMigration, still
 from tests.server.test_cluster_asking import target
 from tests.server.test_cluster_scan import fill
@@ -68,6 +69,42 @@ async def test_a_part_of_the_keys_is_whole_too(cluster: RunningCluster, options:
 async def test_of_one_type(cluster: RunningCluster) -> None:
     view = await scanned(cluster, ScanOptions(type="hash"))
     assert (view.state, view.error, view.scanned_keys) == (ScanState.COMPLETE, None, 1)
+
+
+async def test_it_is_a_finding_with_what_ends_it(cluster: RunningCluster) -> None:
+    source, into = cluster.owner(SLOT), target(cluster)
+    async with cluster_opened(cluster.connection) as opened:
+        told = next(found for found in find(await opened.snapshot()) if found.id == "slots-half-moved")
+    left = f"({TAGGED - GONE} keys left) to {into.name} ({GONE} keys)"
+    assert told.title == f"Slot {SLOT} is half moved from {source.name} {left}"
+    assert f"redis-cli --cluster fix {source.name}" in told.advice
+
+
+async def test_what_to_do_by_where_its_keys_are(cluster: RunningCluster) -> None:
+    """The commands that are advised, sent as they stand, end it, and each key is found afterwards."""
+    slot = key_slot(b"{other}")
+    source = cluster.owner(slot)
+    into = next(node for node in cluster.primaries if node is not source)
+
+    async def advice() -> str:
+        async with cluster_opened(cluster.connection) as opened:
+            moving = [found for found in find(await opened.snapshot()) if found.id == "slots-half-moved"]
+        return next((found.advice for found in moving if str(slot) in found.advice), "")
+
+    with source.server.client() as old, into.server.client() as new:
+        old.set("{other}1", "v")
+        old.execute_command("CLUSTER SETSLOT", slot, "MIGRATING", into.id)
+        assert f"CLUSTER SETSLOT {slot} STABLE on {source.name} and on {into.name}" in await advice()
+        for client in (old, new):
+            client.execute_command("CLUSTER SETSLOT", slot, "STABLE")
+        assert await advice() == ""
+        half_moved(cluster, slot, into, b"{other}1")
+        assert f"CLUSTER SETSLOT {slot} NODE {into.id} on {into.name}, then on {source.name}" in await advice()
+        for client in (new, old):
+            client.execute_command("CLUSTER SETSLOT", slot, "NODE", into.id)
+        assert await advice() == ""
+        assert new.get("{other}1") == b"v"
+        new.unlink("{other}1")
 
 
 def test_a_slot_that_keys_still_leave_is_not_still() -> None:

@@ -22,6 +22,7 @@ from tests.server import test_applications_live as of_apps
 from tests.server import test_causes_live as causes
 from tests.server import test_cluster as cluster
 from tests.server import test_cluster_failover as failover
+from tests.server import test_cluster_migrating_slots as migrating
 from tests.server import test_cluster_replicas as replicas
 from tests.server import test_findings_live as found
 from tests.server import test_savings_live as saving
@@ -142,6 +143,7 @@ FINDINGS: Shown = {
     "compressible": (saving.test_compressed_values,),
     "clock-skew": (skewed.test_check_tells_how_far_the_clocks_are_apart,),
     "slots-open": (cluster.test_slots_that_nobody_serves,),
+    "slots-half-moved": (migrating.test_it_is_a_finding_with_what_ends_it,),
     "node-lost": (failover.test_a_killed_primary_is_told_and_its_replica_followed,),
     "shard-skew": (cluster.test_one_shard_far_fuller_than_the_others,),
     "differs-": (cluster.test_the_full_shard_comes_first_and_speaks_for_the_cluster,),

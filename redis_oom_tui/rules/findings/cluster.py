@@ -1,18 +1,25 @@
 """Findings about a cluster as a whole, and about replicas: what is lost, uneven, different, or lost in a failover."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
+from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
+from redis_oom_tui.models.address import MovingSlot
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, far_apart, limit_of, node_names
 from redis_oom_tui.rules.findings.case import Case, finding
 from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
 
+_SLOTS_NAMED = 5
+# A node at this part of its limit may refuse the keys of a slot that it takes over.
+_FULL = 0.98
 
-@finding("slots-open", "node-lost", "shard-skew", "differs-", "replica-promotion")
+
+@finding("slots-open", "slots-half-moved", "node-lost", "shard-skew", "differs-", "replica-promotion")
 def cluster(case: Case) -> Iterator[Finding]:
     """What the cluster lacks, where there is one."""
     cluster_view = case.now.cluster
@@ -36,6 +43,7 @@ def node_findings(cluster_view: ClusterView, *, in_keys: bool = True) -> Iterato
     `in_keys` says that keys hold what fills the fullest node.
     """
     yield from _absent(cluster_view)
+    yield from _half_moved(cluster_view)
     yield from _skew(cluster_view, in_keys=in_keys)
     yield from _disagreement(cluster_view)
     for replica in cluster_view.replicas:
@@ -67,6 +75,56 @@ def _absent(cluster_view: ClusterView) -> Iterator[Finding]:
                 title=f"The {role} {safe_text(view.name, 80)} did not answer",
                 advice=f"{_ended(safe_text(view.error, 300))} The cluster itself {opinion}.",
             )
+
+
+def _half_moved(cluster_view: ClusterView) -> Iterator[Finding]:
+    """A slot left MIGRATING or IMPORTING: one finding for all of which the same is to be done."""
+    by_advice: dict[str, list[MovingSlot]] = defaultdict(list)
+    for moving in cluster_view.moving:
+        by_advice[_how_to_end(moving, "N", cluster_view)].append(moving)
+    for of_all, moves in by_advice.items():
+        one = len(moves) == 1
+        each = f"{of_all} N: {slots_by_number(moving.slot for moving in moves)}."
+        yield Finding(
+            id="slots-half-moved",
+            level=Level.WARNING,
+            title=f"{_on_its_way(moves[0])}{'' if one else f', and {count(len(moves) - 1)} more are'}",
+            advice="Unless a resharding runs now: "
+            + (_how_to_end(moves[0], str(moves[0].slot), cluster_view) if one else each),
+            evidence=tuple(map(_on_its_way, moves[:_SLOTS_NAMED])),
+        )
+
+
+def _on_its_way(moving: MovingSlot) -> str:
+    (source, left), (target, arrived) = (
+        (safe_text(name or "an unknown node", 80), "? keys" if keys is None else number_of_keys(keys))
+        for name, keys in ((moving.source, moving.left_keys), (moving.target, moving.arrived_keys))
+    )
+    return f"Slot {moving.slot} is half moved from {source} ({left} left) to {target} ({arrived})"
+
+
+def _how_to_end(moving: MovingSlot, slot: str, cluster_view: ClusterView) -> str:
+    """STABLE only where nothing has arrived: what has would be out of reach, and still take memory."""
+    source, target = (safe_text(name or "the other node", 80) for name in (moving.source, moving.target))
+    counted = None not in (moving.left_keys, moving.arrived_keys)
+    if counted and not moving.arrived_keys:
+        return f"nothing was moved, so end it with CLUSTER SETSLOT {slot} STABLE on {source} and on {target}."
+    if counted and not moving.left_keys and moving.target_id is not None:
+        return (
+            f"all its keys are on {target}, so give it the slot: CLUSTER SETSLOT {slot} NODE {moving.target_id}"
+            f" on {target}, then on {source}. With STABLE, nobody would find these keys."
+        )
+    # By its version, redis-cli takes the keys on or back.
+    repair = f"end it with redis-cli --cluster fix {source}, which brings all its keys to one node"
+    if not counted:
+        return (
+            f"count its keys on both nodes (CLUSTER COUNTKEYSINSLOT {slot}). With none on {target}, CLUSTER"
+            f" SETSLOT {slot} STABLE on both ends it; else {repair}."
+        )
+    ends = (view for view in cluster_view.nodes if view.name in (moving.source, moving.target))
+    full = node_names(view for view in ends if (view.pressure or 0.0) >= _FULL)
+    room = f" First make room on {full}: a full node takes no keys (OOM)." if full else ""
+    return f"{repair}. With CLUSTER SETSLOT STABLE, nobody would find those on {target}.{room}"
 
 
 def _ended(sentence: str) -> str:

@@ -22,7 +22,7 @@ from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
 from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.scan import ClusterScan
-from redis_oom_tui.server.cluster.topology import Topology
+from redis_oom_tui.server.cluster.topology import SlotMarks, Topology, moving_slots, slot_marks
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import heaviest_slots, read_settings
@@ -34,6 +34,8 @@ _AT_ONCE = 64
 # A node that did not answer is left alone for a while, so that it does not hold up every round by its timeouts.
 _LONGEST_REST = 15.0
 _SETTINGS_EVERY = 60.0
+# While slots are on their way, they may have arrived.
+_MOVING_EVERY = 10.0
 # Nodes that serve nothing (replicas) are asked less often: in a wide cluster they are half of the work.
 _OTHERS_EVERY = 10.0
 _NOTHING: Mapping[str, str] = MappingProxyType({})
@@ -49,6 +51,7 @@ class _Known(Struct):
     settings: Mapping[str, str] = field(default_factory=lambda: _NOTHING)
     settings_due: float = 0.0
     slots: tuple[SlotStats, ...] | str = ""
+    marks: SlotMarks = field(default_factory=SlotMarks)
     view: NodeView | None = None
     fresh_until: float = 0.0
 
@@ -65,6 +68,10 @@ class ClusterPoll:
     async def ask(self, nodes: Iterable[ClusterNode]) -> tuple[NodeView, ...]:
         """A view of each of `nodes`, in their order; never raises for a node's fault."""
         return tuple(await together(self._view(node) for node in nodes))
+
+    def marks(self) -> dict[str, SlotMarks]:
+        """The slots that nodes mark as on their way, by the name of the node, as last asked."""
+        return {name: known.marks for name, known in self._known.items() if known.marks != SlotMarks()}
 
     def forgive(self) -> None:
         """Ask lost nodes again in the next round, rested or not."""
@@ -102,7 +109,8 @@ class ClusterPoll:
         with translated(server.address, "CONFIG GET"):
             known.settings = await read_settings(server.client())
             known.slots = await heaviest_slots(server.client())
-        known.settings_due = self._monotonic() + _SETTINGS_EVERY
+        known.marks = await slot_marks(server.client())
+        known.settings_due = self._monotonic() + (_SETTINGS_EVERY if known.marks == SlotMarks() else _MOVING_EVERY)
 
 
 # Nodes whose keys are sampled for findings: of most families a few see as much as all.
@@ -164,7 +172,8 @@ class ClusterSource:
         self.members.answered(view.node.address for view in views if view.snapshot is not None)
         ordered = worst_first(views)
         primaries = [view for view in ordered if view.node.serves]
-        self._view = ClusterView(ordered, told_apart(primaries), self.topology.open_slots)
+        moving = await moving_slots(self.members, self._round.marks())
+        self._view = ClusterView(ordered, told_apart(primaries), self.topology.open_slots, moving)
         return self._view
 
     async def snapshot(self) -> Snapshot:

@@ -6,6 +6,7 @@ import contextlib
 import re
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from msgspec import Struct
@@ -15,7 +16,7 @@ from redis.crc import REDIS_CLUSTER_HASH_SLOTS, key_slot
 
 from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.address import Address, ClusterNode
+from redis_oom_tui.models.address import Address, ClusterNode, MovingSlot
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.errors import translated
@@ -80,11 +81,18 @@ class Owners:
         return self.of_slot(key_slot(key))
 
 
-async def slots_on_their_way(client: "Redis") -> dict[int, str]:
-    """The slots that this node is handing over, and the id of the node that gets each; none where it does not tell."""
+class SlotMarks(Struct, frozen=True):
+    """The slots that a node hands over (MIGRATING) and takes over (IMPORTING), each with the id of the other node."""
+
+    handed: Mapping[int, str] = MappingProxyType({})
+    taken: Mapping[int, str] = MappingProxyType({})
+
+
+async def slot_marks(client: "Redis") -> SlotMarks:
+    """Those of this node; none where it does not tell."""
     with contextlib.suppress(TriageError), translated("the node", "CLUSTER NODES"):
-        return migrating(as_text(data(await client.execute_command("CLUSTER", "NODES"))))
-    return {}
+        return marks_in(as_text(data(await client.execute_command("CLUSTER", "NODES"))))
+    return SlotMarks()
 
 
 async def keys_in_slots(client: "Redis", slots: Iterable[int]) -> dict[int, int]:
@@ -163,15 +171,20 @@ def from_nodes(text: str, asked: Address) -> list[ClusterNode]:
     return nodes
 
 
-def migrating(text: str) -> dict[int, str]:
-    """The slots that the node whose CLUSTER NODES this is hands to another just now, and the other's id.
+def marks_in(text: str) -> SlotMarks:
+    """The marks of the node whose CLUSTER NODES this is.
 
-    >>> migrating("e7d1 :1@2 myself,master - 0 0 1 connected 0-99 [7->-67ed] [8-<-67ed]")
-    {7: '67ed'}
+    >>> marks_in("e7d1 :1@2 myself,master - 0 0 1 connected 0-99 [7->-67ed] [8-<-67ed]")
+    SlotMarks(handed={7: '67ed'}, taken={8: '67ed'})
     """
     own = next((line for line in text.splitlines() if "myself" in line), "")
-    handed = (word.strip("[]").partition("->-") for word in own.split(" ") if "->-" in word)
-    return {int(slot): successor for slot, _, successor in handed if _RANGE.fullmatch(slot) and "-" not in slot}
+    words = [word.strip("[]") for word in own.split(" ") if word.startswith("[")]
+    handed, taken = ([word.partition(arrow) for word in words if arrow in word] for arrow in ("->-", "-<-"))
+    return SlotMarks(_by_slot(handed), _by_slot(taken))
+
+
+def _by_slot(marks: Iterable[tuple[str, str, str]]) -> dict[int, str]:
+    return {int(slot): other for slot, _, other in marks if _RANGE.fullmatch(slot) and "-" not in slot}
 
 
 def _listed(word: str, asked: Address) -> Address:
@@ -268,10 +281,36 @@ async def _handed_by(nodes: SlotNodes, name: str, limit: asyncio.Semaphore) -> d
             client = nodes.node(name).client()
         except ServerUnreachable:
             return {}
-        successors = await slots_on_their_way(client)
+        successors = (await slot_marks(client)).handed
         left = await keys_in_slots(client, successors) if successors else {}
     names = {node.id: node.name for node in nodes.topology.nodes}
     return {slot: SlotMigration(name, names.get(successor), left.get(slot)) for slot, successor in successors.items()}
+
+
+async def moving_slots(nodes: SlotNodes, marks: Mapping[str, SlotMarks]) -> tuple[MovingSlot, ...]:
+    """Each slot that a node, by name, marks as on its way, with the keys of it that both have; by number."""
+    ids = {node.name: node.id for node in nodes.topology.nodes}
+    names = {node_id: name for name, node_id in ids.items()}
+    # Valkey's replicas mark what their primary marks.
+    primaries = {node.name for node in nodes.topology.nodes if node.is_primary}
+    known = [(name, own) for name, own in marks.items() if name in primaries]
+    taken = {slot: (names.get(other), name) for name, own in known for slot, other in own.taken.items()}
+    handed = {slot: (name, names.get(other)) for name, own in known for slot, other in own.handed.items()}
+    slots_on: dict[str, list[int]] = defaultdict(list)
+    # The word of the node that still serves the slot counts for more.
+    for slot, ends in (ways := taken | handed).items():
+        for name in filter(None, ends):
+            slots_on[name].append(slot)
+    counts = await together(keys_in_slots(nodes.node(name).client(), slots) for name, slots in slots_on.items())
+    keys = dict(zip(slots_on, counts, strict=True))
+
+    def held(name: str | None, slot: int) -> int | None:
+        return keys.get(name or "", {}).get(slot)
+
+    return tuple(
+        MovingSlot(slot, source, target, ids.get(target or ""), held(source, slot), held(target, slot))
+        for slot, (source, target) in sorted(ways.items())
+    )
 
 
 class PartialSlots:
@@ -296,7 +335,7 @@ class PartialSlots:
             client = nodes.node(name).client()
             held = await keys_in_slots(client, slots)
             # Of a slot that is still on its way, some keys are on the other node: the owner's count tells nothing.
-            half = await slots_on_their_way(client)
+            half = (await slot_marks(client)).handed
             self._half_moved |= half.keys() & self.slots
             self.slots -= {slot for slot, keys in held.items() if keys == self.seen[slot]} - half.keys()
 
