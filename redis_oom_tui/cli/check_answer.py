@@ -131,7 +131,7 @@ def _looked_further(invocation: Invocation, case: Case) -> Further:
         try:
             async with asyncio.timeout(_FURTHER_SECONDS):
                 await server.open()
-                found.large = await large_commands(server)
+                found.large = tuple(replace(one, node=now.server.node) for one in await large_commands(server))
                 if of_now and case.facts.cannot_evict and not now.server.is_replica:
                     found.expired = await expired_among(server, now)
                 if of_now and 0 < now.keys <= _MORE_KEYS:

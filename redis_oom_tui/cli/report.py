@@ -37,7 +37,7 @@ from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport
-from redis_oom_tui.ports.source import SamplesValues, SeesReplicas, TellsSettings
+from redis_oom_tui.ports.source import SamplesValues, SeesReplicas, TellsLargeCommands, TellsSettings
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in
@@ -137,8 +137,6 @@ class Gathered:
 
 
 async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
-    from redis_oom_tui.server.large_commands import large_commands
-    from redis_oom_tui.server.live import LiveServer
     from redis_oom_tui.server.open_source import source_for
 
     source = source_for(invocation.connection)
@@ -156,8 +154,8 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
             gathered.clients = await source.clients()
         except CommandRefused as error:
             click.echo(f"redis-oom-tui: {error}", err=True)
-        if isinstance(source, LiveServer):
-            gathered.large = await large_commands(source)
+        if isinstance(source, TellsLargeCommands):
+            gathered.large = await source.large_commands()
         if scan:
             walk = source.scan(ScanOptions(databases=_databases(invocation), idle=True))
             async with Ticker(lambda: progress(walk.view()), "scanning the keys"):

@@ -190,7 +190,7 @@ class ClientBuffer(Struct, frozen=True):
 class LargeCommand(Struct, frozen=True):
     """A command that brought much to a server, as its logs tell: `size` in bytes, `at` in Unix seconds.
 
-    Of its arguments only the key is kept: the others may be values.
+    Of its arguments only the key is kept: the others may be values. `node` names the server, in a cluster.
     """
 
     command: bytes
@@ -199,3 +199,4 @@ class LargeCommand(Struct, frozen=True):
     at: float
     address: str = ""
     name: bytes = b""
+    node: str = ""

@@ -9,7 +9,7 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import NotAllowed, NotRedis
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
@@ -81,6 +81,27 @@ async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> 
     words = "slots with most keys: 449 (1 key)" if told else f"its heaviest slots are not known: {NOT_THERE}"
     assert found["shard-skew"].evidence[-1].startswith(words)
     assert (words in found["shard-skew"].advice) == told
+
+
+async def test_who_sends_large_values_and_to_which_node(cluster: RunningCluster) -> None:
+    node = cluster.primaries[1]
+    with node.server.client() as client:
+        client.config_set("slowlog-log-slower-than", 0)
+        client.client_setname("importer")
+        # In slot 10166, which the second of three has.
+        used = client.info("memory")["used_memory"]
+        client.set("k:1", b"v" * 3_000_000)
+        client.config_set("maxmemory", int((used + 3_000_000) / 0.87))
+    try:
+        async with cluster_opened(cluster.connection) as source:
+            snapshot, large = await source.snapshot(), await source.large_commands()
+    finally:
+        with node.server.client() as client:
+            client.config_set("maxmemory", 0)
+            client.config_set("slowlog-log-slower-than", 10_000)
+            client.unlink("k:1")
+    (found,) = [each for each in examine(Case(snapshot, large=large)) if each.id == "large-writers"]
+    assert found.title == f"Commands of up to 2.9 MiB are sent: SET of k:1 by importer on {node.name}"
 
 
 async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:

@@ -20,6 +20,7 @@ from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.server.large_commands import large_commands
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.values import sample_families
+from redis_oom_tui.tui.dialogs.questions import kill_question
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
 
@@ -266,14 +267,21 @@ async def test_what_may_not_be_read_here(flavour: str) -> None:
 async def test_who_sends_large_values(flavour: str) -> None:
     """Valkey keeps them in its COMMANDLOG; of others only what was slow is in their SLOWLOG. Values are not kept."""
     with started(flavour, "maxmemory 24mb", "slowlog-log-slower-than 0") as server:
-        with server.client() as client:
-            client.client_setname("importer")
-            client.set("export:2026", b"secret" * 1_500_000)
-            with contextlib.suppress(redis.OutOfMemoryError):
-                client.set("blob", b"x" * 20_000_000)
+        client = server.client()
+        client.client_setname("importer")
+        client.set("export:2026", b"secret" * 1_500_000)
+        with contextlib.suppress(redis.OutOfMemoryError):
+            client.set("blob", b"x" * 20_000_000)
         async with opened(server.connection) as live:
             large = await large_commands(live)
             now = await live.snapshot()
+            clients = {client.name: client for client in await live.clients()}
+    # In the question before a client is killed, too: of those over a unix socket, by their names.
+    asked = {
+        name: " ".join(kill_question(client, "here", large, now.taken_at).lines) for name, client in clients.items()
+    }
+    assert "in the server's log: SET of export:2026 with 8.6 MiB" in asked[b"importer"]
+    assert "log" not in asked[b"redis-oom-tui"]
     assert now.counters.refused_writes_total == 1
     (found,) = [one for one in examine(Case(now, large=large)) if one.id == "large-writers"]
     assert found.title == "Commands of up to 8.6 MiB are sent: SET of export:2026 by importer"

@@ -118,7 +118,8 @@ def _large_words(one: LargeCommand) -> str:
     origin = "" if "/" in one.address else f" from {safe_text(one.address, 40)}"
     if not _has_address(one):
         origin = "" if one.name else " by a script (EVAL): the server does not say whose"
-    return f"{safe_text(one.command.upper(), 24)}{key}{name}{origin}"
+    node = f" on {safe_text(one.node, 80)}" if one.node else ""
+    return f"{safe_text(one.command.upper(), 24)}{key}{name}{origin}{node}"
 
 
 @finding("held-by-no-key")

@@ -2,16 +2,22 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection, SlotStats
+from redis_oom_tui.models.address import (
+    Address,
+    ClientBuffer,
+    ClusterNode,
+    Connection,
+    LargeCommand,
+    SlotStats,
+)
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import BadInput, KeyMoved, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import BadInput, CommandRefused, KeyMoved, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
@@ -215,6 +221,11 @@ class ClusterSource:
         held = await together(_clients(server) for server in servers)
         return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
 
+    async def large_commands(self) -> tuple[LargeCommand, ...]:
+        """Who sent large values of late, by the logs of every primary, the largest first, each with its node."""
+        found = await together(_large_commands(server) for server in self.members.primaries())
+        return tuple(sorted((one for each in found for one in each), key=lambda one: -one.size))
+
     async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
         """A closer look at one key, on the node that serves its slot now, or on the one that it sends us on to."""
         owner = self.topology.owners().of_key(key.key)
@@ -240,23 +251,12 @@ class ClusterSource:
 
         Most families are spread over all nodes; one with a hash tag is on one alone.
         """
-        return await self._sampled(partial(_samples, scan=scan, applications_only=False), _SAMPLED_NODES)
+        shown_first = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
+        return await _sampled(shown_first[:_SAMPLED_NODES], scan, applications_only=False)
 
     async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """The lengths of indexes of recognized applications, each of which is on one node alone, and a few values."""
-        return await self._sampled(partial(_samples, scan=scan, applications_only=True), None)
-
-    async def _sampled(
-        self, read: Callable[[LiveServer], Coroutine[Any, Any, tuple[PatternSample, ...]]], most: int | None
-    ) -> tuple[PatternSample, ...]:
-        servers = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
-        best: dict[bytes, PatternSample] = {}
-        for samples in await together(map(read, servers[:most])):
-            for sample in samples:
-                known = best.get(sample.pattern)
-                if known is None or sample.sampled_keys > known.sampled_keys:
-                    best[sample.pattern] = sample
-        return tuple(best.values())
+        return await _sampled(self.members.primaries(), scan, applications_only=True)
 
     def scan(self, options: ScanOptions) -> ClusterScan:
         """A scan of all primaries that has not started yet."""
@@ -296,6 +296,18 @@ async def _capabilities(server: LiveServer) -> Capabilities:
         return Capabilities()
 
 
+async def _sampled(
+    servers: Iterable[LiveServer], scan: ScanView, *, applications_only: bool
+) -> tuple[PatternSample, ...]:
+    best: dict[bytes, PatternSample] = {}
+    for samples in await together(_samples(server, scan, applications_only=applications_only) for server in servers):
+        for sample in samples:
+            known = best.get(sample.pattern)
+            if known is None or sample.sampled_keys > known.sampled_keys:
+                best[sample.pattern] = sample
+    return tuple(best.values())
+
+
 async def _samples(server: LiveServer, scan: ScanView, *, applications_only: bool) -> tuple[PatternSample, ...]:
     try:
         return await sample_families(server, scan, applications_only=applications_only)
@@ -307,4 +319,11 @@ async def _clients(server: LiveServer) -> list[ClientBuffer]:
     try:
         return [replace(line, node=str(server.address)) for line in await server.clients()]
     except ServerUnreachable:
+        return []
+
+
+async def _large_commands(server: LiveServer) -> list[LargeCommand]:
+    try:
+        return [replace(one, node=str(server.address)) for one in await server.large_commands()]
+    except (ServerUnreachable, CommandRefused):
         return []

@@ -1,6 +1,6 @@
 """Questions with a yes and a no, each a few sentences: closing a client, purging, reaping, restoring, keeping."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from msgspec import Struct
 
@@ -8,7 +8,7 @@ from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.settings import value_before, value_now
 from redis_oom_tui.formatting.sizes import ago, count, duration, size, spoken
 from redis_oom_tui.models.action import Backup, BackupInspection
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.keys import KeyDetails
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
@@ -51,8 +51,10 @@ class ConfirmDialog(WordDialog[bool]):
         return True
 
 
-def kill_question(client: ClientBuffer, where: str) -> Question:
-    """What is known of the client, and what closing it means."""
+def kill_question(client: ClientBuffer, where: str, large: Iterable[LargeCommand] = (), now: float = 0.0) -> Question:
+    """What is known of the client, and what closing it means; `large` are commands in the logs, `now` is the server's
+    time of day.
+    """
     name = f'name "{escape_exact(client.name)}"' if client.name else "no name"
     library = f', library "{escape_exact(client.library)}"' if client.library else ""
     user = f', user "{escape_exact(client.user)}"' if client.user else ""
@@ -71,11 +73,33 @@ def kill_question(client: ClientBuffer, where: str) -> Question:
             f"On {where}: client {client.id} at {client.address}, {name}{library}{user}.",
             f"It holds {size(client.total_bytes)}: {buffers}.",
             f"Connected for {spoken(client.age_seconds)}; {last}.",
+            *_large_lines(client, large, now),
             "Killed by ID, and only if that ID still belongs to this address.",
         ),
         warnings=tuple(warnings),
         act="Kill client",
     )
+
+
+_LARGE_SHOWN = 3
+
+
+def _large_lines(client: ClientBuffer, large: Iterable[LargeCommand], now: float) -> tuple[str, ...]:
+    """What it has sent of large values, by the server's log."""
+    sent = [one for one in large if _is_of(one, client)]
+    each = (
+        f"{safe_text(one.command.upper(), 24)}{f' of {safe_text(one.key, 40)}' if one.key else ''} with"
+        f" {size(one.size)}, {ago(max(0.0, now - one.at))}"
+        for one in sent[:_LARGE_SHOWN]
+    )
+    return (f"Large commands of it in the server's log: {'; '.join(each)}.",) if sent else ()
+
+
+def _is_of(one: LargeCommand, client: ClientBuffer) -> bool:
+    """By its address, which a client has to itself; those over a unix socket share one, and have but their names."""
+    if (one.address, one.node) != (client.address, client.node):
+        return False
+    return "/" not in client.address or (bool(client.name) and one.name == client.name)
 
 
 def purge_question(where: str, snapshot: Snapshot | None) -> Question:

@@ -60,7 +60,10 @@ def _label(client: ClientBuffer) -> str:
 
 async def kill(actions: ActionController, client: ClientBuffer) -> None:
     """Ask, and close the connection."""
-    if await actions.ask(ConfirmDialog(kill_question(client, actions.where))):
+    state, snapshot = actions.host.state, actions.snapshot
+    large = () if state is None else state.large
+    now = 0.0 if snapshot is None else snapshot.taken_at + (snapshot.clock_skew_seconds or 0.0)
+    if await actions.ask(ConfirmDialog(kill_question(client, actions.where, large, now))):
         _tell(actions, await actions.perform(actions.operator.kill_client(client)))
 
 
