@@ -23,7 +23,7 @@ from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size, progress
-from redis_oom_tui.models.action import Action, BackupChoice, Budget, PlanningState, PlanningView
+from redis_oom_tui.models.action import LARGEST_COPY, Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.plan import (
     Criteria,
@@ -111,7 +111,9 @@ class _Result(Struct, frozen=True):
 @shrink_options
 @click.option("--backup", "backup_path", type=NEW_FILE, metavar="FILE", help="Write the backup to this new file.")
 @click.option("--no-backup", is_flag=True, help="Write no backup: there is no undo.")
-@click.option("--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are not backed up (16mb).")
+@click.option(
+    "--max-key-backup", default="16mb", metavar="SIZE", help="Keys over this are not backed up (16mb; at most 4gb)."
+)
 @click.option("--max-backup", default="512mb", metavar="SIZE", help="Stop when the backup is this large (512mb).")
 @click.option("--keep-unsaved", is_flag=True, help="Keep the keys that cannot be backed up (the default).")
 @click.option("--delete-unsaved", is_flag=True, help="Delete them for good, and back up the others.")
@@ -286,7 +288,7 @@ def _backup(given: dict[str, Any]) -> BackupChoice:
     return BackupChoice(
         wanted=not given["no_backup"],
         path=given["backup_path"],
-        max_key_bytes=parse_size(given["max_key_backup"]),
+        max_key_bytes=min(LARGEST_COPY, parse_size(given["max_key_backup"])),
         max_total_bytes=parse_size(given["max_backup"]),
         keep_unsaved=not given["delete_unsaved"],
     )

@@ -12,12 +12,12 @@ from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from redis_oom_tui.files.backup_frames import end_frame, frames_of, head_frame
+from redis_oom_tui.files.backup_frames import TooLargeForFrame, end_frame, frames_of, head_frame, new_mark
 from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed
 from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import known_bytes
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.formatting.sizes import known_bytes, size
+from redis_oom_tui.models.action import LARGEST_COPY, Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import Plan
@@ -79,6 +79,7 @@ class BackupWriter:
         self._failure: BackupFailed | None = None
         self._added: SimpleQueue[Sequence[Record]] = SimpleQueue()
         self._writing = threading.Lock()
+        self._file_mark = new_mark()
         operation, keys, held = _contents(plan)
         head = Head(
             format=FORMAT,
@@ -94,6 +95,7 @@ class BackupWriter:
             clock=SERVER_CLOCK,
             clock_skew_seconds=clock_skew_seconds,
             node_skew_seconds=dict(node_skews),
+            mark=self._file_mark.hex(),
         )
         try:
             make_folder(path.parent)
@@ -101,11 +103,11 @@ class BackupWriter:
             self._file = os.fdopen(handle, "wb")
             self._digest = hashlib.sha256()
             first = packed(head)
-            self._write(first + head_frame(first))
+            self._write(first + head_frame(first, self._file_mark))
             self._sync()
             sync_folder(path.parent)
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._failed(error.strerror) from None
 
     def add(self, *records: Record) -> None:
         """Add keys; they are on disk after the next `flush`."""
@@ -132,7 +134,7 @@ class BackupWriter:
                 self._file.truncate(mark.size)
                 self._file.seek(mark.size)
             except OSError as error:
-                raise self._failed(error) from None
+                raise self._failed(error.strerror) from None
             self.size, self.keys, self._digest = mark
 
     def close(self) -> None:
@@ -145,7 +147,7 @@ class BackupWriter:
             end = End(True, self.keys, self.left_out, self._held, sha256=self._digest.hexdigest())
             if self._held is not None:
                 end.expiring, end.restored_bytes = self._expiring, self._takes
-            self._write(end_frame(end))
+            self._write(end_frame(end, self._file_mark))
             self._sync()
         with contextlib.suppress(OSError):
             self._file.close()
@@ -163,8 +165,11 @@ class BackupWriter:
         with contextlib.suppress(Empty):
             while True:
                 records += self._added.get_nowait()
-        for part in frames_of(records):
-            self._write(part)
+        try:
+            for part in frames_of(records, self._file_mark):
+                self._write(part)
+        except TooLargeForFrame:
+            raise self._failed(f"a copy is larger than {size(LARGEST_COPY)}") from None
         self._count(records)
 
     def _count(self, records: Sequence[Record]) -> None:
@@ -182,7 +187,7 @@ class BackupWriter:
         try:
             self._file.write(data)
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._failed(error.strerror) from None
         self._digest.update(data)
         self.size += len(data)
 
@@ -191,9 +196,9 @@ class BackupWriter:
             self._file.flush()
             sync_file(self._file.fileno())
         except OSError as error:
-            raise self._failed(error) from None
+            raise self._failed(error.strerror) from None
 
-    def _failed(self, error: OSError) -> BackupFailed:
+    def _failed(self, why: str | None) -> BackupFailed:
         shown = safe_text(str(self.path), 200)
-        self._failure = BackupFailed(f"The backup {shown} cannot be written: {error.strerror}")
+        self._failure = BackupFailed(f"The backup {shown} cannot be written: {why}")
         return self._failure

@@ -1,11 +1,12 @@
 """The frames of a backup file, behind its first line: keys as MessagePack, packed with zlib, each with checksums.
 
-A frame is a header and a body. The header: four bytes that are in no MessagePack, what the body is and how it is
-packed, how many keys it holds, its length in the file and unpacked, the CRC-32 of the body as it stands in the file,
-and that of the header itself. So a frame that is damaged costs its own keys alone: those behind it are found by its
-length, or, where its header is damaged, by their first bytes. The first frame is a copy of the file's first line, so
-that damage to that line costs no key. The last frame is of JSON: the counts, and the SHA-256 of all that stands before
-it. A file without that one was cut off, and all whole frames still count.
+A frame is a header and a body. The header: the mark of this file, what the body is and how it is packed, how many keys
+it holds, its length in the file and unpacked, the CRC-32 of the body as it stands in the file, and that of the header
+itself. So a frame that is damaged costs its own keys alone: those behind it are found by its length, or, where its
+header is damaged, by their mark. The mark is random, so that a value that holds the bytes of a frame is never taken for
+one; the first line says it. Files of before it was have four bytes that are in no MessagePack instead. The first frame
+is a copy of the file's first line, so that damage to that line costs no key. The last frame is of JSON: the counts, and
+the SHA-256 of all that stands before it. A file without that one was cut off, and all whole frames still count.
 """
 
 import os
@@ -21,19 +22,23 @@ from msgspec import Meta, Struct
 from redis_oom_tui.files.backup_lines import BackupPart, End, JobRecord, Record, decoded_end
 from redis_oom_tui.files.disk import LONGEST_LINE, MIB
 from redis_oom_tui.formatting.typed import Damaged, Database, Whole, decoded, encoded, printable
+from redis_oom_tui.models.action import LARGEST_COPY
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.shrink import Element
 
+# What a mark begins with, and how many random bytes follow.
 _MARK = b"\xc1RO\xc1"
-_FACTS = struct.Struct("<4sBBHIII")
+_RANDOM = 8
+_FACTS = struct.Struct("<BBHIII")
 _SUM = struct.Struct("<I")
-_HEADER_BYTES = _FACTS.size + _SUM.size
+_BEHIND_MARK = _FACTS.size + _SUM.size
 # A frame ends with the key that makes it as large as this, or with so many keys: damage costs no more than they.
 _FULL_BYTES, _FULL_KEYS = 64 * 1024, 250
 _MOST_KEYS = 2**16 - 1
 # What is packed is held whole twice; a larger value stands as it is, and is read only where its checksum is right.
 _MOST_PACKED = LONGEST_LINE
-_MOST_BODY = 1024 * MIB
+# A header has 32 bits for it, and what is larger than is held unseen is held only where its checksum is right.
+_MOST_BODY = LARGEST_COPY + MIB
 # What is smaller gains nothing, and of what is larger its beginning tells whether it would.
 _FEWEST_PACKED, _TRIED, _WORTH = 128, 8 * 1024, 0.9
 _LEVEL = 1
@@ -103,8 +108,17 @@ _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Annotated[list[_Row], Meta(max_length=_MOST_KEYS)])
 
 
-def frames_of(records: Sequence[Record]) -> Iterator[bytes]:
-    """The frames that hold `records`, in parts that are to be written one after the other."""
+class TooLargeForFrame(ValueError):
+    """A key is larger than a frame can be."""
+
+
+def new_mark() -> bytes:
+    """What makes the frames of a new file its own, for its first line."""
+    return os.urandom(_RANDOM)
+
+
+def frames_of(records: Sequence[Record], mark: bytes) -> Iterator[bytes]:
+    """The frames that hold `records`, in parts that are to be written one after the other. Raises TooLargeForFrame."""
     rows: list[_Row] = []
     held = 0
     for id_, kind, payload, expires_ms, idle, freq, saved_ms, due_ms, size, left, element, end, _, job in records:
@@ -117,43 +131,53 @@ def frames_of(records: Sequence[Record]) -> Iterator[bytes]:
         held += len(id_.key)
         if payload is not None:
             held += len(payload)
+        if element is not None:
+            held += sum(map(len, element))
         if job is not None:
             held += sum(len(copy) for _, _, copy, _ in job.keys)
         if held >= _FULL_BYTES or len(rows) >= _FULL_KEYS:
-            yield from _frame(_Kind.KEYS, len(rows), _encoder.encode(rows))
+            if held > LARGEST_COPY:
+                raise TooLargeForFrame
+            yield from _frame(mark, _Kind.KEYS, len(rows), _encoder.encode(rows))
             rows, held = [], 0
     if rows:
-        yield from _frame(_Kind.KEYS, len(rows), _encoder.encode(rows))
+        yield from _frame(mark, _Kind.KEYS, len(rows), _encoder.encode(rows))
 
 
-def head_frame(line: bytes) -> bytes:
+def head_frame(line: bytes, mark: bytes) -> bytes:
     """The frame that repeats the file's first line, and stands behind it."""
-    return b"".join(_frame(_Kind.HEAD, 0, line))
+    return b"".join(_frame(mark, _Kind.HEAD, 0, line))
 
 
 def copied_head(file: BinaryIO) -> bytes | None:
-    """The copy of the first line of `file`, which then stands behind it; None where there is no whole one."""
+    """The copy of the first line of `file`, which then stands behind it; None where there is no whole one.
+
+    It stands as far behind the file's beginning as it is long: what a value holds is not taken for it.
+    """
     file.seek(0)
     raw = file.read(_LONGEST_START)
     place = raw.find(_MARK)
-    header = None if place < 0 else _header(raw[place : place + _HEADER_BYTES])
-    if header is None or header.kind != _Kind.HEAD:
-        return None
-    file.seek(place + _HEADER_BYTES)
-    return _body(file, header)
+    behind = place + len(_MARK)
+    for mark in (raw[behind : behind + _RANDOM], b"") if place >= 0 else ():
+        body = behind + len(mark) + _BEHIND_MARK
+        header = _header(raw[place:body], mark)
+        if header is not None and header.kind == _Kind.HEAD and header.size == place:
+            file.seek(body)
+            return _body(file, header)
+    return None
 
 
-def end_frame(end: End) -> bytes:
+def end_frame(end: End, mark: bytes) -> bytes:
     """The frame that tells that the backup is whole."""
-    return b"".join(_frame(_Kind.END, 0, encoded(end)))
+    return b"".join(_frame(mark, _Kind.END, 0, encoded(end)))
 
 
-def _frame(kind: _Kind, keys: int, body: bytes) -> tuple[bytes, bytes]:
+def _frame(mark: bytes, kind: _Kind, keys: int, body: bytes) -> tuple[bytes, bytes]:
     packing, unpacked = _Packing.PLAIN, len(body)
     if kind is _Kind.KEYS and _FEWEST_PACKED <= unpacked <= _MOST_PACKED and _shrinks(body):
         packing, body = _Packing.ZLIB, zlib.compress(body, _LEVEL)
-    facts = _FACTS.pack(_MARK, kind, packing, keys, len(body), unpacked, zlib.crc32(body))
-    return facts + _SUM.pack(zlib.crc32(facts)), body
+    header = _MARK + mark + _FACTS.pack(kind, packing, keys, len(body), unpacked, zlib.crc32(body))
+    return header + _SUM.pack(zlib.crc32(header)), body
 
 
 def _shrinks(body: bytes) -> bool:
@@ -182,24 +206,25 @@ def _records_in(frame: _Frame) -> list[Record] | None:
     ]
 
 
-def _frames(file: BinaryIO) -> Iterator[_Frame]:
+def _frames(file: BinaryIO, mark: bytes) -> Iterator[_Frame]:
     """What is no frame is passed over as one that is damaged."""
     number = 1
+    header_bytes = _header_bytes(mark)
     length = os.fstat(file.fileno()).st_size
     offset = file.tell()
-    while raw := file.read(_HEADER_BYTES):
-        header = _header(raw)
+    while raw := file.read(header_bytes):
+        header = _header(raw, mark)
         if header is None:
-            end = _next_mark(file, offset + 1, length)
+            end = _next_frame(file, mark, offset + 1, length)
             # Zeros behind a crash, or a header that was cut: what was being written is no damage.
             found = _Frame(number, offset, end, 0, 1, None, whole=end < length)
         else:
-            end = offset + _HEADER_BYTES + header.size
+            end = offset + header_bytes + header.size
             body = _body(file, header) if end <= length else None
             whole = end <= length
-            if body is None and end != length and not _begins_at(file, end):
+            if body is None and end != length and not _begins_at(file, mark, end):
                 # Its length leads nowhere: it was cut short, and others may follow sooner.
-                end = _next_mark(file, offset + 1, length)
+                end = _next_frame(file, mark, offset + 1, length)
                 whole = whole or end < length
             found = _Frame(number, offset, end, header.kind, max(1, header.keys), body, whole)
         yield found
@@ -207,9 +232,9 @@ def _frames(file: BinaryIO) -> Iterator[_Frame]:
         file.seek(offset)
 
 
-def parts_of_frames(file: BinaryIO) -> Iterator[BackupPart]:
-    """The frames of `file` from where it stands: one is held at a time."""
-    for frame in _frames(file):
+def parts_of_frames(file: BinaryIO, mark: bytes) -> Iterator[BackupPart]:
+    """The frames of `file` from where it stands, if they have its `mark`: one is held at a time."""
+    for frame in _frames(file, mark):
         is_end = frame.kind == _Kind.END and frame.body is not None
         records = [] if is_end else _records_in(frame)
         yield BackupPart(
@@ -217,11 +242,11 @@ def parts_of_frames(file: BinaryIO) -> Iterator[BackupPart]:
         )
 
 
-def last_frame(tail: bytes) -> tuple[End, int] | None:
+def last_frame(tail: bytes, mark: bytes) -> tuple[End, int] | None:
     """What the end frame says that `tail`, the last bytes of a file, ends with, and how many bytes that takes."""
-    place = tail.rfind(_MARK)
-    header = None if place < 0 else _header(tail[place : place + _HEADER_BYTES])
-    body = tail[place + _HEADER_BYTES :]
+    place, header_bytes = tail.rfind(_MARK + mark), _header_bytes(mark)
+    header = None if place < 0 else _header(tail[place : place + header_bytes], mark)
+    body = tail[place + header_bytes :]
     if header is None or header.kind != _Kind.END or len(body) != header.size or zlib.crc32(body) != header.crc:
         return None
     try:
@@ -230,15 +255,20 @@ def last_frame(tail: bytes) -> tuple[End, int] | None:
         return None
 
 
-def _header(raw: bytes) -> _Header | None:
+def _header_bytes(mark: bytes) -> int:
+    return len(_MARK) + len(mark) + _BEHIND_MARK
+
+
+def _header(raw: bytes, mark: bytes) -> _Header | None:
     """What a frame's header says; None where it is none, or says what none would."""
-    if len(raw) != _HEADER_BYTES or _SUM.unpack_from(raw, _FACTS.size)[0] != zlib.crc32(raw[: _FACTS.size]):
+    begin = _MARK + mark
+    if len(raw) != _header_bytes(mark) or not raw.startswith(begin):
         return None
-    mark, *facts = _FACTS.unpack_from(raw)
-    header = _Header(*facts)
+    if _SUM.unpack_from(raw, len(raw) - _SUM.size)[0] != zlib.crc32(raw[: -_SUM.size]):
+        return None
+    header = _Header(*_FACTS.unpack_from(raw, len(begin)))
     most = _MOST_BODY if header.packing == _Packing.PLAIN else _MOST_PACKED
-    sane = mark == _MARK and header.size <= _MOST_BODY and header.unpacked <= most
-    return header if sane else None
+    return header if header.size <= _MOST_BODY and header.unpacked <= most else None
 
 
 def _body(file: BinaryIO, header: _Header) -> bytes | None:
@@ -268,24 +298,25 @@ def _sum_is_right(file: BinaryIO, header: _Header) -> bool:
     return not left and crc == header.crc
 
 
-def _begins_at(file: BinaryIO, place: int) -> bool:
+def _begins_at(file: BinaryIO, mark: bytes, place: int) -> bool:
     """Whether a frame begins there."""
     file.seek(place)
-    return _header(file.read(_HEADER_BYTES)) is not None
+    return _header(file.read(_header_bytes(mark)), mark) is not None
 
 
-def _next_mark(file: BinaryIO, start: int, length: int) -> int:
+def _next_frame(file: BinaryIO, mark: bytes, start: int, length: int) -> int:
     """Where the next frame begins, from `start` on; `length`, that of the file, where none does."""
+    begin = _MARK + mark
     while start < length:
         file.seek(start)
         chunk = file.read(MIB)
-        place = chunk.find(_MARK)
+        place = chunk.find(begin)
         while place >= 0:
-            if _begins_at(file, start + place):
+            if _begins_at(file, mark, start + place):
                 return start + place
-            place = chunk.find(_MARK, place + 1)
+            place = chunk.find(begin, place + 1)
         # The mark may lie across two chunks.
-        start += max(1, len(chunk) - len(_MARK) + 1)
+        start += max(1, len(chunk) - len(begin) + 1)
         if len(chunk) < MIB:
             break
     return length

@@ -30,7 +30,7 @@ from redis_oom_tui.formatting.typed import (
     exact_bytes,
     printable,
 )
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.action import LARGEST_COPY, Action
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.shrink import Element
 
@@ -41,8 +41,8 @@ SERVER_CLOCK = "server"
 _SUM = b',"sum":"'
 _SUM_DIGITS = 16
 _END_START = b'{"end":'
-# A value may have 512 MB, a third more in base64.
-_LONGEST_RECORD = 1024 * MIB
+# A third more in base64.
+_LONGEST_RECORD = LARGEST_COPY // 3 * 4 + MIB
 
 
 class Head(Struct, kw_only=True):
@@ -64,6 +64,8 @@ class Head(Struct, kw_only=True):
     clock: str | None = None
     clock_skew_seconds: Number | None = None
     node_skew_seconds: dict[str, Number | None] = {}
+    # What the header of each frame has behind the four bytes of all files, in hexadecimal digits.
+    mark: str | UnsetType = UNSET
 
 
 class End(Struct, omit_defaults=True):

@@ -4,7 +4,7 @@ import contextlib
 import hashlib
 import itertools
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, BinaryIO
@@ -37,7 +37,7 @@ from redis_oom_tui.models.errors import BadInput
 _LONGEST_HEAD = 65536
 _LONGEST_END = 512
 # What is damaged in these is not guessed.
-_AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds")
+_AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds", "mark")
 # What the first line may lack in a damaged backup, as it only says where the file is from.
 _UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None}
 _ENDINGS = (ENDING, ".jsonl")
@@ -124,7 +124,7 @@ def _end_of(file: BinaryIO, head: Mapping[str, Any]) -> tuple[End, int] | None:
     file.seek(start)
     raw = file.read(_LONGEST_END)
     if head["format"] == FORMAT:
-        found = last_frame(raw)
+        found = last_frame(raw, _mark(head))
         return None if found is None else (found[0], length - found[1])
     place = raw.rfind(b"\n", 0, -1) + 1
     try:
@@ -144,7 +144,7 @@ def read_parts(path: Path, *, damaged_ok: bool = False) -> Iterator[BackupPart]:
         with open_plain(path) as file:
             head = _head(path, file)
             _checked(path, head, damaged_ok=damaged_ok)
-            yield from _PARTS[head["format"]](file)
+            yield from _parts(file, head)
     except OSError as error:
         raise cannot_be_read(path, error) from None
 
@@ -157,20 +157,27 @@ def records_backward(path: Path, *, damaged_ok: bool = False) -> Iterator[Record
         index += len(part.records)
     try:
         with open_plain(path) as file:
-            parts_of = _PARTS[_head(path, file)["format"]]
+            head = _head(path, file)
             for offset, index in reversed(places):
                 file.seek(offset)
-                records = next(parts_of(file)).records
+                records = next(_parts(file, head)).records
                 for place, record in reversed(list(enumerate(records, index))):
                     yield None if record is None else record._replace(outside=place)
     except OSError as error:
         raise cannot_be_read(path, error) from None
 
 
-_PARTS: dict[str, Callable[[BinaryIO], Iterator[BackupPart]]] = {
-    FORMAT: parts_of_frames,
-    FORMAT_OF_LINES: parts_of_lines,
-}
+def _parts(file: BinaryIO, head: Mapping[str, Any]) -> Iterator[BackupPart]:
+    """What stands from where `file` stands."""
+    return parts_of_frames(file, _mark(head)) if head["format"] == FORMAT else parts_of_lines(file)
+
+
+def _mark(head: Mapping[str, Any]) -> bytes:
+    """What the file's frames have in their headers, as its first line says; nothing in earlier files."""
+    try:
+        return bytes.fromhex(str(head.get("mark", "")))
+    except ValueError:
+        return b""
 
 
 def as_lines(path: Path) -> Iterator[bytes]:
@@ -189,7 +196,7 @@ def as_lines(path: Path) -> Iterator[bytes]:
         first = _checked(path, head, damaged_ok=False)
     except DamagedHead:
         first = _checked(path, head, damaged_ok=True)
-    first.format = FORMAT_OF_LINES
+    first.format, first.mark = FORMAT_OF_LINES, UNSET
     for line in itertools.chain([packed(first)], _record_lines(path)):
         digest.update(line)
         yield line

@@ -32,6 +32,10 @@ class Action(StrEnum):
     EMERGENCY = "emergency"
 
 
+LARGEST_COPY = 4094 * MIB
+"""The largest copy of a key that a backup can hold, in bytes: its frames have lengths of 32 bits."""
+
+
 class BackupChoice(Struct, frozen=True):
     """Whether, where and how much of what is deleted is written down first.
 

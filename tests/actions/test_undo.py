@@ -339,6 +339,33 @@ async def test_a_damaged_backup_is_restored_on_demand_only(server: RunningServer
             assert client.dbsize() == 119
 
 
+async def test_a_frame_that_somebody_wrote_into_a_value_is_never_restored(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planted = BackupWriter(
+        tmp_path / "theirs", Plan((), Criteria(), 0.0, "x"), Server("x", "9", "master", Address()), 0
+    )
+    with server.client() as client:
+        fill(client, [b"other", b"third"])
+        client.set("planted", "admin")
+        planted.add(Record(KeyId(0, b"planted"), "string", client.dump("planted")))
+        planted.close()
+        client.delete("planted")
+        # What does not shrink stands in the file as it is.
+        noise = random.Random(1).randbytes(20_000)
+        client.set("value", noise + (tmp_path / "theirs").read_bytes() + noise)
+        monkeypatch.setattr("redis_oom_tui.files.backup_frames._FULL_KEYS", 1)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            raw = path.read_bytes()
+            at = raw.index(noise[5000:5050])
+            path.write_bytes(raw[: at - 300] + raw[at:])
+            report = await operator.restore(path, damaged_ok=True).run()
+        assert report.counts[RestoreOutcome.RESTORED] == 2
+        assert set(client.keys()) == {b"other", b"third"}
+
+
 async def test_a_restore_reads_its_file_beside_the_event_loop_and_sends_what_the_throttle_allows(
     valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,5 +1,6 @@
 """The backup file: exact bytes in and out, what is whole after any crash, nothing overwritten."""
 
+import json
 import os
 import re
 import stat
@@ -62,8 +63,12 @@ def pieces(path: Path) -> list[bytes]:
     raw = path.read_bytes()
     if b"backup 1" in raw[:60]:
         return raw.splitlines(keepends=True)
-    head, copy, *frames = raw.split(_MARK)
-    return [head + _MARK + copy, *(_MARK + frame for frame in frames)]
+    return pieces_by(path, b"")
+
+
+def pieces_by(path: Path, mark: bytes) -> list[bytes]:
+    head, copy, *frames = path.read_bytes().split(_MARK + mark)
+    return [head + _MARK + mark + copy, *(_MARK + mark + frame for frame in frames)]
 
 
 BOTH = pytest.mark.parametrize("kind", ["frames", "lines"])
@@ -195,17 +200,25 @@ def test_a_damaged_key_is_told_from_a_good_one(tmp_path: Path, kind: str) -> Non
 def test_a_damaged_header_costs_its_own_frame_alone(tmp_path: Path) -> None:
     path = written(tmp_path / "f", *KEYS)
     parts = pieces(path)
-    for place in range(26):
+    for place in range(34):
         broken = bytearray(parts[5])
         broken[place] ^= 0x55
         path.write_bytes(b"".join([*parts[:5], broken, *parts[6:]]))
         assert list(read_records(path)) == [*KEYS[:4], None, *KEYS[5:]]
 
 
-def crafted(records: int, body: bytes, packing: int = 0, unpacked: int | None = None, size: int | None = None) -> bytes:
+def crafted(
+    records: int, body: bytes, packing: int = 0, unpacked: int | None = None, size: int | None = None, kind: int = 1
+) -> Callable[[bytes], bytes]:
+    """A frame that says this, with the mark that it is given."""
     size, unpacked = len(body) if size is None else size, len(body) if unpacked is None else unpacked
-    facts = _FACTS.pack(_MARK, 1, packing, records, size, unpacked, zlib.crc32(body))
-    return facts + _SUM.pack(zlib.crc32(facts)) + body
+    facts = _FACTS.pack(kind, packing, records, size, unpacked, zlib.crc32(body))
+    return lambda mark: _MARK + mark + facts + _SUM.pack(zlib.crc32(_MARK + mark + facts)) + body
+
+
+def mark_of(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return bytes.fromhex(json.loads(file.readline())["mark"])
 
 
 @pytest.mark.parametrize(
@@ -229,10 +242,10 @@ def crafted(records: int, body: bytes, packing: int = 0, unpacked: int | None = 
     ],
     ids=range(15),
 )
-def test_a_frame_that_says_absurd_things_is_a_damaged_one(tmp_path: Path, frame: bytes) -> None:
+def test_a_frame_that_says_absurd_things_is_a_damaged_one(tmp_path: Path, frame: Callable[[bytes], bytes]) -> None:
     path = written(tmp_path / "f", *KEYS)
     parts = pieces(path)
-    path.write_bytes(b"".join([*parts[:5], frame, *parts[5:]]))
+    path.write_bytes(b"".join([*parts[:5], frame(mark_of(path)), *parts[5:]]))
     tracemalloc.start()
     try:
         found = list(read_records(path))
@@ -243,6 +256,28 @@ def test_a_frame_that_says_absurd_things_is_a_damaged_one(tmp_path: Path, frame:
     assert None in found
     with pytest.raises(BadInput, match=r"f is damaged, as frame 5 at byte \d+ cannot be read"):
         must_be_whole(inspect(path))
+
+
+PLANTED = crafted(1, b"\x91\x94\x00\xc4\x07planted\xa6string\xc4\x01x")
+HEAD = b'{"format":"redis-oom-tui backup 2","made_at":1,"server":"s","flavour":"v","version":"9","keys":1,"bytes":1}\n'
+
+
+@pytest.mark.parametrize("mark", [b"", os.urandom(8)], ids=["earlier", "another"])
+def test_what_a_value_holds_is_never_a_frame(tmp_path: Path, mark: bytes) -> None:
+    end = crafted(0, b'{"end":true,"keys":1}', kind=2)(mark)
+    value = os.urandom(9000) + crafted(0, HEAD, kind=3)(mark) + PLANTED(mark) + os.urandom(9000) + end
+    path = written(tmp_path / "f", KEYS[0], KEYS[1]._replace(payload=value), KEYS[2])
+    first, before, around, behind, *_ = pieces_by(path, mark_of(path))
+    for where in (around[:20] + around[40:], around[8500:], around[:-30]):
+        path.write_bytes(b"".join([first, before, where, behind]))
+        assert list(read_records(path, damaged_ok=True)) == [KEYS[0], None, KEYS[2]]
+    for cut in (len(around) - 4, len(around)):
+        path.write_bytes(b"".join([first, before, around[:cut]]))
+        assert inspect(path).expected is None
+    for start in (10, 8900, around.index(_MARK, 20)):
+        path.write_bytes(around[start:] + behind)
+        with pytest.raises(BadInput, match="is not a backup"):
+            read_head(path, damaged_ok=True)
 
 
 def test_an_existing_file_is_never_overwritten(tmp_path: Path) -> None:
@@ -417,6 +452,26 @@ def test_a_value_larger_than_what_is_held_unseen_is_read_where_it_is_whole(
     good, bad = (b"eXl5eXl5", b"eXl5eXl6") if kind == "lines" else (b"yyyy", b"yyyz")
     path.write_bytes(path.read_bytes().replace(good, bad, 1))
     assert list(read_records(path)) == [KEYS[0], None, KEYS[1]]
+
+
+def test_what_is_too_large_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("redis_oom_tui.files.backup_frames.LARGEST_COPY", 100_000)
+    monkeypatch.setattr("redis_oom_tui.files.backup_frames._MOST_BODY", 100_000 + MIB)
+    fits = Record(KeyId(0, b"k"), "string", os.urandom(99_999), saved_ms=1)
+    parts = [Record(KeyId(0, b"list"), "list", None, element=(os.urandom(30_000),), end="left") for _ in range(5)]
+    path = written(tmp_path / "f", KEYS[0], fits)
+    assert list(read_records(path)) == [KEYS[0], fits]
+    # Elements count as values do: a frame is full with them.
+    writer = BackupWriter(tmp_path / "g", PLAN, SERVER, 5.0)
+    writer.add(*parts)
+    writer.close()
+    assert [len(part.records) for part in read_parts(tmp_path / "g")] == [3, 2, 0]
+    writer = BackupWriter(tmp_path / "h", PLAN, SERVER, 5.0)
+    writer.add(KEYS[0], fits._replace(payload=os.urandom(100_001)))
+    with pytest.raises(BackupFailed, match=r"a copy is larger than 4\.0 GiB"):
+        writer.flush()
+    writer.close()
+    assert inspect(tmp_path / "h").expected is None
 
 
 def test_the_file_and_its_name_are_on_disk_before_anything_is_deleted(

@@ -37,6 +37,17 @@ def test_a_backup_is_whole_and_has_every_key():
     assert {record.id.key for record in records if record.expires_ms is not None} == {*ODD}
 
 
+def test_a_backup_whose_frames_have_no_mark_of_its_own_has_every_key(tmp_path):
+    path = BEFORE / "frames.backup"
+    assert inspect(path) == BackupInspection(str(path), 6, 0, 6)
+    assert [record.id.key for record in read_records(path)] == ODD
+    # Without its first line, the copy of that line tells the same.
+    raw = path.read_bytes()
+    (tmp_path / "f").write_bytes(b"?" + raw[1:])
+    assert read_head(tmp_path / "f", damaged_ok=True).keys == 6
+    assert [record.id.key for record in read_records(tmp_path / "f", damaged_ok=True)] == ODD
+
+
 def test_a_backup_of_expiries_has_the_old_and_the_new_one():
     path = BEFORE / "backup_of_expiries.jsonl"
     assert not inspect(path).damaged
