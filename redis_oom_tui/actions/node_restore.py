@@ -248,8 +248,7 @@ class NodeRestore(PacedWork):
         alone = self._first is not None and self._first.mode == "cluster"
         return await take_back(connection.channel, list(map(_expiry, records)), scripted=scripted, alone=alone)
 
-    @staticmethod
-    async def _put_elements(connection: PinnedConnection, records: Sequence[Record]) -> list[RestoreReply]:
+    async def _put_elements(self, connection: PinnedConnection, records: Sequence[Record]) -> list[RestoreReply]:
         """Of one key, as a batch has the elements of one plan; in calls that the server works off quickly.
 
         Behind one that was not carried out none is sent: a list would have the elements in another order.
@@ -260,7 +259,7 @@ class NodeRestore(PacedWork):
             elements = [record.element or () for record in part]
             last = part[-1]
             facts = Elements(last.id.key, last.type, elements, last.expires_ms, last.end or "left", last.outside)
-            replies += await put_elements(connection.channel, facts)
+            replies += await put_elements(connection.channel, facts._replace(were=self._head.elements))
             if any(reply.busy is not None or reply.stop is not None for reply in replies):
                 break
         return replies + [_UNTRIED] * (len(records) - len(replies))

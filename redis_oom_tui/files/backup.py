@@ -92,6 +92,7 @@ class BackupWriter:
             operation=operation,
             keys=keys,
             bytes=held,
+            elements=plan.elements if isinstance(plan, ShrinkPlan) else None,
             clock=SERVER_CLOCK,
             clock_skew_seconds=clock_skew_seconds,
             node_skew_seconds=dict(node_skews),

@@ -61,6 +61,8 @@ class Head(Struct, kw_only=True):
     operation: Action = field(default=Action.DELETE, name="deed")
     keys: Count
     bytes: Count | None
+    # How many elements a key had that was to be shrunk.
+    elements: Count | None = None
     clock: str | None = None
     clock_skew_seconds: Number | None = None
     node_skew_seconds: dict[str, Number | None] = {}

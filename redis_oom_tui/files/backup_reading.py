@@ -39,7 +39,7 @@ _LONGEST_END = 512
 # What is damaged in these is not guessed.
 _AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds", "mark")
 # What the first line may lack in a damaged backup, as it only says where the file is from.
-_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None}
+_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None, "elements": None}
 _ENDINGS = (ENDING, ".jsonl")
 _any_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -114,6 +114,7 @@ def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
         server_clock=head.clock == SERVER_CLOCK,
         clock_skew_seconds=head.clock_skew_seconds,
         node_skew_seconds=MappingProxyType(head.node_skew_seconds),
+        elements=head.elements,
     )
 
 

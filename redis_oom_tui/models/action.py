@@ -227,7 +227,7 @@ class Backup(Struct, frozen=True):
     how much the server's clock was ahead of that computer's, None where that is not known, and `node_skew_seconds` the
     same of each node of a cluster.
     `restored_bytes` is what the keys take once they are restored, `expiring_keys` how many expire; None in files
-    that do not tell.
+    that do not tell. `elements` is how many elements a key had that was to be shrunk, None where nobody told.
     """
 
     path: str
@@ -246,6 +246,7 @@ class Backup(Struct, frozen=True):
     node_skew_seconds: Mapping[str, float | None] = field(default_factory=lambda: MappingProxyType({}))
     restored_bytes: int | None = None
     expiring_keys: int | None = None
+    elements: int | None = None
 
 
 class BackupInspection(Struct, frozen=True):

@@ -10,14 +10,20 @@ import redis
 from redis_oom_tui.actions import node_restore
 from redis_oom_tui.actions.finished import FinishedRun
 from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.files.backup_reading import read_head, read_records
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
+from redis_oom_tui.models.finished import FinishedJob, FinishedPlan, FinishedRequest
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.rules import finished
 from redis_oom_tui.rules.expected_state import ServerTime
+from redis_oom_tui.server.mutations import finished as jobs_on
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.actions.test_cluster import acting
 from tests.actions.test_undo import photograph as with_ttls
@@ -27,6 +33,7 @@ from tests.support.cluster import RunningCluster, clustered
 from tests.support.servers import RunningServer
 from tests.support.shapes import used_at_rest
 
+SERVER = Server("valkey", "9.1.2", "master", Address())
 PREFIXES = [b"", b"myapp:"]
 
 
@@ -218,6 +225,50 @@ async def test_a_job_whose_keys_have_expired_is_not_listed_again(
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert dict(report.counts) == {RestoreOutcome.EXPIRED: plan.going}, report.ended
         assert states(client)["completed"] == set()
+
+
+@pytest.mark.parametrize("kind", ["list", "set", "zset"])
+async def test_a_job_that_has_no_keys_is_listed_once(server: RunningServer, tmp_path: Path, kind: str) -> None:
+    job = FinishedJob(b"done", kind, b"7", b"5" if kind == "zset" else b"", (b"job:7",))
+    path = tmp_path / "b"
+    with server.client() as client:
+        writer = BackupWriter(path, FinishedPlan(FinishedRequest("x", 0), (job,), 0.0, "s"), SERVER, 5.0)
+        record = JobRecord(job.index, kind, job.member, job.score, ())
+        writer.add(Record(KeyId(0, b"job:7"), "none", None, job=record))
+        writer.close()
+        async with operating(server.connection, tmp_path) as operator:
+            outcomes = [dict((await operator.restore(path).run()).counts) for _ in range(2)]
+            assert outcomes == [{RestoreOutcome.RESTORED: 1}, {RestoreOutcome.EXISTS: 1}]
+            assert (client.sort(b"done") if kind != "zset" else client.zrange(b"done", 0, -1)) == [b"7"]
+
+
+@pytest.mark.parametrize(
+    ("call", "instead", "words"),
+    [
+        (
+            "redis.pcall('RESTORE', KEYS[i], ARGV[at]",
+            "redis.pcall('RESTORE', KEYS[i], 3600000",
+            "its expiry is not that",
+        ),
+        ("redis.pcall('RESTORE', KEYS[i]", "redis.pcall('RESTORE', KEYS[i] .. 'x'", "the key is not there"),
+        ("redis.pcall('ZADD', index", "redis.pcall('ZADD', index .. 'x'", "does not name it"),
+    ],
+    ids=["expiry", "key", "list"],
+)
+async def test_a_job_is_said_to_be_back_once_it_was_read_again(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, instead: str, words: str
+) -> None:
+    script = jobs_on._RESTORE.replace(call.encode(), instead.encode())
+    assert script != jobs_on._RESTORE
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+            monkeypatch.setattr(jobs_on, "_RESTORE", script)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+    assert dict(report.counts) == {RestoreOutcome.FAILED: plan.going}
+    assert words in str(report.ended)
 
 
 async def test_age_and_queue_choose(valkey: RunningServer, tmp_path: Path) -> None:

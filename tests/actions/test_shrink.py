@@ -1,6 +1,7 @@
 """A key that must live is made smaller: what goes is shown, saved, checked again, counted and put back."""
 
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import redis
 
 from redis_oom_tui.actions import node_restore
+from redis_oom_tui.actions.node_restore import NodeRestore
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink import ShrinkRun
 from redis_oom_tui.files.backup_reading import as_lines
@@ -136,7 +138,7 @@ async def test_exactly_what_was_shown_goes_and_comes_back(server: RunningServer,
                 assert content(client) == before
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 1000}, report.ended
             again = await operator.restore(Path(str(view.backup_path))).run()
-            assert RestoreOutcome.RESTORED not in again.counts
+            assert dict(again.counts) == {RestoreOutcome.EXISTS: 1000}
             assert len(content(client)) == (1000 if kind == "stream" else 1200)
 
 
@@ -170,6 +172,43 @@ async def test_a_list_whose_oldest_end_is_the_right_one(server: RunningServer, t
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 650}
             assert content(client) == [b"newer", *before]
+
+
+@pytest.mark.parametrize(("values", "end"), [(b"x", ListEnd.LEFT), (b"xy", ListEnd.RIGHT)], ids=["equal", "alike"])
+async def test_elements_that_others_resemble_come_back_once(
+    server: RunningServer, tmp_path: Path, values: bytes, end: ListEnd, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chance = random.Random(7)
+    push = "rpush" if end is ListEnd.LEFT else "lpush"
+    with server.client() as client:
+        getattr(client, push)(NAME, *[bytes([chance.choice(values)]) for _ in range(1200)])
+        before = content(client)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.steps.run_shrink(
+                await frozen(operator, keep_last=200, oldest_end=end), backup=BackupChoice()
+            ).run()
+            assert client.llen(NAME) == 200
+            path = Path(str(view.backup_path))
+            first = operator.restore(path)
+            put = NodeRestore.put
+
+            async def put_some(*args: Any) -> Any:
+                first.stop()
+                return await put(*args)
+
+            # Interrupted, and resumed in batches of another size.
+            monkeypatch.setattr(NodeRestore, "put", put_some)
+            monkeypatch.setattr("redis_oom_tui.actions.restore._IN_ONE_CALL", 37)
+            report = await first.run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: 37, RestoreOutcome.NOT_ATTEMPTED: 963}
+            monkeypatch.undo()
+            report = await operator.restore(path).run()
+            assert dict(report.counts) == {RestoreOutcome.EXISTS: 37, RestoreOutcome.RESTORED: 963}
+            assert content(client) == before
+            getattr(client, push)(NAME, b"newer")
+            again = await operator.restore(path).run()
+            assert dict(again.counts) == {RestoreOutcome.EXISTS: 1000}
+            assert client.llen(NAME) == 1201
 
 
 @pytest.mark.parametrize("kind", ["list", "zset"])

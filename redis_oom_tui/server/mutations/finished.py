@@ -164,16 +164,24 @@ return 1
 """
 )
 
-# ARGV from 5 on: for each key how long it has to live (ms, 0: for ever) and its DUMP. 1 where the whole job is back, 0
-# where some of it is there already, or the refusal of the first key that cannot come back; then none does.
+# ARGV from 5 on: for each key how long it has to live (ms, 0: for ever) and its DUMP. Where the whole job is back, what
+# was then read: whether its index names it (1), and the PTTL of each key. 0 where some of it is there already, or it
+# has no keys and is named; or the refusal of the first key that cannot come back: then none does.
 _RESTORE = lean("""
-local index, number = KEYS[1], tonumber(ARGV[4])
+local index, member, number = KEYS[1], ARGV[2], tonumber(ARGV[4])
 local found = redis.call('TYPE', index)
 found = found.ok or found
 if found ~= 'none' and found ~= ARGV[1] then return 0 end
 for i = 2, #KEYS do
   if redis.call('EXISTS', KEYS[i]) == 1 then return 0 end
 end
+local function named()
+  if ARGV[1] == 'zset' then return redis.call('ZSCORE', index, member) and 1 or 0 end
+  if ARGV[1] == 'set' then return redis.call('SISMEMBER', index, member) end
+  return redis.call('LPOS', index, member) and 1 or 0
+end
+local before = named()
+if number == 0 and before == 1 then return 0 end
 local function put(reply, i)
   if type(reply) == 'table' and reply.err then
     for j = 2, i - 1 do redis.call('UNLINK', KEYS[j]) end
@@ -186,10 +194,15 @@ for i = 2, number + 1 do
   if refused then return refused end
 end
 local reply
-if ARGV[1] == 'zset' then reply = redis.pcall('ZADD', index, 'NX', ARGV[3], ARGV[2])
-elseif ARGV[1] == 'set' then reply = redis.pcall('SADD', index, ARGV[2])
-else reply = redis.pcall('RPUSH', index, ARGV[2]) end
-return put(reply, number + 2) or 1
+if before == 1 then reply = 1
+elseif ARGV[1] == 'zset' then reply = redis.pcall('ZADD', index, 'NX', ARGV[3], member)
+elseif ARGV[1] == 'set' then reply = redis.pcall('SADD', index, member)
+else reply = redis.pcall('RPUSH', index, member) end
+local refused = put(reply, number + 2)
+if refused then return refused end
+local out = {named()}
+for i = 2, number + 1 do out[#out + 1] = redis.call('PTTL', KEYS[i]) end
+return out
 """)
 
 

@@ -15,16 +15,26 @@ from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
 from redis_oom_tui.server.mutations.finished import JobKey, restoring
-from redis_oom_tui.server.mutations.replies import ASKED, integer, replies_of_all, reply_or_error, string, told_time
+from redis_oom_tui.server.mutations.replies import (
+    ASKED,
+    integer,
+    nonsense,
+    replies_of_all,
+    reply_or_error,
+    string,
+    told_time,
+)
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
 
 # Puts elements back into a key. ARGV: its type, when it is to expire if it is gone (Unix ms, -1: never), the end of a
-# list, and how many others belong outside of these there; then each element behind the number of its parts. A list has
-# them already where they stand in a row no deeper than that. A reply per element: 1 it is back, 0 there is one already,
-# -1 the key is of another type, -9 its time has passed, or the refusal as text.
+# list, how many others belong outside of these there, and how many elements the list had when they were chosen (-1:
+# nobody knows); then each element behind the number of its parts. A list has them already where they stand in a row no
+# deeper than that, or the innermost of them at its end; with as many elements inward of them as there were, as the same
+# values may stand in the list without being those. A reply per element: 1 it is back, 0 there is one already, -1 the
+# key is of another type, -9 its time has passed, or the refusal as text.
 _PUT_ELEMENTS = scripts.lean("""
-local key, wanted, out, elements, at = KEYS[1], ARGV[1], {}, {}, 5
+local key, wanted, out, elements, at = KEYS[1], ARGV[1], {}, {}, 6
 while ARGV[at] do
   local parts = tonumber(ARGV[at])
   elements[#elements + 1] = {unpack(ARGV, at + 1, at + parts)}
@@ -41,24 +51,42 @@ local function answer(reply, new)
   return new and 1 or (reply == 1 and 1 or 0)
 end
 local function in_list()
-  local n, deepest, left = #elements, tonumber(ARGV[4]), ARGV[3] == 'left'
+  local n, outside, were, left = #elements, tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[3] == 'left'
   local length = redis.call('LLEN', key)
-  local places = redis.call('LPOS', key, elements[n][1], 'RANK', left and 1 or -1, 'COUNT', 100, 'MAXLEN', deepest + n)
-  for _, place in ipairs(places or {}) do
-    local found, same = nil, true
-    if left then found = redis.call('LRANGE', key, place, place + n - 1)
-    else found = redis.call('LRANGE', key, math.max(0, place - n + 1), place) end
-    for i = 1, n do
-      local mine = left and elements[n + 1 - i][1] or elements[i][1]
-      if found[i] ~= mine then same = false break end
+  local function there(number, depth)
+    if depth < 0 or depth + number > length then return false end
+    if were >= 0 and length - depth < were - outside - n + number then return false end
+    local first = left and depth or length - depth - number
+    local found = redis.call('LRANGE', key, first, first + number - 1)
+    for i = 1, number do
+      if found[i] ~= elements[left and number + 1 - i or i][1] then return false end
     end
-    if same then return every(0) end
+    return true
   end
-  local flat = {}
-  for i, element in ipairs(elements) do flat[i] = element[1] end
+  local function known()
+    local rank = left and 1 or -1
+    local places = redis.call('LPOS', key, elements[n][1], 'RANK', rank, 'COUNT', 100, 'MAXLEN', outside + n) or {}
+    for _, place in ipairs(places) do
+      if there(n, left and place or length - 1 - place) then return n end
+    end
+    -- Where many are alike: from where it stands if nothing came at the other end, on.
+    local deepest = were >= 0 and #places == 100 and math.min(outside, length - (were - outside)) or -1
+    for depth = deepest, math.max(0, deepest - 1000), -1 do
+      if there(n, depth) then return n end
+    end
+    for number = were >= 0 and n - 1 or 0, 1, -1 do
+      if there(number, 0) then return number end
+    end
+    return 0
+  end
+  local flat, back = {}, known()
+  for i = 1, back do out[i] = 0 end
+  if back == n then return end
+  for i = back + 1, n do flat[#flat + 1] = elements[i][1] end
   local reply = redis.pcall(left and 'LPUSH' or 'RPUSH', key, unpack(flat))
-  if type(reply) == 'table' then return every(reply.err) end
-  return every(reply == length + n and 1 or 'the server said OK, but the list is not as long as it should be')
+  local code = 'the server said OK, but the list is not as long as it should be'
+  if type(reply) == 'table' then code = reply.err elseif reply == length + n - back then code = 1 end
+  for i = back + 1, n do out[i] = code end
 end
 local function put(element)
   if wanted == 'hash' then
@@ -72,7 +100,11 @@ local function put(element)
   end
   if wanted == 'set' then return answer(redis.pcall('SADD', key, element[1])) end
   if wanted == 'zset' then return answer(redis.pcall('ZADD', key, 'NX', element[2], element[1])) end
-  if wanted == 'stream' then return answer(redis.pcall('XADD', key, unpack(element)), true) end
+  if wanted == 'stream' then
+    local code = answer(redis.pcall('XADD', key, unpack(element)), true)
+    if code ~= 1 and #redis.call('XRANGE', key, element[1], element[1]) == 1 then return 0 end
+    return code
+  end
   return -1
 end
 if kind ~= 'none' and kind ~= wanted then return every(-1) end
@@ -98,7 +130,8 @@ class Expiry(NamedTuple):
 class Elements(NamedTuple):
     """Elements to put back into one key, those of a list from the innermost on: behind `outside` others at that `end`.
 
-    `expires_ms` is when a key that is gone is to expire, None for never.
+    `expires_ms` is when a key that is gone is to expire, None for never; `were` how many elements a list had when these
+    were chosen, None where nobody knows.
     """
 
     key: bytes
@@ -107,6 +140,7 @@ class Elements(NamedTuple):
     expires_ms: int | None = None
     end: str = "left"
     outside: int = 0
+    were: int | None = None
 
 
 class RestoreReply(NamedTuple):
@@ -119,6 +153,9 @@ class RestoreReply(NamedTuple):
     stop: TriageError | None = None
     busy: TriageError | None = None
     moved: KeyMoved | None = None
+
+
+_RESTORED = RestoreReply(RestoreOutcome.RESTORED)
 
 
 def restore_reply(reply: Any) -> RestoreReply:
@@ -135,7 +172,23 @@ def restore_reply(reply: Any) -> RestoreReply:
         if reply.error_class is ErrorClass.WAIT:
             return RestoreReply(RestoreOutcome.NOT_ATTEMPTED, str(reply), busy=reply)
         return RestoreReply(RestoreOutcome.NOT_ATTEMPTED, str(reply), stop=reply)
-    return RestoreReply(RestoreOutcome.RESTORED)
+    return _RESTORED
+
+
+def restored_for(wanted_ms: int | None, ttl: Any, passed_ms: float = 0.0) -> RestoreReply:
+    """What a key came to by the PTTL that it has now, where it was put back to live for so long (None: for ever)."""
+    if wanted_ms is None and ttl == -1:
+        return _RESTORED
+    ttl = integer(ttl)
+    if isinstance(ttl, TriageError):
+        return restore_reply(ttl)
+    if ttl == -2:
+        if wanted_ms is not None and wanted_ms <= passed_ms + TTL_SLACK_MS:
+            return RestoreReply(RestoreOutcome.EXPIRED, "it expired meanwhile")
+        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but the key is not there")
+    if wanted_ms is None or ttl < 0 or not wanted_ms - passed_ms - TTL_SLACK_MS <= ttl <= wanted_ms + TTL_SLACK_MS:
+        return RestoreReply(RestoreOutcome.FAILED, "it is there, but its expiry is not that of the backup")
+    return _RESTORED
 
 
 async def take_back(
@@ -165,21 +218,41 @@ class JobToRestore(NamedTuple):
 async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], now_ms: int) -> list[RestoreReply]:
     """Bring each job back as a whole where nothing of it is there. Raises ServerUnreachable where replies were lost.
 
-    One whose keys have all expired is not listed again: the list would name what is not there.
+    One whose keys have all expired is not listed again: the list would name what is not there. What is said to be back
+    was read again.
     """
     results = [RestoreReply(RestoreOutcome.EXPIRED, "its keys expired since the backup")] * len(jobs)
     alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
     calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
     for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
-        results[at] = _element_told(reply)
+        results[at] = _job_told(jobs[at].keys, reply, now_ms)
     return results
+
+
+def _job_told(keys: Sequence[JobKey], reply: Any, now_ms: int) -> RestoreReply:
+    """What became of a job by the reply of its script: where it was put back, what was read behind that."""
+    if not isinstance(reply, list):
+        return _element_told(reply)
+    listed, *ttls = reply
+    alive = [key for key in keys if key.lives_at(now_ms)]
+    if len(ttls) != len(alive):
+        return restore_reply(nonsense())
+    for key, ttl in zip(alive, ttls, strict=True):
+        found = restored_for(None if key.expires_ms is None else key.expires_ms - now_ms, ttl)
+        if found.outcome is RestoreOutcome.FAILED:
+            return found
+    if listed != 1:
+        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but its list does not name it")
+    return _RESTORED
 
 
 async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[RestoreReply]:
     """Put elements back where nothing newer stands. Raises ServerUnreachable where the reply was lost."""
     flat = [word for element in part.elements for word in (b"%d" % len(element), *element)]
     expires = b"-1" if part.expires_ms is None else b"%d" % part.expires_ms
-    facts = [part.type.encode("ascii", "replace"), expires, part.end.encode("ascii", "replace"), b"%d" % part.outside]
+    were = -1 if part.were is None else part.were
+    facts = [part.type.encode("ascii", "replace"), expires, part.end.encode("ascii", "replace")]
+    facts += [b"%d" % part.outside, b"%d" % were]
     (reply,) = await ScriptCaller(channel).call(ScriptCall(_PUT_ELEMENTS, [b"1", part.key, *facts, *flat]))
     return [_element_told(one) for one in replies_of_all(reply, len(part.elements))]
 
@@ -211,7 +284,7 @@ def _taken(reply: object) -> RestoreReply:
         return RestoreReply(RestoreOutcome.EXPIRED, scripts.CHANGED_WORDS[code])
     if code < 0:
         return RestoreReply(RestoreOutcome.CHANGED, scripts.CHANGED_WORDS[code])
-    return RestoreReply(RestoreOutcome.RESTORED)
+    return _RESTORED
 
 
 async def _take_back_in_steps(channel: ExclusiveConnection, expiries: Sequence[Expiry]) -> list[RestoreReply]:
@@ -250,9 +323,9 @@ def _old_again(expiry: Expiry, now_ms: int, replies: Sequence[Any]) -> RestoreRe
     if isinstance(ttl, TriageError):
         return restore_reply(ttl)
     if expires_ms is None and ttl == -1:
-        return RestoreReply(RestoreOutcome.RESTORED)
+        return _RESTORED
     if expires_ms is not None and ttl >= 0 and abs(expires_ms - now_ms - ttl) <= TTL_SLACK_MS:
-        return RestoreReply(RestoreOutcome.RESTORED)
+        return _RESTORED
     return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but its expiry is not the old one")
 
 

@@ -3,16 +3,15 @@
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import MIB, RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, TriageError
-from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.call_throttle import Throttle, windowed
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from redis_oom_tui.server.mutations.replies import integer, pairs
-from redis_oom_tui.server.mutations.restoring import RestoreReply, restore_reply
+from redis_oom_tui.server.mutations.replies import pairs
+from redis_oom_tui.server.mutations.restoring import RestoreReply, restore_reply, restored_for
 from redis_oom_tui.server.resp import KeyQuestion, packed, packed_by_key
 
 # RESTORE IDLETIME of seven days or more reads back as 97 days on Redis 6.2.
@@ -20,7 +19,6 @@ _OLD_IDLE_LIMIT = 7 * 86400 - 1
 _IDLE_LIMIT = 2**24 - 1
 # So many bytes of values in a call at most, but at least one key.
 _BYTES_IN_CALL = 1024 * 1024
-_RESTORED = RestoreReply(RestoreOutcome.RESTORED)
 # How large a part of a command may be: as `proto-max-bulk-len` says, which is no less than a MiB, else as it is unset.
 _PART_LIMIT = b"proto-max-bulk-len"
 _LOWEST_LIMIT, _USUAL_LIMIT = MIB, 512 * MIB
@@ -131,7 +129,7 @@ class _RestoreCalls:
         ttls = await self._channel.next_replies(keys, "PTTL")
         passed_ms = self._passed_ms()
         return [
-            _refused(value, reply) if isinstance(reply, TriageError) else _found(value, ttl, passed_ms)
+            _refused(value, reply) if isinstance(reply, TriageError) else restored_for(value.ttl_ms, ttl, passed_ms)
             for value, reply, ttl in zip(values, replies, ttls, strict=True)
         ]
 
@@ -148,23 +146,6 @@ def _refused(value: Value, reply: TriageError) -> RestoreReply | None:
     if aged and isinstance(reply, CommandRefused) and "syntax error" in reply.text.lower():
         return None
     return restore_reply(reply)
-
-
-def _found(value: Value, ttl: Any, passed_ms: float) -> RestoreReply:
-    """What a key came to by the PTTL that it has now."""
-    wanted = value.ttl_ms
-    if wanted is None and ttl == -1:
-        return _RESTORED
-    ttl = integer(ttl)
-    if isinstance(ttl, TriageError):
-        return restore_reply(ttl)
-    if ttl == -2:
-        if wanted is not None and wanted <= passed_ms + TTL_SLACK_MS:
-            return RestoreReply(RestoreOutcome.EXPIRED, "it expired meanwhile")
-        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but the key is not there")
-    if wanted is None or ttl < 0 or not wanted - passed_ms - TTL_SLACK_MS <= ttl <= wanted + TTL_SLACK_MS:
-        return RestoreReply(RestoreOutcome.FAILED, "it is there, but its expiry is not that of the backup")
-    return _RESTORED
 
 
 def _restore(value: Value, passed_ms: int, idle_limit: int) -> tuple[bytes, ...]:
