@@ -55,7 +55,7 @@ async def purge(context: ActionContext, server: LiveServer) -> Done:
 
 
 async def reap(context: ActionContext, server: LiveServer) -> Done:
-    """SCAN every database once, braked as a deletion is: a master drops the expired keys that it meets."""
+    """SCAN every database once, throttled as a deletion is: a master drops the expired keys that it meets."""
 
     async def act() -> Done:
         before = await server.snapshot()

@@ -78,10 +78,10 @@ class FinishedPlanner(PacedWork):
             channel = ExclusiveConnection(server, self._request.db, changing=changing)
             abouts.append(await self._on(server, channel, snapshot))
             weaknesses |= dict.fromkeys(rights.weaknesses(Action.FINISH))
-        apart = finished.told_apart(self._apart)
+        apart = finished.split_jobs(self._apart)
         if not self._seen or (apart and not self._found):
             raise BadInput(*apart or (f"No list of {self._work.state} jobs of {self._application.name} is here",))
-        flags = finished.told_loss(self._application, self._work) + apart
+        flags = finished.loss_warnings(self._application, self._work) + apart
         if len(self._found) >= finished.MOST_JOBS:
             flags += (f"A plan holds {count(finished.MOST_JOBS)} jobs: plan again for the rest.",)
         plan = FinishedPlan(

@@ -152,7 +152,7 @@ class NodeWorker(PacedWork):
         async with self._throttled(self._server) as throttle:
             worker = self._worker(throttle, snapshot)
             batches = Batches(self._shared, worker, throttle, self._connections)
-            async with monitored(self._keep_looking(), throttle.stop, "read the memory figures"):
+            async with monitored(self._poll_memory(), throttle.stop, "read the memory figures"):
                 await batches.run(lambda: self._show(throttle), self._bound)
 
     def _worker(self, throttle: CallThrottle, snapshot: Snapshot) -> BatchWorker:
@@ -179,7 +179,7 @@ class NodeWorker(PacedWork):
         )
         too_slow(throttle, self._server)
 
-    async def _keep_looking(self) -> None:
+    async def _poll_memory(self) -> None:
         while True:
             await asyncio.sleep(max(_POLL_SECONDS, pause_after(self._seconds)))
             await self._poll()

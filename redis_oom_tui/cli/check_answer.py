@@ -90,7 +90,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
     worth_it = case.near is not Level.OK or bool(now.counters.refused_writes_total)
     if worth_it:
-        found = _looked_further(invocation, case)
+        found = _further_checks(invocation, case)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
@@ -108,7 +108,7 @@ class Further(Struct):
     values: "tuple[PatternSample, ...]" = ()
 
 
-def _looked_further(invocation: Invocation, case: Case) -> Further:
+def _further_checks(invocation: Invocation, case: Case) -> Further:
     """What the server's logs tell, and its keys where these are few: one of them may be the cause, or none.
 
     Of refusals that are over, on a server with room, keys tell nothing: these are not read at each check from then on.

@@ -15,7 +15,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, calls_for_a_longer_look
+from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, needs_longer_sample
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _may_have_missed(before: Snapshot, now: Snapshot, invocation: Invocation) ->
     thresholds = invocation.profile.watch.thresholds
     verdict = judge(now, before, thresholds)
     seen = verdict.level is Level.OOM or verdict.rule in _BLOCKED
-    return not seen and calls_for_a_longer_look(now, thresholds)
+    return not seen and needs_longer_sample(now, thresholds)
 
 
 def _refused(before: Snapshot, now: Snapshot) -> bool:
@@ -163,7 +163,7 @@ async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple
     from redis_oom_tui.server.live import LiveServer
 
     if isinstance(server, LiveServer):
-        return await server.look_closely()
+        return await server.read_closely()
     clients = await _clients(server.clients())
     settings = await server.settings()
     return await server.snapshot(), settings, clients, await server.capabilities()

@@ -109,7 +109,7 @@ async def proposed(server: LiveServer, target: float, db: int | None) -> Proposa
 
     Raises BadInput without a limit, ServerUnreachable where the scan failed.
     """
-    snapshot, settings, clients, _ = await when_free(server.look_closely)
+    snapshot, settings, clients, _ = await when_free(server.read_closely)
     snapshot = with_settings(with_clients(snapshot, clients), settings)
     needed = needed_bytes(snapshot, target)
     in_vain = why_in_vain(snapshot, clients)

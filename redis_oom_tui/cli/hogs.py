@@ -283,7 +283,7 @@ def as_csv(view: ScanView, recognition: Recognition, keys: Sequence[KeyRow], wis
     """The keys or the patterns."""
     if not wish.patterns:
         return keys_csv(keys)
-    return patterns_csv(view.patterns[: wish.top], recognition, ttls_told=view.ttls_told)
+    return patterns_csv(view.patterns[: wish.top], recognition, ttls_known=view.ttls_known)
 
 
 def as_text(

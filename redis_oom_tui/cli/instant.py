@@ -32,7 +32,7 @@ def instant(invocation: Invocation, given: dict[str, Any]) -> int:
         snapshot = asyncio.run(_snapshot(invocation))
     sizes = key_sizes(snapshot, invocation.connection.db)
     if sizes is None:
-        raise CommandRefused(f"{text.NOT_TOLD}: leave --instant out to scan", command="INFO")
+        raise CommandRefused(f"{text.NOT_REPORTED}: leave --instant out to scan", command="INFO")
     if given["form"] == "json":
         print_document(text.instant_document(sizes))
     else:

@@ -196,7 +196,7 @@ _SENTINEL = _options(
     click.option("--sentinel-insecure", is_flag=True, help="Use TLS for Sentinels without checking the certificate."),
 )
 
-_SCREEN_LOOKS = _options(
+_APPEARANCE = _options(
     "Screen",
     click.option("--all", "all_profiles", is_flag=True, help="Begin with the overview of all profiles."),
     click.option(
@@ -241,7 +241,7 @@ _FILES = _options(
 
 def root_options(function: Any) -> Any:
     """The options of every command, by topic."""
-    return _CONNECTION(_TLS(_SENTINEL(_SCREEN_LOOKS(_FILES(function)))))
+    return _CONNECTION(_TLS(_SENTINEL(_APPEARANCE(_FILES(function)))))
 
 
 _SCREEN = ""
@@ -265,8 +265,8 @@ _USED_BY: dict[str, frozenset[str]] = {
     "record_path": frozenset({_SCREEN, "demo", "rdb"}),
     "all_profiles": frozenset({_SCREEN}),
 }
-_LOOKS = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_auto_scan", "no_diff", "plain"})
-_HARMLESS = _LOOKS | {"read_only", "audit_path", "version"}
+_APPEARANCE_NAMES = frozenset({"color", "ascii_only", "theme", "no_mouse", "no_auto_scan", "no_diff", "plain"})
+_HARMLESS = _APPEARANCE_NAMES | {"read_only", "audit_path", "version"}
 _WHY_NOT_THERE = {
     ("db", "restore"): "each key is restored to its own database",
     ("interval", "watch"): "give it after the command, as in watch --interval 5",

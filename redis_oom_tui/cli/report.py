@@ -50,7 +50,7 @@ from redis_oom_tui.rules.report import episodes, nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
 
-_LOOK_SECONDS = 1.5
+_POLL_SECONDS = 1.5
 _AUDIT_HOURS = 24.0
 _NOT_ASKED = "a recording is read, and no server contacted"
 
@@ -143,7 +143,7 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
     try:
         await when_free(source.open)
         before = await when_free(source.snapshot)
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         gathered = Gathered([before, await source.snapshot()])
         gathered.capabilities = await source.capabilities()
         if isinstance(source, TellsSettings):

@@ -215,7 +215,7 @@ def _flag(_: Random, index: int) -> bytes:
     return f"flag:{WORDS[index % len(WORDS)]}-{WORDS[index // len(WORDS) % len(WORDS)]}".encode()
 
 
-FAMILIES = (
+PATTERNS = (
     DemoPattern(
         *("user fields", 0.397, lambda _, i: b"user:%d:%b" % (1000 + i // 5, USER_FIELDS[i % 5])),
         (

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from redis_oom_tui.demo.child import end, next_line, spawn
-from redis_oom_tui.demo.data import FAMILIES, HOSTILE_NAMES, SINGLES, DemoPattern, Maker, Single
+from redis_oom_tui.demo.data import HOSTILE_NAMES, PATTERNS, SINGLES, DemoPattern, Maker, Single
 from redis_oom_tui.demo.wire import Refused, Wire, pack
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
@@ -30,16 +30,16 @@ def fill(wire: Wire, *, keys: int, seed: int, on_progress: Progress | None = Non
     """
     rng = Random(seed)  # noqa: S311 - data for show
     scale = keys / 300_000
-    counts = [(family, max(len(family.makers), round(family.share * keys))) for family in FAMILIES]
+    counts = [(pattern, max(len(pattern.makers), round(pattern.share * keys))) for pattern in PATTERNS]
     total = sum(count for _, count in counts) + len(SINGLES) + len(HOSTILE_NAMES)
     done = 0
     for single in SINGLES:
         _put_single(wire, rng, single, scale)
     _put_hostile(wire, rng)
     done += len(SINGLES) + len(HOSTILE_NAMES)
-    for family, count in counts:
-        wire.call("SELECT", family.db)
-        for poured in wire.pour(_batches(wire, rng, family, count)):
+    for pattern, count in counts:
+        wire.call("SELECT", pattern.db)
+        for poured in wire.pour(_batches(wire, rng, pattern, count)):
             done += poured
             if on_progress is not None:
                 on_progress(done, total)
@@ -66,14 +66,14 @@ def _payload(wire: Wire, rng: Random, maker: Maker) -> bytes:
     return payload
 
 
-def _batches(wire: Wire, rng: Random, family: DemoPattern, count: int) -> Iterator[list[bytes]]:
-    variants = min(family.variants, count)
-    pools = [[_bulk(_payload(wire, rng, maker)) for _ in range(variants)] for maker in family.makers]
+def _batches(wire: Wire, rng: Random, pattern: DemoPattern, count: int) -> Iterator[list[bytes]]:
+    variants = min(pattern.variants, count)
+    pools = [[_bulk(_payload(wire, rng, maker)) for _ in range(variants)] for maker in pattern.makers]
     batch: list[bytes] = []
     for index in range(count):
-        idle = family.idle.draw(rng)
+        idle = pattern.idle.draw(rng)
         payload = pools[index % len(pools)][int(rng.random() * variants)]
-        batch.append(_restore(family.namer(rng, index), payload, ttl=family.ttl(rng, idle), idle=idle))
+        batch.append(_restore(pattern.namer(rng, index), payload, ttl=pattern.ttl(rng, idle), idle=idle))
         if len(batch) == BATCH:
             yield batch
             batch = []

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from redis_oom_tui.files.disk import MIB, cannot_be_read, open_plain, read_small, shown, write_whole
 from redis_oom_tui.formatting import pattern_text
@@ -50,7 +50,7 @@ class _View(Struct):
     error: str | None
     walked_share: Number | None
     # Files of before these were written were made where TTLs were told, and counted no key without a size.
-    ttls_told: bool = True
+    ttls_known: bool = field(name="ttls_told", default=True)
     unsized_keys: Whole = 0
     contradiction: str | None = None
 

@@ -126,12 +126,12 @@ def verdict_chart(episodes: Sequence[Episode]) -> str:
     return _picture(56, f"Verdicts: {description}.", parts)
 
 
-def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_told: bool = True) -> str:
+def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_known: bool = True) -> str:
     """Patterns as tiles as large as their bytes, and within each what it is made of; '' without any.
 
-    Where `ttls_told` is False, nothing is known of TTLs.
+    Where `ttls_known` is False, nothing is known of TTLs.
     """
-    kind_of = ttl_kind if ttls_told else _untold
+    kind_of = ttl_kind if ttls_known else _ttl_unknown
     known = [row for row in rows if row.size > 0]
     total = sum(row.size for row in known if row.level == 1)
     top = sorted(
@@ -191,7 +191,7 @@ def ttl_kind(row: PatternRow) -> str:
     return "lasting" if lasting > 0.9 else "mixed" if lasting > 0.1 else "expiring"
 
 
-def _untold(_row: PatternRow) -> str:
+def _ttl_unknown(_row: PatternRow) -> str:
     return "untold"
 
 

@@ -91,13 +91,13 @@ def key_columns(
     *,
     databases: bool = True,
     nodes: bool = True,
-    ttls_told: bool = True,
+    ttls_known: bool = True,
     ranges: bool = False,
     exact_names: bool = False,
 ) -> tuple[Column[Sized], ...]:
     """Columns of keys; a share is of what `share_of` tells. `databases` and `nodes` add where the key is.
 
-    Where `ttls_told` is False, nothing is known of TTLs. `ranges` adds what an estimate may be; with `exact_names`,
+    Where `ttls_known` is False, nothing is known of TTLs. `ranges` adds what an estimate may be; with `exact_names`,
     names are written as `--key` takes them.
     """
 
@@ -126,7 +126,7 @@ def key_columns(
             "share", "%", 6, lambda row, _: share_text(share(row)), share, "right", role, 7, heading="share", unit="%"
         ),
         _TYPE,
-        _TTL if ttls_told else _UNTOLD_TTL,
+        _TTL if ttls_known else _UNKNOWN_TTL,
         _IDLE,
         *places,
         _EXACT_KEY if exact_names else _KEY,
@@ -232,7 +232,9 @@ _TTL: Column[Sized] = Column(
     falling=False,
     fields={"ttl_seconds": lambda row: None if row.ttl_ms is None else row.ttl_ms / 1000},
 )
-_UNTOLD_TTL: Column[Sized] = Column("ttl", "TTL", 7, _unknown, lambda row: row.ttl_ms, "right", yields=4, falling=False)
+_UNKNOWN_TTL: Column[Sized] = Column(
+    "ttl", "TTL", 7, _unknown, lambda row: row.ttl_ms, "right", yields=4, falling=False
+)
 _IDLE: Column[Sized] = Column(
     "idle",
     "IDLE",

@@ -29,7 +29,7 @@ _NONE_RECOGNIZED = Recognition()
 
 def progress(view: ScanView) -> str:
     """The scan in one line while it runs."""
-    cost = f", {view.brake.words}" if view.brake.words else ""
+    cost = f", {view.throttle.words}" if view.throttle.words else ""
     return f"{percent(view.share_scanned)}: {scan_progress(view)}{cost}"
 
 
@@ -64,7 +64,7 @@ def summary(view: ScanView) -> list[str]:
         lines.append(safe_text(view.contradiction, 400))
     elif view.explained_share is not None:
         lines.append(f"{percent(view.explained_share)} of used_memory is in these keys")
-    if view.scanned_keys and view.ttls_told:
+    if view.scanned_keys and view.ttls_known:
         share = view.volatile_keys / view.scanned_keys
         expiring = size(known_bytes(view.volatile_bytes, view.volatile_keys))
         lines.append(f"with a TTL: {number_of_keys(view.volatile_keys)} ({percent(share)}), {expiring}")
@@ -94,7 +94,7 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
         lambda: view.bytes_seen,
         databases=len({row.id.db for row in rows}) > 1,
         nodes=any(row.id.node for row in rows),
-        ttls_told=view.ttls_told,
+        ttls_known=view.ttls_known,
         ranges=any(row.size is not None and row.size_kind is SizeKind.ESTIMATED for row in rows),
     )
     return text_table(rows, columns)
@@ -104,7 +104,7 @@ def patterns(rows: Sequence[PatternRow], view: ScanView, recognition: Recognitio
     """A table of patterns, each level indented under the one that holds it."""
     columns = pattern_columns(
         databases=len({row.db for row in rows}) > 1,
-        ttls_told=view.ttls_told,
+        ttls_known=view.ttls_known,
         all_read=not view.refused_keys,
         exact=all_exact(view),
         recognition=recognition,
@@ -175,11 +175,11 @@ def hogs_document(
         "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
         "contradiction": view.contradiction,
         "unsized_keys": view.unsized_keys,
-        "volatile_keys": view.volatile_keys if view.ttls_told else None,
-        "volatile_bytes": known_bytes(view.volatile_bytes, view.volatile_keys) if view.ttls_told else None,
+        "volatile_keys": view.volatile_keys if view.ttls_known else None,
+        "volatile_bytes": known_bytes(view.volatile_bytes, view.volatile_keys) if view.ttls_known else None,
         "vanished_keys": view.vanished_keys,
         "refused_keys": view.refused_keys,
-        "server_share": None if view.brake.share is None else round(view.brake.share, 4),
+        "server_share": None if view.throttle.share is None else round(view.throttle.share, 4),
         "keys": [row_document(row, _KEYS) for row in (view.top if keys is None else keys)],
         "patterns": pattern_documents(view, recognition),
         "types": [
@@ -206,7 +206,7 @@ def pattern_documents(view: ScanView, recognition: Recognition) -> "list[HogsPat
     """All patterns of a scan, each with how many of the scanned keys its glob takes at least."""
     taken = pattern_text.keys_of_globs(view.patterns)
     exact = not view.scanned_keys or all_exact(view)
-    columns = pattern_columns(ttls_told=view.ttls_told, exact=exact, recognition=recognition)
+    columns = pattern_columns(ttls_known=view.ttls_known, exact=exact, recognition=recognition)
     return [row_document(row, columns) | {"match_keys": keys} for row, keys in zip(view.patterns, taken, strict=True)]
 
 
@@ -227,9 +227,9 @@ def keys_csv(rows: Sequence[KeyRow]) -> str:
     return _csv(names, [row_document(row, _KEYS, names) for row in rows])
 
 
-def patterns_csv(rows: Sequence[PatternRow], recognition: Recognition, *, ttls_told: bool = True) -> str:
+def patterns_csv(rows: Sequence[PatternRow], recognition: Recognition, *, ttls_known: bool = True) -> str:
     """The patterns as CSV with a header."""
-    columns = pattern_columns(ttls_told=ttls_told, recognition=recognition)
+    columns = pattern_columns(ttls_known=ttls_known, recognition=recognition)
     return _csv(PATTERN_CSV, [row_document(row, columns, PATTERN_CSV) for row in rows])
 
 

@@ -9,7 +9,7 @@ from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHi
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.hogs import KeySizesDocument, SizeHistogramFields
 
-NOT_TOLD = "this server does not tell the sizes of its keys without a scan (INFO keysizes: Redis 8.0 and later)"
+NOT_REPORTED = "this server does not tell the sizes of its keys without a scan (INFO keysizes: Redis 8.0 and later)"
 _UNITS = {Measure.VALUE: "value", Measure.MEMORY: "memory", Measure.ELEMENTS: "elements"}
 _Row = tuple[SizeHistogram, SizeBucket]
 

@@ -23,7 +23,7 @@ def pattern_columns(
     *,
     partial: bool = False,
     databases: bool = True,
-    ttls_told: bool = True,
+    ttls_known: bool = True,
     all_read: bool = True,
     exact: bool = True,
     recognition: Recognition | None = None,
@@ -50,7 +50,7 @@ def pattern_columns(
         _share_column(all_read=all_read),
         _KEYS,
         _bytes_column("mean", "MEAN", "average", _mean, kind, 7, {"average_bytes": _mean}),
-        _no_ttl_column(ttls_told=ttls_told),
+        _no_ttl_column(ttls_known=ttls_known),
         _MAIN_TYPE,
         *([_PATTERN_DB] if databases else []),
         _application_column(labels),
@@ -212,9 +212,9 @@ def interval_fields(interval: Interval | None) -> "IntervalFields | None":
     return {"value": round(interval.value), "low": round(interval.low), "high": round(interval.high)}
 
 
-def _no_ttl_column(*, ttls_told: bool) -> Column[PatternRow]:
+def _no_ttl_column(*, ttls_known: bool) -> Column[PatternRow]:
     def text(row: PatternRow, _: int) -> str:
-        return sizes.percent(row.no_ttl_keys / row.keys) if row.keys and ttls_told else "?"
+        return sizes.percent(row.no_ttl_keys / row.keys) if row.keys and ttls_known else "?"
 
     quantiles = {f"ttl_p{round(100 * share)}_seconds": _on_curve("ttl_curve", share) for share in (0.1, 0.5, 0.9)}
     return Column(
@@ -225,8 +225,8 @@ def _no_ttl_column(*, ttls_told: bool) -> Column[PatternRow]:
         lambda row: row.no_ttl_keys,
         "right",
         yields=5,
-        words=lambda row: sizes.count(row.no_ttl_keys) if ttls_told else "?",
-        fields={"no_ttl_keys": lambda row: row.no_ttl_keys if ttls_told else None, **quantiles},
+        words=lambda row: sizes.count(row.no_ttl_keys) if ttls_known else "?",
+        fields={"no_ttl_keys": lambda row: row.no_ttl_keys if ttls_known else None, **quantiles},
     )
 
 

@@ -97,7 +97,7 @@ def document(report: IncidentReport) -> "ReportDocument":
 
 
 def _scan_fields(scan: ScanView, recognition: Recognition, *, names: bool) -> "ReportScan":
-    columns = pattern_columns(ttls_told=scan.ttls_told, recognition=recognition)
+    columns = pattern_columns(ttls_known=scan.ttls_known, recognition=recognition)
     return {
         "complete": scan.complete,
         "scanned_keys": scan.scanned_keys,

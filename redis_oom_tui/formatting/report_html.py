@@ -67,9 +67,9 @@ def _pictures(report: IncidentReport) -> dict[str, str]:
     )
     memory = _figure(memory_picture, "Memory over time, with refused writes and evicted keys.")
     verdicts = _figure(verdict_chart(report.episodes), "The verdicts over time.")
-    ttls_known = report.scan is None or report.scan.ttls_told
+    ttls_known = report.scan is None or report.scan.ttls_known
     rows = () if report.scan is None else report.scan.patterns
-    picture = keyspace_chart(rows, lambda row: glob_text(row.pattern), ttls_told=ttls_known)
+    picture = keyspace_chart(rows, lambda row: glob_text(row.pattern), ttls_known=ttls_known)
     keyspace = _figure(picture, _KEY if ttls_known else _NO_KEY)
     return {**dict.fromkeys(FIGURES, memory), VERDICTS: verdicts, PATTERNS: keyspace}
 

@@ -26,7 +26,7 @@ _ROWS = 15
 _NODES = 50
 _LONGEST_SELECT = 120
 # Snapshots closer together than this show one state, not a before and an after.
-_ONE_LOOK_SECONDS = 60.0
+_ONE_SAMPLE_SECONDS = 60.0
 _UNREAD = (
     "Values not sampled: CLIENT NO-TOUCH is not available here (Redis 7.2, 7.4, 8.4 and Valkey have it). Without it,"
     " reading values would make idle keys look used. So this report says nothing about compression, numbers stored as"
@@ -124,7 +124,7 @@ def _figures(report: IncidentReport) -> Iterator[Block]:
         ("refused writes", count(first.counters.refused_writes_total), count(last.counters.refused_writes_total)),
         ("evicted keys", count(first.counters.evicted_keys_total), count(last.counters.evicted_keys_total)),
     )
-    if last.taken_at - first.taken_at < _ONE_LOOK_SECONDS:
+    if last.taken_at - first.taken_at < _ONE_SAMPLE_SECONDS:
         yield Heading(FIGURES[0])
         yield Table(("", moment(last.taken_at)), tuple((name, now) for name, _, now in rows))
     else:
@@ -258,7 +258,7 @@ def _scanned(scan: ScanView) -> str:
 def _pattern_table(report: IncidentReport, scan: ScanView) -> Table:
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
     columns = pattern_columns(
-        ttls_told=scan.ttls_told,
+        ttls_known=scan.ttls_known,
         all_read=bool(scan.bytes_seen) and not scan.refused_keys,
         exact=all_exact(scan),
         recognition=report.recognition,
@@ -282,7 +282,7 @@ def _keys(report: IncidentReport) -> Iterator[Block]:
     if scan is None or not scan.top:
         return
     nodes = any(row.id.node for row in scan.top)
-    columns = key_columns(lambda: scan.bytes_seen, nodes=nodes, ttls_told=scan.ttls_told)
+    columns = key_columns(lambda: scan.bytes_seen, nodes=nodes, ttls_known=scan.ttls_known)
     yield Heading("Largest keys")
     yield _row_table(scan.top[:_ROWS], columns)
 

@@ -87,9 +87,9 @@ class PolicyView(Struct, frozen=True):
 
     `evicts` is one plain sentence about who goes first. `evictable_keys` is counted (INFO keyspace);
     `evictable_bytes` and `share` (of the bytes that keys hold) come from the last scan and are None without one.
-    `first_to_go` names families that would lose keys first, each a likelihood: eviction looks at a few keys at a time.
+    `first_to_go` names patterns that would lose keys first, each a likelihood: eviction looks at a few keys at a time.
     `first_by` says what decides; `first_unknown` why it is not known, where it is not.
-    `flagged`: it evicts nothing or too little here, or a quarter and more of the keys that go first are of families
+    `flagged`: it evicts nothing or too little here, or a quarter and more of the keys that go first are of patterns
     whose loss breaks things.
     """
 

@@ -96,7 +96,7 @@ class WritesBlocked(CommandRefused):
 
 
 class MonitorBroken(TriageError):
-    """What watches the server during a scan or an action ended by a defect of its own: nothing would brake any more."""
+    """What watches the server during a scan or an action ended by a defect: nothing would throttle it any more."""
 
 
 class ReadOnlyMode(TriageError):

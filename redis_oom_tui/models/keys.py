@@ -114,14 +114,14 @@ class KeyDetails(Struct, frozen=True):
     """A closer look at one key: its row, read again, and a small first look at its value.
 
     `preview` holds a few elements or the first bytes, as bytes; `preview_withheld` says in a sentence why it is empty.
-    Where `ttl_told` is False, the row's TTL means nothing. `groups` are those of a stream. With `touchable` the value
+    Where `ttl_known` is False, the row's TTL means nothing. `groups` are those of a stream. With `touchable` the value
     was not read because that would count as a use of the key, and may be read at that price.
     """
 
     row: KeyRow
     preview: tuple[bytes, ...] = ()
     preview_withheld: str | None = None
-    ttl_told: bool = True
+    ttl_known: bool = True
     groups: tuple[GroupHealth, ...] = ()
     touchable: bool = False
 

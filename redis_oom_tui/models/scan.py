@@ -66,7 +66,7 @@ CURVE_SHARES = (0.0, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0)
 
 
 class PatternRow(Struct, frozen=True):
-    """One family of keys, as `user:*:cart`. `error` bounds what merging small families may have moved, as a share.
+    """One pattern of keys, as `user:*:cart`. `error` bounds what merging small patterns may have moved, as a share.
 
     `select` holds exactly the names that were counted, None in a file of before it was written. `match` is a glob for
     SCAN MATCH that takes them all, and may take more. `level` counts the parts of the name, 1 at the top of the tree.
@@ -105,13 +105,13 @@ class TypeRow(Struct, frozen=True):
     size: int
 
 
-class Brake(Struct, frozen=True):
-    """What the scan costs and how it holds itself back: `share` of the server's one core, the probe's p99 in ms."""
+class ThrottleState(Struct, frozen=True):
+    """What the scan costs, and whether it is throttled: `share` of the server's one core, the probe's p99 in ms."""
 
     share: float | None = None
     probe_ms: float | None = None
     baseline_ms: float | None = None
-    braking: bool = False
+    throttled: bool = field(name="braking", default=False)
     words: str = ""
 
 
@@ -119,8 +119,8 @@ class ScanView(Struct, frozen=True):
     """A scan at one moment: frozen, bounded in size, cheap to draw.
 
     `total_keys` is DBSIZE of the scanned databases when last asked; `top` is sorted by bytes, largest first.
-    `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL; where `ttls_told` is False, they and what rows
-    tell of TTLs mean nothing. `explained_share` is bytes_seen over used_memory once complete. Keys that went away, or
+    `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL; they and what rows say of TTLs mean nothing
+    where `ttls_known` is False. `explained_share` is bytes_seen over used_memory once complete. Keys that went away, or
     that this user may not read, are counted; `unsized_keys` are of modules that do not tell what a key holds, which is
     then in no sum. `contradiction` is why the sum of the sizes cannot be true, in a sentence. `walked_share` is how far
     SCAN's cursor has come, None where it does not tell; `notes` are sentences on what these figures leave out. `nodes`
@@ -143,18 +143,18 @@ class ScanView(Struct, frozen=True):
     refused_keys: int = 0
     estimated_bytes: Interval | None = None
     explained_share: float | None = None
-    brake: Brake = field(default_factory=Brake)
+    throttle: ThrottleState = field(name="brake", default_factory=ThrottleState)
     pace: Pace = Pace.NORMAL
     error: str | None = None
     walked_share: float | None = None
     notes: tuple[str, ...] = ()
-    ttls_told: bool = True
+    ttls_known: bool = field(name="ttls_told", default=True)
     nodes: tuple["NodeShare", ...] = ()
     unsized_keys: int = 0
     contradiction: str | None = None
 
     def on(self, node: str) -> "ScanView | None":
-        """The sums of the node called so alone, the families still those of all; None where its share is not known."""
+        """The sums of the node called so alone, the patterns still those of all; None where its share is not known."""
         share = next((share for share in self.nodes if share.node == node), None)
         if share is None:
             return None
@@ -178,7 +178,7 @@ class ScanView(Struct, frozen=True):
 
     @property
     def databases(self) -> frozenset[int]:
-        """Those of which keys or families are shown."""
+        """Those of which keys or patterns are shown."""
         return frozenset({row.id.db for row in self.top} | {row.db for row in self.patterns if row.db is not None})
 
     @property
@@ -225,7 +225,7 @@ class SavedScan(Struct, frozen=True):
 
 
 class PatternChange(Struct, frozen=True):
-    """What became of one family between two scans; a side is None where that scan could not tell.
+    """What became of one pattern between two scans; a side is None where that scan could not tell.
 
     `certain` is False where a scan was partial or could not tell, and `doubt` then says why. `within` is the pattern
     around it that both scans tell, where one of them does not tell this one.
@@ -258,7 +258,7 @@ class PatternChange(Struct, frozen=True):
 
 
 class Comparison(Struct, frozen=True):
-    """Two scans of one server: the families whose bytes changed most first; `notes` are sentences on what misleads."""
+    """Two scans of one server: the patterns whose bytes changed most first; `notes` are sentences on what misleads."""
 
     before_at: float
     now_at: float

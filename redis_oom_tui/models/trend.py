@@ -47,8 +47,8 @@ class Rates(Struct, frozen=True):
         """The share of look-ups that found their key; None without any."""
         if self.keyspace_hits is None or self.keyspace_misses is None:
             return None
-        looked_up = self.keyspace_hits + self.keyspace_misses
-        return self.keyspace_hits / looked_up if looked_up else None
+        lookups = self.keyspace_hits + self.keyspace_misses
+        return self.keyspace_hits / lookups if lookups else None
 
 
 class TrendSample(Struct, frozen=True):

@@ -41,7 +41,7 @@ class Exposed(Struct, frozen=True):
 
     server: str
     state: ServerState | None = None
-    looks: int = 0
+    polls: int = 0
     events: tuple[tuple[EventKind, int], ...] = ()
     scan: ScanView | None = None
 
@@ -53,15 +53,15 @@ class Metrics(Listener):
 
     def __init__(self, book: AlertBook) -> None:
         self._book = book
-        self._looks = 0
+        self._polls = 0
         self._events: Counter[EventKind] = Counter()
         self._lock = threading.Lock()
         self._exposed = Exposed(book.server)
 
     def on_state(self, state: ServerState) -> None:
         """Expose this look."""
-        self._looks += 1
-        self._expose(state=state, looks=self._looks)
+        self._polls += 1
+        self._expose(state=state, polls=self._polls)
 
     def on_event(self, event: Event) -> None:
         """Count the event."""
@@ -125,7 +125,7 @@ def _counter(name: str, what: str, server: str, values: Values, labels: tuple[st
 def _own(exposed: Exposed) -> Iterator[Metric]:
     server, state = exposed.server, exposed.state
     yield _gauge("build_info", "The version of redis-oom-tui", server, [((__version__,), 1.0)], ("version",))
-    yield _counter("looks", "Polls of the server", server, [((), exposed.looks)])
+    yield _counter("looks", "Polls of the server", server, [((), exposed.polls)])
     events: Values = [((kind.value,), float(number)) for kind, number in exposed.events]
     yield _counter("events", "Events reported, by kind", server, events, ("event",))
     if state is None:

@@ -14,10 +14,10 @@ from redis_oom_tui.monitor.output import Note, TickOutput
 from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.guarded import TROUBLE, attempt, sentence
-from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, calls_for_a_longer_look
+from redis_oom_tui.rules.verdict.facts import LONGER_SECONDS, STEP_SECONDS, needs_longer_sample
 
 # A single sample knows no rates; a second one so soon after tells whether writes are being refused right now.
-_SECOND_LOOK_SECONDS = 0.5
+_SECOND_POLL_SECONDS = 0.5
 # What failed is begun again after so long, then twice as long.
 _AGAIN_SECONDS = 10.0
 _LONGEST_PAUSE_SECONDS = 300.0
@@ -82,14 +82,14 @@ class Monitor:
     async def _ask_again(self, since: float, stop: asyncio.Event) -> None:
         """A second sample, and more of them for a while where something hints at refused writes and none was seen."""
         thresholds = self._poller.settings.thresholds
-        pause = _SECOND_LOOK_SECONDS
+        pause = _SECOND_POLL_SECONDS
         while True:
             await self._clock.wait(stop, pause)
             state = await self._poller.ask(whole=True)
             if state.answer is None or state.verdict_now.level is Level.OOM:
                 return
             pause = min(STEP_SECONDS, since + LONGER_SECONDS - self._clock.monotonic())
-            if pause <= 0 or not calls_for_a_longer_look(state.answer, thresholds):
+            if pause <= 0 or not needs_longer_sample(state.answer, thresholds):
                 return
 
     def _tell_listeners(self, state: ServerState) -> None:

@@ -103,7 +103,7 @@ class SettingChanges(Protocol):
     """Settings: shown with what they would do, set, and undone."""
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
-        """Policies, settings and their what-if, as the server stands now; `scan` adds bytes and families."""
+        """Policies, settings and their what-if, as the server stands now; `scan` adds bytes and patterns."""
 
     async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
         """What setting `name` to `new` (as people write it) means here; raises BadInput for what cannot be meant."""

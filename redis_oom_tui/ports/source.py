@@ -111,10 +111,10 @@ class ClusteredSource(Source, Protocol):
 
 @runtime_checkable
 class SamplesValues(Protocol):
-    """A source that also reads small samples of the largest families, where that leaves no trace."""
+    """A source that also reads small samples of the largest patterns, where that leaves no trace."""
 
     async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """A few keys of each of the largest families of `scan`, boiled down to figures: bounded, traceless."""
+        """A few keys of each of the largest patterns of `scan`, boiled down to figures: bounded, traceless."""
 
 
 @runtime_checkable

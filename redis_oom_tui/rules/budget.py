@@ -12,7 +12,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.headroom import size_is_told
+from redis_oom_tui.rules.headroom import size_is_reported
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
 
 _WORD_ABOVE_KEYS = 1000
@@ -267,7 +267,7 @@ def _others(plan: Plan, backup: BackupChoice) -> Counter[str]:
     found: Counter[str] = Counter()
     for key, _ in headroom.uncopied_keys(plan, backup):
         if key.size is None or key.size <= backup.max_key_bytes:
-            sized = size_is_told(key.type, key.size, len(key.id.key))
+            sized = size_is_reported(key.type, key.size, len(key.id.key))
             found[_NO_ROOM.format(size(backup.room_bytes)) if sized else _UNKNOWN] += 1
     return found
 

@@ -72,7 +72,7 @@ def shown(view: ClusterView, before: str = "") -> NodeView | None:
     return last
 
 
-def told_apart(primaries: Iterable[NodeView]) -> tuple[Difference, ...]:
+def differences(primaries: Iterable[NodeView]) -> tuple[Difference, ...]:
     """Limit, policy, version and the settings told, where the primaries that answered do not agree."""
     values: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for view in primaries:

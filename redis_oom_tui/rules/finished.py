@@ -118,7 +118,7 @@ def in_one_slot(job: FinishedJob) -> bool:
     return len({slot_of(name) for name in (job.index, *job.keys, *job.guards)}) == 1
 
 
-def told_apart(indexes: Mapping[bytes, int]) -> tuple[str, ...]:
+def split_jobs(indexes: Mapping[bytes, int]) -> tuple[str, ...]:
     """Why jobs of a cluster are kept whose keys are in several slots; by their index, how many these are."""
     apart = {index: number for index, number in indexes.items() if number}
     if not apart:
@@ -188,7 +188,7 @@ def confirm_word(plan: FinishedPlan, backup: BackupChoice) -> str | None:
     return "delete" if not backup.wanted or plan.going > _WORD_ABOVE else None
 
 
-def told_loss(application: Application, work: FinishedWork) -> tuple[str, ...]:
+def loss_warnings(application: Application, work: FinishedWork) -> tuple[str, ...]:
     """What the loss of these jobs means, where it is not harmless."""
     kind = application.kind(work.index or work.job)
     if kind.loss is Loss.HARMLESS:

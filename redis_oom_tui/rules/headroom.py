@@ -18,7 +18,7 @@ from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
 
 # Types whose MEMORY USAGE with all elements is their size: the server's own, and modules that answer for theirs.
-TOLD_TYPES = frozenset(
+SIZED_TYPES = frozenset(
     {
         "string",
         "list",
@@ -37,7 +37,7 @@ TOLD_TYPES = frozenset(
     }
 )
 # A module that does not answer is booked as so many bytes at most, and its name: FalkorDB's graph of 40 MB as 32.
-MODULE_TOLD = 256
+UNSIZED_MODULE_BYTES = 256
 # A server writes so much of a reply before it turns to anybody else.
 UNNOTICED = 16 * 1024
 # Of what is free, the part that one exchange may take: the next is saved while the last is deleted, and scripts leave
@@ -195,13 +195,13 @@ def has_room(bytes_: int, free: int | None) -> bool:
     return free is None or needed(bytes_) <= free
 
 
-def size_is_told(kind: str, bytes_: int | None, name_bytes: int) -> bool:
+def size_is_reported(kind: str, bytes_: int | None, name_bytes: int) -> bool:
     """Whether `bytes_` is the size of a key of type `kind`, and not what a module says for want of anything better.
 
     >>> size_is_told("hash", 90, 3), size_is_told("graphdata", 90, 3), size_is_told("hash", None, 3)
     (True, False, False)
     """
-    return bytes_ is not None and (kind in TOLD_TYPES or bytes_ > MODULE_TOLD + name_bytes)
+    return bytes_ is not None and (kind in SIZED_TYPES or bytes_ > UNSIZED_MODULE_BYTES + name_bytes)
 
 
 def largest(free: int | None, most: int) -> int:
@@ -229,7 +229,7 @@ def why_uncopied(key: PlannedKey, choice: BackupChoice) -> str | None:
         return too_large(key.size, choice)
     if choice.room_bytes is None:
         return None
-    if not size_is_told(key.type, key.size, len(key.id.key)):
+    if not size_is_reported(key.type, key.size, len(key.id.key)):
         return SIZE_UNKNOWN
     return None if has_room(key.size or 0, choice.room_bytes) else no_room(key.size or 0, choice.room_bytes)
 

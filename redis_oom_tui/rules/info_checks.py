@@ -182,11 +182,11 @@ def with_expired(snapshot: Snapshot, expired: int, living: int) -> Snapshot:
     database = most_expiring(snapshot)
     if expired < _FEWEST_EXPIRED or database is None:
         return snapshot
-    looked_at = expired + living
-    percent = 100 * min(database.expires, expired / looked_at * database.keys) / snapshot.expires
+    examined = expired + living
+    percent = 100 * min(database.expires, expired / examined * database.keys) / snapshot.expires
     if percent <= (snapshot.counters.expired_stale_percent or 0.0):
         return snapshot
-    counters = replace(snapshot.counters, expired_stale_percent=percent, expired_in_sample=(expired, looked_at))
+    counters = replace(snapshot.counters, expired_stale_percent=percent, expired_in_sample=(expired, examined))
     return replace(snapshot, counters=counters)
 
 

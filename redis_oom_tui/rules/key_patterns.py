@@ -26,7 +26,7 @@ class Matcher:
 
     def held(self, names: list[bytes]) -> list[bool]:
         """Of each of `names`, whether the pattern holds it."""
-        return [held for _, held in self._known.families(names)]
+        return [held for _, held in self._known.patterns_of(names)]
 
     def kept(self, names: list[bytes]) -> list[bytes]:
         """Those of `names` that the pattern holds."""

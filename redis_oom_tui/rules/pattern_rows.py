@@ -28,12 +28,12 @@ def rows(
     measured: Mapping[int, int] | None = None,
     exact: bool = False,
 ) -> tuple[PatternRow, ...]:
-    """The `limit` largest families of all levels, largest first, each after the family that holds it.
+    """The `limit` largest patterns of all levels, largest first, each after the pattern that holds it.
 
     A level at which nothing branches is left out: `user:*:cart` stands for itself where all of `user:` are carts.
     `sample` is given while the scan is partial and its order is fair: the rows then carry estimates. `measured` is how
     many keys beside strings, in a node or below it, were measured exactly, by the node's id. `exact` says that every
-    key was counted: then some hundred single keys beside larger families have rows as well, as their names and types
+    key was counted: then some hundred single keys beside larger patterns have rows as well, as their names and types
     tell of which application the others are.
     """
     found: list[PatternRow] = []
@@ -41,7 +41,7 @@ def rows(
         _sum_up(root)
     whole = sum(root.whole.size for root in tree.roots.values())
     maker = _Maker(tree.delimiters, whole, sample, giants or {}, measured or {}, exact=exact)
-    # The largest first: a family is never larger than the one that holds it, so these are the largest of all.
+    # The largest first: a pattern is never larger than the one that holds it, so these are the largest of all.
     order = itertools.count()
     waiting: list[tuple[int, int, int, Node, PatternRow | None]] = []
     for db, root in tree.roots.items():
@@ -65,7 +65,7 @@ _BESIDE, _BESIDE_ONE = 500, 24
 def _single_keys(
     waiting: list[tuple[int, int, int, Node, PatternRow | None]],
 ) -> Iterator[tuple[int, Node, PatternRow]]:
-    """Of what has no row the names that stand for one key each, the largest first, a few beside each family."""
+    """Of what has no row the names that stand for one key each, the largest first, a few beside each pattern."""
     seen: Counter[tuple[int, bytes]] = Counter()
     for _, _, db, node, parent in sorted(waiting, key=lambda item: item[:2]):
         alone = not node.children and patterns.VARIABLE not in node.name
@@ -208,7 +208,7 @@ class _Maker:
 
 
 def _error(node: Node) -> int:
-    """Bytes that folding may have moved: away from a family, or into a `*` that took in what is not its own."""
+    """Bytes that folding may have moved: away from a pattern, or into a `*` that took in what is not its own."""
     wild = node.parent is not None and node.name[:1] == patterns.VARIABLE
     return node.error + (node.parent.folded if wild and node.parent is not None else 0)
 

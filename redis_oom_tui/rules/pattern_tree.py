@@ -19,7 +19,7 @@ IDLE, TTL, FREQUENCY = range(3)
 GROUPS = 8
 """Pages are dealt into so many groups; how the groups differ tells how far an estimate may be off."""
 
-# Folding begins where most names stand side by side: that is where a name, not a family, makes them differ.
+# Folding begins where most names stand side by side: that is where a name, not a pattern, makes them differ.
 _CROWDS = (1024, 256, 64, 2)
 
 
@@ -99,7 +99,7 @@ class Node:
 
 
 class PatternTree:
-    """Counts keys by family. At most `max_nodes` families are kept: the smallest are folded into a `*` beside them."""
+    """Counts keys by pattern. At most `max_nodes` patterns are kept: the smallest are folded into a `*` beside them."""
 
     def __init__(self, delimiters: bytes = b":", max_nodes: int = 5000) -> None:
         self.delimiters = delimiters
@@ -125,7 +125,7 @@ class PatternTree:
         known = self._known.get(db)
         if known is None:
             known = self._known[db] = PatternCache(self._normaliser, partial(self._leaf, db))
-        leaves = known.families(names)
+        leaves = known.patterns_of(names)
         for leaf, size, ttl, kind in zip(leaves, sizes, ttls, types, strict=True):
             figures = leaf.figures
             figures[group] += 1
@@ -145,7 +145,7 @@ class PatternTree:
             self._fold()
 
     def find(self, db: int, name: bytes) -> Node | None:
-        """The family that `name` is counted in by now."""
+        """The pattern that `name` is counted in by now."""
         node = self.roots.get(db)
         for part in patterns.parts(self._normaliser.name(name), self.delimiters):
             if node is None:
@@ -182,7 +182,7 @@ class PatternTree:
         return patterns.wild(part, self.delimiters)
 
     def _fold(self) -> None:
-        """Fold the smallest families into a `*` beside them until a quarter is free again."""
+        """Fold the smallest patterns into a `*` beside them until a quarter is free again."""
         totals = {id(node): total for node, total in self._subtotals()}
         nodes = [node for root in self.roots.values() for node in below(root)]
         nodes.sort(key=lambda node: totals[id(node)])

@@ -13,7 +13,7 @@ from redis_oom_tui.formatting.sanitize import escape_glob
 
 # A name that has this byte anyway gets a `*` there, which still matches.
 VARIABLE = pattern_text.VARIABLE
-# Beyond these a name tells nothing more about its family, and one odd key must not cost megabytes.
+# Beyond these a name tells nothing more about its pattern, and one odd key must not cost megabytes.
 LONGEST_PART = 64
 DEEPEST = 8
 LONGEST_NAME = 512
@@ -30,7 +30,7 @@ _TOKEN_SPECIALS = b"+/_-"
 
 
 def shape(name: bytes) -> bytes:
-    """`name` with every digit as 0: names of one shape nearly always belong to one family, and a dict finds it.
+    """`name` with every digit as 0: names of one shape nearly always belong to one pattern, and a dict finds it.
 
     >>> shape(b"user:42:cart")
     b'user:00:cart'
@@ -58,7 +58,7 @@ def _translated(names: list[bytes], table: bytes) -> list[bytes]:
 
 
 def settled(normal: bytes) -> bool:
-    """Whether all names of the same shape share this family: not where a digit was left standing, as in `v2`.
+    """Whether all names of the same shape share this pattern: not where a digit was left standing, as in `v2`.
 
     >>> settled(b"api:v2:x"), settled(b"user:\\0")
     (False, True)
@@ -215,17 +215,17 @@ def _variable(delimiters: bytes) -> re.Pattern[bytes]:
 _CACHED = 30_000
 _SHAPES_OF_ONE = 64
 
-Family = TypeVar("Family", bound=Hashable)
+Pattern = TypeVar("Pattern", bound=Hashable)
 
 
-class _Mould(Struct, Generic[Family], frozen=True):
+class _Mould(Struct, Generic[Pattern], frozen=True):
     """Names that are alike but for one hash or UUID between `start` and `end`; `before` and `after` it, by shape."""
 
     before: bytes
     after: bytes
     start: int
     end: int
-    family: Family
+    pattern: Pattern
 
     def fits(self, shape: bytes) -> bool:
         """Whether a name of this mould and `shape` is one of them. Letters alone are a word, `defaced`, not a hash."""
@@ -234,52 +234,52 @@ class _Mould(Struct, Generic[Family], frozen=True):
         )
 
 
-class PatternCache(Generic[Family]):
-    """Finds the family of a name by the name's shape, by its mould, by what it normalises to; failing that,
-    `family` makes it of that."""
+class PatternCache(Generic[Pattern]):
+    """Finds the pattern of a name by the name's shape, by its mould, by what it normalises to; failing that,
+    `pattern` makes it of that."""
 
-    def __init__(self, normaliser: Normaliser, family: Callable[[bytes], Family]) -> None:
+    def __init__(self, normaliser: Normaliser, pattern: Callable[[bytes], Pattern]) -> None:
         self._normaliser = normaliser
-        self._family = family
-        self._by_shape: dict[bytes, Family] = {}
-        self._by_mould: dict[bytes, _Mould[Family]] = {}
-        self._by_normal: dict[bytes, Family] = {}
-        self._shapes_of: Counter[Family] = Counter()
+        self._pattern = pattern
+        self._by_shape: dict[bytes, Pattern] = {}
+        self._by_mould: dict[bytes, _Mould[Pattern]] = {}
+        self._by_normal: dict[bytes, Pattern] = {}
+        self._shapes_of: Counter[Pattern] = Counter()
 
-    def families(self, names: list[bytes]) -> list[Family]:
-        """The family of each."""
+    def patterns_of(self, names: list[bytes]) -> list[Pattern]:
+        """The pattern of each."""
         found_shapes = shapes(names)
         found = [self._by_shape.get(shape) for shape in found_shapes]
         if None in found:
-            missing = [index for index, family in enumerate(found) if family is None]
+            missing = [index for index, pattern in enumerate(found) if pattern is None]
             missing_moulds = moulds([found_shapes[index] for index in missing])
             for index, mould in zip(missing, missing_moulds, strict=True):
                 known = self._by_mould.get(mould)
                 if known is not None and known.fits(found_shapes[index]):
-                    found[index] = known.family
+                    found[index] = known.pattern
                 else:
                     found[index] = self._learnt(names[index], found_shapes[index], mould)
             if len(self._by_shape) + len(self._by_normal) + len(self._by_mould) > _CACHED:
                 self.forget()
-        return cast("list[Family]", found)
+        return cast("list[Pattern]", found)
 
     def forget(self) -> None:
-        """Families have changed: look every name up anew."""
+        """Patterns have changed: look every name up anew."""
         for known in (self._by_shape, self._by_mould, self._by_normal, self._shapes_of):
             known.clear()
 
-    def _learnt(self, name: bytes, shape: bytes, mould: bytes) -> Family:
+    def _learnt(self, name: bytes, shape: bytes, mould: bytes) -> Pattern:
         normal = self._normaliser.name(name)
-        family = self._by_normal.get(normal)
-        if family is None:
-            family = self._by_normal[normal] = self._family(normal)
+        pattern = self._by_normal.get(normal)
+        if pattern is None:
+            pattern = self._by_normal[normal] = self._pattern(normal)
         # Numbers come in few shapes; random letters never come in the same one again.
-        few = self._shapes_of[family] < _SHAPES_OF_ONE
+        few = self._shapes_of[pattern] < _SHAPES_OF_ONE
         if few and len(name) <= LONGEST_NAME and settled(normal):
-            self._shapes_of[family] += 1
-            self._by_shape[shape] = family
+            self._shapes_of[pattern] += 1
+            self._by_shape[shape] = pattern
             token = self._normaliser.token(name)
             if token is not None:
                 start, end = token
-                self._by_mould[mould] = _Mould(shape[:start], shape[end:], start, end, family)
-        return family
+                self._by_mould[mould] = _Mould(shape[:start], shape[end:], start, end, pattern)
+        return pattern

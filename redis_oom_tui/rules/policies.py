@@ -91,7 +91,7 @@ def is_lfu(policy: str) -> bool:
 
 # So much of the keys that can go must be of rows with a curve before it says who goes first.
 _TELLING = 0.9
-# How many families are named, and the most where more of them tie.
+# How many patterns are named, and the most where more of them tie.
 _NAMED, _MOST_NAMED = 3, 10
 # Times within this of each other tie: the scan keeps them in steps of about a fifth.
 _ALIKE = 0.2
@@ -115,7 +115,7 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
     """Whose keys are among the first `share` of those that policy `name` can take, where `current` is the policy."""
     if name == NOEVICTION:
         return FirstOut()
-    if is_volatile(name) and not scan.ttls_told:
+    if is_volatile(name) and not scan.ttls_known:
         return FirstOut(unknown="TTLs are not available here")
     rows = _candidates(name, scan)
     if not rows:

@@ -142,7 +142,7 @@ def without_names(scan: ScanView) -> ScanView:
     known: dict[bytes, bytes] = {}
 
     def number(name: bytes) -> bytes:
-        return known.setdefault(name, b"family-%d" % (len(known) + 1))
+        return known.setdefault(name, b"pattern-%d" % (len(known) + 1))
 
     patterns = tuple(_nameless(row, number(row.pattern), row.parent and number(row.parent)) for row in scan.patterns)
     top = tuple(_keyless(row, index) for index, row in enumerate(scan.top, 1))

@@ -227,7 +227,7 @@ def were_read(samples: Sequence[PatternSample]) -> bool | None:
 
 
 def summarize(pattern: bytes, kind: str, keys: Sequence[SampledKey], *, db: int = 0) -> PatternSample:
-    """The figures of one family in database `db`; `kind` is its type. At least one key is needed."""
+    """The figures of one pattern in database `db`; `kind` is its type. At least one key is needed."""
     sizes = [key.size for key in keys if key.size is not None]
     lengths = [key.length for key in keys if key.length is not None]
     is_string = kind == "string"

@@ -21,7 +21,7 @@ from typing import NamedTuple
 
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.headroom import size_is_told
+from redis_oom_tui.rules.headroom import size_is_reported
 
 SAMPLES = 16
 """How many elements are looked at first: it costs nothing for a collection of up to so many, and is exact for them."""
@@ -76,7 +76,7 @@ def tells_nothing(kind: str, size: int, name_bytes: int) -> bool:
     >>> tells_nothing("graphdata", 32, 5), tells_nothing("ReJSON-RL", 4096, 5), tells_nothing("set", 64, 1)
     (True, False, False)
     """
-    return kind != NO_TYPE and not size_is_told(kind, size, name_bytes)
+    return kind != NO_TYPE and not size_is_reported(kind, size, name_bytes)
 
 
 def needs_closer(kind: str, size: int | None) -> bool:

@@ -106,7 +106,7 @@ def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> in
         return None
     seen_keys, seen_bytes = scan.scanned_keys, scan.bytes_seen
     if is_volatile(name):
-        seen_keys, seen_bytes = (scan.volatile_keys, scan.volatile_bytes) if scan.ttls_told else (0, 0)
+        seen_keys, seen_bytes = (scan.volatile_keys, scan.volatile_bytes) if scan.ttls_known else (0, 0)
     if not seen_keys or known_bytes(seen_bytes, seen_keys) is None:
         return None
     return seen_bytes if scan.complete else round(seen_bytes * keys / seen_keys)

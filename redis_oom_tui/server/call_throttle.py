@@ -19,7 +19,7 @@ from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
 # the call itself is most of what it costs, so only keys that take the server long go in smaller ones.
 _CALL_SHARED, _CALL_ALONE = 0.00015, 0.001
 _FEWEST, _FIRST, _MOST_SHARED, _MOST = 5, 32, 64, 400
-_CALLS_LOOKED_AT = 6
+_CALLS_COMPARED = 6
 # What is written down at a time, and may be in doubt after a crash.
 _BATCH_FEWEST, _BATCH_FIRST, _BATCH_MOST, _BATCH_SECONDS = 100, 200, 2000, 0.1
 # An event loop sleeps a millisecond at least; and nobody should wait longer than a second for the next sign of life.
@@ -197,7 +197,7 @@ class CallThrottle:
     def _fit(self, busy: float) -> None:
         """Longer or shorter calls, by what the quicker of the last ones took: the others may have waited for us."""
         self._calls.append(busy)
-        if len(self._calls) < _CALLS_LOOKED_AT:
+        if len(self._calls) < _CALLS_COMPARED:
             return
         quick, allowed = sorted(self._calls)[1], _CALL_ALONE if self.alone else _CALL_SHARED
         self._calls.clear()
@@ -251,7 +251,7 @@ class CallThrottle:
             return f"{doing}, throttled: the server answers too slowly"
         self._reckon()
         using = f"using {percent(self._using or 0.0)} of the server (budget {percent(self.share)})"
-        if self.rate.braking:
+        if self.rate.throttled:
             return f"{doing}, throttled: {using}, which takes {math.ceil(self.probes.waited * 1000)} ms to answer"
         return doing if self.alone or self._using is None else f"{doing}, {using}"
 

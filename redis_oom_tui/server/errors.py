@@ -44,7 +44,7 @@ def translated(where: object, doing: str = "") -> Iterator[None]:
 
 
 def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
-    """The error of our own family for one of redis-py's; `doing` names the command where it is known."""
+    """Our own error for one of redis-py's; `doing` names the command where it is known."""
     text = own_words(error)
     # redis-py tells what the handshake of a connection was refused for as a plain ConnectionError.
     if isinstance(error, exceptions.BusyLoadingError) or text.startswith("LOADING "):
@@ -76,7 +76,7 @@ def _is_socket(where: object) -> bool:
 
 
 def in_script(text: str) -> errors.TriageError:
-    """The error of our own family for a refusal that a command met inside a script; it keeps the server's own words.
+    """Our own error for a refusal that a command met inside a script; it keeps the server's own words.
 
     >>> in_script("-MISCONF Redis is configured to save RDB snapshots").error_class
     <ErrorClass.STOP: 'stop'>

@@ -114,7 +114,7 @@ class LiveServer:
             self._where.doubt()
         return replace(snapshot, notes=self._where.news())
 
-    async def look_closely(self) -> Closely:
+    async def read_closely(self) -> Closely:
         """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""
         return await self._info_reader.closely()
 
@@ -149,16 +149,16 @@ class LiveServer:
         return await replicas_of(self.connection, self._info_reader.replica_lines or (), LiveServer)
 
     async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """A few keys of each of the largest families, boiled down to figures."""
-        from redis_oom_tui.server.values import sample_families  # noqa: PLC0415 - as for the scan
+        """A few keys of each of the largest patterns, boiled down to figures."""
+        from redis_oom_tui.server.values import sample_patterns  # noqa: PLC0415 - as for the scan
 
-        return await sample_families(self, scan)
+        return await sample_patterns(self, scan)
 
     async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
         """The lengths of indexes of recognized applications, and values that prove whose they are."""
-        from redis_oom_tui.server.values import sample_families  # noqa: PLC0415 - as for the scan
+        from redis_oom_tui.server.values import sample_patterns  # noqa: PLC0415 - as for the scan
 
-        return await sample_families(self, scan, applications_only=True)
+        return await sample_patterns(self, scan, applications_only=True)
 
     def scan(self, options: ScanOptions) -> "KeyspaceScan":
         """A scan that has not started yet."""

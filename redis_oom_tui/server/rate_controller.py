@@ -8,7 +8,7 @@ from enum import Enum
 from statistics import median_low
 
 from redis_oom_tui.formatting.sizes import percent
-from redis_oom_tui.models.scan import Brake
+from redis_oom_tui.models.scan import ThrottleState
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.pace_steps import (
     PaceProfile,
@@ -21,7 +21,7 @@ from redis_oom_tui.server.pace_steps import (
 )
 
 _SHOWN_PROBES = 40
-# One late wake-up is no reason to brake or to stop.
+# One late wake-up is no reason to throttle or to stop.
 _QUIET_PROBES, _PROBES = 3, 6
 _TOO_SLOW_SECONDS = 2.0
 # By how much the server may become slower, whoever makes it so, before it is spared.
@@ -169,7 +169,7 @@ class RateController:
         return not self._open.is_set()
 
     @property
-    def braking(self) -> bool:
+    def throttled(self) -> bool:
         """Whether it holds itself back now."""
         return self._lowered or Hold.SLOW in self.holds
 
@@ -228,7 +228,7 @@ class RateController:
             self._others = others
         if first:
             self._level = max(self._level, first_level(self._profile, self.probes.round_trip))
-        if self._profile.leaps and self.alone and not self.braking:
+        if self._profile.leaps and self.alone and not self.throttled:
             self._level = self._profile.alone
 
     def informed(self, snapshot: Snapshot, sent: int) -> None:
@@ -255,8 +255,8 @@ class RateController:
         self._new_probes = False
         before, measured = self._level, self._measured(self.probes.take_delay(lately=not self._profile.leaps))
         self._level = next_step(self._profile, before, measured)
-        told_down = self._level < min(before, highest_level(self._profile, measured))
-        self._lowered = told_down or (self._lowered and self._level <= before)
+        slowed = self._level < min(before, highest_level(self._profile, measured))
+        self._lowered = slowed or (self._lowered and self._level <= before)
 
     def _measured(self, delay: float = 0.0) -> PaceReading:
         probes = self.probes
@@ -269,24 +269,24 @@ class RateController:
         """Whether nobody else is at work, as far as is known."""
         return self._measured().alone
 
-    def shown(self) -> Brake:
+    def shown(self) -> ThrottleState:
         """For people."""
         slowest, at_rest = self.probes.slowest, self.probes.at_rest
-        return Brake(
+        return ThrottleState(
             share=self._share,
             probe_ms=None if slowest is None else slowest * 1000,
             baseline_ms=None if at_rest is None else at_rest * 1000,
-            braking=self.braking,
-            words=_words(self._share, self._profile.share, slow=Hold.SLOW in self.holds, braking=self.braking),
+            throttled=self.throttled,
+            words=_words(self._share, self._profile.share, slow=Hold.SLOW in self.holds, throttled=self.throttled),
         )
 
 
-def _words(share: float | None, budget: float | None, *, slow: bool, braking: bool) -> str:
+def _words(share: float | None, budget: float | None, *, slow: bool, throttled: bool) -> str:
     if slow:
         return "paused: the server answers too slowly"
     limit = "" if budget is None else f" (budget {percent(budget)})"
     using = "" if share is None else f"using {percent(share)} of the server{limit}"
-    return f"{using}, throttled".lstrip(", ") if braking else using
+    return f"{using}, throttled".lstrip(", ") if throttled else using
 
 
 def _quick(probes: Sequence[float]) -> float:

@@ -1,4 +1,4 @@
-"""A small sample of the largest families, read without a trace: names, sizes and encodings; values where allowed."""
+"""A small sample of the largest patterns, read without a trace: names, sizes and encodings; values where allowed."""
 
 import contextlib
 import re
@@ -27,7 +27,7 @@ from redis_oom_tui.server.sizing import Words
 from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
 
-_FAMILIES = 40
+_PATTERNS = 40
 _KEYS_EACH = 32
 _PAGE = 500
 _MOST_NAMES = 30_000
@@ -48,7 +48,7 @@ _SAFE: tuple[_Question, ...] = (
     ((b"MEMORY", b"USAGE"), (b"SAMPLES", b"%d" % SAMPLES)),
     ((b"OBJECT", b"ENCODING"), ()),
 )
-_LOOKS: dict[str, tuple[_Question, ...]] = {
+_READS: dict[str, tuple[_Question, ...]] = {
     "string": (((b"STRLEN",), ()), ((b"GETRANGE",), (b"0", b"%d" % (_HEAD_BYTES - 1)))),
     "hash": (((b"HLEN",), ()),),
     "list": (((b"LLEN",), ()),),
@@ -68,7 +68,7 @@ class _Server(Protocol):
 
 
 class _Wanted(Struct):
-    """A family, and the names found of it. Of an index of jobs, `job_names` names the keys of each; `names_keys` says
+    """A pattern, and the names found of it. Of an index of jobs, `job_names` names the keys of each; `names_keys` says
     that it is of sets whose members name keys."""
 
     row: PatternRow
@@ -86,16 +86,16 @@ class _Wanted(Struct):
         return one_name(self.row.select) is not None
 
     def holds(self, name: bytes) -> bool:
-        """Whether `name` was counted in this family."""
+        """Whether `name` was counted in this pattern."""
         if not name.startswith(self.start) or not self.matcher.fullmatch(name):
             return False
         return self.row.select is None or matcher(self.row.select).held([name])[0]
 
 
-async def sample_families(
+async def sample_patterns(
     server: _Server, scan: ScanView, *, applications_only: bool = False
 ) -> tuple[PatternSample, ...]:
-    """Samples of the largest families of `scan`: at most 40 families, 32 keys each, 8 KiB a value, and 30,000 names of
+    """Samples of the largest patterns of `scan`: at most 40 patterns, 32 keys each, 8 KiB a value, and 30,000 names of
     each database; beside them of at most 40 that tell of applications, or of these alone. Without that, the readers of
     the largest streams as well.
 
@@ -105,12 +105,12 @@ async def sample_families(
     recognition = recognize(scan)
     naming = naming_rows(recognition.found)
     telling = _of_one_type([*((row, frozenset[str]()) for row in naming), *rows_to_sample(scan, recognition)])
-    for family in telling:
-        family.job_names = job_namer(family.row, recognition)
-        family.names_keys = family.row in naming
-    known = {(family.row.db, family.row.pattern) for family in telling}
+    for pattern in telling:
+        pattern.job_names = job_namer(pattern.row, recognition)
+        pattern.names_keys = pattern.row in naming
+    known = {(pattern.row.db, pattern.row.pattern) for pattern in telling}
     largest = [] if applications_only else _largest(scan.patterns)
-    wanted = telling + [family for family in largest if (family.row.db, family.row.pattern) not in known]
+    wanted = telling + [pattern for pattern in largest if (pattern.row.db, pattern.row.pattern) not in known]
     streams = [] if applications_only else [key for key in scan.top if key.type == "stream"][:_STREAMS]
     if not wanted and not streams:
         return ()
@@ -118,15 +118,15 @@ async def sample_families(
     reads, stated = capabilities.has(Feature.NO_TOUCH), server.connection.stated_limit_bytes
     found: list[PatternSample] = []
     async with throttled(server, scanning=True) as throttle:
-        for db in sorted({*(family.row.db or 0 for family in wanted), *(key.id.db for key in streams)}):
-            here = [family for family in wanted if (family.row.db or 0) == db]
+        for db in sorted({*(pattern.row.db or 0 for pattern in wanted), *(key.id.db for key in streams)}):
+            here = [pattern for pattern in wanted if (pattern.row.db or 0) == db]
             connection = ThrottledConnection(server, db, throttle)
             try:
                 await connection.open()
                 await _gather(connection, here, lambda: _PAGE if throttle.window > 1 else throttle.per_call)
-                for family in here:
-                    if family.names:
-                        found += await _sample(connection, family, stated, reads=reads)
+                for pattern in here:
+                    if pattern.names:
+                        found += await _sample(connection, pattern, stated, reads=reads)
                 if reads:
                     found += await _readers(connection, [key for key in streams if key.id.db == db], stated)
             finally:
@@ -135,7 +135,7 @@ async def sample_families(
 
 
 def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
-    """The largest families that no smaller row divides, and that are of one type."""
+    """The largest patterns that no smaller row divides, and that are of one type."""
     parents = {(row.db, row.parent) for row in rows if row.parent is not None}
     leaves = [row for row in rows if (row.db, row.pattern) not in parents]
     return _of_one_type([(row, frozenset()) for row in sorted(leaves, key=lambda row: -row.size)])
@@ -146,73 +146,73 @@ def _of_one_type(rows: Sequence[tuple[PatternRow, frozenset[str]]]) -> list[_Wan
     wanted: list[_Wanted] = []
     for row, fields in rows:
         kind, count = max(row.types, key=lambda item: item[1], default=("", 0))
-        if kind in _LOOKS and count >= 0.9 * row.keys and len(wanted) < _FAMILIES:
+        if kind in _READS and count >= 0.9 * row.keys and len(wanted) < _PATTERNS:
             start = re.split(rb"[*?\[\\]", row.match, maxsplit=1)[0]
-            family = _Wanted(row, kind, start, compiled_glob(row.match), tuple(fields) if kind == "hash" else ())
-            if family.names_itself and row.select is not None:
-                family.names.append(b"".join(row.select.parts))
-            wanted.append(family)
+            pattern = _Wanted(row, kind, start, compiled_glob(row.match), tuple(fields) if kind == "hash" else ())
+            if pattern.names_itself and row.select is not None:
+                pattern.names.append(b"".join(row.select.parts))
+            wanted.append(pattern)
     return wanted
 
 
-async def _gather(connection: ThrottledConnection, families: list[_Wanted], wanted: Callable[[], int]) -> None:
+async def _gather(connection: ThrottledConnection, patterns: list[_Wanted], wanted: Callable[[], int]) -> None:
     """One walk for all of them, until each has its keys or enough names were read."""
-    short, read = _short(families), 0
+    short, read = _short(patterns), 0
     if not short:
         return
     async with contextlib.aclosing(connection.pages(wanted)) as pages:
         async for names in pages:
             read += len(names)
             for name in names:
-                family = next((one for one in short if one.holds(name)), None)
-                if family is not None and len(family.names) < _KEYS_EACH:
-                    family.names.append(name)
+                pattern = next((one for one in short if one.holds(name)), None)
+                if pattern is not None and len(pattern.names) < _KEYS_EACH:
+                    pattern.names.append(name)
             short = _short(short)
             if not short or read >= _MOST_NAMES:
                 return
 
 
-def _short(families: list[_Wanted]) -> list[_Wanted]:
+def _short(patterns: list[_Wanted]) -> list[_Wanted]:
     """Those of which more names are wanted."""
-    return [family for family in families if len(family.names) < min(_KEYS_EACH, family.row.keys)]
+    return [pattern for pattern in patterns if len(pattern.names) < min(_KEYS_EACH, pattern.row.keys)]
 
 
 async def _sample(
-    connection: ThrottledConnection, family: _Wanted, stated: int | None, *, reads: bool
+    connection: ThrottledConnection, pattern: _Wanted, stated: int | None, *, reads: bool
 ) -> list[PatternSample]:
-    """One sample, or none where no key of the family is here: it may be on another node of the cluster."""
+    """One sample, or none where no key of the pattern is here: it may be on another node of the cluster."""
     free_bytes = room_in(await connection.ask(ROOM_QUESTIONS), stated) if reads else None
     # Of each value at most its head comes; the members of a set are of any length.
     at_once = max(1, at_once_of(free_bytes, _KEYS_EACH * _HEAD_BYTES) // _HEAD_BYTES)
     keys: list[SampledKey] = []
-    for start in range(0, len(family.names), at_once):
-        names = family.names[start : start + at_once]
-        looks = _LOOKS[family.kind] if reads else ()
-        if reads and family.kind == "set" and not await _small(connection, names, free_bytes):
-            looks = looks[:1]
-        fields = family.fields if reads else ()
-        looks += tuple(((b"HEXISTS",), (name.encode(),)) for name in fields)
-        asked = (*_SAFE, *looks)
+    for start in range(0, len(pattern.names), at_once):
+        names = pattern.names[start : start + at_once]
+        commands = _READS[pattern.kind] if reads else ()
+        if reads and pattern.kind == "set" and not await _small(connection, names, free_bytes):
+            commands = commands[:1]
+        fields = pattern.fields if reads else ()
+        commands += tuple(((b"HEXISTS",), (name.encode(),)) for name in fields)
+        asked = (*_SAFE, *commands)
         replies = await connection.ask([(*before, name, *after) for name in names for before, after in asked])
         width = len(asked)
         keys += [_key(name, replies[n * width : (n + 1) * width], fields) for n, name in enumerate(names)]
-    if family.names_itself:
+    if pattern.names_itself:
         keys = [key for key in keys if key.encoding is not None or key.size is not None]
     if not keys:
         return []
-    jobs = await _job_sizes(connection, family, keys[0]) if reads else ()
-    named = await _members(connection, family, keys, free_bytes) if reads and family.names_keys else None
-    summary = summarize(family.row.pattern, family.kind, keys, db=family.row.db or 0)
+    jobs = await _job_sizes(connection, pattern, keys[0]) if reads else ()
+    named = await _members(connection, pattern, keys, free_bytes) if reads and pattern.names_keys else None
+    summary = summarize(pattern.row.pattern, pattern.kind, keys, db=pattern.row.db or 0)
     return [replace(summary, job_bytes=jobs, named=named)]
 
 
 async def _members(
-    connection: ThrottledConnection, family: _Wanted, keys: Sequence[SampledKey], free_bytes: int | None
+    connection: ThrottledConnection, pattern: _Wanted, keys: Sequence[SampledKey], free_bytes: int | None
 ) -> tuple[bytes, ...] | None:
-    """All members of the sets of a family; None where they are too many, or not all of the sets are known."""
+    """All members of the sets of a pattern; None where they are too many, or not all of the sets are known."""
     members = sum(_MOST_NAMED + 1 if key.length is None else key.length for key in keys)
     names = [key.name for key in keys]
-    if family.kind != "set" or len(keys) < family.row.keys or members > _MOST_NAMED:
+    if pattern.kind != "set" or len(keys) < pattern.row.keys or members > _MOST_NAMED:
         return None
     if not await _small(connection, names, free_bytes):
         return None
@@ -256,18 +256,18 @@ _MEMBERS: dict[str, tuple[bytes, Words]] = {
 }
 
 
-async def _job_sizes(connection: ThrottledConnection, family: _Wanted, index: SampledKey) -> tuple[int, ...]:
+async def _job_sizes(connection: ThrottledConnection, pattern: _Wanted, index: SampledKey) -> tuple[int, ...]:
     """What some of the jobs hold that an index lists. Ids are short; an index of anything longer is left alone."""
     long = (index.size or 0) > _LONGEST_ID * max(1, index.length or 0)
-    if family.job_names is None or family.kind not in _MEMBERS or long:
+    if pattern.job_names is None or pattern.kind not in _MEMBERS or long:
         return ()
-    command, rest = _MEMBERS[family.kind]
+    command, rest = _MEMBERS[pattern.kind]
     (reply,) = await connection.ask([(command, index.name, *rest)])
     members = reply[1][::2] if command == b"ZSCAN" and isinstance(reply, list) and len(reply) == 2 else reply
     if not isinstance(members, list) or not members:
         return ()
     some = members[:: max(1, len(members) // _KEYS_EACH)][:_KEYS_EACH]
-    jobs = [family.job_names(index.name, member) for member in some if isinstance(member, bytes)]
+    jobs = [pattern.job_names(index.name, member) for member in some if isinstance(member, bytes)]
     names = [name for job in jobs for name in job]
     replies = await connection.ask([(b"MEMORY", b"USAGE", name, b"SAMPLES", b"%d" % _FIELDS) for name in names])
     sizes = iter([size if isinstance(size, int) else 0 for size in replies])

@@ -173,7 +173,7 @@ class ScanController:
                 self._sampling = self._workers.run_worker(sampling, name="values", group="values", exit_on_error=False)
 
     async def _read_values(self, view: ScanView) -> None:
-        """A few keys of each large family, for the findings of the next tick; without them, there are fewer."""
+        """A few keys of each large pattern, for the findings of the next tick; without them, there are fewer."""
         if isinstance(self._host.source, SamplesValues):
             with contextlib.suppress(TriageError):
                 self.values = await self._host.source.samples(view)

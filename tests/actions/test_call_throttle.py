@@ -90,26 +90,26 @@ async def test_a_rest_ends() -> None:
 
 def test_a_slow_server_is_given_less_and_that_is_said() -> None:
     pacer = taught(*[SLOW] * 9)
-    assert (pacer.share, pacer.rate.braking) == (SHARES[0], True)
+    assert (pacer.share, pacer.rate.throttled) == (SHARES[0], True)
     assert "throttled" in pacer.words("deleting")
     assert "which takes 200 ms to answer" in pacer.words("deleting")
 
 
 def test_others_who_wait_a_little_longer_are_given_way_to() -> None:
-    assert taught(*[QUICK + 0.001] * 3, others=BUSY).rate.braking
-    assert not taught(*[QUICK + 0.001] * 3).rate.braking
+    assert taught(*[QUICK + 0.001] * 3, others=BUSY).rate.throttled
+    assert not taught(*[QUICK + 0.001] * 3).rate.throttled
 
 
 def test_one_late_answer_is_no_reason_to_brake() -> None:
     pacer = taught(QUICK, QUICK)
     pacer.rate.probed(SLOW)
     pacer.rate.decide()
-    assert not pacer.rate.braking
+    assert not pacer.rate.throttled
 
 
 def test_it_recovers() -> None:
     pacer = taught(*[SLOW] * 5, *[QUICK] * 9)
-    assert (pacer.share, pacer.rate.braking) == (FULL, False)
+    assert (pacer.share, pacer.rate.throttled) == (FULL, False)
 
 
 def test_a_server_that_stays_mute_ends_the_action() -> None:
@@ -149,12 +149,12 @@ def test_a_server_that_is_slow_by_itself_is_spared_as_well() -> None:
         pacer.rate.rested([SLOW], 0.0)
         pacer.rate.probed(SLOW)
         pacer.rate.decide()
-    assert pacer.rate.braking
+    assert pacer.rate.throttled
 
 
 def test_a_long_way_is_no_reason_to_brake() -> None:
     pacer = taught(*[SLOW + 0.005] * 9, quiet=SLOW)
-    assert (pacer.share, pacer.window, pacer.rate.braking) == (FULL, 10, False)
+    assert (pacer.share, pacer.window, pacer.rate.throttled) == (FULL, 10, False)
 
 
 def test_batches_grow_while_they_are_short_and_shrink_when_not() -> None:

@@ -54,7 +54,7 @@ def _fill(cluster: RunningCluster, form: bytes, number: int) -> None:
 
 
 def _held(cluster: RunningCluster, prefix: bytes) -> int:
-    """Keys of a family on the nodes that are up and primaries now."""
+    """Keys of a pattern on the nodes that are up and primaries now."""
     total = 0
     for node in cluster.nodes:
         with contextlib.suppress(Exception), node.server.client() as client:

@@ -295,13 +295,13 @@ async def test_a_restore_outlives_the_loss_of_any_of_its_connections(
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
-            look, looks = LiveServer.snapshot, itertools.count(1)
+            read_info, reads = LiveServer.snapshot, itertools.count(1)
 
             async def cut(self: LiveServer) -> Any:
-                if next(looks) == asked:
+                if next(reads) == asked:
                     client.client_kill_filter(_type="normal", skipme=True)
                     raise ServerUnreachable("Connection closed by server.")
-                return await look(self)
+                return await read_info(self)
 
             monkeypatch.setattr(LiveServer, "snapshot", cut)
             report = await operator.restore(Path(str(view.backup_path))).run()
@@ -316,11 +316,11 @@ async def test_a_restore_does_not_go_on_with_another_server(
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
-            look, looks = LiveServer.snapshot, itertools.count(1)
+            read_info, reads = LiveServer.snapshot, itertools.count(1)
 
             async def restarted(self: LiveServer) -> Any:
-                seen = await look(self)
-                if next(looks) < 4:
+                seen = await read_info(self)
+                if next(reads) < 4:
                     return seen
                 return replace(seen, server=replace(seen.server, run_id="0" * 40))
 

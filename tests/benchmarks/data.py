@@ -1,4 +1,4 @@
-"""A keyspace for the benchmarks: half strings, the rest of the other types, in some hundred families."""
+"""A keyspace for the benchmarks: half strings, the rest of the other types, in some hundred patterns."""
 
 import random
 import socket

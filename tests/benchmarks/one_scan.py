@@ -39,7 +39,7 @@ async def scan(where: str, pace: str, idle: bool, seconds: float | None) -> dict
         "cpu_us_per_key": cpu * 1e6 / max(1, view.scanned_keys),
         "rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "late_ms_p99": sorted(late)[int(len(late) * 0.99)] * 1000 if late else None,
-        "share": view.brake.share,
+        "share": view.throttle.share,
         "patterns": len(view.patterns),
     }
 

@@ -17,7 +17,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.server.values import sample_families
+from redis_oom_tui.server.values import sample_patterns
 from tests.server.test_applications_live import delete_finished, queue
 from tests.server.test_causes_live import EVERY, MIB, SEVEN_ON, Scene
 from tests.server.test_savings_live import Command, collections, documents, long_named, users, word
@@ -55,8 +55,8 @@ async def examined(server: RunningServer, name: str) -> Finding | None:
     """The finding, from all that the product can ask."""
     async with opened(server.connection) as live:
         scan = await live.scan(ScanOptions(pace=Pace.FULL_SPEED, idle=True)).run()
-        values = await sample_families(live, scan)
-        now, settings, clients, _ = await live.look_closely()
+        values = await sample_patterns(live, scan)
+        now, settings, clients, _ = await live.read_closely()
         found = find(with_clients(now, clients), scan, clients, settings=settings, values=values)
     return next((one for one in found if one.id == name), None)
 

@@ -97,13 +97,13 @@ def test_a_cleanup_at_oom_deletes_reports_and_is_undone(server: RunningServer, t
 def test_who_stops_the_search_gets_no_cleanup(
     valkey: RunningServer, valkey_tool: Tool, monkeypatch: pytest.MonkeyPatch, yes: bool
 ) -> None:
-    look = PlanMaker._search
+    search = PlanMaker._search
 
     async def stopped_at_once(maker: PlanMaker, *given: Any) -> None:
         os.kill(os.getpid(), signal.SIGINT)
         while not maker._stop:
             await asyncio.sleep(0.001)
-        await look(maker, *given)
+        await search(maker, *given)
 
     monkeypatch.setattr(PlanMaker, "_search", stopped_at_once)
     with valkey.client() as client:

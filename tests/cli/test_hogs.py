@@ -20,7 +20,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_sizes import size_histograms
 from tests.apps import samples
 from tests.cli.ran import place_among_processes
-from tests.rules.snapshots import look
+from tests.rules.snapshots import snapshot_of
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
@@ -91,8 +91,8 @@ def test_words_csv_and_patterns(filled: RunningServer) -> None:
     rows = list(csv.DictReader(io.StringIO(run(filled, "--csv", "--top", "2").stdout)))
     assert [row["key"] for row in rows] == ["report", "\\xff\\x1b[31m"]
     assert rows[0]["ttl_seconds"] == ""
-    families = list(csv.DictReader(io.StringIO(run(filled, "--csv", "--patterns").stdout)))
-    assert {"session:*", "cart:*:items"} <= {row["pattern"] for row in families}
+    pattern_rows = list(csv.DictReader(io.StringIO(run(filled, "--csv", "--patterns").stdout)))
+    assert {"session:*", "cart:*:items"} <= {row["pattern"] for row in pattern_rows}
     assert "session:*" in run(filled, "--patterns").stdout
 
 
@@ -381,8 +381,8 @@ def test_who_waits_at_a_terminal_sees_them_before_the_scan(
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
     told = size_histograms({"db0_distrib_strings_sizes": {"1K": "1000"}})
-    show_before_the_scan(replace(look(), size_histograms=told), None)
-    show_before_the_scan(look(), None)
+    show_before_the_scan(replace(snapshot_of(), size_histograms=told), None)
+    show_before_the_scan(snapshot_of(), None)
     printed = capsys.readouterr()
     assert printed.out == ""
     assert printed.err.count("INFO keysizes") == terminal

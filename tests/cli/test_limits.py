@@ -274,7 +274,7 @@ def fill_with_ttls(server: RunningServer) -> None:
         pipe.execute()
 
 
-def test_without_a_scan_bytes_and_families_are_null(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_scan_bytes_and_patterns_are_null(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     fill_with_ttls(server)
     _, out, _ = run(server, capsys, "--json")
     document = document_of("limits", out)
@@ -286,7 +286,7 @@ def test_without_a_scan_bytes_and_families_are_null(server: RunningServer, capsy
     assert "limits --scan" in out
 
 
-def test_a_scan_tells_bytes_and_the_family_with_the_shortest_ttls(
+def test_a_scan_tells_bytes_and_the_pattern_with_the_shortest_ttls(
     server: RunningServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fill_with_ttls(server)
@@ -304,13 +304,13 @@ def test_a_scan_tells_bytes_and_the_family_with_the_shortest_ttls(
     assert "scan of all 3,300 keys" in out
 
 
-def test_chance_names_no_family_and_a_tie_says_so(
+def test_chance_names_no_pattern_and_a_tie_says_so(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with valkey.client() as client:
         for number in range(50):
-            for family in "abcde":
-                client.set(f"{family}:{number}", b"v" * 100, ex=9000)
+            for pattern in "abcde":
+                client.set(f"{pattern}:{number}", b"v" * 100, ex=9000)
     _, out, _ = run(valkey, capsys, "--scan", "--json")
     found = policies(out)
     assert (found["allkeys-random"]["first_to_go"], found["allkeys-random"]["first_to_go_unknown"]) == ([], None)

@@ -246,7 +246,7 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., ReplyO
         words = say(*connection_args, "hogs", "--patterns").out
         told = say(*connection_args, "report").out
     assert document["volatile_keys"] is document["volatile_bytes"] is None
-    assert {family["no_ttl_keys"] for family in document["patterns"]} == {None}
+    assert {pattern["no_ttl_keys"] for pattern in document["patterns"]} == {None}
     assert "with a TTL" not in words
     assert "have no TTL" not in told
     assert "None of" not in told

@@ -8,7 +8,7 @@ from markdown_it import MarkdownIt
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.formatting.chat import ChatForm, chat_text_of
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -119,7 +119,7 @@ def test_no_name_becomes_markup(name: str, other: str) -> None:
         "x", Level.WARNING, f"The pattern {name} holds it", f"Look at {other} first.", saves_bytes=(1, MIB)
     )
     text = chat_text_of(
-        Verdict(Level.OK, f"At 83%, as {other} has it.", "x"), look(), (finding,), (f"{name} was lost",)
+        Verdict(Level.OK, f"At 83%, as {other} has it.", "x"), snapshot_of(), (finding,), (f"{name} was lost",)
     )
     assert kinds(text) <= ALLOWED
     assert len([line for line in text.splitlines() if line.startswith("- ")]) == 3

@@ -10,7 +10,7 @@ from redis_oom_tui.cli.plugin import with_ranges
 from redis_oom_tui.formatting.plugin import Range, performance_data, read_range
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level, Verdict
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("home")
@@ -122,14 +122,14 @@ def test_status_and_exit_code(
 
 
 def test_performance_data_name_ranges_in_their_own_unit() -> None:
-    data = performance_data(look(850 * MIB, 1000 * MIB, refused=7), read_range("80"), read_range("@10:95"))
+    data = performance_data(snapshot_of(850 * MIB, 1000 * MIB, refused=7), read_range("80"), read_range("@10:95"))
     assert data[0] == f"used={850 * MIB}B;{800 * MIB};@{100 * MIB}:{950 * MIB};0;{1000 * MIB}"
     assert data[1] == "pressure=85.00%;80;@10:95;0;"
     assert "refused_writes=7c;;;0;" in data
 
 
 def test_without_a_limit_there_is_no_share_to_judge() -> None:
-    snapshot = look(850 * MIB, None)
+    snapshot = snapshot_of(850 * MIB, None)
     assert performance_data(snapshot, Range(), Range())[0] == f"used={850 * MIB}B;;;0;"
     verdict = Verdict(Level.OK, "No limit.", "no-limit")
     assert with_ranges(verdict, snapshot.memory, Range(high=1), Range(high=1)) == verdict
@@ -154,7 +154,7 @@ def test_ranges_stand_in_place_of_our_thresholds_and_of_nothing_else(
 ) -> None:
     found = with_ranges(
         Verdict(level, "x", rule),
-        look(990 * MIB, 1000 * MIB).memory,
+        snapshot_of(990 * MIB, 1000 * MIB).memory,
         None if warn is None else read_range(warn),
         None if crit is None else read_range(crit),
     )

@@ -9,7 +9,7 @@ from redis_oom_tui.cli.main import main
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.recordings import Moment, Recorder
 from redis_oom_tui.models.address import Address
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
@@ -70,7 +70,7 @@ def test_without_names_no_name_is_told(valkey: RunningServer, capsys: pytest.Cap
         text = reported(capsys, "-s", valkey.socket_path, "report", "--no-names", *form)
         assert "session" not in text
         assert "customer" not in text
-        assert "family-1" in text
+        assert "pattern-1" in text
 
 
 def recording(path: Path) -> Path:
@@ -81,7 +81,7 @@ def recording(path: Path) -> Path:
         over = used > 1000 * MIB and tick < 100
         limit = 1000 if tick < 100 else 2000
         refused = 50 * max(0, min(tick, 99) - 76)
-        snapshot = look(used, limit * MIB, at=1000.0 + 10 * tick, refused=refused, over_ms=5000 if over else 0)
+        snapshot = snapshot_of(used, limit * MIB, at=1000.0 + 10 * tick, refused=refused, over_ms=5000 if over else 0)
         recorder.add(Moment(snapshot.taken_monotonic, snapshot.taken_at, snapshot=snapshot))
     recorder.close()
     return path

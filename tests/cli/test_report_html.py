@@ -84,7 +84,7 @@ def test_without_names_no_picture_tells_one(valkey: RunningServer, capsys: pytes
     text = reported(capsys, "-s", valkey.socket_path, "report", "--no-names", "--html")
     assert "session" not in text
     assert "customer" not in text
-    assert "family-1" in text
+    assert "pattern-1" in text
 
 
 def test_a_recording_has_its_curve_and_its_verdicts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

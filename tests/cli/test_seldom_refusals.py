@@ -30,9 +30,9 @@ class LookAt:
     """One look by the plain line."""
 
     def __init__(self, server: RunningServer) -> None:
-        look = Preflight(server.connection).first()
-        assert look is not None
-        self.snapshot = look.snapshot()
+        first_sample = Preflight(server.connection).first()
+        assert first_sample is not None
+        self.snapshot = first_sample.snapshot()
 
 
 @contextmanager

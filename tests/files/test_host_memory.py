@@ -5,7 +5,7 @@ from pathlib import Path
 from redis_oom_tui.files.server_host import host_memory, neighbours, with_host_memory
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.structs import replace
-from tests.rules.snapshots import look
+from tests.rules.snapshots import snapshot_of
 
 GIB = 1024**3
 HERE = Address()
@@ -55,7 +55,7 @@ def test_a_tunnel_to_another_machine_is_not_taken_for_this_one(tmp_path: Path) -
 
 
 def test_a_snapshot_is_told_the_containers_limit(tmp_path: Path) -> None:
-    told = look(memory={"host_bytes": 64 * GIB})
+    told = snapshot_of(memory={"host_bytes": 64 * GIB})
     here = replace(told, server=replace(told.server, address=HERE, process_id=7))
     root = machine(tmp_path, a__b="max", a=str(2 * GIB))
     assert with_host_memory(here, root).memory.host_bytes == 2 * GIB

@@ -34,7 +34,7 @@ from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from tests.rules.captured import REDIS_6_2, REDIS_7_0, VALKEY_9_1
-from tests.rules.snapshots import look
+from tests.rules.snapshots import snapshot_of
 from tests.support.scripted import ScriptedSource
 
 HOSTILE = b"\xff\x1b[31m[red]\x00"
@@ -84,7 +84,7 @@ def record(path: Path, *moments: Moment) -> Path:
 
 
 def poll(at: float, **figures: int) -> Moment:
-    snapshot = look(at=at, **figures)  # type: ignore[arg-type]
+    snapshot = snapshot_of(at=at, **figures)  # type: ignore[arg-type]
     return Moment(snapshot.taken_monotonic, snapshot.taken_at, snapshot=snapshot)
 
 

@@ -35,17 +35,17 @@ class ReplyOrError(list[str]):
 async def looks_at(steps: Iterator[Snapshot | None], count: int) -> list[ServerState]:
     clock = TurnedClock()
     watched = Poller(Script(steps, clock), SETTINGS, clock)
-    looks = []
+    states = []
     for _ in range(count):
-        looks.append(await watched.poll())
+        states.append(await watched.poll())
         clock.turn(5)
     await watched.close()
-    return looks
+    return states
 
 
 async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
-    looks = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 31)
-    last = looks[-1]
+    states = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 31)
+    last = states[-1]
     assert last.snapshot is not None
     assert (last.verdict.level.value, last.verdict.rule) == ("warning", "growing")
     assert last.forecast is not None
@@ -66,24 +66,24 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
     assert registry.get_sample_value("redis_oom_seconds_to_limit", {"server": "cache-1", "end": "low"}) == low
 
     history = History()
-    for look in looks:
-        assert look.snapshot is not None
-        history.add(look.snapshot)
+    for state in states:
+        assert state.snapshot is not None
+        history.add(state.snapshot)
     on_screen = judge(last.snapshot, rates=history.rates(), forecast=forecast(history.samples))
     assert on_screen.rule == last.verdict.rule
 
 
 async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redis_oom_tui.monitor.poller._FORECAST_EVERY_SECONDS", 30.0)
-    looks = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 33)
-    ends = [look.forecast.seconds_to_limit for look in looks if look.forecast and look.forecast.seconds_to_limit]
+    states = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 33)
+    ends = [state.forecast.seconds_to_limit for state in states if state.forecast and state.forecast.seconds_to_limit]
     assert ends[-1][0] == ends[-2][0] - 5
 
 
 async def test_nothing_is_said_of_the_future_where_nothing_is_known() -> None:
-    (look,) = await looks_at(iter([snapshot(50)]), 1)
+    (state,) = await looks_at(iter([snapshot(50)]), 1)
     machines = ReplyOrError()
-    JsonLines(machines, address=ADDRESS).tick(look)
+    JsonLines(machines, address=ADDRESS).tick(state)
     told = json.loads(machines[0])
     assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == (None, None, None)
 
@@ -99,5 +99,5 @@ async def test_the_container_is_known_to_the_watch_as_to_the_screen(
     )
     root = machine(tmp_path, 7, limit=1150 * 2**20)
     monkeypatch.setattr("redis_oom_tui.monitor.poller.with_room", lambda seen: with_host_memory(seen, root))
-    (look,) = await looks_at(iter([here]), 1)
-    assert look.verdict.rule == "host-full"
+    (state,) = await looks_at(iter([here]), 1)
+    assert state.verdict.rule == "host-full"

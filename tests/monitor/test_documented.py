@@ -16,7 +16,7 @@ from redis_oom_tui.monitor.hooks import environment
 from redis_oom_tui.monitor.metrics import Metrics
 from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import snapshot
-from tests.monitor.test_metrics import look
+from tests.monitor.test_metrics import server_state
 from tests.support.documents import page
 
 SECTION = page("monitoring")
@@ -41,7 +41,7 @@ def test_the_metrics_named_are_exposed() -> None:
     metrics = Metrics(AlertBook("s", WatchSettings()))
     counters = replace(snapshot().counters, refused_by_command={"set": 1})
     metrics.on_event(EVENT)
-    metrics.on_state(look(replace(snapshot(85), counters=counters)))
+    metrics.on_state(server_state(replace(snapshot(85), counters=counters)))
     metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),)))
     registry = CollectorRegistry(auto_describe=False)
     registry.register(metrics)

@@ -163,9 +163,9 @@ class Watching:
         for snap in looks:
             verdict = judge(snap)
             reading = JudgedSample(self.clock.now, self.clock.wall(), verdict.level, verdict.level, verdict.reason)
-            look = answered(snap, reading)
+            state = answered(snap, reading)
             self.book.observe(reading)
-            self.armed.on_state(look)
+            self.armed.on_state(state)
             for _ in range(30):
                 await asyncio.sleep(0)
             self.clock.turn(5)

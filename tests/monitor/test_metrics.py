@@ -24,7 +24,7 @@ from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import answered, snapshot, unanswered
 
 
-def look(snap: Snapshot | None, alert: Level = Level.OK) -> ServerState:
+def server_state(snap: Snapshot | None, alert: Level = Level.OK) -> ServerState:
     return unanswered() if snap is None else answered(snap, alert=alert)
 
 
@@ -48,7 +48,7 @@ def book() -> AlertBook:
 def test_the_verdict_and_its_figures_are_exposed() -> None:
     metrics = Metrics(book())
     counters = replace(snapshot().counters, refused_writes_total=7, refused_by_command={"set": 6, "hset": 1})
-    metrics.on_state(look(replace(snapshot(85), counters=counters)))
+    metrics.on_state(server_state(replace(snapshot(85), counters=counters)))
     found = samples(metrics)
     assert found["up"] == 1
     assert (found["verdict{level=warning}"], found["verdict{level=ok}"], found["alert{level=ok}"]) == (1, 0, 1)
@@ -64,7 +64,9 @@ def test_what_is_not_known_is_left_out() -> None:
     assert set(samples(metrics)) == {"looks_total", f"build_info{{version={__version__}}}"}
     snap = snapshot(50)
     memory = replace(snap.memory, maxmemory_bytes=None, policy="unknown")
-    metrics.on_state(look(replace(snap, memory=memory, counters=replace(snap.counters, refused_writes_total=None))))
+    metrics.on_state(
+        server_state(replace(snap, memory=memory, counters=replace(snap.counters, refused_writes_total=None)))
+    )
     found = samples(metrics)
     assert not {"pressure_ratio", "maxmemory_bytes", "refused_writes_total", "evictable_keys"} & set(found)
     assert "used_bytes" in found
@@ -72,8 +74,8 @@ def test_what_is_not_known_is_left_out() -> None:
 
 def test_a_server_that_is_gone_keeps_no_figures() -> None:
     metrics = Metrics(book())
-    metrics.on_state(look(snapshot(85)))
-    metrics.on_state(look(None))
+    metrics.on_state(server_state(snapshot(85)))
+    metrics.on_state(server_state(None))
     found = samples(metrics)
     assert found["up"] == 0
     assert found["verdict{level=unknown}"] == 1
@@ -90,7 +92,9 @@ def test_events_are_counted_by_kind() -> None:
 
 def test_time_to_full_and_patterns_are_there_once_they_are_known() -> None:
     metrics = Metrics(book())
-    metrics.on_state(replace(look(snapshot(50)), forecast=Forecast(Trend.GROWING, seconds_to_limit=(60.0, None))))
+    metrics.on_state(
+        replace(server_state(snapshot(50)), forecast=Forecast(Trend.GROWING, seconds_to_limit=(60.0, None)))
+    )
     metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a\xff:*", b"", 3, 4096, 0.5, 3),)))
     found = samples(metrics)
     assert found["seconds_to_limit{end=low}"] == 60
@@ -110,7 +114,7 @@ def test_sizes_that_the_server_does_not_tell_are_left_out() -> None:
 
 def test_an_endpoint_answers_a_scrape() -> None:
     metrics = Metrics(book())
-    metrics.on_state(look(snapshot(85)))
+    metrics.on_state(server_state(snapshot(85)))
     endpoint = Endpoint(metrics, "127.0.0.1", 0)
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{endpoint.port}/metrics", timeout=10) as answer:
@@ -130,8 +134,8 @@ async def test_a_file_is_replaced_after_each_look(tmp_path: Path) -> None:
     stop = asyncio.Event()
     running = asyncio.create_task(file.run(stop))
     for percent in (50, 85):
-        metrics.on_state(look(snapshot(percent)))
-        file.on_state(look(snapshot(percent)))
+        metrics.on_state(server_state(snapshot(percent)))
+        file.on_state(server_state(snapshot(percent)))
         async with asyncio.timeout(20):
             while not path.exists() or f"{percent / 100}" not in path.read_text():
                 await asyncio.sleep(0.01)
@@ -149,7 +153,7 @@ async def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path) -> Non
     stop = asyncio.Event()
     running = asyncio.create_task(file.run(stop))
     for _ in range(3):
-        file.on_state(look(snapshot(50)))
+        file.on_state(server_state(snapshot(50)))
         await asyncio.sleep(0.05)
     stop.set()
     await running
@@ -164,7 +168,7 @@ def test_a_limit_that_nobody_reports_is_told_from_none_and_from_a_stated_one() -
     seen = {}
     for source, limit in ((LimitSource.SERVER, None), (LimitSource.NOT_REPORTED, None), (LimitSource.OPERATOR, 2**30)):
         memory = replace(plain.memory, maxmemory_bytes=limit, limit_source=source)
-        metrics.on_state(look(replace(plain, memory=memory)))
+        metrics.on_state(server_state(replace(plain, memory=memory)))
         found = samples(metrics)
         seen[source] = (found["limit_known"], found["limit_stated"], "maxmemory_bytes" in found)
     assert seen == {
@@ -176,6 +180,6 @@ def test_a_limit_that_nobody_reports_is_told_from_none_and_from_a_stated_one() -
 
 def test_a_count_that_is_broken_is_not_exposed() -> None:
     metrics = Metrics(book())
-    metrics.on_state(look(replace(snapshot(85), memory=replace(snapshot(85).memory, used_bytes=None))))
+    metrics.on_state(server_state(replace(snapshot(85), memory=replace(snapshot(85).memory, used_bytes=None))))
     found = samples(metrics)
     assert not {"used_bytes", "counted_bytes", "pressure_ratio"} & set(found)

@@ -21,7 +21,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.metrics import Metrics
 from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import snapshot
-from tests.monitor.test_metrics import look
+from tests.monitor.test_metrics import server_state
 from tests.support.documents import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -35,7 +35,7 @@ def registry() -> CollectorRegistry:
     counters = replace(snapshot().counters, refused_by_command={"set": 1})
     metrics.on_event(Event(1, EventKind.OOM, 0.0, "s", Level.OOM, Level.OK, "reason"))
     growing = Forecast(Trend.GROWING, seconds_to_limit=(60.0, 90.0))
-    metrics.on_state(replace(look(replace(snapshot(85), counters=counters)), forecast=growing))
+    metrics.on_state(replace(server_state(replace(snapshot(85), counters=counters)), forecast=growing))
     metrics.scanned(ScanView(ScanState.COMPLETE, patterns=(PatternRow(b"a:*", b"", 3, 4096, 0.5, 3),)))
     collected = CollectorRegistry(auto_describe=False)
     collected.register(metrics)

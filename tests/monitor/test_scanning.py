@@ -12,7 +12,7 @@ from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.ports.source import Source
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import snapshot
-from tests.monitor.test_metrics import look
+from tests.monitor.test_metrics import server_state
 from tests.support.servers import RunningServer, started
 
 
@@ -46,7 +46,7 @@ async def test_it_names_what_holds_the_memory_and_scans_again(valkey: RunningSer
     running = asyncio.create_task(scanning.run(stop))
     await asyncio.sleep(0.05)
     assert views == []  # nothing is scanned before the server has answered a look
-    scanning.on_state(look(snapshot(50)))
+    scanning.on_state(server_state(snapshot(50)))
     await until(lambda: len(views) >= 2)
     stop.set()
     await asyncio.wait_for(running, 10)
@@ -67,7 +67,7 @@ async def test_sizes_that_the_server_does_not_tell_are_not_nought(flavour: str) 
         scanning = Scanning(lambda: opened(server), 3600, Clock(), log=notes.append, take=lambda _: None)
         stop = asyncio.Event()
         running = asyncio.create_task(scanning.run(stop))
-        scanning.on_state(look(snapshot(50)))
+        scanning.on_state(server_state(snapshot(50)))
         await until(lambda: notes)
         stop.set()
         await asyncio.wait_for(running, 10)
@@ -85,7 +85,7 @@ async def test_a_server_that_cannot_be_scanned_is_a_line() -> None:
     scanning = Scanning(connect, 3600, Clock(), log=notes.append, take=lambda _: None)
     stop = asyncio.Event()
     running = asyncio.create_task(scanning.run(stop))
-    scanning.on_state(look(snapshot(50)))
+    scanning.on_state(server_state(snapshot(50)))
     await until(lambda: notes)
     stop.set()
     await asyncio.wait_for(running, 10)

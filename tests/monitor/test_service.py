@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redis_oom_tui.monitor.listeners import Service
 from tests.monitor.scripted import snapshot
-from tests.monitor.test_metrics import look
+from tests.monitor.test_metrics import server_state
 
 
 async def test_it_is_ready_with_the_first_look_and_lives_with_each(tmp_path: Path) -> None:
@@ -16,8 +16,8 @@ async def test_it_is_ready_with_the_first_look_and_lives_with_each(tmp_path: Pat
         heard.settimeout(10)
         service = Service.from_environment({"NOTIFY_SOCKET": address})
         assert service is not None
-        service.on_state(look(snapshot(50)))
-        service.on_state(look(None))
+        service.on_state(server_state(snapshot(50)))
+        service.on_state(server_state(None))
         stop = asyncio.Event()
         stop.set()
         await service.run(stop)
@@ -32,4 +32,4 @@ def test_where_systemd_does_not_listen_nothing_happens(tmp_path: Path) -> None:
     assert Service.from_environment({"NOTIFY_SOCKET": "vsock:2:1"}) is None
     service = Service.from_environment({"NOTIFY_SOCKET": str(tmp_path / "gone")})
     assert service is not None
-    service.on_state(look(snapshot(50)))
+    service.on_state(server_state(snapshot(50)))

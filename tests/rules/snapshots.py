@@ -9,7 +9,7 @@ MIB = 2**20
 GIB = 2**30
 
 
-def look(
+def snapshot_of(
     used: int = 100 * MIB,
     limit: int | None = 1000 * MIB,
     policy: str = "noeviction",

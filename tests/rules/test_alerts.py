@@ -28,7 +28,9 @@ def level_of(percent: float, thresholds: Thresholds) -> Level:
     return Level.WARNING if percent >= thresholds.warn * 100 else Level.OK
 
 
-def look(tick: int, percent: float, *, settings: WatchSettings = SETTINGS, run_id: str | None = "a") -> JudgedSample:
+def sample_at(
+    tick: int, percent: float, *, settings: WatchSettings = SETTINGS, run_id: str | None = "a"
+) -> JudgedSample:
     lenient = lowered(settings.thresholds, settings.hysteresis)
     return JudgedSample(
         monotonic=tick * 5.0,
@@ -48,7 +50,7 @@ def play(percents: Iterable[float | None], settings: WatchSettings = SETTINGS) -
     events: list[Event] = []
     for tick, percent in enumerate(percents):
         silence = Silence(tick * 5.0, 1_000_000 + tick * 5.0, "no answer")
-        events += book.observe(silence if percent is None else look(tick, percent, settings=settings))
+        events += book.observe(silence if percent is None else sample_at(tick, percent, settings=settings))
     return events
 
 
@@ -116,47 +118,47 @@ def test_a_server_that_never_answered_is_told() -> None:
 
 def test_nothing_is_concluded_across_a_long_gap() -> None:
     book = AlertBook("s", SETTINGS)
-    assert not book.observe(look(0, 97))
-    assert not book.observe(look(1000, 97))
-    assert not book.observe(look(1001, 97))
-    assert [event.kind for event in book.observe(look(1002, 97))] == [EventKind.CRITICAL]
+    assert not book.observe(sample_at(0, 97))
+    assert not book.observe(sample_at(1000, 97))
+    assert not book.observe(sample_at(1001, 97))
+    assert [event.kind for event in book.observe(sample_at(1002, 97))] == [EventKind.CRITICAL]
 
 
 def test_a_restart_is_noted_and_is_no_alarm() -> None:
     book = AlertBook("s", SETTINGS)
-    events = [event for tick in range(5) for event in book.observe(look(tick, 50))]
-    events += [event for tick in range(5, 10) for event in book.observe(look(tick, 50, run_id="b"))]
+    events = [event for tick in range(5) for event in book.observe(sample_at(tick, 50))]
+    events += [event for tick in range(5, 10) for event in book.observe(sample_at(tick, 50, run_id="b"))]
     assert [event.kind for event in events] == [EventKind.RESTARTED]
     assert events[0].level is Level.OK
 
 
 def test_a_restart_is_seen_without_a_run_id_too() -> None:
     book = AlertBook("s", SETTINGS)
-    assert not book.observe(look(100, 50, run_id=None))
-    younger = replace(look(101, 50, run_id=None), uptime_seconds=3)
+    assert not book.observe(sample_at(100, 50, run_id=None))
+    younger = replace(sample_at(101, 50, run_id=None), uptime_seconds=3)
     assert [event.kind for event in book.observe(younger)] == [EventKind.RESTARTED]
 
 
 def test_a_restart_starts_the_holding_times_anew() -> None:
     book = AlertBook("s", SETTINGS)
-    assert not book.observe(look(0, 97, run_id="a"))
-    assert not book.observe(look(1, 97, run_id="a"))
-    assert [event.kind for event in book.observe(look(2, 97, run_id="b"))] == [EventKind.RESTARTED]
-    assert not book.observe(look(3, 97, run_id="b"))
-    assert [event.kind for event in book.observe(look(4, 97, run_id="b"))] == [EventKind.CRITICAL]
+    assert not book.observe(sample_at(0, 97, run_id="a"))
+    assert not book.observe(sample_at(1, 97, run_id="a"))
+    assert [event.kind for event in book.observe(sample_at(2, 97, run_id="b"))] == [EventKind.RESTARTED]
+    assert not book.observe(sample_at(3, 97, run_id="b"))
+    assert [event.kind for event in book.observe(sample_at(4, 97, run_id="b"))] == [EventKind.CRITICAL]
 
 
 def test_acknowledging_lasts_until_it_gets_worse() -> None:
     book = AlertBook("s", SETTINGS)
     assert book.standing(0.0) is None
     for tick in range(5):
-        book.observe(look(tick, 85))
+        book.observe(sample_at(tick, 85))
     alert = book.standing(0.0)
     assert alert is not None
     assert (alert.level, alert.quiet, alert.reason) == (Level.WARNING, False, "85%")
     book.acknowledge()
     assert book.standing(0.0) == replace(alert, quiet=True)
-    book.observe(look(5, 101))
+    book.observe(sample_at(5, 101))
     worse = book.standing(0.0)
     assert worse is not None
     assert (worse.level, worse.quiet) == (Level.OOM, False)
@@ -165,7 +167,7 @@ def test_acknowledging_lasts_until_it_gets_worse() -> None:
 def test_snoozing_lasts_as_long_as_it_was_asked_for() -> None:
     book = AlertBook("s", SETTINGS)
     for tick in range(5):
-        book.observe(look(tick, 85))
+        book.observe(sample_at(tick, 85))
     book.snooze(now=100.0, seconds=60)
     snoozed, awake = book.standing(159.0), book.standing(160.0)
     assert snoozed is not None
@@ -182,14 +184,14 @@ def test_a_lost_server_stands_as_unknown_until_it_answers() -> None:
     assert alert is not None
     assert (alert.level, alert.lost, alert.since, alert.reason) == (Level.UNKNOWN, True, 500.0, "connection refused")
     assert book.lost
-    book.observe(look(4, 50))
+    book.observe(sample_at(4, 50))
     assert book.standing(600.0) is None
 
 
 def test_the_timeline_keeps_the_last_events_and_counts_on() -> None:
     book = AlertBook("s", SETTINGS, keep=4)
     for tick, percent in enumerate(([50] * 9 + [97] * 9) * 5):
-        book.observe(look(tick, percent))
+        book.observe(sample_at(tick, percent))
     note = Event(0, EventKind.CLEANUP, 0.0, "s", Level.CRITICAL, Level.CRITICAL, "deleted 3 keys")
     assert book.note(note).number == 10
     assert [event.number for event in book.timeline] == [7, 8, 9, 10]
@@ -246,7 +248,7 @@ def test_what_lasts_is_always_told(series: list[tuple[float | None, int]]) -> No
         book = AlertBook("s", SETTINGS)
         for tick, value in enumerate([*spread(series), *[percent] * 8]):
             silence = Silence(tick * 5.0, 0.0, "")
-            book.observe(silence if value is None else look(tick, value))
+            book.observe(silence if value is None else sample_at(tick, value))
         assert book.level is level
 
 
@@ -254,7 +256,7 @@ def test_what_lasts_is_always_told(series: list[tuple[float | None, int]]) -> No
 def test_a_step_depends_on_nothing_but_what_it_is_given(series: list[tuple[float | None, int]]) -> None:
     state = State("s")
     for tick, value in enumerate(spread(series)):
-        now = Silence(tick * 5.0, 0.0, "") if value is None else look(tick, value)
+        now = Silence(tick * 5.0, 0.0, "") if value is None else sample_at(tick, value)
         assert step(state, now, SETTINGS) == step(state, now, SETTINGS)
         state, _ = step(state, now, SETTINGS)
 

@@ -20,7 +20,7 @@ from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.breakdown import break_down
-from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
+from redis_oom_tui.rules.cluster import differences, shown, worst_first
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.rules.forecast import aged, forecast
@@ -31,7 +31,7 @@ from redis_oom_tui.rules.seasonality import wave_in
 from redis_oom_tui.rules.stretches import in_order
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.whatif import policy_views, write_path
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 
 # Steps of time between looks: usual, none, back, and gaps.
 STEPS = st.one_of(
@@ -65,7 +65,7 @@ class Run:
 
     def looks(self, after: float) -> list[Snapshot]:
         return [
-            look(
+            snapshot_of(
                 max(0, self.used + number * self.gain),
                 self.limit,
                 self.policy,
@@ -204,7 +204,7 @@ def alerted(book: AlertBook, snapshot: Snapshot, verdict: Verdict) -> None:
 def nonsense(draw: st.DrawFn) -> Snapshot:
     """A snapshot whose fields hold what no server could say."""
     memory = {name: draw(NONSENSE) for name in draw(st.sets(st.sampled_from(sorted(Memory.__slots__)), max_size=5))}
-    sane = look(at=draw(st.floats()))
+    sane = snapshot_of(at=draw(st.floats()))
     return replace(sane, memory=replace(sane.memory, **memory))
 
 
@@ -250,5 +250,5 @@ def test_a_cluster_of_any_nodes_has_its_worst(histories: list[list[Run]]) -> Non
     assert len(ordered) == len(views)
     cluster_view = ClusterView(ordered, ())
     assert shown(cluster_view) is not None
-    told_apart(cluster_view.primaries)
+    differences(cluster_view.primaries)
     assert judge(replace(views[0].snapshot or nodes[0][-1], cluster=cluster_view)).reason

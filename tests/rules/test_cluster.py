@@ -8,7 +8,7 @@ from redis_oom_tui.models.scan import NodeShare, ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
+from redis_oom_tui.rules.cluster import differences, shown, worst_first
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.findings.cluster import node_findings, promotion_risk
 from redis_oom_tui.rules.verdict import judge, unknown
@@ -36,7 +36,7 @@ def view(port: int, snapshot: Snapshot | None, *, of: int | None = None, failed:
 
 def of(*views: NodeView) -> ClusterView:
     ordered = worst_first(views)
-    return ClusterView(ordered, told_apart([each for each in ordered if each.node.is_primary]))
+    return ClusterView(ordered, differences([each for each in ordered if each.node.is_primary]))
 
 
 def test_the_full_one_comes_first_and_a_lost_one_before_the_well() -> None:

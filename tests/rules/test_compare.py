@@ -16,7 +16,7 @@ from redis_oom_tui.rules.pattern_tree import PatternTree
 from tests.rules.test_key_patterns import WORDS
 
 
-def family(pattern: bytes, keys: int, size: int, *, spread: float = 0.0, error: float = 0.0) -> PatternRow:
+def pattern_row(pattern: bytes, keys: int, size: int, *, spread: float = 0.0, error: float = 0.0) -> PatternRow:
     return PatternRow(
         pattern,
         pattern,
@@ -40,8 +40,8 @@ def scan(*rows: PatternRow, state: ScanState = ScanState.COMPLETE, at: float = 0
 
 def test_growth_shrinkage_and_newcomers_the_largest_first() -> None:
     found = compare(
-        scan(family(b"a:*", 10, 1000), family(b"b:*", 10, 1000), family(b"c:*", 5, 500)),
-        scan(family(b"a:*", 20, 9000), family(b"c:*", 5, 500), family(b"d:*", 1, 100), at=60.0),
+        scan(pattern_row(b"a:*", 10, 1000), pattern_row(b"b:*", 10, 1000), pattern_row(b"c:*", 5, 500)),
+        scan(pattern_row(b"a:*", 20, 9000), pattern_row(b"c:*", 5, 500), pattern_row(b"d:*", 1, 100), at=60.0),
     )
     assert [(row.pattern, row.bytes_grown, row.keys_grown) for row in found.patterns] == [
         (b"a:*", 8000, 10),
@@ -55,9 +55,9 @@ def test_growth_shrinkage_and_newcomers_the_largest_first() -> None:
 
 def test_estimates_that_overlap_are_not_certain() -> None:
     partial = {"state": ScanState.SAMPLED}
-    close = compare(scan(family(b"a:*", 10, 1000, spread=0.2), **partial), scan(family(b"a:*", 10, 1100)))
+    close = compare(scan(pattern_row(b"a:*", 10, 1000, spread=0.2), **partial), scan(pattern_row(b"a:*", 10, 1100)))
     assert not close.patterns[0].certain
-    apart = compare(scan(family(b"a:*", 10, 1000, spread=0.2), **partial), scan(family(b"a:*", 10, 2000)))
+    apart = compare(scan(pattern_row(b"a:*", 10, 1000, spread=0.2), **partial), scan(pattern_row(b"a:*", 10, 2000)))
     assert (apart.patterns[0].bytes_grown, apart.patterns[0].certain) == (1000, False)
     assert (close.patterns[0].doubt, apart.patterns[0].doubt) == ("within the error", "estimated")
     assert "partial" in apart.notes[0]
@@ -88,11 +88,11 @@ def test_a_pattern_that_both_scans_saw_all_of_is_compared() -> None:
     assert told[b"a"].keys_grown is None
 
 
-def test_a_family_that_a_partial_scan_did_not_list_is_unknown_not_zero() -> None:
-    found = compare(scan(state=ScanState.STOPPED), scan(family(b"a:*", 10, 1000)))
+def test_a_pattern_that_a_partial_scan_did_not_list_is_unknown_not_zero() -> None:
+    found = compare(scan(state=ScanState.STOPPED), scan(pattern_row(b"a:*", 10, 1000)))
     assert found.patterns[0].bytes_before is None
     assert found.patterns[0].bytes_grown is None
-    folded = compare(scan(family(b"b:*", 1, 1, error=0.1)), scan(family(b"a:*", 10, 1000)))
+    folded = compare(scan(pattern_row(b"b:*", 1, 1, error=0.1)), scan(pattern_row(b"a:*", 10, 1000)))
     assert {row.pattern: row.bytes_before for row in folded.patterns}[b"a:*"] is None
 
 
@@ -101,7 +101,7 @@ def test_another_server_is_said() -> None:
 
 
 def test_sizes_that_neither_scan_was_told_are_unknown_and_keys_are_not() -> None:
-    comparison = compare(scan(family(b"a:*", 10, 0)), scan(family(b"a:*", 30, 0)))
+    comparison = compare(scan(pattern_row(b"a:*", 10, 0)), scan(pattern_row(b"a:*", 30, 0)))
     (change,) = comparison.patterns
     assert (change.keys_grown, change.bytes_grown) == (20, None)
     assert comparison.whole.bytes_grown is None
@@ -133,7 +133,7 @@ NEW = [b"cache:product:new%d" % n for n in range(200)]
 USERS = [b"user:%d" % n for n in range(300)]
 
 
-def test_a_family_that_the_later_scan_divides() -> None:
+def test_a_pattern_that_the_later_scan_divides() -> None:
     before, now = scanned(PRODUCTS + USERS), scanned(PRODUCTS + NEW + USERS)
     assert grown(before, now) == {b"cache:product:*": 200, b"cache:product:new*": 200}
     assert grown(now, before) == {b"cache:product:*": -200, b"cache:product:new*": -200}
@@ -146,12 +146,12 @@ def test_a_level_between_that_only_one_scan_has() -> None:
     assert grown(scanned(PRODUCTS + more), scanned(PRODUCTS)) == {b"cache:*": -40, b"cache:<id>": -40}
 
 
-def test_a_renamed_family_goes_and_comes() -> None:
+def test_a_renamed_pattern_goes_and_comes() -> None:
     renamed = [b"cache:item:%d" % n for n in range(2000)]
     assert grown(scanned(PRODUCTS), scanned(renamed)) == {b"cache:item:*": 2000, b"cache:product:*": -2000}
 
 
-def test_a_whole_family_that_comes_and_one_that_goes() -> None:
+def test_a_whole_pattern_that_comes_and_one_that_goes() -> None:
     assert grown(scanned(USERS), scanned(PRODUCTS)) == {b"cache:product:*": 2000, b"user:*": -300}
 
 

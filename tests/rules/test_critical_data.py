@@ -11,7 +11,7 @@ from tests.rules.scanned import Key, scanned
 from tests.rules.test_applications import SIDEKIQ, bull_keys
 
 
-def family(pattern: bytes, *, keys: int = 10, types: tuple[tuple[str, int], ...] = ()) -> PatternRow:
+def pattern_row(pattern: bytes, *, keys: int = 10, types: tuple[tuple[str, int], ...] = ()) -> PatternRow:
     return PatternRow(pattern, pattern, keys, 100, 0.1, keys, types=types)
 
 
@@ -25,11 +25,11 @@ def evicted(*rows: PatternRow) -> tuple[str, ...]:
 
 def test_queues_locks_and_sessions_are_flagged_once_a_kind() -> None:
     rows = [
-        family(b"mailqueue:*"),
-        family(b"lock:*"),
-        family(b"session:*", keys=3),
-        family(b"sess:*"),
-        family(b"cache:*"),
+        pattern_row(b"mailqueue:*"),
+        pattern_row(b"lock:*"),
+        pattern_row(b"session:*", keys=3),
+        pattern_row(b"sess:*"),
+        pattern_row(b"cache:*"),
     ]
     said = evicted(*rows)
     assert len(said) == 3
@@ -37,7 +37,7 @@ def test_queues_locks_and_sessions_are_flagged_once_a_kind() -> None:
 
 
 def test_a_stream_is_flagged_whatever_its_name() -> None:
-    assert "stream" in evicted(family(b"x:*", types=(("stream", 10),)))[0]
+    assert "stream" in evicted(pattern_row(b"x:*", types=(("stream", 10),)))[0]
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_stream_is_flagged_whatever_its_name() -> None:
     ],
 )
 def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, told: bool) -> None:
-    assert bool(evicted(family(name))) == told
+    assert bool(evicted(pattern_row(name))) == told
 
 
 def test_the_keys_of_a_plan_are_counted_kind_by_kind_and_one_is_named() -> None:

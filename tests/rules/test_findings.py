@@ -23,12 +23,14 @@ from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.verdict import judge
-from tests.rules.snapshots import GIB, MIB, look
+from tests.rules.snapshots import GIB, MIB, snapshot_of
 
 DAY = 86_400
 
 
-def family(pattern: bytes, keys: int, size: int, *, no_ttl: int = 0, kind: str = "string", **more: Any) -> PatternRow:
+def pattern_row(
+    pattern: bytes, keys: int, size: int, *, no_ttl: int = 0, kind: str = "string", **more: Any
+) -> PatternRow:
     return PatternRow(pattern, pattern, keys, size, 0.0, no_ttl, types=((kind, keys),), **more)
 
 
@@ -36,10 +38,10 @@ def giant(key: bytes, kind: str, size: int, **more: Any) -> KeyRow:
     return KeyRow(KeyId(0, key), kind, size, **more)
 
 
-def scanned(*families: PatternRow, top: tuple[KeyRow, ...] = (), **more: Any) -> ScanView:
-    keys = sum(row.keys for row in families)
+def scanned(*pattern_rows: PatternRow, top: tuple[KeyRow, ...] = (), **more: Any) -> ScanView:
+    keys = sum(row.keys for row in pattern_rows)
     figures = {"scanned_keys": keys, "total_keys": keys, "state": ScanState.COMPLETE, **more}
-    return ScanView(patterns=families, top=top, bytes_seen=sum(row.size for row in families), **figures)
+    return ScanView(patterns=pattern_rows, top=top, bytes_seen=sum(row.size for row in pattern_rows), **figures)
 
 
 def told(snapshot: Snapshot, scan: ScanView | None = None, **more: Any) -> dict[str, Finding]:
@@ -54,8 +56,8 @@ def told(snapshot: Snapshot, scan: ScanView | None = None, **more: Any) -> dict[
 
 
 HEALTHY_SCAN = scanned(
-    family(b"user:*", 900, 50 * MIB, kind="hash"),
-    family(b"session:*", 100, 10 * MIB, no_ttl=0),
+    pattern_row(b"user:*", 900, 50 * MIB, kind="hash"),
+    pattern_row(b"session:*", 100, 10 * MIB, no_ttl=0),
     top=(giant(b"user:7", "hash", 30_000), giant(b"session:3", "string", 20_000, ttl_ms=3_600_000, idle_seconds=60)),
     explained_share=0.93,
 )
@@ -64,11 +66,11 @@ HEALTHY_SCAN = scanned(
 @pytest.mark.parametrize(
     "snapshot",
     [
-        look(),
-        look(limit=None),
-        look(used=MIB, memory={"rss_bytes": 9 * MIB, "fragmentation_ratio": 8.0}),
-        look(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10**6}),
-        look(expires=990, policy="volatile-lru"),
+        snapshot_of(),
+        snapshot_of(limit=None),
+        snapshot_of(used=MIB, memory={"rss_bytes": 9 * MIB, "fragmentation_ratio": 8.0}),
+        snapshot_of(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10**6}),
+        snapshot_of(expires=990, policy="volatile-lru"),
     ],
 )
 def test_a_healthy_server_has_no_findings(snapshot: Snapshot) -> None:
@@ -80,7 +82,7 @@ def test_a_healthy_server_has_no_findings(snapshot: Snapshot) -> None:
 def test_the_gravest_come_first_and_then_what_saves_most() -> None:
     scan = scanned(top=(giant(b"a", "hash", 60 * MIB), giant(b"b", "stream", 90 * MIB)))
     monitor = ClientBuffer(9, "10.0.0.9:1", flags="O", total_bytes=800 * MIB)
-    found = find(look(used=960 * MIB), scan, (monitor,))
+    found = find(snapshot_of(used=960 * MIB), scan, (monitor,))
     assert found[0].level is Level.CRITICAL
     levels = [finding.level.exit_code for finding in found]
     assert levels == sorted(levels, reverse=True)
@@ -98,7 +100,7 @@ def test_who_holds_buffers() -> None:
         ClientKind.MONITOR,
     ]
     memory = {"clients_normal_bytes": 390 * MIB, "overhead_bytes": 400 * MIB}
-    found = told(look(used=900 * MIB, memory=memory), None, clients=(monitor, slow, sender))
+    found = told(snapshot_of(used=900 * MIB, memory=memory), None, clients=(monitor, slow, sender))
     assert found["monitor"].remedy is not None
     assert found["monitor"].remedy.client_id == 5
     hogs = found["client-hogs"]
@@ -106,60 +108,64 @@ def test_who_holds_buffers() -> None:
     assert "a subscriber named feed from 10.0.0.6:9 (lib jedis) holds 300.0 MiB" in hogs.evidence[0]
     assert "stream" in hogs.in_the_application
     assert "maxmemory-clients" not in found
-    assert "maxmemory-clients" in told(look(used=900 * MIB, memory=memory), settings={"maxmemory-clients": "0"})
+    assert "maxmemory-clients" in told(snapshot_of(used=900 * MIB, memory=memory), settings={"maxmemory-clients": "0"})
 
 
 def test_what_is_not_allowed_here_is_said_beside_the_advice() -> None:
     managed = Capabilities().without(Feature.CONFIG_SET, "unknown command 'CONFIG'").without(Feature.CLIENT_KILL, "no")
     hog = ClientBuffer(1, "10.0.0.1:1", total_bytes=500 * MIB, output_bytes=500 * MIB)
-    found = told(look(used=960 * MIB), clients=(hog,), capabilities=managed)
+    found = told(snapshot_of(used=960 * MIB), clients=(hog,), capabilities=managed)
     assert found["raise-limit"].evidence[-1] == "not available here: CONFIG SET (unknown command 'CONFIG')"
     assert "CONFIG SET is refused here: set it in the provider's console" in found["raise-limit"].advice
     assert found["client-hogs"].evidence[-1] == "not available here: CLIENT KILL (no)"
-    assert not any("not available" in text for text in told(look(used=960 * MIB))["raise-limit"].evidence)
+    assert not any("not available" in text for text in told(snapshot_of(used=960 * MIB))["raise-limit"].evidence)
 
 
 def test_a_hostile_client_name_is_harmless() -> None:
     hog = ClientBuffer(1, "10.0.0.1:1", b"\x1b[2J", b"[red]", total_bytes=500 * MIB, output_bytes=500 * MIB)
-    evidence = told(look(), None, clients=(hog,))["client-hogs"].evidence[0]
+    evidence = told(snapshot_of(), None, clients=(hog,))["client-hogs"].evidence[0]
     assert "\x1b" not in evidence
 
 
 def test_memory_that_is_no_data() -> None:
-    found = told(look(used=900 * MIB, memory={"replication_backlog_bytes": 600 * MIB, "overhead_bytes": 610 * MIB}))
+    found = told(
+        snapshot_of(used=900 * MIB, memory={"replication_backlog_bytes": 600 * MIB, "overhead_bytes": 610 * MIB})
+    )
     assert found["backlog"].level is Level.CRITICAL
-    found = told(look(memory={"scripts_bytes": 5 * MIB}, activity={"cached_scripts": 9000}))
+    found = told(snapshot_of(memory={"scripts_bytes": 5 * MIB}, activity={"cached_scripts": 9000}))
     assert found["scripts"].title == "9,000 cached scripts take 5.0 MiB"
-    found = told(look(activity={"pubsub_channels": 50_000, "tracking_keys": 80_000}))
+    found = told(snapshot_of(activity={"pubsub_channels": 50_000, "tracking_keys": 80_000}))
     assert {"channels", "tracking"} <= set(found)
 
 
 def test_limits_that_do_not_fit_the_host() -> None:
-    assert told(look(used=20 * GIB, limit=None))["no-limit"].level is Level.OK
-    assert told(look(used=40 * GIB, limit=None))["no-limit"].level is Level.WARNING
-    assert "limit-over-host" in told(look(limit=64 * GIB))
-    raised = told(look(used=960 * MIB))["raise-limit"]
+    assert told(snapshot_of(used=20 * GIB, limit=None))["no-limit"].level is Level.OK
+    assert told(snapshot_of(used=40 * GIB, limit=None))["no-limit"].level is Level.WARNING
+    assert "limit-over-host" in told(snapshot_of(limit=64 * GIB))
+    raised = told(snapshot_of(used=960 * MIB))["raise-limit"]
     assert raised.remedy is not None
     assert raised.remedy.value == str(1500 * MIB)
-    assert "raise-limit" not in told(look(used=960 * MIB, memory={"host_bytes": 2 * GIB}))
-    over = told(look(used=3000 * MIB))["raise-limit"].remedy
+    assert "raise-limit" not in told(snapshot_of(used=960 * MIB, memory={"host_bytes": 2 * GIB}))
+    over = told(snapshot_of(used=3000 * MIB))["raise-limit"].remedy
     assert over is not None
     assert int(over.value or 0) > 3000 * MIB
 
 
 def test_policies_that_do_not_fit_the_data() -> None:
-    useless = told(look(used=960 * MIB, policy="volatile-lru"))["volatile-no-ttl"]
+    useless = told(snapshot_of(used=960 * MIB, policy="volatile-lru"))["volatile-no-ttl"]
     assert useless.level is Level.CRITICAL
-    cache = told(look(used=900 * MIB, expires=900), scanned(volatile_keys=900, volatile_bytes=400 * MIB))
+    cache = told(snapshot_of(used=900 * MIB, expires=900), scanned(volatile_keys=900, volatile_bytes=400 * MIB))
     assert "they hold 400.0 MiB" in cache["cache-noeviction"].evidence
-    queues = scanned(family(b"queue:*", 500, 50 * MIB, kind="list", no_ttl=500), family(b"page:*", 500, 50 * MIB))
-    store = told(look(policy="allkeys-lru"), queues)["store-allkeys"]
+    queues = scanned(
+        pattern_row(b"queue:*", 500, 50 * MIB, kind="list", no_ttl=500), pattern_row(b"page:*", 500, 50 * MIB)
+    )
+    store = told(snapshot_of(policy="allkeys-lru"), queues)["store-allkeys"]
     assert "queue:*" in store.evidence[0]
-    assert "store-allkeys" not in told(look(policy="noeviction"), queues)
+    assert "store-allkeys" not in told(snapshot_of(policy="noeviction"), queues)
 
 
 def test_settings_far_from_the_usual() -> None:
-    busy = look(used=960 * MIB, policy="allkeys-lru")
+    busy = snapshot_of(used=960 * MIB, policy="allkeys-lru")
     assert told(busy, settings={"maxmemory-samples": "1"})["samples"].remedy is not None
     assert "samples" in told(busy, settings={"maxmemory-samples": "64"})
     scan = scanned(top=(giant(b"g", "hash", 40 * MIB, ttl_ms=1000),))
@@ -168,7 +174,7 @@ def test_settings_far_from_the_usual() -> None:
 
 
 def test_fragmentation_by_bytes() -> None:
-    wasteful = look(used=GIB, limit=8 * GIB, memory={"rss_bytes": 2 * GIB, "allocator": "jemalloc-5.3.0"})
+    wasteful = snapshot_of(used=GIB, limit=8 * GIB, memory={"rss_bytes": 2 * GIB, "allocator": "jemalloc-5.3.0"})
     found = told(wasteful, settings={"activedefrag": "no"})["fragmentation"]
     assert found.level is Level.OK
     assert found.remedy is not None
@@ -182,18 +188,18 @@ def test_fragmentation_by_bytes() -> None:
 
 
 def test_keys_that_stay_too_long() -> None:
-    forgetful = scanned(family(b"session:*", 10_000, 50 * MIB, no_ttl=800))
-    straggling = told(look(), forgetful)["no-ttl-stragglers"]
+    forgetful = scanned(pattern_row(b"session:*", 10_000, 50 * MIB, no_ttl=800))
+    straggling = told(snapshot_of(), forgetful)["no-ttl-stragglers"]
     assert "800 of 10,000 keys in session:* have no TTL" in straggling.title
     assert straggling.remedy is not None
     assert straggling.remedy.match == b"session:*"
     assert straggling.saves_bytes is not None
     assert straggling.saves_bytes[0] < 4 * MIB < straggling.saves_bytes[1]
-    passing = told(look(), scanned(family(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
+    passing = told(snapshot_of(), scanned(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
     assert "no-ttl-family" in passing
-    assert "no-ttl-family" not in told(look(), scanned(family(b"user:*", 500, 30 * MIB, no_ttl=500)))
+    assert "no-ttl-family" not in told(snapshot_of(), scanned(pattern_row(b"user:*", 500, 30 * MIB, no_ttl=500)))
     late = giant(b"report:1", "string", 4 * MIB, ttl_ms=90 * DAY * 1000, idle_seconds=5 * DAY)
-    assert "long-ttl" in told(look(), scanned(top=(late,)))
+    assert "long-ttl" in told(snapshot_of(), scanned(top=(late,)))
 
 
 @pytest.mark.parametrize(
@@ -214,36 +220,36 @@ def test_keys_that_stay_too_long() -> None:
     ],
 )
 def test_names_tell_what_is_of_passing_use(pattern: bytes, passes: bool) -> None:
-    found = told(look(), scanned(family(pattern, 500, 30 * MIB, no_ttl=500)))
+    found = told(snapshot_of(), scanned(pattern_row(pattern, 500, 30 * MIB, no_ttl=500)))
     assert ("no-ttl-family" in found) == passes
 
 
 def test_data_that_nobody_uses_any_more() -> None:
-    old = family(b"invoice:*", 900, 40 * MIB, no_ttl=900, idle_quantiles=(40 * DAY, 72 * DAY, 97 * DAY))
-    found = told(look(), scanned(old))["old-data"]
+    old = pattern_row(b"invoice:*", 900, 40 * MIB, no_ttl=900, idle_quantiles=(40 * DAY, 72 * DAY, 97 * DAY))
+    found = told(snapshot_of(), scanned(old))["old-data"]
     assert "have been idle for 72d00h" in found.title
     assert found.saves_bytes == (32 * MIB, 40 * MIB)
     used = replace(old, idle_quantiles=(60, 3600, 97 * DAY))
-    assert "old-data" not in told(look(), scanned(used))
-    assert "old-data" not in told(look(activity={"saving": True}), scanned(old))
+    assert "old-data" not in told(snapshot_of(), scanned(used))
+    assert "old-data" not in told(snapshot_of(activity={"saving": True}), scanned(old))
 
 
 def test_expired_keys_that_still_hold_memory() -> None:
-    stale = look(keys=100_000, expires=60_000, counters={"expired_stale_percent": 8.0})
+    stale = snapshot_of(keys=100_000, expires=60_000, counters={"expired_stale_percent": 8.0})
     found = told(stale)["expired-unreaped"]
     assert "About 4,800 keys" in found.title
     assert "expired_stale_perc 8.0 of 60,000" in found.evidence[0]
-    assert "expired-unreaped" not in told(look(keys=100_000, expires=60_000))
+    assert "expired-unreaped" not in told(snapshot_of(keys=100_000, expires=60_000))
 
 
 def test_a_sample_of_one_database_tells_nothing_of_the_others() -> None:
-    several = look()
+    several = snapshot_of()
     several = replace(several, databases=(Database(0, 90_000, 900), Database(1, 10_000, 2_000)))
     sampled = with_expired(several, 50, 450)
     found = told(sampled)["expired-unreaped"]
     assert "About 1,000 keys" in found.title
     assert found.evidence == ("50 of 500 keys that one SCAN met had expired: it dropped them",)
-    assert with_expired(look(keys=0), 50, 450).counters.expired_stale_percent is None
+    assert with_expired(snapshot_of(keys=0), 50, 450).counters.expired_stale_percent is None
 
 
 @pytest.mark.parametrize(
@@ -260,26 +266,26 @@ def test_a_sample_of_one_database_tells_nothing_of_the_others() -> None:
 )
 def test_giants_by_type(kind: str, id_: str) -> None:
     exact = giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY, size_low=30 * MIB, size_high=30 * MIB)
-    found = told(look(), scanned(top=(exact,)))[id_]
+    found = told(snapshot_of(), scanned(top=(exact,)))[id_]
     assert "30% of all that is used" in found.title
     assert found.remedy is not None
     assert found.remedy.match == b"x\\[1\\]"
     assert found.saves_bytes == (30 * MIB, 30 * MIB), "an exact size is no range"
     # What holds at most so much is no less worth a look.
-    assert id_ in told(look(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
+    assert id_ in told(snapshot_of(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
 
 
 def test_what_grew_between_two_scans() -> None:
-    before = scanned(family(b"user:*", 900, 10 * MIB), family(b"event:*", 100, 10 * MIB))
-    after = scanned(family(b"user:*", 900, 10 * MIB), family(b"event:*", 900, 40 * MIB))
-    assert "event:* grew by 30.0 MiB" in told(look(), after, before=before)["grew"].title
-    assert "grew" not in told(look(), before, before=before)
+    before = scanned(pattern_row(b"user:*", 900, 10 * MIB), pattern_row(b"event:*", 100, 10 * MIB))
+    after = scanned(pattern_row(b"user:*", 900, 10 * MIB), pattern_row(b"event:*", 900, 40 * MIB))
+    assert "event:* grew by 30.0 MiB" in told(snapshot_of(), after, before=before)["grew"].title
+    assert "grew" not in told(snapshot_of(), before, before=before)
 
 
 def test_children_are_counted_once() -> None:
-    whole = family(b"session:*", 10_000, 50 * MIB, no_ttl=800)
-    part = family(b"session:web:*", 10_000, 50 * MIB, no_ttl=800, parent=b"session:*")
-    found = [f for f in find(look(), scanned(whole, part)) if f.id == "no-ttl-stragglers"]
+    whole = pattern_row(b"session:*", 10_000, 50 * MIB, no_ttl=800)
+    part = pattern_row(b"session:web:*", 10_000, 50 * MIB, no_ttl=800, parent=b"session:*")
+    found = [f for f in find(snapshot_of(), scanned(whole, part)) if f.id == "no-ttl-stragglers"]
     assert [f.remedy.match for f in found if f.remedy] == [b"session:web:*"]
 
 
@@ -289,53 +295,53 @@ def sample(pattern: bytes, **figures: Any) -> PatternSample:
 
 def test_separate_keys_that_could_be_one_hash() -> None:
     parts = (b"name", b"email", b"plan")
-    rows = [family(b"user:*:" + part, 100_000, 70 * 100_000, no_ttl=100_000) for part in parts]
+    rows = [pattern_row(b"user:*:" + part, 100_000, 70 * 100_000, no_ttl=100_000) for part in parts]
     values = tuple(
         sample(row.pattern, key_bytes=70.0, name_bytes=14.0, value_bytes=8.0, longest_value=9) for row in rows
     )
-    found = told(look(), scanned(*rows), values=values)["hash-grouping"]
+    found = told(snapshot_of(), scanned(*rows), values=values)["hash-grouping"]
     assert "user:*:{name,email,plan}" in found.title
     assert found.saves_bytes is not None
     assert found.saves_bytes[0] > 3 * MIB
     assert found.remedy is not None
     assert found.remedy.match == b"user:*:*"
     long = tuple(replace(value, longest_value=500) for value in values)
-    assert "hash-grouping" not in told(look(), scanned(*rows), values=long)
-    assert "hash-grouping" not in told(look(), scanned(*rows))
+    assert "hash-grouping" not in told(snapshot_of(), scanned(*rows), values=long)
+    assert "hash-grouping" not in told(snapshot_of(), scanned(*rows))
 
 
 def test_a_partial_scan_is_scaled_up() -> None:
-    row = family(b"session:*", 1000, 50 * MIB, no_ttl=100)
-    whole = told(look(), scanned(row))["no-ttl-stragglers"].saves_bytes
+    row = pattern_row(b"session:*", 1000, 50 * MIB, no_ttl=100)
+    whole = told(snapshot_of(), scanned(row))["no-ttl-stragglers"].saves_bytes
     half = scanned(row, state=ScanState.STOPPED, total_keys=2000)
-    partial = told(look(), half)["no-ttl-stragglers"].saves_bytes
+    partial = told(snapshot_of(), half)["no-ttl-stragglers"].saves_bytes
     assert whole is not None
     assert partial is not None
     assert partial[1] == pytest.approx(2 * whole[1], rel=0.01)
 
 
 def test_encoding_limits_are_read_from_the_server() -> None:
-    row = family(b"basket:*", 500, 30 * MIB, kind="hash")
+    row = pattern_row(b"basket:*", 500, 30 * MIB, kind="hash")
     table = sample(b"basket:*", type="hash", elements=150.0, key_bytes=9000.0, encodings={"hashtable": 40})
     settings = {"hash-max-listpack-entries": "128"}
-    found = told(look(), scanned(row), values=(table,), settings=settings)["encoding-limit"]
+    found = told(snapshot_of(), scanned(row), values=(table,), settings=settings)["encoding-limit"]
     assert "hash-max-listpack-entries 128" in found.title
-    assert "encoding-limit" not in told(look(), scanned(row), values=(table,), settings={})
+    assert "encoding-limit" not in told(snapshot_of(), scanned(row), values=(table,), settings={})
     far = replace(table, elements=5000.0, key_bytes=300_000.0)
-    assert "encoding-limit" not in told(look(), scanned(row), values=(far,), settings=settings)
+    assert "encoding-limit" not in told(snapshot_of(), scanned(row), values=(far,), settings=settings)
 
 
-def test_a_family_that_stands_in_several_databases_is_judged_by_the_sample_of_its_own() -> None:
-    here, there = (replace(family(b"basket:*", 500, 30 * MIB, kind="hash"), db=db) for db in (0, 3))
+def test_a_pattern_that_stands_in_several_databases_is_judged_by_the_sample_of_its_own() -> None:
+    here, there = (replace(pattern_row(b"basket:*", 500, 30 * MIB, kind="hash"), db=db) for db in (0, 3))
     table = sample(b"basket:*", type="hash", elements=150.0, key_bytes=9000.0, encodings={"hashtable": 40})
     small = replace(table, elements=3.0, encodings={"listpack": 40})
     settings = {"hash-max-listpack-entries": "128"}
     for values in ((table, replace(small, db=3)), (replace(small, db=3), table)):
-        found = find(look(), scanned(here, there), values=values, settings=settings)
+        found = find(snapshot_of(), scanned(here, there), values=values, settings=settings)
         titles = [f.title for f in found if f.id == "encoding-limit"]
         assert len(titles) == 1
         assert "(db 0)" in titles[0]
-    only_there = find(look(), scanned(here, there), values=(replace(table, db=3),), settings=settings)
+    only_there = find(snapshot_of(), scanned(here, there), values=(replace(table, db=3),), settings=settings)
     assert ["(db 3)" in f.title for f in only_there if f.id == "encoding-limit"] == [True]
 
 
@@ -368,7 +374,7 @@ def test_zstd_is_measured_where_this_python_has_it(
     text = b"abcdefgh" * 200
     summed = summarize(b"*", "string", [SampledKey(b"k", 1700, "raw", len(text), text)])
     assert summed.zstd_ratios == (0.125, 0.125, 0.125)
-    found = told(look(), scanned(family(b"*", 50_000, 80 * MIB)), values=(summed,))
+    found = told(snapshot_of(), scanned(pattern_row(b"*", 50_000, 80 * MIB)), values=(summed,))
     assert "zstd to 12%" in found["compressible"].evidence[1]
     for name in ("zstandard", "compression.zstd", "compression"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -386,7 +392,7 @@ def hostile_scans(draw: st.DrawFn) -> tuple[ScanView, tuple[PatternSample, ...]]
         keys, kind = draw(st.integers(1, 10**6)), draw(KINDS)
         idle = draw(st.none() | st.tuples(COUNTS, COUNTS, COUNTS))
         no_ttl = draw(st.integers(0, keys))
-        rows.append(family(name, keys, draw(COUNTS) * 100, no_ttl=no_ttl, kind=kind, idle_quantiles=idle))
+        rows.append(pattern_row(name, keys, draw(COUNTS) * 100, no_ttl=no_ttl, kind=kind, idle_quantiles=idle))
         values = [
             SampledKey(name, draw(COUNTS), "hashtable", draw(COUNTS), draw(st.binary(max_size=9))) for _ in range(2)
         ]
@@ -406,15 +412,17 @@ def test_whatever_is_scanned_findings_are_harmless_text(
 ) -> None:
     scan, samples = case
     hog = ClientBuffer(1, "10.0.0.1:1", client, client, client, client, "O", total_bytes=used // 2)
-    for finding in find(look(used=used, policy="allkeys-lru"), scan, (hog,), values=samples, before=HEALTHY_SCAN):
+    for finding in find(
+        snapshot_of(used=used, policy="allkeys-lru"), scan, (hog,), values=samples, before=HEALTHY_SCAN
+    ):
         for text in (finding.title, finding.advice, finding.in_the_application, *finding.evidence):
             assert text.isprintable()
         assert finding.saves_bytes is None or 0 <= finding.saves_bytes[0] <= finding.saves_bytes[1]
 
 
-def test_a_family_of_one_database_among_several_is_told_and_mended_as_that() -> None:
-    both = [family(b"session:*", 10_000, 50 * MIB, no_ttl=gone, db=db) for db, gone in ((0, 0), (3, 800))]
-    found = told(look(), scanned(*both))["no-ttl-stragglers"]
+def test_a_pattern_of_one_database_among_several_is_told_and_mended_as_that() -> None:
+    both = [pattern_row(b"session:*", 10_000, 50 * MIB, no_ttl=gone, db=db) for db, gone in ((0, 0), (3, 800))]
+    found = told(snapshot_of(), scanned(*both))["no-ttl-stragglers"]
     assert "800 of 10,000 keys in session:* (db 3) have no TTL" in found.title
     assert found.remedy is not None
     assert (found.remedy.match, found.remedy.db) == (b"session:*", 3)
@@ -428,16 +436,18 @@ def test_what_grew_is_told_where_the_scans_divide_it_otherwise() -> None:
 
     old = [b"cache:product:%d" % n for n in range(20_000)]
     new = [b"cache:product:new%d" % n for n in range(20_000)]
-    assert "grew" not in told(look(), scan(old + new[:300]), before=scan(old))
-    grew = told(look(), scan(old + new), before=scan(old))["grew"]
+    assert "grew" not in told(snapshot_of(), scan(old + new[:300]), before=scan(old))
+    grew = told(snapshot_of(), scan(old + new), before=scan(old))["grew"]
     assert "cache:product:new* grew by" in grew.title
     assert grew.evidence[1] == "0 keys before, 20,000 now"
 
 
 @pytest.mark.parametrize(("address", "name"), [("", b""), ("?:0", b""), ("10.0.0.7:4711", b""), ("", b"importer")])
 def test_a_script_that_sends_large_values_has_no_address(address: str, name: bytes) -> None:
-    one = LargeCommand(b"HSET", b"hot:3", 9 * MIB, look().taken_at - 60, address, name)
-    (found,) = [each for each in examine(Case(look(99 * MIB, 100 * MIB), large=(one,))) if each.id == "large-writers"]
+    one = LargeCommand(b"HSET", b"hot:3", 9 * MIB, snapshot_of().taken_at - 60, address, name)
+    (found,) = [
+        each for each in examine(Case(snapshot_of(99 * MIB, 100 * MIB), large=(one,))) if each.id == "large-writers"
+    ]
     who = {
         b"importer": " by importer",
         b"": " from 10.0.0.7:4711" if "4711" in address else " by a script (EVAL): the server does not say whose",
@@ -447,7 +457,7 @@ def test_a_script_that_sends_large_values_has_no_address(address: str, name: byt
 
 
 def test_a_large_value_of_long_ago_is_not_sent_now() -> None:
-    now = look(99 * MIB, 100 * MIB)
+    now = snapshot_of(99 * MIB, 100 * MIB)
     old = LargeCommand(b"SET", b"old", 9 * MIB, now.taken_at - 3 * DAY, "10.0.0.7:4711")
     fresh = LargeCommand(b"SET", b"fresh", 5 * MIB, now.taken_at - 5, "10.0.0.8:4711")
 
@@ -470,7 +480,7 @@ def test_a_large_value_of_long_ago_is_not_sent_now() -> None:
 def test_findings_and_verdict_name_one_cause() -> None:
     """What came and went is seen only between two looks: a higher limit cures that, and no client holds it."""
     memory = {"clients_normal_bytes": 60 * MIB, "overhead_bytes": 70 * MIB}
-    now, rates = look(99 * MIB, 100 * MIB, memory=memory), Rates(seconds=1.0, refused_writes=3)
+    now, rates = snapshot_of(99 * MIB, 100 * MIB, memory=memory), Rates(seconds=1.0, refused_writes=3)
     clients = (ClientBuffer(4, "10.0.0.7:4711", total_bytes=1000),)
     verdict = judge(now, rates=rates, clients=clients)
     assert verdict.rule == "refusing-large"
@@ -486,7 +496,7 @@ def test_findings_and_verdict_name_one_cause() -> None:
 def test_a_replica_is_a_hog_by_what_it_holds_beyond_the_backlog() -> None:
     """Since 7.0 what replicas have not read is one buffer, the backlog in it."""
     replica = ClientBuffer(4, "10.0.0.7:6379", flags="S", total_bytes=19 * MIB, output_bytes=19 * MIB)
-    shared = look(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": 18 * MIB})
+    shared = snapshot_of(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": 18 * MIB})
     assert "client-hogs" not in told(shared, clients=(replica,))
-    alone = look(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": MIB})
+    alone = snapshot_of(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": MIB})
     assert told(alone, clients=(replica,))["client-hogs"].title.startswith("A replica holds 19.0 MiB")

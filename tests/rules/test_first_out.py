@@ -1,4 +1,4 @@
-"""Who goes first, by the curves of the families."""
+"""Who goes first, by the curves of the patterns."""
 
 import random
 from collections import Counter
@@ -13,11 +13,11 @@ from redis_oom_tui.rules.policies import FirstOut, first_out
 from redis_oom_tui.rules.sampling import curve, share_up_to, step_of
 
 
-def scanned(families: dict[bytes, list[int]], what: str = "ttl") -> ScanView:
+def scanned(pattern_rows: dict[bytes, list[int]], what: str = "ttl") -> ScanView:
     """A scan of keys with these TTLs (seconds, -1 for none), idle times or frequencies."""
     tree = PatternTree()
-    for family, values in families.items():
-        names = [b"%b:%d" % (family, number) for number in range(len(values))]
+    for pattern, values in pattern_rows.items():
+        names = [b"%b:%d" % (pattern, number) for number in range(len(values))]
         ttls = [value * 1000 if value >= 0 else -1 for value in values] if what == "ttl" else [-1] * len(values)
         idles = None if what == "ttl" else values
         kinds = [b"string"] * len(values)
@@ -29,13 +29,13 @@ def order(view: ScanView, policy: str, current: str = "noeviction", share: float
     return [row.pattern for row, _ in first_out(policy, view, current, share).patterns]
 
 
-def test_the_shortest_ttls_go_first_not_the_largest_family() -> None:
+def test_the_shortest_ttls_go_first_not_the_largest_pattern() -> None:
     view = scanned({b"big": [9000] * 5000, b"short": [60] * 400, b"none": [-1] * 9000})
     assert order(view, "volatile-ttl") == [b"short:*"]
     assert first_out("volatile-ttl", view, "noeviction", 0.05).by == "the shortest TTLs"
 
 
-def test_a_few_short_ttls_in_a_large_family_count() -> None:
+def test_a_few_short_ttls_in_a_large_pattern_count() -> None:
     view = scanned({b"mixed": [10] * 600 + [90_000] * 5400, b"short": [60] * 100})
     assert order(view, "volatile-ttl")[0] == b"mixed:*"
     assert order(view, "volatile-ttl", share=0.5)[:2] == [b"mixed:*", b"short:*"]
@@ -58,18 +58,18 @@ def names(found: FirstOut) -> set[bytes]:
     return {row.pattern for row in found.named}
 
 
-def test_families_that_tie_are_not_told_apart() -> None:
+def test_patterns_that_tie_are_not_told_apart() -> None:
     same = {b"f%c" % (97 + n): [600] * (100 + n) for n in range(5)}
     found = first_out("allkeys-lru", scanned(same, "idle"), "noeviction", 0.05)
     assert (found.named, found.unknown) == ((), "5 patterns tie by the longest idle times")
     found = first_out("allkeys-lru", scanned(same | {b"new": [1] * 900}, "idle"), "noeviction", 0.05)
-    assert (names(found), found.unknown) == ({family + b":*" for family in same}, None)
+    assert (names(found), found.unknown) == ({pattern + b":*" for pattern in same}, None)
     many = {b"f%c" % (97 + n): [600] * 100 for n in range(20)}
     found = first_out("volatile-ttl", scanned(many | {b"late": [90_000] * 900}), "noeviction", 0.05)
     assert (found.named, found.unknown) == ((), "20 patterns tie by the shortest TTLs")
 
 
-def test_families_that_do_not_tie_are_told_apart() -> None:
+def test_patterns_that_do_not_tie_are_told_apart() -> None:
     view = scanned({b"a": [60] * 100, b"b": [90] * 100, b"c": [600] * 100})
     assert names(first_out("volatile-ttl", view, "noeviction", 0.2)) == {b"a:*"}
     assert names(first_out("volatile-ttl", view, "noeviction", 1.0)) == {b"a:*", b"b:*", b"c:*"}
@@ -83,7 +83,7 @@ def test_what_was_not_read_is_unknown_with_its_reason() -> None:
     assert first_out("allkeys-lrm", view, "noeviction", 0.05).unknown is not None
 
 
-def test_a_single_family_needs_no_curve() -> None:
+def test_a_single_pattern_needs_no_curve() -> None:
     row = PatternRow(b"a:*", b"a:*", 10, 10, 1.0, 0, 0)
     assert order(ScanView(ScanState.COMPLETE, patterns=(row,)), "volatile-lru") == [b"a:*"]
 
@@ -102,10 +102,10 @@ def test_a_curve_tells_the_share_within_its_steps(values: list[int], most: int) 
 @given(st.integers(0, 2**32))
 def test_the_first_is_among_those_that_lose_most(seed: int) -> None:
     chance = random.Random(seed)
-    families = {
+    pattern_rows = {
         b"f%c" % (97 + n): [int(chance.lognormvariate(chance.uniform(2, 9), 0.4)) for _ in range(200)] for n in range(4)
     }
-    told = first_out("volatile-ttl", scanned(families), "noeviction", 0.1).patterns
-    soonest = sorted((ttl, family) for family, ttls in families.items() for ttl in ttls)[:80]
-    lost = Counter(family + b":*" for _, family in soonest)
+    told = first_out("volatile-ttl", scanned(pattern_rows), "noeviction", 0.1).patterns
+    soonest = sorted((ttl, pattern) for pattern, ttls in pattern_rows.items() for ttl in ttls)[:80]
+    lost = Counter(pattern + b":*" for _, pattern in soonest)
     assert lost[told[0][0].pattern] >= 0.5 * lost.most_common(1)[0][1]

@@ -13,7 +13,7 @@ from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.verdict import judge
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 
 SETTINGS = WatchSettings()
 Curve = Callable[[float], float]
@@ -38,7 +38,7 @@ def watched(curve: Curve, seconds: float, every: float = 5.0, noise: float = 0.3
     thresholds, lenient = SETTINGS.thresholds, lowered(SETTINGS.thresholds, SETTINGS.hysteresis)
     for number in range(int(seconds / every) + 1):
         at = number * every
-        seen = look(used=int(max(1.0, curve(at) + rng.gauss(0, noise)) * MIB), at=1000 + at)
+        seen = snapshot_of(used=int(max(1.0, curve(at) + rng.gauss(0, noise)) * MIB), at=1000 + at)
         history.add(seen)
         ahead = forecast(history.samples)
         verdict = judge(seen, thresholds=thresholds, rates=history.rates(), forecast=ahead)

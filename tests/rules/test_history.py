@@ -7,13 +7,13 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History, since_last_restart
 from redis_oom_tui.rules.verdict import judge
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 
 
 def test_it_is_bounded_dense_where_recent_and_keeps_its_first_sample() -> None:
     history = History(max_samples=90)
     for second in range(1000):
-        history.add(look(at=float(second)))
+        history.add(snapshot_of(at=float(second)))
     times = [sample.monotonic for sample in history.samples]
     assert len(times) <= 90
     assert times[0] == 0.0
@@ -25,7 +25,7 @@ def test_it_is_bounded_dense_where_recent_and_keeps_its_first_sample() -> None:
 def test_rates_are_taken_over_ten_seconds() -> None:
     history = History()
     for second in range(60):
-        history.add(look(at=float(second), refused=second * 3))
+        history.add(snapshot_of(at=float(second), refused=second * 3))
     rates = history.rates()
     assert rates.seconds == 10.0
     assert rates.refused_writes == 30
@@ -35,19 +35,19 @@ def test_rates_are_taken_over_ten_seconds() -> None:
 def test_one_snapshot_has_no_rates() -> None:
     history = History()
     assert history.rates().refused_writes is None
-    history.add(look())
+    history.add(snapshot_of())
     assert history.rates().refused_writes is None
     assert history.latest is not None
 
 
 def test_totals_go_on_across_a_reset_and_a_restart() -> None:
     history = History()
-    history.add(look(at=0.0, refused=100))
-    history.add(look(at=1.0, refused=110))
-    history.add(look(at=2.0, refused=4))
+    history.add(snapshot_of(at=0.0, refused=100))
+    history.add(snapshot_of(at=1.0, refused=110))
+    history.add(snapshot_of(at=2.0, refused=4))
     assert history.samples[-1].refused_writes == 14
     assert history.rates().refused_writes is None
-    history.add(look(at=3.0, refused=5, run_id="r2"))
+    history.add(snapshot_of(at=3.0, refused=5, run_id="r2"))
     assert history.samples[-1].restarted
     assert history.samples[-1].refused_writes == 14
     assert [s.monotonic for s in since_last_restart(history.samples)] == [3.0]
@@ -56,22 +56,22 @@ def test_totals_go_on_across_a_reset_and_a_restart() -> None:
 def test_a_restart_is_never_thinned_away() -> None:
     history = History(max_samples=30)
     for second in range(500):
-        history.add(look(at=float(second), run_id="old" if second < 7 else "new"))
+        history.add(snapshot_of(at=float(second), run_id="old" if second < 7 else "new"))
     assert [sample.monotonic for sample in history.samples if sample.restarted] == [7.0]
 
 
 def test_slow_polls_still_have_rates() -> None:
     history = History()
     for minute in range(3):
-        history.add(replace(look(at=minute * 60.0, refused=minute)))
+        history.add(replace(snapshot_of(at=minute * 60.0, refused=minute)))
     assert history.rates().seconds == 60.0
 
 
 def test_winding_back_forgets_what_lay_ahead() -> None:
     history = History()
     for second in range(10):
-        history.add(look(at=float(second), refused=second))
-    history.add(look(at=4.5, refused=4))
+        history.add(snapshot_of(at=float(second), refused=second))
+    history.add(snapshot_of(at=4.5, refused=4))
     assert [sample.monotonic for sample in history.samples] == [0.0, 1.0, 2.0, 3.0, 4.0, 4.5]
     assert history.rates().refused_writes == 4
 
@@ -79,12 +79,12 @@ def test_winding_back_forgets_what_lay_ahead() -> None:
 def test_polls_alone_lead_to_the_verdict_that_it_fills_up() -> None:
     history = History()
     for second in range(60):
-        history.add(look(used=(600 + 2 * second) * MIB, at=float(second)))
+        history.add(snapshot_of(used=(600 + 2 * second) * MIB, at=float(second)))
     latest = history.latest
     assert latest is not None
     verdict = judge(latest, rates=history.rates(), forecast=forecast(history.samples))
     assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
     idle = History()
     for second in range(60):
-        idle.add(look(used=700 * MIB + 4096 * (second % 7), at=float(second)))
-    assert judge(look(used=700 * MIB), forecast=forecast(idle.samples)).rule == "healthy"
+        idle.add(snapshot_of(used=700 * MIB + 4096 * (second % 7), at=float(second)))
+    assert judge(snapshot_of(used=700 * MIB), forecast=forecast(idle.samples)).rule == "healthy"

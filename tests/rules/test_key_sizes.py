@@ -8,7 +8,7 @@ from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHi
 from redis_oom_tui.models.snapshot import ClusterView, Database, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_sizes import key_sizes, size_histograms
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 
 STRINGS = {"db0_distrib_strings_sizes": {"0": "1", "4": "7", "1K": "3", "2M": "2"}}
 # The form of Redis 8.6 with key-memory-histograms, from its documentation.
@@ -21,7 +21,7 @@ WITH_MEMORY = {
 
 
 def seen(info: dict[str, object], *, keys: int, used: int = 100 * MIB) -> Snapshot:
-    return replace(look(used, keys=keys), size_histograms=size_histograms(info))
+    return replace(snapshot_of(used, keys=keys), size_histograms=size_histograms(info))
 
 
 def sizes_of(info: dict[str, object], **figures: int) -> KeySizes:

@@ -1,4 +1,4 @@
-"""Names become families: what varies, what does not, and the roll-up in bounded memory."""
+"""Names become patterns: what varies, what does not, and the roll-up in bounded memory."""
 
 import base64
 import json
@@ -18,7 +18,7 @@ from redis_oom_tui.rules.sampling import SampledShare, quantiles, step_of
 
 
 @pytest.mark.parametrize(
-    ("name", "family"),
+    ("name", "pattern"),
     [
         (b"user:42:cart", b"user:*:cart"),
         (b"user123", b"user*"),
@@ -44,11 +44,11 @@ from redis_oom_tui.rules.sampling import SampledShare, quantiles, step_of
         (b"a\nb:5", b"a\nb:*"),
     ],
 )
-def test_what_varies(name: bytes, family: bytes) -> None:
-    assert patterns.shown(patterns.Normaliser().name(name)) == family
+def test_what_varies(name: bytes, pattern: bytes) -> None:
+    assert patterns.shown(patterns.Normaliser().name(name)) == pattern
 
 
-def test_random_ids_with_dashes_are_one_family() -> None:
+def test_random_ids_with_dashes_are_one_pattern() -> None:
     chance = random.Random(5)
     ids = [base64.urlsafe_b64encode(chance.randbytes(24)) for _ in range(2000)]
     assert patterns.Normaliser().names([b"sess:" + one for one in ids]).count(b"sess:\0") >= 1950
@@ -104,7 +104,7 @@ def test_every_level_with_its_parent_and_no_level_that_says_nothing() -> None:
     assert sum(row.share for row in found.values() if row.level == 1) == pytest.approx(1.0)
 
 
-def test_a_family_beside_its_parent_has_a_name_of_its_own() -> None:
+def test_a_pattern_beside_its_parent_has_a_name_of_its_own() -> None:
     names = [b"user:%d" % n for n in range(100)] + [b"user:config", b"user:<id>", b"user:*", b"user:#"]
     found = by_name(rows(filled(names)))
     assert found[b"user:*"].keys == 104
@@ -132,27 +132,27 @@ def test_nothing_is_lost_or_counted_twice(names: list[bytes]) -> None:
     assert all(children.get(row.pattern, 0) <= row.keys for row in found)
 
 
-def test_memory_stays_bounded_and_the_large_families_right() -> None:
+def test_memory_stays_bounded_and_the_large_patterns_right() -> None:
     chance = random.Random(7)
     names, sizes = [], []
     truth: dict[bytes, int] = {}
     for number in range(60_000):
         kind = min(int(chance.paretovariate(0.6)), 10_000)
-        family = b"family-%s" % _word(kind)
+        pattern = b"family-%s" % _word(kind)
         size = chance.randrange(50, 500)
-        names.append(family + b":%d" % number)
+        names.append(pattern + b":%d" % number)
         sizes.append(size)
-        truth[family + b":*"] = truth.get(family + b":*", 0) + size
+        truth[pattern + b":*"] = truth.get(pattern + b":*", 0) + size
     tree = filled(names, sizes=sizes, max_nodes=1000)
     assert tree.nodes <= 1000
     found = by_name(rows(tree, limit=2000))
     whole = sum(sizes)
-    for family, size in sorted(truth.items(), key=lambda item: -item[1])[:50]:
-        assert abs(found[family].size - size) <= found[family].error * whole
+    for pattern, size in sorted(truth.items(), key=lambda item: -item[1])[:50]:
+        assert abs(found[pattern].size - size) <= found[pattern].error * whole
     assert sum(row.size for row in found.values() if row.level == 1) == whole
 
 
-def test_names_that_only_people_tell_apart_become_one_family() -> None:
+def test_names_that_only_people_tell_apart_become_one_pattern() -> None:
     names = [b"user:%s:%s" % (_word(number), part) for number in range(20_000) for part in (b"cart", b"seen")]
     names += [b"flag:%s" % _word(number) for number in range(20)]
     tree = filled(names, max_nodes=2000)
@@ -171,7 +171,7 @@ def _word(number: int) -> bytes:
     return bytes(letters)
 
 
-def test_random_names_of_every_kind_stay_few_families() -> None:
+def test_random_names_of_every_kind_stay_few_patterns() -> None:
     kinds = [
         lambda: b"session:" + os.urandom(16).hex().encode(),
         lambda: b"cart:" + str(uuid.uuid4()).encode(),
@@ -181,7 +181,7 @@ def test_random_names_of_every_kind_stay_few_families() -> None:
     assert {name: row.keys for name, row in found.items()} == {b"session:*": 2000, b"cart:*": 2000, b"count:*": 2000}
 
 
-def test_a_corrected_size_reaches_its_family() -> None:
+def test_a_corrected_size_reaches_its_pattern() -> None:
     tree = filled([b"a:1", b"b:1"])
     tree.correct(0, b"a:1", 900, 0)
     assert by_name(rows(tree))[b"a:*"].size == 1000
@@ -204,7 +204,7 @@ def test_no_quantiles_without_idle_times() -> None:
     assert quantiles([]) is None
 
 
-def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> None:
+def test_the_interval_of_a_pattern_holds_its_truth_nineteen_times_in_twenty() -> None:
     chance = random.Random(11)
     held = {b"user:*": 0, b"cart:*": 0, b"rare:*": 0}
     rounds = 60
@@ -214,8 +214,8 @@ def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> 
         keys += [(b"rare:%d" % n, 100) for n in range(40)]
         truth: dict[bytes, int] = {}
         for name, size in keys:
-            family = name.split(b":")[0] + b":*"
-            truth[family] = truth.get(family, 0) + size
+            pattern = name.split(b":")[0] + b":*"
+            truth[pattern] = truth.get(pattern, 0) + size
         chance.shuffle(keys)
         tree = PatternTree()
         seen = [0] * GROUPS
@@ -225,9 +225,9 @@ def test_the_interval_of_a_family_holds_its_truth_nineteen_times_in_twenty() -> 
             tree.add(0, [name for name, _ in part], [size for _, size in part], [-1] * 40, [b"string"] * 40, group)
             seen[group] += 40
         found = by_name(rows(tree, sample=SampledShare(tuple(seen), len(keys))))
-        for family in held:
-            interval = found[family].estimated_bytes if family in found else None
-            held[family] += interval is not None and interval.low <= truth[family] <= interval.high
+        for pattern in held:
+            interval = found[pattern].estimated_bytes if pattern in found else None
+            held[pattern] += interval is not None and interval.low <= truth[pattern] <= interval.high
     assert all(count / rounds >= 0.88 for count in held.values()), held
 
 
@@ -254,7 +254,7 @@ def test_a_tree_that_was_kept_goes_on_as_if_nothing_had_been() -> None:
 
 
 @pytest.mark.parametrize("char", b"-_+/", ids=chr)
-def test_a_name_of_100_kb_is_looked_at_no_further_than_its_family_is_shown(char: int) -> None:
+def test_a_name_of_100_kb_is_looked_at_no_further_than_its_pattern_is_shown(char: int) -> None:
     """The search for tokens takes the square of a name's length and more: unbounded, this would take minutes."""
     name = b"upload:%b" % (bytes([char]) * 100_000)
     normal = patterns.Normaliser().name(name)
@@ -266,7 +266,7 @@ def test_a_name_of_100_kb_is_looked_at_no_further_than_its_family_is_shown(char:
     assert (row.pattern, row.keys, row.size) == (b"upload:*", 2, 200_199)
 
 
-def test_single_keys_beside_a_large_family_have_rows_of_their_own() -> None:
+def test_single_keys_beside_a_large_pattern_have_rows_of_their_own() -> None:
     names = [b"bull:mail:%d" % number for number in range(500)] + [b"bull:mail:completed", b"bull:mail:meta"]
     names += [b"%s:%d" % (_word(number), number) for number in range(300) for _ in range(9)]
     tree = filled(names)

@@ -1,4 +1,4 @@
-"""Names that are looked up come to the family that taking them apart would give."""
+"""Names that are looked up come to the pattern that taking them apart would give."""
 
 import random
 import uuid
@@ -15,7 +15,7 @@ _NAMES = st.lists(st.lists(st.one_of(_WORD, _HASH, _UUID), max_size=4).map(b":".
 
 
 def known_of(normaliser: Normaliser) -> tuple[PatternCache[bytes], list[bytes]]:
-    """One whose families are the normalised names themselves, and the names that it took apart."""
+    """One whose patterns are the normalised names themselves, and the names that it took apart."""
     taken: list[bytes] = []
 
     class Counting(Normaliser):
@@ -31,7 +31,7 @@ def test_looked_up_or_taken_apart_is_the_same(names: list[bytes], delimiters: by
     normaliser = Normaliser(delimiters)
     known, _ = known_of(normaliser)
     for _ in range(2):
-        assert known.families(names) == normaliser.names(names)
+        assert known.patterns_of(names) == normaliser.names(names)
 
 
 def test_hashes_are_taken_apart_once() -> None:
@@ -39,19 +39,19 @@ def test_hashes_are_taken_apart_once() -> None:
     names = [b"session:app%d:%032x" % (number % 7, chance.getrandbits(128)) for number in range(500)]
     names += [b"s:%b:data" % str(uuid.UUID(int=chance.getrandbits(128))).encode() for _ in range(500)]
     known, taken = known_of(Normaliser())
-    assert set(known.families(names)) == {b"session:app\0:\0", b"s:\0:data"}
+    assert set(known.patterns_of(names)) == {b"session:app\0:\0", b"s:\0:data"}
     assert len(taken) == 2
 
 
 def test_a_word_in_the_place_of_a_hash_stays_a_word() -> None:
     known, _ = known_of(Normaliser())
-    found = known.families([b"s:1234abcd", b"s:feedface", b"s:0feedfac", b"cafe:1234abcd", b"beef:1234abcd"])
+    found = known.patterns_of([b"s:1234abcd", b"s:feedface", b"s:0feedfac", b"cafe:1234abcd", b"beef:1234abcd"])
     assert found == [b"s:\0", b"s:feedface", b"s:\0", b"cafe:\0", b"beef:\0"]
 
 
 def test_what_was_learnt_can_be_forgotten() -> None:
     known, taken = known_of(Normaliser())
-    known.families([b"s:1234abcd"])
+    known.patterns_of([b"s:1234abcd"])
     known.forget()
-    known.families([b"s:1234abcd"])
+    known.patterns_of([b"s:1234abcd"])
     assert len(taken) == 2

@@ -14,7 +14,7 @@ from redis_oom_tui.rules.tuning import propose
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.whatif import policy_view, write_path
 from tests.rules.captured import REDIS_7_0
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 
 UNJUDGED = "what it evicts, and when writes are refused under it, is not judged"
 
@@ -38,12 +38,12 @@ def test_a_later_policy_of_a_known_form_is_judged_but_for_its_order() -> None:
 
 
 def test_close_to_the_limit_no_consequence_of_an_unknown_policy_is_made_up() -> None:
-    reason = judge(look(used=960 * MIB, policy="coldest")).reason
+    reason = judge(snapshot_of(used=960 * MIB, policy="coldest")).reason
     assert "what its policy coldest evicts is not known" in reason
-    view = policy_view("coldest", look(used=960 * MIB), None)
+    view = policy_view("coldest", snapshot_of(used=960 * MIB), None)
     assert view.warnings[0] == f"This tool does not know the policy coldest: {UNJUDGED}."
     assert view.evictable_keys is view.enough is None
-    last = write_path(look(used=1200 * MIB, policy="coldest"))[-1]
+    last = write_path(snapshot_of(used=1200 * MIB, policy="coldest"))[-1]
     assert (last.end, UNJUDGED in last.answer) == (True, True)
 
 
@@ -52,15 +52,15 @@ def test_close_to_the_limit_no_consequence_of_an_unknown_policy_is_made_up() -> 
     [("coldest", "this tool does not know its policy coldest"), ("unknown", "its policy is not reported")],
 )
 def test_a_lower_limit_under_it_may_evict_or_refuse(policy: str, why: str) -> None:
-    snapshot = look(used=960 * MIB, policy=policy)
+    snapshot = snapshot_of(used=960 * MIB, policy=policy)
     lower = propose_limit(str(1000 * MIB), 500 * MIB, snapshot, HostMemory())
     assert lower.consequence.endswith(f"Whether that evicts data or refuses writes is not known: {why}.")
     assert f"It may evict 460.0 MiB of data at once, or refuse writes: {why}." in lower.warnings
     higher = propose_limit(str(1000 * MIB), 2000 * MIB, snapshot, HostMemory())
     assert higher.returns[0].endswith(f"may be evicted, or writes refused: {why}.")
-    replica = look(used=960 * MIB, limit=500 * MIB, policy=policy, role="replica")
+    replica = snapshot_of(used=960 * MIB, limit=500 * MIB, policy=policy, role="replica")
     view = NodeView(ClusterNode("r:1", "2", Address(), primary="p:1"), replica)
-    warned = propose_limit("1", 2000 * MIB, look(used=960 * MIB), HostMemory(), (view,)).warnings
+    warned = propose_limit("1", 2000 * MIB, snapshot_of(used=960 * MIB), HostMemory(), (view,)).warnings
     assert any(f"it would evict or refuse writes ({why}) at once" in text for text in warned)
     assert "would evict or refuse writes" in (promotion_risk(replica, snapshot) or "")
 
@@ -68,13 +68,19 @@ def test_a_lower_limit_under_it_may_evict_or_refuse(policy: str, why: str) -> No
 def test_choosing_a_policy_that_only_the_server_knows_is_warned_of() -> None:
     offered = ("noeviction", "coldest")
     change = propose(
-        "maxmemory-policy", "noeviction", "coldest", look(), policies=offered, host_memory=HostMemory(), scan=None
+        "maxmemory-policy",
+        "noeviction",
+        "coldest",
+        snapshot_of(),
+        policies=offered,
+        host_memory=HostMemory(),
+        scan=None,
     )
     assert UNJUDGED in change.warnings[0]
 
 
 def test_an_absurd_share_is_no_percentage() -> None:
-    verdict = judge(look(used=300 * MIB, limit=1, over_ms=100))
+    verdict = judge(snapshot_of(used=300 * MIB, limit=1, over_ms=100))
     assert verdict.reason.startswith("Refusing writes at over 100x the limit of 1 B: ")
-    change = propose_limit("1048576", 1, look(used=300 * MIB), HostMemory())
+    change = propose_limit("1048576", 1, snapshot_of(used=300 * MIB), HostMemory())
     assert "300.0 MiB in use would be over 100x the limit of 1 B: " in change.consequence

@@ -13,7 +13,7 @@ from redis_oom_tui.rules.applications.finished_work import queue_named
 from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.proposals import needed_bytes, proposal_lines, propose
 from tests.apps import samples
-from tests.rules.snapshots import look
+from tests.rules.snapshots import snapshot_of
 
 DAY = 86400
 MB = 1_000_000
@@ -40,7 +40,7 @@ def scan(*rows: PatternRow, state: ScanState = ScanState.COMPLETE) -> ScanView:
     return ScanView(state, scanned_keys=900, total_keys=900, patterns=rows)
 
 
-FULL = look(used=100 * MB, limit=100 * MB)
+FULL = snapshot_of(used=100 * MB, limit=100 * MB)
 QUEUE = row("queue:<id>", 50 * MB, idle_days=90, kind="list")
 OLD = row("report:<id>", 5 * MB, idle_days=40)
 WEEK = row("page:<id>", 4 * MB, idle_days=8)
@@ -110,10 +110,10 @@ def test_a_cache_is_a_word_of_its_own() -> None:
 
 def test_what_cannot_be_known_is_one_sentence() -> None:
     with pytest.raises(BadInput, match="No limit is known"):
-        needed_bytes(look(used=MB, limit=None), 0.8)
+        needed_bytes(snapshot_of(used=MB, limit=None), 0.8)
     with pytest.raises(BadInput, match="after a complete scan only"):
         propose(scan(OLD, state=ScanState.STOPPED), FULL, 0.8)
-    assert needed_bytes(look(used=MB, limit=100 * MB), 0.8) == 0
+    assert needed_bytes(snapshot_of(used=MB, limit=100 * MB), 0.8) == 0
 
 
 JOBS = {KeyUse.JOB, KeyUse.WAITING_JOBS, KeyUse.ACTIVE_JOBS, KeyUse.FAILED_JOBS, KeyUse.QUEUE, KeyUse.SCHEDULE}
@@ -132,7 +132,7 @@ def test_no_proposal_takes_the_work_of_any_application() -> None:
             if any(kind.loss is not Loss.HARMLESS or kind.use in JOBS for _, kind in kinds):
                 needed += [row.select] if row.select is not None else []
         idle = tuple(replace(row, idle_curve=(90 * DAY,) * 11) for row in view.patterns)
-        full = look(used=1000 * MB, limit=1000 * MB)
+        full = snapshot_of(used=1000 * MB, limit=1000 * MB)
         found = propose(replace(view, patterns=idle), full, 0.01, samples.looks(view, sample.keys))
         taken = [select for part in found.parts for select in part.criteria.key_patterns]
         names = list(sample.keys)

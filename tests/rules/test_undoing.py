@@ -7,7 +7,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.undoing import ServerNow, Undoable, kept_elsewhere, undo_list
-from tests.rules.snapshots import MIB, look
+from tests.rules.snapshots import MIB, snapshot_of
 
 NOW = 10_000.0
 HERE = "127.0.0.1:6379"
@@ -32,7 +32,7 @@ def backup(ago: float, **facts: Any) -> Backup:
 def listed(
     *history: AuditEntry, backups: tuple[Backup, ...] = (), seen: Snapshot | None = None, **facts: Any
 ) -> tuple[Undoable, ...]:
-    return undo_list(history, backups, ServerNow({HERE}, NOW, seen or look(), **facts))
+    return undo_list(history, backups, ServerNow({HERE}, NOW, seen or snapshot_of(), **facts))
 
 
 def test_newest_first_of_this_server_alone_and_nothing_that_was_undone() -> None:
@@ -71,7 +71,7 @@ def test_a_change_whose_end_was_not_recorded_is_listed_only_where_it_took() -> N
 
 def test_a_lower_limit_is_held_against_what_is_used() -> None:
     raised = change(10, str(50 * MIB), str(400 * MIB), "maxmemory")
-    (row,) = listed(raised, seen=look(100 * MIB, 400 * MIB))
+    (row,) = listed(raised, seen=snapshot_of(100 * MIB, 400 * MIB))
     assert row.needs == "100.0 MiB are used, 200% of that limit: writes would be refused, or keys evicted."
     (row,) = listed(replace(raised, change=ChangeResult(Change("maxmemory", "0", "9"), took=True, now="9")))
     assert row.needs == "100.0 MiB are used; there would be no limit."
@@ -81,19 +81,19 @@ def test_the_room_that_a_backup_needs_against_the_room_that_there_is() -> None:
     def needs(seen: Snapshot, **facts: Any) -> Undoable:
         return listed(backups=(backup(9, **facts),), seen=seen)[0]
 
-    row = needs(look(50 * MIB, 100 * MIB))
+    row = needs(snapshot_of(50 * MIB, 100 * MIB))
     assert (row.needs, row.warnings, row.refused) == (
         "It needs about 1.0 MiB; 45.0 MiB free below 95% of maxmemory.",
         (),
         "",
     )
-    assert needs(look(95 * MIB - 9, 100 * MIB)).warnings == (
+    assert needs(snapshot_of(95 * MIB - 9, 100 * MIB)).warnings == (
         "Not all of it fits: a restore stops at 95% of maxmemory.",
     )
-    assert "Nothing is restored there above 95%" in needs(look(99 * MIB, 100 * MIB)).refused
-    assert needs(look(99 * MIB, 100 * MIB), operation="expire").needs == "It needs no memory."
-    assert needs(look(50 * MIB, None)).needs.endswith("the server has no limit that is known.")
-    unknown = needs(look(), held_bytes=None, restored_bytes=None)
+    assert "Nothing is restored there above 95%" in needs(snapshot_of(99 * MIB, 100 * MIB)).refused
+    assert needs(snapshot_of(99 * MIB, 100 * MIB), operation="expire").needs == "It needs no memory."
+    assert needs(snapshot_of(50 * MIB, None)).needs.endswith("the server has no limit that is known.")
+    unknown = needs(snapshot_of(), held_bytes=None, restored_bytes=None)
     assert unknown.needs.startswith("How much memory it needs is unknown;")
 
 
@@ -129,5 +129,5 @@ def test_a_restored_backup_says_when_by_the_clock_of_this_computer() -> None:
     assert row.warnings == ("A restore a minute ago: It was full.",)
     (row,) = listed(replace(restores, counts={"exists": 9}, result="Restored 0 of 9."), backups=(backup(90),))
     assert (row.done, row.warnings) == ("", ("A restore a minute ago: Restored 0 of 9.",))
-    skewed = replace(look(), clock_skew_seconds=100.0)
+    skewed = replace(snapshot_of(), clock_skew_seconds=100.0)
     assert listed(backups=(backup(90, clock_skew_seconds=70.0),), seen=skewed)[0].at == NOW - 120

@@ -13,7 +13,7 @@ from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import follow, judge, unknown
-from tests.rules.snapshots import GIB, MIB, look
+from tests.rules.snapshots import GIB, MIB, snapshot_of
 
 FULL: dict[str, Any] = {"used": 1000 * MIB + 5, "limit": 1000 * MIB}
 BACKLOG = {"replication_backlog_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}
@@ -32,7 +32,7 @@ def second(first: Snapshot, *, later: float = 10.0, counters: dict[str, Any] | N
 
 
 def test_refused_writes_are_counted_by_rate_and_command() -> None:
-    before = look(**FULL, refused=100, over_ms=5000, counters={"refused_by_command": {"set": 90}})
+    before = snapshot_of(**FULL, refused=100, over_ms=5000, counters={"refused_by_command": {"set": 90}})
     gained = {"refused_writes_total": 512, "refused_by_command": {"set": 400, "hset": 20}}
     verdict = judge(second(before, counters=gained), before)
     assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
@@ -45,52 +45,54 @@ def test_refused_writes_are_counted_by_rate_and_command() -> None:
 
 
 def test_commands_that_need_no_memory_were_refused_for_another_reason() -> None:
-    before = look(**FULL, refused=100, over_ms=5000)
+    before = snapshot_of(**FULL, refused=100, over_ms=5000)
     by_command = {"config|get": 900, "scan": 700, "client|no-evict": 600, "set": 400, "xgroup|create": 7}
     verdict = judge(second(before, counters={"refused_writes_total": 512, "refused_by_command": by_command}), before)
     assert verdict.reason.endswith("mostly SET XGROUP|CREATE.")
 
 
 def test_a_cure_shows_at_the_next_look() -> None:
-    cured = look(used=400 * MIB, refused=500, over_ms=0)
+    cured = snapshot_of(used=400 * MIB, refused=500, over_ms=0)
     rates = Rates(seconds=10.0, refused_writes=332, refused_just_now=0)
     assert judge(cured, rates=rates).level is Level.OK
     assert judge(cured, rates=replace(rates, refused_just_now=3)).level is Level.OOM
-    assert judge(look(used=980 * MIB, refused=500, over_ms=0), rates=rates).level is Level.OOM, "it may come back"
+    assert judge(snapshot_of(used=980 * MIB, refused=500, over_ms=0), rates=rates).level is Level.OOM, (
+        "it may come back"
+    )
 
 
 def test_one_look_suffices_where_the_server_has_a_clock() -> None:
-    assert judge(look(**FULL, over_ms=300)).level is Level.OOM
-    assert judge(look(**FULL, over_ms=0)).rule == "close-critical"
+    assert judge(snapshot_of(**FULL, over_ms=300)).level is Level.OOM
+    assert judge(snapshot_of(**FULL, over_ms=0)).rule == "close-critical"
 
 
 def test_one_look_at_an_old_server_goes_by_its_memory() -> None:
-    verdict = judge(look(**FULL, over_ms=None, counters={"refused_is_lower_bound": True}, refused=7))
+    verdict = judge(snapshot_of(**FULL, over_ms=None, counters={"refused_is_lower_bound": True}, refused=7))
     assert verdict.level is Level.OOM
     assert "at least 7 writes refused since restart or RESETSTAT" in verdict.evidence
 
 
 def test_a_single_large_write_may_be_refused_well_below_the_limit() -> None:
-    before = look(used=960 * MIB)
+    before = snapshot_of(used=960 * MIB)
     verdict = judge(second(before, counters={"refused_writes_total": 1}), before)
     assert verdict.level is Level.OOM
     assert "96% of 1000 MiB" in verdict.reason
 
 
 def test_volatile_policy_without_ttl_is_noeviction_by_another_name() -> None:
-    verdict = judge(look(**FULL, policy="volatile-lru", over_ms=100, keys=22_000))
+    verdict = judge(snapshot_of(**FULL, policy="volatile-lru", over_ms=100, keys=22_000))
     assert verdict.rule == "refusing-no-ttl"
     assert "volatile-lru can only evict keys with a TTL, and none of the 22,000 keys has one" in verdict.reason
-    assert judge(look(used=900 * MIB, policy="volatile-lru", keys=22_000)).rule == "close-warning"
+    assert judge(snapshot_of(used=900 * MIB, policy="volatile-lru", keys=22_000)).rule == "close-warning"
 
 
 @pytest.mark.parametrize(("memory", "policy"), [(HOGS, "noeviction"), (HOGS, "allkeys-lru"), (BACKLOG, "noeviction")])
 def test_buffers_are_named_before_the_policy(memory: dict[str, Any], policy: str) -> None:
-    before = look(**FULL, policy=policy, over_ms=100, memory=memory)
+    before = snapshot_of(**FULL, policy=policy, over_ms=100, memory=memory)
     verdict = judge(second(before, counters={"refused_writes_total": 3}), before)
     assert verdict.rule == ("refusing-buffers" if memory is HOGS else "refusing-backlog")
     assert re.search(r"(holds?|use) 900\.\d MiB of it, not data", verdict.reason)
-    near = judge(look(used=960 * MIB, policy=policy, memory=memory))
+    near = judge(snapshot_of(used=960 * MIB, policy=policy, memory=memory))
     assert (near.level, near.rule) == (Level.CRITICAL, "buffers" if memory is HOGS else "close-backlog")
     assert ("evicts keys to make room for it" in near.reason) == (policy == "allkeys-lru")
 
@@ -98,26 +100,28 @@ def test_buffers_are_named_before_the_policy(memory: dict[str, Any], policy: str
 def test_least_recently_modified_is_judged_as_the_other_policies() -> None:
     """Redis 8.6 and later, which cannot be had here."""
     full = {"used": 1001 * MIB, "over_ms": 500}
-    assert judge(look(**full, policy="volatile-lrm")).rule == "refusing-no-ttl"
-    assert judge(look(used=999 * MIB, policy="allkeys-lrm")).rule == "full-cache"
-    few = judge(look(used=960 * MIB, policy="volatile-lrm", expires=20))
+    assert judge(snapshot_of(**full, policy="volatile-lrm")).rule == "refusing-no-ttl"
+    assert judge(snapshot_of(used=999 * MIB, policy="allkeys-lrm")).rule == "full-cache"
+    few = judge(snapshot_of(used=960 * MIB, policy="volatile-lrm", expires=20))
     assert (few.rule, "volatile-lrm" in few.reason) == ("close-critical", True)
 
 
 def test_what_a_fork_has_copied_counts_towards_the_host() -> None:
     forked = {"rss_bytes": 60 * GIB, "fork_copied_bytes": 3 * GIB}
-    alone = look(used=45 * GIB, limit=None, memory=forked)
+    alone = snapshot_of(used=45 * GIB, limit=None, memory=forked)
     assert judge(replace(alone, activity=replace(alone.activity, saving=False))).level is Level.WARNING
     told = judge(replace(alone, activity=replace(alone.activity, saving=True)))
     assert (told.rule, told.level) == ("host-full", Level.CRITICAL)
     assert "3.0 GiB of it copied by a BGSAVE that runs" not in told.reason  # under a twentieth of the host
-    more = look(used=45 * GIB, limit=None, memory={**forked, "fork_copied_bytes": 8 * GIB}, activity={"saving": True})
+    more = snapshot_of(
+        used=45 * GIB, limit=None, memory={**forked, "fork_copied_bytes": 8 * GIB}, activity={"saving": True}
+    )
     assert "8.0 GiB of it copied by a BGSAVE that runs (copy-on-write)" in judge(more).reason
     assert judge(more).first_step.startswith("Wait for the fork to end")
 
 
 def test_a_replica_that_keeps_to_its_own_limit_differs_from_its_primary() -> None:
-    full = look(used=999 * MIB, policy="allkeys-lru", role="replica", activity={"minds_limit": True})
+    full = snapshot_of(used=999 * MIB, policy="allkeys-lru", role="replica", activity={"minds_limit": True})
     assert (judge(full).rule, judge(full).level) == ("replica-own-limit", Level.WARNING)
     assert "evicts what its primary keeps" in judge(full).reason
     ignoring = replace(full, activity=replace(full.activity, minds_limit=False))
@@ -128,12 +132,12 @@ def test_a_replica_that_keeps_to_its_own_limit_differs_from_its_primary() -> Non
 
 
 def test_a_replica_below_its_own_limit_has_lost_nothing_yet() -> None:
-    near = look(used=850 * MIB, role="replica", activity={"minds_limit": True})
+    near = snapshot_of(used=850 * MIB, role="replica", activity={"minds_limit": True})
     for policy, does in (("noeviction", "refuses writes of its primary"), ("allkeys-lru", "evicts what its primary")):
         verdict = judge(replace(near, memory=replace(near.memory, policy=policy)))
         assert (does in verdict.reason, "once it is full" in verdict.reason) == (True, True)
         assert "copy all data again" not in verdict.first_step
-    evicting = look(used=999 * MIB, policy="allkeys-lru", role="replica", activity={"minds_limit": True})
+    evicting = snapshot_of(used=999 * MIB, policy="allkeys-lru", role="replica", activity={"minds_limit": True})
     verdict = judge(evicting, rates=Rates(seconds=1.0, evicted_keys=5))
     assert "once it is full" not in verdict.reason
     assert "copy all data again" in verdict.first_step
@@ -141,30 +145,30 @@ def test_a_replica_below_its_own_limit_has_lost_nothing_yet() -> None:
 
 def test_buffers_that_do_not_count_are_not_blamed() -> None:
     memory = {"clients_replicas_bytes": 1800 * MIB, "overhead_bytes": 1810 * MIB, "not_counted_bytes": 1790 * MIB}
-    verdict = judge(look(used=1900 * MIB, memory=memory))
+    verdict = judge(snapshot_of(used=1900 * MIB, memory=memory))
     assert (verdict.level, verdict.rule) == (Level.OK, "healthy")
 
 
 def test_clients_booked_above_used_memory_are_not_believed() -> None:
     memory = {"clients_normal_bytes": 160 * MIB, "overhead_bytes": 161 * MIB}
-    assert judge(look(used=int(2.6 * MIB), limit=64 * MIB, memory=memory)).rule == "healthy"
+    assert judge(snapshot_of(used=int(2.6 * MIB), limit=64 * MIB, memory=memory)).rule == "healthy"
 
 
 def test_a_limit_below_the_empty_server() -> None:
-    verdict = judge(look(used=1_100_000, limit=1_000_000, over_ms=2000, keys=0, policy="allkeys-lru"))
+    verdict = judge(snapshot_of(used=1_100_000, limit=1_000_000, over_ms=2000, keys=0, policy="allkeys-lru"))
     assert verdict.rule == "refusing-tiny-limit"
     assert "the empty server alone takes 1.0 MiB" in verdict.reason
 
 
 def test_nothing_left_to_evict() -> None:
     memory = {"overhead_bytes": 900 * MIB, "aof_buffer_bytes": 880 * MIB}
-    verdict = judge(look(**FULL, policy="allkeys-lru", keys=0, over_ms=2000, memory=memory))
+    verdict = judge(snapshot_of(**FULL, policy="allkeys-lru", keys=0, over_ms=2000, memory=memory))
     assert verdict.level is Level.OOM
     assert "no key is left to evict" in verdict.reason
 
 
 def test_evicting_too_slowly() -> None:
-    before = look(**FULL, policy="allkeys-lru", over_ms=2500)
+    before = snapshot_of(**FULL, policy="allkeys-lru", over_ms=2500)
     assert judge(before).rule == "behind"
     assert judge(before).level is Level.CRITICAL
     verdict = judge(second(before, counters={"refused_writes_total": 4}), before)
@@ -173,7 +177,7 @@ def test_evicting_too_slowly() -> None:
 
 
 def test_a_full_cache_that_evicts_is_no_outage() -> None:
-    before = look(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
+    before = snapshot_of(used=999 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
     verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
     assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
     assert "500 keys/s at 99.9% of 1000 MiB, no write refused" in verdict.reason
@@ -183,7 +187,7 @@ def test_a_full_cache_that_evicts_is_no_outage() -> None:
 
 def test_evicting_so_hard_that_nothing_hits() -> None:
     started = {"evicted_keys_total": 0, "keyspace_hits_total": 0, "keyspace_misses_total": 0}
-    before = look(used=999 * MIB, policy="allkeys-lru", counters=started)
+    before = snapshot_of(used=999 * MIB, policy="allkeys-lru", counters=started)
     gained = {"evicted_keys_total": 5000, "keyspace_hits_total": 100, "keyspace_misses_total": 900}
     verdict = judge(second(before, counters=gained), before)
     assert (verdict.level, verdict.rule) == (Level.WARNING, "churning")
@@ -196,22 +200,22 @@ def test_evicting_so_hard_that_nothing_hits() -> None:
     ("share", "level"), [(0.5, Level.OK), (0.79, Level.OK), (0.81, Level.WARNING), (0.951, Level.CRITICAL)]
 )
 def test_closeness_to_a_hard_limit(share: float, level: Level) -> None:
-    assert judge(look(used=int(share * 1000 * MIB))).level is level
+    assert judge(snapshot_of(used=int(share * 1000 * MIB))).level is level
 
 
 def test_thresholds_are_the_callers() -> None:
-    assert judge(look(used=750 * MIB), thresholds=Thresholds(0.7, 0.9)).level is Level.WARNING
+    assert judge(snapshot_of(used=750 * MIB), thresholds=Thresholds(0.7, 0.9)).level is Level.WARNING
 
 
 def test_few_keys_to_evict_make_no_soft_limit() -> None:
-    verdict = judge(look(used=960 * MIB, policy="volatile-ttl", keys=1000, expires=20))
+    verdict = judge(snapshot_of(used=960 * MIB, policy="volatile-ttl", keys=1000, expires=20))
     assert verdict.level is Level.CRITICAL
     assert "only 20 of 1,000 keys may be evicted by volatile-ttl" in verdict.reason
-    assert judge(look(used=960 * MIB, policy="volatile-ttl", keys=1000, expires=900)).rule == "full-cache"
+    assert judge(snapshot_of(used=960 * MIB, policy="volatile-ttl", keys=1000, expires=900)).rule == "full-cache"
 
 
 def test_no_limit_is_said_and_is_no_alarm() -> None:
-    verdict = judge(look(limit=None))
+    verdict = judge(snapshot_of(limit=None))
     assert (verdict.level, verdict.rule) == (Level.OK, "no-limit")
     assert verdict.reason == "No limit is set: it uses 100.0 MiB of the 64.0 GiB its host has, and writes are accepted."
 
@@ -219,72 +223,74 @@ def test_no_limit_is_said_and_is_no_alarm() -> None:
 @pytest.mark.parametrize("limit", [None, 64 * GIB])
 @pytest.mark.parametrize(("rss", "level"), [(55 * GIB, Level.WARNING), (62 * GIB, Level.CRITICAL)])
 def test_a_full_host_without_a_limit_below_it(limit: int | None, rss: int, level: Level) -> None:
-    verdict = judge(look(used=45 * GIB, limit=limit, memory={"rss_bytes": rss}))
+    verdict = judge(snapshot_of(used=45 * GIB, limit=limit, memory={"rss_bytes": rss}))
     assert (verdict.level, verdict.rule) == (level, "host-full")
 
 
 def test_the_container_counts_for_more_than_the_host() -> None:
-    assert judge(look(used=950 * MIB, limit=None), host_bytes=GIB).rule == "host-full"
+    assert judge(snapshot_of(used=950 * MIB, limit=None), host_bytes=GIB).rule == "host-full"
 
 
 def test_small_servers_are_not_called_fragmented() -> None:
-    assert judge(look(used=MIB, memory={"rss_bytes": 10 * MIB, "fragmentation_ratio": 10.0})).rule == "healthy"
-    wasteful = look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB})
+    assert judge(snapshot_of(used=MIB, memory={"rss_bytes": 10 * MIB, "fragmentation_ratio": 10.0})).rule == "healthy"
+    wasteful = snapshot_of(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB})
     assert judge(wasteful).rule == "fragmented"
 
 
 def test_swapping_shows_as_less_resident_than_used() -> None:
-    swapping = look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": GIB})
+    swapping = snapshot_of(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": GIB})
     assert judge(swapping).rule == "swapped"
     untouched = {"rss_bytes": GIB, "replication_backlog_bytes": 3 * GIB}
-    assert judge(look(used=4 * GIB, limit=32 * GIB, memory=untouched)).rule == "healthy"
+    assert judge(snapshot_of(used=4 * GIB, limit=32 * GIB, memory=untouched)).rule == "healthy"
 
 
 def test_growth_towards_a_hard_limit_is_told_in_time() -> None:
     soon = Forecast(Trend.GROWING, 1e6, (1200.0, 2400.0), 600.0)
-    verdict = judge(look(used=700 * MIB), forecast=soon)
+    verdict = judge(snapshot_of(used=700 * MIB), forecast=soon)
     assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
     assert "full in 20m00s to 40m00s at this rate; noeviction evicts nothing then" in verdict.reason
-    assert judge(look(used=700 * MIB, policy="allkeys-lru"), forecast=soon).rule == "healthy"
+    assert judge(snapshot_of(used=700 * MIB, policy="allkeys-lru"), forecast=soon).rule == "healthy"
     late = replace(soon, seconds_to_limit=(90_000.0, None))
-    assert judge(look(used=700 * MIB), forecast=late).rule == "healthy"
+    assert judge(snapshot_of(used=700 * MIB), forecast=late).rule == "healthy"
 
 
 def test_a_failed_save_blocks_writes_whatever_the_memory() -> None:
-    before = look(activity={"last_save_failed": True})
+    before = snapshot_of(activity={"last_save_failed": True})
     assert judge(before).rule == "save-failed"
     verdict = judge(second(before, counters={"errors_by_kind": {"MISCONF": 3}}), before)
     assert (verdict.level, verdict.rule) == (Level.CRITICAL, "misconf")
-    quiet = look(counters={"errors_by_kind": {"NOREPLICAS": 2}})
+    quiet = snapshot_of(counters={"errors_by_kind": {"NOREPLICAS": 2}})
     assert judge(quiet).rule == "healthy"
     assert judge(second(quiet, counters={"errors_by_kind": {"NOREPLICAS": 9}}), quiet).rule == "noreplicas"
 
 
 def test_a_loading_server_serves_nobody() -> None:
-    verdict = judge(look(**FULL, activity={"loading": True}, over_ms=100))
+    verdict = judge(snapshot_of(**FULL, activity={"loading": True}, over_ms=100))
     assert (verdict.level, verdict.rule) == (Level.CRITICAL, "loading")
 
 
 def test_a_replica_is_not_refusing_but_may_be_once_promoted() -> None:
-    verdict = judge(look(used=2000 * MIB, role="replica", policy="allkeys-lru", over_ms=None))
+    verdict = judge(snapshot_of(used=2000 * MIB, role="replica", policy="allkeys-lru", over_ms=None))
     assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-limit")
     assert "would evict keys if promoted" in verdict.reason
-    assert judge(look(role="replica", activity={"master_link_up": False})).rule == "replica-link"
-    assert judge(look(used=960 * MIB, role="replica", activity={"master_link_up": True})).level is Level.OK
+    assert judge(snapshot_of(role="replica", activity={"master_link_up": False})).rule == "replica-link"
+    assert judge(snapshot_of(used=960 * MIB, role="replica", activity={"master_link_up": True})).level is Level.OK
 
 
 def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
-    verdict = judge(look(refused=400))
+    verdict = judge(snapshot_of(refused=400))
     began = "Healthy: at 10% of 1000 MiB with room to write; 400 writes refused since restart or RESETSTAT"
     assert verdict.reason == f"{began}, whether any now is not known yet."
-    once, ago = look(used=100 * MIB, refused=1), look(used=100 * MIB, refused=1, at=998.5)
+    once, ago = snapshot_of(used=100 * MIB, refused=1), snapshot_of(used=100 * MIB, refused=1, at=998.5)
     assert judge(once, ago).reason.endswith("; 1 write refused since restart or RESETSTAT, none in the last 1.5s.")
-    assert ", and 400 writes refused since restart or RESETSTAT" in judge(look(used=960 * MIB, refused=400)).reason
+    assert (
+        ", and 400 writes refused since restart or RESETSTAT" in judge(snapshot_of(used=960 * MIB, refused=400)).reason
+    )
 
 
 def test_a_restart_begins_the_count_again() -> None:
-    before = look(refused=500)
-    after = second(look(refused=3, run_id="r2", uptime=4))
+    before = snapshot_of(refused=500)
+    after = second(snapshot_of(refused=3, run_id="r2", uptime=4))
     rates = between(before, after)
     assert rates.restarted
     assert rates.refused_writes is None
@@ -294,29 +300,29 @@ def test_a_restart_begins_the_count_again() -> None:
 
 
 def test_a_reset_of_the_counters_is_noticed() -> None:
-    before = look(**FULL, refused=500, over_ms=10, counters={"commands_total": 900})
+    before = snapshot_of(**FULL, refused=500, over_ms=10, counters={"commands_total": 900})
     verdict = judge(second(before, counters={"refused_writes_total": 8, "commands_total": 20}), before)
     assert "at least 8 refused" in verdict.reason
     assert "its counters were reset meanwhile, so counts are lower bounds" in verdict.evidence
 
 
 def test_an_uptime_that_fell_is_a_restart_where_no_run_id_is_told() -> None:
-    anonymous = replace(look(), server=replace(look().server, run_id=None, uptime_seconds=5))
-    before = replace(look(at=900.0), server=replace(look().server, run_id=None))
+    anonymous = replace(snapshot_of(), server=replace(snapshot_of().server, run_id=None, uptime_seconds=5))
+    before = replace(snapshot_of(at=900.0), server=replace(snapshot_of().server, run_id=None))
     assert between(before, anonymous).restarted
 
 
 def test_since_is_carried_while_the_verdict_stays() -> None:
-    first = follow(judge(look()), None, 50.0)
+    first = follow(judge(snapshot_of()), None, 50.0)
     assert first.since == 50.0
-    assert follow(judge(look()), first, 60.0).since == 50.0
-    assert follow(judge(look(used=960 * MIB)), first, 60.0).since == 60.0
-    told = judge(look(**FULL, over_ms=3000))
+    assert follow(judge(snapshot_of()), first, 60.0).since == 50.0
+    assert follow(judge(snapshot_of(used=960 * MIB)), first, 60.0).since == 60.0
+    told = judge(snapshot_of(**FULL, over_ms=3000))
     assert follow(told, first, 60.0).since == told.since
 
 
 def test_what_is_still_being_freed_is_told() -> None:
-    verdict = judge(look(**FULL, over_ms=100, memory={"lazyfree_pending_objects": 3}))
+    verdict = judge(snapshot_of(**FULL, over_ms=100, memory={"lazyfree_pending_objects": 3}))
     assert "3 deleted objects are still being freed in the background" in verdict.evidence
 
 
@@ -338,7 +344,7 @@ def test_there_is_always_one_sentence(
     used: int, limit: int | None, policy: str, keys: int, clients: int | None, rss: int | None, over_ms: int | None
 ) -> None:
     memory = {"clients_normal_bytes": clients, "rss_bytes": rss}
-    verdict = judge(look(used, limit, policy, keys=keys, over_ms=over_ms, memory=memory))
+    verdict = judge(snapshot_of(used, limit, policy, keys=keys, over_ms=over_ms, memory=memory))
     assert verdict.reason.endswith(".")
     assert "\n" not in verdict.reason
     assert verdict.evidence
@@ -349,12 +355,12 @@ def test_there_is_always_one_sentence(
     [(795, "at 79.5%"), (799.9999, "at 79.9%"), (800, "at 80%"), (805, "at 80%"), (949.9, "at 94.9%")],
 )
 def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: float, told: str) -> None:
-    assert told in judge(look(used=int(used * MIB))).reason
+    assert told in judge(snapshot_of(used=int(used * MIB))).reason
 
 
 @given(used=st.integers(1, 2000 * MIB), warn=st.floats(0.5, 0.9))
 def test_the_percentage_agrees_with_the_level(used: int, warn: float) -> None:
-    snapshot = look(used=used, over_ms=0)
+    snapshot = snapshot_of(used=used, over_ms=0)
     verdict = judge(snapshot, thresholds=Thresholds(warn, 0.95))
     shown = float(re.findall(r"at ([\d.]+)%", verdict.reason)[0])
     assert (shown >= 95) == (snapshot.memory.pressure >= 0.95)  # type: ignore[operator]
@@ -363,7 +369,7 @@ def test_the_percentage_agrees_with_the_level(used: int, warn: float) -> None:
 
 
 def test_a_cache_with_room_again_is_not_called_full() -> None:
-    before = look(used=600 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
+    before = snapshot_of(used=600 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
     verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
     assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
     assert verdict.reason.startswith("Has room again at 60% of 1000 MiB: allkeys-lru evicted 500 keys/s")

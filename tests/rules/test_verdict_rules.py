@@ -15,7 +15,7 @@ from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.causes import CAUSES
 from redis_oom_tui.rules.verdict.facts import Facts
-from tests.rules.snapshots import GIB, MIB, look
+from tests.rules.snapshots import GIB, MIB, snapshot_of
 
 UNREPORTED: dict[str, Any] = {"limit_source": LimitSource.NOT_REPORTED}
 SOON = Forecast(Trend.GROWING, 1e6, (1200.0, 2400.0), 600.0)
@@ -35,29 +35,32 @@ SCAN_OF_LITTLE = replace(SCAN_OF_ONE, bytes_seen=90 * MIB, explained_share=0.09,
 
 
 STATES: dict[str, tuple[Snapshot, dict[str, Any]]] = {
-    "loading": (look(activity={"loading": True}), {}),
-    "replica_own_limit": (look(used=960 * MIB, role="replica", activity={"minds_limit": True}), {}),
-    "refusing": (look(used=1001 * MIB, over_ms=500), {}),
-    "writes_blocked": (look(activity={"last_save_failed": True, "save_needed": True}), {}),
-    "count_unknown": (replace(look(), memory=replace(look().memory, used_bytes=None)), {}),
-    "in_no_key": (look(used=960 * MIB, memory={"clients_normal_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}), {}),
-    "over_limit": (look(used=1001 * MIB, policy="allkeys-lru", over_ms=2500), {}),
-    "close_to_limit": (look(used=960 * MIB), {}),
-    "replica": (look(role="replica", activity={"master_link_up": False}), {}),
-    "last_save_failed": (look(activity={"last_save_failed": True}), {}),
-    "contradictory": (look(used=4 * GIB, limit=None, memory={"host_bytes": 3 * GIB, "rss_bytes": GIB}), {}),
-    "host_full": (look(used=45 * GIB, limit=None, memory={"rss_bytes": 62 * GIB}), {}),
-    "machine_full": (look(memory={"host_free_bytes": GIB}), {}),
-    "swapped": (look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": GIB}), {}),
-    "fragmented": (look(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB}), {}),
-    "crowded": (look(used=999 * MIB, policy="allkeys-lru"), {"scan": SCAN_OF_ONE}),
-    "churning": (look(used=999 * MIB, policy="allkeys-lru"), {"rates": CHURN}),
-    "growing": (look(used=700 * MIB), {"forecast": SOON}),
-    "evicting": (look(used=999 * MIB, policy="allkeys-lru"), {"rates": Rates(seconds=10.0, evicted_keys=50)}),
-    "full_cache": (look(used=999 * MIB, policy="allkeys-lru"), {}),
-    "no_limit": (look(limit=None), {}),
-    "limit_unknown": (look(limit=None, memory=UNREPORTED), {}),
-    "foreign_rss": (foreign(look(used=500 * MIB, memory={"rss_bytes": 980 * MIB})), {}),
+    "loading": (snapshot_of(activity={"loading": True}), {}),
+    "replica_own_limit": (snapshot_of(used=960 * MIB, role="replica", activity={"minds_limit": True}), {}),
+    "refusing": (snapshot_of(used=1001 * MIB, over_ms=500), {}),
+    "writes_blocked": (snapshot_of(activity={"last_save_failed": True, "save_needed": True}), {}),
+    "count_unknown": (replace(snapshot_of(), memory=replace(snapshot_of().memory, used_bytes=None)), {}),
+    "in_no_key": (
+        snapshot_of(used=960 * MIB, memory={"clients_normal_bytes": 900 * MIB, "overhead_bytes": 910 * MIB}),
+        {},
+    ),
+    "over_limit": (snapshot_of(used=1001 * MIB, policy="allkeys-lru", over_ms=2500), {}),
+    "close_to_limit": (snapshot_of(used=960 * MIB), {}),
+    "replica": (snapshot_of(role="replica", activity={"master_link_up": False}), {}),
+    "last_save_failed": (snapshot_of(activity={"last_save_failed": True}), {}),
+    "contradictory": (snapshot_of(used=4 * GIB, limit=None, memory={"host_bytes": 3 * GIB, "rss_bytes": GIB}), {}),
+    "host_full": (snapshot_of(used=45 * GIB, limit=None, memory={"rss_bytes": 62 * GIB}), {}),
+    "machine_full": (snapshot_of(memory={"host_free_bytes": GIB}), {}),
+    "swapped": (snapshot_of(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": GIB}), {}),
+    "fragmented": (snapshot_of(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB}), {}),
+    "crowded": (snapshot_of(used=999 * MIB, policy="allkeys-lru"), {"scan": SCAN_OF_ONE}),
+    "churning": (snapshot_of(used=999 * MIB, policy="allkeys-lru"), {"rates": CHURN}),
+    "growing": (snapshot_of(used=700 * MIB), {"forecast": SOON}),
+    "evicting": (snapshot_of(used=999 * MIB, policy="allkeys-lru"), {"rates": Rates(seconds=10.0, evicted_keys=50)}),
+    "full_cache": (snapshot_of(used=999 * MIB, policy="allkeys-lru"), {}),
+    "no_limit": (snapshot_of(limit=None), {}),
+    "limit_unknown": (snapshot_of(limit=None, memory=UNREPORTED), {}),
+    "foreign_rss": (foreign(snapshot_of(used=500 * MIB, memory={"rss_bytes": 980 * MIB})), {}),
 }
 
 
@@ -76,35 +79,40 @@ def test_each_cause_has_a_state_of_its_own() -> None:
     held = {"overhead_bytes": 910 * MIB}
     lazy, dead = {"lazyfree_pending_objects": 3}, {"expired_stale_percent": 9.0, "errors_by_kind": {"OOM": 3}}
     states: dict[str, tuple[Snapshot, ScanView | None]] = {
-        "refusing-links": (look(**full, memory={"cluster_links_bytes": 900 * MIB, **held}), None),
-        "refusing-migration": (look(**full, memory={"migration_bytes": 900 * MIB, **held}), None),
-        "refusing-backlog": (look(**full, memory={"replication_backlog_bytes": 900 * MIB, **held}), None),
-        "refusing-replicas": (look(**full, memory={"clients_replicas_bytes": 900 * MIB, **held}), None),
-        "refusing-names": (look(**full), None),
+        "refusing-links": (snapshot_of(**full, memory={"cluster_links_bytes": 900 * MIB, **held}), None),
+        "refusing-migration": (snapshot_of(**full, memory={"migration_bytes": 900 * MIB, **held}), None),
+        "refusing-backlog": (snapshot_of(**full, memory={"replication_backlog_bytes": 900 * MIB, **held}), None),
+        "refusing-replicas": (snapshot_of(**full, memory={"clients_replicas_bytes": 900 * MIB, **held}), None),
+        "refusing-names": (snapshot_of(**full), None),
         "refusing-connections": (
-            look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}, activity={"connected_clients": 9000}),
+            snapshot_of(
+                **full, memory={"clients_normal_bytes": 900 * MIB, **held}, activity={"connected_clients": 9000}
+            ),
             None,
         ),
-        "refusing-large": (look(used=50 * MIB), None),
-        "refusing-buffers": (look(**full, memory={"clients_normal_bytes": 900 * MIB, **held}), None),
-        "refusing-tiny-limit": (look(used=1_100_000, limit=1_000_000, over_ms=500), None),
-        "refusing-scripts": (look(**full, memory={"scripts_bytes": 900 * MIB, **held}), None),
-        "refusing-functions": (look(**full, memory={"functions_bytes": 900 * MIB, **held}), None),
-        "refusing-tracking": (look(**full, activity={"tracking_keys": 10**7}), None),
-        "refusing-channels": (look(**full, activity={"pubsub_channels": 4 * 10**6}), None),
-        "refusing-watched": (look(**full, activity={"watched_keys": 5 * 10**6}), None),
-        "refusing-freeing": (look(**full, keys=0, memory=lazy), None),
-        "refusing-nothing-left": (look(**full, keys=0), None),
-        "refusing-modules": (look(**full), replace(SCAN_OF_LITTLE, unsized_keys=3)),
-        "refusing-unexplained": (look(**full), SCAN_OF_LITTLE),
-        "refusing-rehashing": (look(**full, memory={"rehashing_bytes": 64 * MIB, "overhead_bytes": 200 * MIB}), None),
-        "refusing-lowered": (look(used=1200 * MIB, over_ms=500), None),
-        "refusing-giant": (look(**full), SCAN_OF_ONE),
-        "refusing-expired": (look(**full, expires=1000, counters=dead), None),
-        "refusing-no-ttl": (look(**full, policy="volatile-lru"), None),
-        "refusing-few-evictable": (look(**full, policy="volatile-lru", expires=20), None),
-        "refusing-behind": (look(**full, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}), None),
-        "refusing-noeviction": (look(**full), None),
+        "refusing-large": (snapshot_of(used=50 * MIB), None),
+        "refusing-buffers": (snapshot_of(**full, memory={"clients_normal_bytes": 900 * MIB, **held}), None),
+        "refusing-tiny-limit": (snapshot_of(used=1_100_000, limit=1_000_000, over_ms=500), None),
+        "refusing-scripts": (snapshot_of(**full, memory={"scripts_bytes": 900 * MIB, **held}), None),
+        "refusing-functions": (snapshot_of(**full, memory={"functions_bytes": 900 * MIB, **held}), None),
+        "refusing-tracking": (snapshot_of(**full, activity={"tracking_keys": 10**7}), None),
+        "refusing-channels": (snapshot_of(**full, activity={"pubsub_channels": 4 * 10**6}), None),
+        "refusing-watched": (snapshot_of(**full, activity={"watched_keys": 5 * 10**6}), None),
+        "refusing-freeing": (snapshot_of(**full, keys=0, memory=lazy), None),
+        "refusing-nothing-left": (snapshot_of(**full, keys=0), None),
+        "refusing-modules": (snapshot_of(**full), replace(SCAN_OF_LITTLE, unsized_keys=3)),
+        "refusing-unexplained": (snapshot_of(**full), SCAN_OF_LITTLE),
+        "refusing-rehashing": (
+            snapshot_of(**full, memory={"rehashing_bytes": 64 * MIB, "overhead_bytes": 200 * MIB}),
+            None,
+        ),
+        "refusing-lowered": (snapshot_of(used=1200 * MIB, over_ms=500), None),
+        "refusing-giant": (snapshot_of(**full), SCAN_OF_ONE),
+        "refusing-expired": (snapshot_of(**full, expires=1000, counters=dead), None),
+        "refusing-no-ttl": (snapshot_of(**full, policy="volatile-lru"), None),
+        "refusing-few-evictable": (snapshot_of(**full, policy="volatile-lru", expires=20), None),
+        "refusing-behind": (snapshot_of(**full, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}), None),
+        "refusing-noeviction": (snapshot_of(**full), None),
     }
     assert [f"refusing-{cause.name}" for cause in CAUSES] == list(states)
     for name, (snapshot, scan) in states.items():
@@ -120,7 +128,7 @@ def test_each_cause_has_a_state_of_its_own() -> None:
 
 def test_what_no_key_holds_is_no_reason_to_raise_the_limit_or_to_delete() -> None:
     """But for a limit below the empty server, where only a higher one helps."""
-    facts = Facts(look(used=1001 * MIB, keys=0))
+    facts = Facts(snapshot_of(used=1001 * MIB, keys=0))
     for cause in CAUSES:
         if not cause.cured_by_limit:
             assert "maxmemory" not in cause.first_step(facts).replace("maxmemory-clients", ""), cause.name

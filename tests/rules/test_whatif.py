@@ -23,7 +23,7 @@ def scan(**fields: object) -> ScanView:
     return ScanView(ScanState.COMPLETE, scanned_keys=1000, bytes_seen=80 * MIB, **fields)  # type: ignore[arg-type]
 
 
-def family(pattern: bytes, **fields: object) -> PatternRow:
+def pattern_row(pattern: bytes, **fields: object) -> PatternRow:
     given = {"keys": 10, "size": 100, "share": 0.1, "no_ttl_keys": 10, **fields}
     return PatternRow(pattern, pattern, **given)  # type: ignore[arg-type]
 
@@ -81,8 +81,8 @@ def test_buffers_cannot_be_evicted() -> None:
     assert any("60.0 MiB are buffers" in warning for warning in view.warnings)
 
 
-def test_families_without_a_ttl_are_not_flagged_under_volatile() -> None:
-    rows = (family(b"queue:*", no_ttl_keys=10), family(b"cache:*", no_ttl_keys=0))
+def test_patterns_without_a_ttl_are_not_flagged_under_volatile() -> None:
+    rows = (pattern_row(b"queue:*", no_ttl_keys=10), pattern_row(b"cache:*", no_ttl_keys=0))
     view = policy_view("volatile-lru", snapshot(expires=10), scan(patterns=rows, volatile_keys=10, volatile_bytes=1))
     assert view.first_to_go == (b"cache:*",)
     assert not any("queue" in warning for warning in view.warnings)
@@ -116,11 +116,11 @@ def flagged(found: ScanView, **given: int) -> dict[str, bool]:
 
 def test_a_mark_tells_policies_apart_by_what_they_would_take_first() -> None:
     quantiles = (86_400, 86_400, 86_400)
-    families = (
-        family(b"sess:*", keys=600, size=30 * MIB, no_ttl_keys=0, idle_quantiles=(1, 1, 1)),
-        family(b"cache:*", keys=400, size=40 * MIB, no_ttl_keys=400, idle_quantiles=quantiles),
+    pattern_rows = (
+        pattern_row(b"sess:*", keys=600, size=30 * MIB, no_ttl_keys=0, idle_quantiles=(1, 1, 1)),
+        pattern_row(b"cache:*", keys=400, size=40 * MIB, no_ttl_keys=400, idle_quantiles=quantiles),
     )
-    found = scan(patterns=families, volatile_keys=600, volatile_bytes=30 * MIB)
+    found = scan(patterns=pattern_rows, volatile_keys=600, volatile_bytes=30 * MIB)
     marks = flagged(found, expires=600)
     assert not marks["noeviction"]
     assert not marks["allkeys-lru"], "the idle cache goes before the sessions"

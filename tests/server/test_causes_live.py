@@ -454,7 +454,7 @@ async def looked_at(server: RunningServer, *, writing: bool) -> tuple[Verdict, t
         before = await live.snapshot()
         if writing:
             write(server, "one-more")
-        now, settings, clients, _ = await live.look_closely()
+        now, settings, clients, _ = await live.read_closely()
         if now.memory.policy == "noeviction":
             now = with_expired(now, *await expired_among(live, now))
         scan = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run() if now.keys else None

@@ -1,4 +1,4 @@
-"""Values sampled for findings in a cluster: families spread over its nodes, and one that is on a single node."""
+"""Values sampled for findings in a cluster: patterns spread over its nodes, and one that is on a single node."""
 
 from redis.crc import key_slot
 
@@ -9,7 +9,7 @@ from tests.server.test_savings_live import documents
 from tests.support.cluster import clustered
 
 
-async def test_families_on_any_node_are_looked_into() -> None:
+async def test_patterns_on_any_node_are_looked_into() -> None:
     with clustered(replicas=False) as cluster:
         last = cluster.primaries[-1]
         tag = next(b"%d" % n for n in range(1000) if cluster.owner(key_slot(b"%d" % n)) is last)

@@ -133,9 +133,9 @@ async def test_a_sample_is_of_every_node_and_estimates_where_scan_goes_by_the_ha
     # A 95% interval misses one time in twenty: the value itself is near, as these keys are much alike.
     assert abs(view.estimated_bytes.value - whole.bytes_seen) < whole.bytes_seen / 20
     assert view.estimated_bytes.low < view.estimated_bytes.value < view.estimated_bytes.high
-    (family,) = view.patterns
-    assert family.estimated_keys is not None
-    assert abs(family.estimated_keys.value - KEYS) < KEYS / 50
+    (pattern,) = view.patterns
+    assert pattern.estimated_keys is not None
+    assert abs(pattern.estimated_keys.value - KEYS) < KEYS / 50
 
 
 def _by_slot(cluster: RunningCluster) -> bool:

@@ -132,7 +132,7 @@ FINDINGS: Shown = {
     "zset-log": (found.test_giants_and_what_they_are,),
     "grew": (found.test_giants_and_what_they_are,),
     "no-ttl-stragglers": (saving.test_expiring_the_keys_that_were_forgotten,),
-    "no-ttl-family": (saving.test_expiring_a_family_of_passing_use,),
+    "no-ttl-family": (saving.test_expiring_a_pattern_of_passing_use,),
     "old-data": (found.test_data_that_nobody_uses_any_more,),
     "long-ttl": (found.test_ttls_far_beyond_use,),
     "expired-unreaped": (states.test_expired_keys_that_the_server_is_slow_to_drop,),

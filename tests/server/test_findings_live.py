@@ -19,7 +19,7 @@ from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.server.large_commands import large_commands
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.values import sample_families
+from redis_oom_tui.server.values import sample_patterns
 from redis_oom_tui.tui.dialogs.questions import kill_question
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
@@ -36,7 +36,7 @@ async def told(
     try:
         await live.open()
         view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED, idle=True)).run() if scan else None
-        values = await sample_families(live, view) if view is not None else ()
+        values = await sample_patterns(live, view) if view is not None else ()
         settings = await live.settings()
         clients = await live.clients()
         snapshot = await live.snapshot()
@@ -256,7 +256,7 @@ async def test_what_may_not_be_read_here(flavour: str) -> None:
         connection = replace(server.connection, username="watcher", password=Secret("pw"))
         async with opened(connection) as live:
             view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-            values = await sample_families(live, view)
+            values = await sample_patterns(live, view)
             snapshot, capabilities = await live.snapshot(), await live.capabilities()
         case = Case(now=snapshot, scan=view, values=values, capabilities=capabilities)
         found = {finding.id: finding for finding in examine(case, refused_reads, unread_values)}

@@ -12,22 +12,22 @@ from redis_oom_tui.rules.whatif import policy_view
 from redis_oom_tui.server.live import LiveServer
 from tests.support.servers import RunningServer
 
-# The largest family is never the one that goes first; `app:` holds families that only their second part tells apart.
-FAMILIES = {b"app:big": 6000, b"app:small": 1500, b"lone": 800}
+# The largest pattern is never the one that goes first; `app:` holds patterns that only their second part tells apart.
+PATTERNS = {b"app:big": 6000, b"app:small": 1500, b"lone": 800}
 VALUE = b"v" * 200
 
 
 def fill(server: RunningServer, options: dict[bytes, tuple[object, ...]], ttls: dict[bytes, int]) -> None:
-    """Keys of each family, each with these options of RESTORE (IDLETIME, FREQ) and about this TTL in seconds."""
+    """Keys of each pattern, each with these options of RESTORE (IDLETIME, FREQ) and about this TTL in seconds."""
     with server.client() as client:
         client.set(b"model", VALUE)
         payload = client.dump(b"model")
         client.delete(b"model")
         pipe = client.pipeline(transaction=False)
-        for family, keys in FAMILIES.items():
+        for pattern, keys in PATTERNS.items():
             for number in range(keys):
-                ttl = ttls[family] * 1000 + number * 10 if family in ttls else 0
-                pipe.execute_command("RESTORE", b"%b:%d" % (family, number), ttl, payload, *options.get(family, ()))
+                ttl = ttls[pattern] * 1000 + number * 10 if pattern in ttls else 0
+                pipe.execute_command("RESTORE", b"%b:%d" % (pattern, number), ttl, payload, *options.get(pattern, ()))
         pipe.execute()
 
 
@@ -42,9 +42,9 @@ async def foretold(server: RunningServer, policy: str) -> PolicyView:
 
 
 def evicted(server: RunningServer, share: float) -> Counter[bytes]:
-    """Lower the limit until about this share of the keys has gone; how many of each family went."""
+    """Lower the limit until about this share of the keys has gone; how many of each pattern went."""
     with server.client() as client:
-        empty = sum(FAMILIES.values())
+        empty = sum(PATTERNS.values())
         target = empty * (1 - share)
         client.config_set("maxmemory-samples", 10)
         limit = int(client.info("memory")["used_memory"])
@@ -59,7 +59,7 @@ def evicted(server: RunningServer, share: float) -> Counter[bytes]:
                     client.set(b"probe", b"v")
         client.config_set("maxmemory", 0)
         left = Counter(name.rpartition(b":")[0] for name in client.scan_iter(count=5000))
-    return Counter({family: keys - left[family] for family, keys in FAMILIES.items()})
+    return Counter({pattern: keys - left[pattern] for pattern, keys in PATTERNS.items()})
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def evicted(server: RunningServer, share: float) -> Counter[bytes]:
         ),
     ],
 )
-async def test_the_family_that_is_named_loses_most(
+async def test_the_pattern_that_is_named_loses_most(
     server: RunningServer,
     policy: str,
     options: dict[bytes, tuple[object, ...]],

@@ -87,7 +87,7 @@ async def _scan(live: LiveServer) -> None:
 
 async def _asked(live: LiveServer) -> None:
     known = await live.capabilities()
-    await live.look_closely()
+    await live.read_closely()
     await live.clients()
     await live.settings()
     await live.replicas()

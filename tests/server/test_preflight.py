@@ -32,13 +32,13 @@ async def test_it_sees_what_the_driver_sees(flavour):
         with pytest.raises(redis.ResponseError):
             client.execute_command("NONSENSE")
         preflight = Preflight(server.connection, again_after=0.0)
-        look = preflight.closer()
+        second_sample = preflight.closer()
         driven = LiveServer(server.connection)
         try:
-            now, settings, clients, known = await driven.look_closely()
+            now, settings, clients, known = await driven.read_closely()
         finally:
             await driven.close()
-    seen = look.snapshot()
+    seen = second_sample.snapshot()
     assert replace(seen.server, uptime_seconds=None) == replace(now.server, uptime_seconds=None)
     for part in ("databases", "notes", "cluster"):
         assert getattr(seen, part) == getattr(now, part)
@@ -48,14 +48,14 @@ async def test_it_sees_what_the_driver_sees(flavour):
     # An old server books each manner that it does not know as an error of its own.
     assert seen.counters.errors_by_kind.keys() == now.counters.errors_by_kind.keys()
     assert seen.memory.maxmemory_bytes == now.memory.maxmemory_bytes
-    assert look.settings() == settings
-    assert look.capabilities() == known == Capabilities()
+    assert second_sample.settings() == settings
+    assert second_sample.capabilities() == known == Capabilities()
     assert settings["maxmemory"] == "104857600"
-    ours = [client for client in look.clients() if client.name == b"redis-oom-tui"]
+    ours = [client for client in second_sample.clients() if client.name == b"redis-oom-tui"]
     assert len(ours) == 1
-    assert {(each.id, each.address, each.user, each.library) for each in look.clients() if each not in ours} == {
-        (each.id, each.address, each.user, each.library) for each in clients if each.name != b"redis-oom-tui"
-    }
+    assert {
+        (each.id, each.address, each.user, each.library) for each in second_sample.clients() if each not in ours
+    } == {(each.id, each.address, each.user, each.library) for each in clients if each.name != b"redis-oom-tui"}
 
 
 @pytest.mark.parametrize("flavour", available())

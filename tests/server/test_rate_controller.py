@@ -80,7 +80,7 @@ def test_it_brakes_by_the_probe_and_says_so() -> None:
         rate.probed(0.004)
     rate.decide()
     assert rate.step != before
-    assert rate.shown().braking
+    assert rate.shown().throttled
     assert "throttled" in rate.shown().words
     assert rate.shown().probe_ms == pytest.approx(4.0)
 
@@ -167,7 +167,7 @@ def test_a_server_that_becomes_slow_by_itself_is_spared(profile: PaceProfile) ->
         rate.rested([0.2] * 3)
         rate.probed(0.2)
         rate.decide()
-    assert rate.braking
+    assert rate.throttled
     assert rate.step != before
 
 

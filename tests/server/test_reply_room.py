@@ -93,7 +93,7 @@ async def test_a_long_list_of_clients_is_not_asked_for(server: RunningServer) ->
         with full(server, 600_000) as asking:
             with pytest.raises(CommandRefused, match=r"CLIENT LIST was not asked for: 60. clients are about"):
                 await reached.clients()
-            *_, clients, known = await reached.look_closely()
+            *_, clients, known = await reached.read_closely()
             assert clients == ()
             assert "was not asked for" in str(known.why_not(Feature.CLIENT_LIST))
             sample = Preflight(server.connection, again_after=0.0).closer()
@@ -161,10 +161,10 @@ async def test_samples_of_values(server: RunningServer, kind: str) -> None:
 async def test_a_later_look_at_a_full_server_costs_its_connections_alone(server: RunningServer) -> None:
     """A command's first call takes 23 KB from Redis 7.0 on (its latency histogram), whoever makes it."""
 
-    async def look() -> None:
+    async def ask_info() -> None:
         reached = await live(server)
         await reached.snapshot()
-        await reached.look_closely()
+        await reached.read_closely()
         await reached.capabilities()
         await reached.samples(await reached.scan(ScanOptions()).run())
         await reached.close()
@@ -176,7 +176,7 @@ async def test_a_later_look_at_a_full_server_costs_its_connections_alone(server:
         for _ in range(2):
             client.config_set("maxmemory", settled(client) + 50_000)
             before = client.info("stats")["evicted_keys"]
-            await look()
+            await ask_info()
             evicted.append(client.info("stats")["evicted_keys"] - before)
             client.config_set("maxmemory", 0)
     first, later = evicted

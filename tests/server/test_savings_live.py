@@ -16,7 +16,7 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import read_settings
-from redis_oom_tui.server.values import sample_families
+from redis_oom_tui.server.values import sample_patterns
 from tests.support.servers import RunningServer, started
 
 Command = tuple[bytes | int, ...]
@@ -63,7 +63,7 @@ async def findings(server: RunningServer, *values: PatternSample) -> tuple[Findi
     try:
         await live.open()
         scan = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-        values = values or await sample_families(live, scan)
+        values = values or await sample_patterns(live, scan)
         settings = await read_settings(live.client())
         snapshot = await live.snapshot()
         return find(snapshot, scan, values=values, settings=settings)
@@ -151,7 +151,7 @@ async def test_compressed_values(valkey: RunningServer) -> None:
 
 
 def looked_into(server: RunningServer, pattern: bytes, names: Iterable[bytes]) -> PatternSample:
-    """A family's sample as a server with NO-TOUCH would give it, taken by the test's own hands."""
+    """A pattern's sample as a server with NO-TOUCH would give it, taken by the test's own hands."""
     with server.client() as client:
         keys = [
             SampledKey(
@@ -244,7 +244,7 @@ async def test_expiring_the_keys_that_were_forgotten(flavour: str) -> None:
     assert low <= saved <= high
 
 
-async def test_expiring_a_family_of_passing_use(flavour: str) -> None:
+async def test_expiring_a_pattern_of_passing_use(flavour: str) -> None:
     commands: list[Command] = [(b"SET", b"cache:page:%d" % n, b"x" * 300) for n in range(3000)]
     (low, high), saved = await promised_and_kept(flavour, "no-ttl-family", commands, [])
     assert low <= saved <= high

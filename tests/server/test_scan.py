@@ -64,8 +64,8 @@ async def test_all_keys_of_all_databases_with_the_servers_own_figures(server: Ru
                 assert (row.ttl_ms is None) == (client.pttl(row.id.key) == -1)
     assert view.bytes_seen == sum(row.size or 0 for row in view.top)
     assert sum(row.size for row in view.types) == view.bytes_seen
-    families = {(row.db, row.pattern): row.keys for row in view.patterns}
-    assert families == {
+    pattern_rows = {(row.db, row.pattern): row.keys for row in view.patterns}
+    assert pattern_rows == {
         (0, b"user:*:cart"): 3000,
         (0, b"profile:*"): 300,
         (7, b"user:*:cart"): 500,
@@ -370,15 +370,15 @@ async def test_it_says_what_it_costs(valkey: RunningServer) -> None:
     async with opened(valkey.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = asyncio.create_task(scan.run())
-        while scan.view().brake.share is None and not running.done():
+        while scan.view().throttle.share is None and not running.done():
             await asyncio.sleep(0.02)
-        brake = scan.view().brake
+        throttle = scan.view().throttle
         scan.stop()
         await running
-    assert brake.share is not None
-    assert 0.0 <= brake.share <= 1.0
-    assert brake.baseline_ms is not None
-    assert "of the server (budget 20%)" in brake.words
+    assert throttle.share is not None
+    assert 0.0 <= throttle.share <= 1.0
+    assert throttle.baseline_ms is not None
+    assert "of the server (budget 20%)" in throttle.words
 
 
 @pytest.mark.parametrize("flavour", speaking_tls())

@@ -68,12 +68,12 @@ async def test_both_halves_together_are_the_whole(server: RunningServer, keys: i
         whole.volatile_bytes,
     )
     assert view.types == whole.types
-    assert _families(view) == _families(whole)
+    assert _patterns(view) == _patterns(whole)
     assert view.elapsed_seconds > first.elapsed_seconds
     assert any("earlier run" in note for note in view.notes)
 
 
-def _families(view: ScanView) -> set[tuple[Any, ...]]:
+def _patterns(view: ScanView) -> set[tuple[Any, ...]]:
     return {(row.db, row.pattern, row.keys, row.size, row.no_ttl_keys, row.types) for row in view.patterns}
 
 

@@ -426,7 +426,7 @@ async def _settled_look(server: RunningServer, primary: redis.Redis) -> tuple[Ve
         before = await live.snapshot()
         primary.set("more", b"x" * 100_000)
         primary.wait(1, 200)
-        now, settings, _, _ = await live.look_closely()
+        now, settings, _, _ = await live.read_closely()
     now = with_settings(now, settings)
     return judge(now, before), now
 

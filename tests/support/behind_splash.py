@@ -33,9 +33,9 @@ class Silent(ScriptedSource):
 class Held:
     """A server on its way that is waited for until the gate opens. Implements `ports.PendingServer`."""
 
-    def __init__(self, gate: Path, look: Snapshot | None, after: float) -> None:
+    def __init__(self, gate: Path, snapshot: Snapshot | None, after: float) -> None:
         self.address = Address("cache-1", 6379)
-        self._gate, self._look, self._after = gate, look, after
+        self._gate, self._snapshot, self._after = gate, snapshot, after
         self.failed_early = False
 
     def first(self, patience: float) -> Snapshot | None:
@@ -43,7 +43,7 @@ class Held:
         if patience < self._after and not self._gate.exists():
             return None
         time.sleep(min(patience, self._after))
-        return self._look
+        return self._snapshot
 
     def answers(self) -> bool:
         """Once the gate is open."""
@@ -73,11 +73,11 @@ def main() -> int:
     given = parser.parse_args()
     # However long the test waits: its figures are never old.
     fresh = replace(a_snapshot(used=530 * MIB, refused=1_284), taken_monotonic=time.monotonic() + 3600)
-    look = None if given.unseen else fresh
+    snapshot = None if given.unseen else fresh
     options = ScreenOptions(theme=given.theme, ascii=given.ascii, color=False if given.no_color else None)
     profile = Profile("cache", production=True, read_only=True) if given.badged else Profile("")
     try:
-        return run_app(Held(given.gate, look, given.after), options=options, profile=profile)
+        return run_app(Held(given.gate, snapshot, given.after), options=options, profile=profile)
     except TriageError as error:
         print(error, file=sys.stderr)
         return 3

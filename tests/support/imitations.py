@@ -1,6 +1,6 @@
 """Servers that have less than a server should: renamed commands, users with few rights, proxies that lie or break.
 
-Each is a server at its limit, filled with `FAMILIES`; `reached` gives the command line's words to reach it.
+Each is a server at its limit, filled with `PATTERNS`; `reached` gives the command line's words to reach it.
 """
 
 import contextlib
@@ -14,8 +14,8 @@ from redis_oom_tui.models.address import Connection
 from tests.support.proxy import Faults, lied_to, unknown, wired
 from tests.support.servers import RunningServer, started
 
-FAMILIES: Mapping[str, int] = MappingProxyType({"cache:v1": 120, "session": 60, "cart": 20})
-KEYS = sum(FAMILIES.values())
+PATTERNS: Mapping[str, int] = MappingProxyType({"cache:v1": 120, "session": 60, "cart": 20})
+KEYS = sum(PATTERNS.values())
 USER, PASSWORD = "sre", "night"
 
 
@@ -68,10 +68,10 @@ def standing(imitation: Imitation, flavour: str = "valkey") -> Iterator[tuple[Ru
 
 
 def fill(admin: redis.Redis) -> None:
-    """The families, and queues that take it well over the limit: buffers that come and go make no difference."""
-    for family, keys in FAMILIES.items():
+    """The patterns, and queues that take it well over the limit: buffers that come and go make no difference."""
+    for pattern, keys in PATTERNS.items():
         for number in range(keys):
-            admin.set(f"{family}:{number}", b"v" * 4000, ex=90_000 if family == "session" else None)
+            admin.set(f"{pattern}:{number}", b"v" * 4000, ex=90_000 if pattern == "session" else None)
     memory = admin.info("memory")
     piece = (1.15 * memory["maxmemory"] - memory["used_memory"]) // 3
     # What a script writes is not held against the limit before it ends.

@@ -9,7 +9,7 @@ from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
-from redis_oom_tui.models.scan import Brake, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
+from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView, ThrottleState, TypeRow
 from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 
@@ -74,12 +74,12 @@ def a_snapshot(**changes: object) -> Snapshot:
 
 
 def some_rows(count: int = 200) -> tuple[KeyRow, ...]:
-    """So many keys of falling size, in believable families."""
-    families = ("session:{}", "cart:{}:items", "cache:page:{}", "queue:mail:{}", "board:{}")
+    """So many keys of falling size, in believable patterns."""
+    pattern_rows = ("session:{}", "cart:{}:items", "cache:page:{}", "queue:mail:{}", "board:{}")
     types = ("string", "hash", "string", "list", "zset")
     return tuple(
         KeyRow(
-            id=KeyId(0, families[n % 5].format(10_000 + n).encode()),
+            id=KeyId(0, pattern_rows[n % 5].format(10_000 + n).encode()),
             type=types[n % 5],
             size=(count - n) * 48_211,
             ttl_ms=None if n % 3 else 3_600_000 + n * 1000,
@@ -90,7 +90,7 @@ def some_rows(count: int = 200) -> tuple[KeyRow, ...]:
 
 
 def some_patterns() -> tuple[PatternRow, ...]:
-    """A roll-up of those families."""
+    """A roll-up of those patterns."""
     names = (b"session:*", b"cart:*:items", b"cache:page:*", b"queue:mail:*", b"board:*")
     return tuple(
         PatternRow(
@@ -125,7 +125,7 @@ def a_view(state: ScanState = ScanState.RUNNING, **changes: object) -> ScanView:
             TypeRow("hash", 30_000, 60 * MIB),
             TypeRow("list", 15_280, 10 * MIB),
         ),
-        brake=Brake(share=0.21, probe_ms=0.4, baseline_ms=0.2),
+        throttle=ThrottleState(share=0.21, probe_ms=0.4, baseline_ms=0.2),
     )
     return replace(view, **changes)  # type: ignore[arg-type]
 

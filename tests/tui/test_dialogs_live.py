@@ -151,7 +151,7 @@ async def test_read_only_sends_no_writing_command(valkey, tmp_path):
         assert client.dbsize() == 20
 
 
-async def test_a_family_of_one_database_is_planned_and_deleted_there_alone(server, tmp_path):
+async def test_a_pattern_of_one_database_is_planned_and_deleted_there_alone(server, tmp_path):
     """The same names in three databases: what is planned from a row of one leaves the others alone."""
     with server.client() as client:
         client.mset({f"stay:{n}": b"x" for n in range(600)})

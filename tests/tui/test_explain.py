@@ -16,7 +16,7 @@ from redis_oom_tui.tui.dialogs.controls import Toggle
 from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.panes.cleanup_form import ENTRIES
-from redis_oom_tui.tui.screens.explain import ExplainScreen, explanation, has_text, texts
+from redis_oom_tui.tui.screens.explain import ExplainScreen, explanation, text_for, texts
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.test_vocabulary import _BANNED, _LONGEST
@@ -66,7 +66,7 @@ async def test_what_has_the_focus_on_each_pane_is_explained_with_its_columns_and
             await pilot.press(str(number))
             await until(pilot, lambda pane=pane: app.main.pane == pane and app.focused is not None)
             focusable = [one for one in app.main.active_pane.query(Widget) if one.can_focus]
-            assert [one for one in focusable if not has_text(one)] == []
+            assert [one for one in focusable if text_for(one, app.screen) is None] == []
             told[pane] = dict(explanation(app.screen))
         assert "IDLE" in told["hogs"]
         assert "Key pattern" in told["cleanup"]

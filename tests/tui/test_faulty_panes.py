@@ -49,7 +49,7 @@ async def walked(pilot, said) -> None:
 
 def assert_whole(app: TriageApp) -> None:
     assert app.session.scan is not None
-    # The families, and the queues that fill the server.
+    # The patterns, and the queues that fill the server.
     assert (app.session.scan.scanned_keys, app.session.scan.error) == (KEYS + 3, None)
 
 

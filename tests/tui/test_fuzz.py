@@ -126,19 +126,19 @@ def logs(some: Sequence[bytes]) -> Drawn:
 
 def tables(some: Sequence[bytes]) -> Iterator[list[str]]:
     rows = [KeyRow(KeyId(0, name, text_of(name)), text_of(name), 1) for name in some]
-    families = [PatternRow(name, name, 1, 1, 0.1, 0, types=((text_of(name), 1),)) for name in some]
+    pattern_rows = [PatternRow(name, name, 1, 1, 0.1, 0, types=((text_of(name), 1),)) for name in some]
     yield hogs.keys(rows, a_view(ScanState.COMPLETE))
-    yield hogs.patterns(families, a_view(ScanState.COMPLETE), Recognition())
-    for one in (hogs.keys_csv(rows), hogs.patterns_csv(families, Recognition())):
+    yield hogs.patterns(pattern_rows, a_view(ScanState.COMPLETE), Recognition())
+    for one in (hogs.keys_csv(rows), hogs.patterns_csv(pattern_rows, Recognition())):
         yield one.replace("\r", "").split("\n")
 
 
 def reports(some: Sequence[bytes]) -> Iterator[list[str]]:
     rows = tuple(KeyRow(KeyId(0, name), text_of(name), 1) for name in some)
-    families = tuple(PatternRow(name, name, 1, 1, 0.1, 0) for name in some)
+    pattern_rows = tuple(PatternRow(name, name, 1, 1, 0.1, 0) for name in some)
     said = text_of(some[0])
     verdict, finding = Verdict(Level.OOM, said, rule=said), Finding("x", Level.OK, said, said, (said,))
-    scan = replace(a_view(ScanState.COMPLETE), top=rows, patterns=families)
+    scan = replace(a_view(ScanState.COMPLETE), top=rows, patterns=pattern_rows)
     actions = (AuditEntry(9.0, said, said, said, said, said, 10.0, said, True),)
     shot = a_snapshot()
     yield markdown(IncidentReport(1.0, shot, shot, verdict, findings=(finding,), scan=scan, actions=actions)).split(
@@ -197,8 +197,8 @@ async def test_the_whole_screen_of_three_thousand_names_is_text_of_the_right_wid
         await pilot.press("2")
         for at in range(0, len(rows), 55):
             some = tuple(rows[at : at + 55])
-            families = tuple(PatternRow(row.id.key, row.id.key, 1, 1, 0.1, 0) for row in some)
-            app.session.scan = replace(a_view(ScanState.COMPLETE), top=some, patterns=families)
+            pattern_rows = tuple(PatternRow(row.id.key, row.id.key, 1, 1, 0.1, 0) for row in some)
+            app.session.scan = replace(a_view(ScanState.COMPLETE), top=some, patterns=pattern_rows)
             table = app.main.panes["hogs"].keys
             await until(pilot, lambda some=some, table=table: set(table.model.rows) == set(some))
             await until(pilot, lambda some=some: screen_text(app).count("1.0M") >= len(some))

@@ -8,7 +8,7 @@ from rich.color import ColorSystem
 from redis_oom_tui.formatting.sanitize import cells
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
-from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanState
+from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanState, ThrottleState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules.key_sizes import size_histograms
@@ -121,7 +121,7 @@ async def test_where_keys_may_not_be_listed_no_scan_is_offered_and_none_begins()
 
 
 async def test_a_braking_scan_says_so():
-    view = a_view(brake=Brake(share=0.5, braking=True, words="server slow: 4 ms"))
+    view = a_view(throttle=ThrottleState(share=0.5, throttled=True, words="server slow: 4 ms"))
     app = an_app(ScriptedSource(views=[view]))
     async with app.run_test(size=(100, 24)) as pilot:
         await scanning(pilot)
@@ -130,7 +130,7 @@ async def test_a_braking_scan_says_so():
 
 async def test_where_there_is_little_room_a_brake_does_not_hide_how_far_the_scan_is():
     words = "using 2% of the server (budget 50%), throttled"
-    app = an_app(ScriptedSource(views=[a_view(brake=Brake(share=0.02, braking=True, words=words))]))
+    app = an_app(ScriptedSource(views=[a_view(throttle=ThrottleState(share=0.02, throttled=True, words=words))]))
     async with app.run_test(size=(60, 20)) as pilot:
         await scanning(pilot)
         (line,) = [row for row in rows(app) if "scanning" in row]
@@ -312,13 +312,13 @@ async def test_a_finding_shows_the_keys_that_it_is_about():
         row = pane._view.patterns[0]
         await pilot.press("1")
         app.post_message(ApplyRemedy(Remedy("hogs", match=row.match, db=row.db, pattern=row.select)))
-        await until(pilot, lambda: pane.tables.selection.family == row)
+        await until(pilot, lambda: pane.tables.selection.pattern == row)
         assert app.main.pane == "hogs"
         assert (pane.tables.selection.text, pane.filter_line.value) == ("", "")
         assert pane.keys.model.rows == pane.tables.selection.keys(pane._view)
 
         app.post_message(ApplyRemedy(Remedy("hogs", match=b"queue:*")))
-        await until(pilot, lambda: pane.tables.selection.family is None or pane.tables.selection.family != row)
+        await until(pilot, lambda: pane.tables.selection.pattern is None or pane.tables.selection.pattern != row)
         assert {row.id.key[:5] for row in pane.keys.model.rows} == {b"queue"}
 
         app.post_message(ApplyRemedy(Remedy("hogs", match=b"\xff\xfe")))
@@ -531,12 +531,12 @@ async def test_where_no_single_key_matters_the_way_to_the_patterns_is_told(large
 
 
 def in_each(databases):
-    """One family in each of these databases."""
+    """One pattern in each of these databases."""
     return tuple(PatternRow(b"user:*", b"user:*", 100, 9000, 0.5, 0, db=db) for db in databases)
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 30)])
-async def test_families_of_one_name_are_told_apart_by_their_databases(size):
+async def test_patterns_of_one_name_are_told_apart_by_their_databases(size):
     plans = []
     app = an_app(ScriptedSource(views=[a_view(patterns=in_each([0, 7]))]))
     async with app.run_test(
@@ -585,9 +585,9 @@ async def test_with_more_room_each_table_has_at_least_the_columns_of_80():
 
 
 async def test_in_a_pattern_that_was_entered_only_its_keys_are_listed():
-    family = PatternRow(b"session:*", b"session:*", 100, 9000, 0.9, 0, db=0)
+    pattern = PatternRow(b"session:*", b"session:*", 100, 9000, 0.9, 0, db=0)
     inner = PatternRow(b"session:1*", b"session:10000", 60, 6000, 0.6, 0, db=0, level=2, parent=b"session:*")
-    app = an_app(ScriptedSource(views=[a_view(patterns=(family, inner))]))
+    app = an_app(ScriptedSource(views=[a_view(patterns=(pattern, inner))]))
     async with app.run_test(size=(120, 36)) as pilot:
         await scanning(pilot, "tab", "l")
         await pilot.pause()
@@ -676,7 +676,7 @@ async def test_the_picture_marks_estimates_and_claims_no_ttl_that_was_not_told()
     one = PatternRow(b"cart:*", b"cart:*", 1, 3 * 2**20, 0.6, 1, db=0, types=(("hash", 1),))
     two = PatternRow(b"page:*", b"page:*", 2, 2 * 2**20, 0.4, 2, db=0, types=(("string", 2),))
     for told, words in ((True, "without TTL"), (False, "TTL unknown")):
-        view = replace(a_view(ScanState.COMPLETE, patterns=(one, two), top=some_rows()), ttls_told=told)
+        view = replace(a_view(ScanState.COMPLETE, patterns=(one, two), top=some_rows()), ttls_known=told)
         app = an_app(ScriptedSource(views=[view]))
         async with app.run_test(size=(80, 24)) as pilot:
             await scanning(pilot, "t")

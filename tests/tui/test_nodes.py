@@ -292,7 +292,7 @@ async def test_hogs_names_the_node_of_each_key() -> None:
     assert " 14.9 " in line
 
 
-async def test_above_the_families_a_key_has_its_node_and_its_share() -> None:
+async def test_above_the_patterns_a_key_has_its_node_and_its_share() -> None:
     row = KeyRow(KeyId(0, b"big", "n:7002"), "string", 30 * MIB)
     app = an_app(ScriptedCluster([a_cluster()], views=[replace(a_view(), top=(row,))]))
     async with app.run_test(size=(120, 36)) as pilot:

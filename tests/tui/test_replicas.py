@@ -42,8 +42,8 @@ def _at(seconds: float, **changes: object) -> Snapshot:
     return replace(a_snapshot(**changes), taken_monotonic=seconds)
 
 
-async def _settled(look: ReplicaPoll) -> None:
-    while look._asking is not None:
+async def _settled(replica_poll: ReplicaPoll) -> None:
+    while replica_poll._asking is not None:
         await asyncio.sleep(0)
 
 
@@ -56,64 +56,64 @@ async def test_a_replica_that_would_evict_is_a_finding_and_one_unseen_is_said_to
 
 async def test_they_are_asked_seldom() -> None:
     source = Replicated()
-    look = ReplicaPoll(source)
+    replica_poll = ReplicaPoll(source)
     for second in range(100):
-        look.seen(_at(1000.0 + second))
-        await _settled(look)
+        replica_poll.seen(_at(1000.0 + second))
+        await _settled(replica_poll)
     assert source.looks == 4
-    assert len(look.seen(_at(1100.0))) == 2
-    look.close()
+    assert len(replica_poll.seen(_at(1100.0))) == 2
+    replica_poll.close()
 
 
 async def test_a_poll_does_not_wait_for_them() -> None:
     source = Replicated()
     source.answers.clear()
-    look = ReplicaPoll(source)
+    replica_poll = ReplicaPoll(source)
     for second in range(100):
-        assert look.seen(_at(1000.0 + second)) == ()
+        assert replica_poll.seen(_at(1000.0 + second)) == ()
         await asyncio.sleep(0)
     assert source.looks == 1
     source.answers.set()
-    await _settled(look)
-    assert len(look.seen(_at(1101.0))) == 2
-    look.close()
+    await _settled(replica_poll)
+    assert len(replica_poll.seen(_at(1101.0))) == 2
+    replica_poll.close()
 
 
 async def test_a_master_without_replicas_is_not_asked() -> None:
     source = Replicated()
-    look = ReplicaPoll(source)
+    replica_poll = ReplicaPoll(source)
     alone = replace(a_snapshot(), activity=replace(a_snapshot().activity, connected_replicas=0))
-    assert look.seen(alone) == ()
+    assert replica_poll.seen(alone) == ()
     assert source.looks == 0
 
 
 async def test_what_was_known_stays_when_the_master_does_not_answer() -> None:
     source = Replicated()
-    look = ReplicaPoll(source)
-    look.seen(_at(1000.0))
-    await _settled(look)
+    replica_poll = ReplicaPoll(source)
+    replica_poll.seen(_at(1000.0))
+    await _settled(replica_poll)
     source.error = ServerUnreachable("gone")
-    look.seen(_at(1031.0))
-    await _settled(look)
-    assert (source.looks, len(look.seen(_at(1032.0)))) == (2, 2)
-    look.close()
+    replica_poll.seen(_at(1031.0))
+    await _settled(replica_poll)
+    assert (source.looks, len(replica_poll.seen(_at(1032.0)))) == (2, 2)
+    replica_poll.close()
 
 
 @pytest.mark.defects
 async def test_a_defect_is_kept_and_they_are_asked_again() -> None:
     source = Replicated()
-    look = ReplicaPoll(source)
-    look.seen(_at(1000.0))
-    await _settled(look)
+    replica_poll = ReplicaPoll(source)
+    replica_poll.seen(_at(1000.0))
+    await _settled(replica_poll)
     source.error = KeyError("odd")
-    look.seen(_at(1031.0))
-    await _settled(look)
-    assert look.seen(_at(1032.0)) == (), "what they said before is not told as what they say now"
+    replica_poll.seen(_at(1031.0))
+    await _settled(replica_poll)
+    assert replica_poll.seen(_at(1032.0)) == (), "what they said before is not told as what they say now"
     assert [fault.words for fault in DEFECTS.kept.values()] == [
         "what the replicas say is not judged: a defect of this tool (KeyError)"
     ]
     source.error = None
-    look.seen(_at(1062.0))
-    await _settled(look)
-    assert len(look.seen(_at(1063.0))) == 2
-    look.close()
+    replica_poll.seen(_at(1062.0))
+    await _settled(replica_poll)
+    assert len(replica_poll.seen(_at(1063.0))) == 2
+    replica_poll.close()

@@ -41,14 +41,14 @@ async def named(pilot, name):
 
 
 async def scanned(pilot, keys):
-    """A whole scan whose one family has so many keys."""
+    """A whole scan whose one pattern has so many keys."""
     await pilot.press("2", "r")
     await until(pilot, lambda: pilot.app.session.scan is not None and pilot.app.session.scan.scanned_keys == keys)
 
 
 def whole(keys: int):
-    family = PatternRow(b"user:*", b"user:*", keys=keys, size=keys * 100, share=1.0, no_ttl_keys=0)
-    return a_view(ScanState.COMPLETE, scanned_keys=keys, total_keys=keys, patterns=(family,))
+    pattern = PatternRow(b"user:*", b"user:*", keys=keys, size=keys * 100, share=1.0, no_ttl_keys=0)
+    return a_view(ScanState.COMPLETE, scanned_keys=keys, total_keys=keys, patterns=(pattern,))
 
 
 async def test_it_is_saved_to_a_new_file_and_compared_with_later():
@@ -75,8 +75,8 @@ async def test_it_is_saved_to_a_new_file_and_compared_with_later():
         await asked(pilot, "monday.scan")
         await pilot.press("enter")
         await asked(pilot, "What grew")
-        (family,) = [row for row in rows(app) if "user:*" in row and "+2,000" in row]
-        assert "+195.3K" in family
+        (pattern,) = [row for row in rows(app) if "user:*" in row and "+2,000" in row]
+        assert "+195.3K" in pattern
     saved = load_scan(Path("monday.scan"))
     assert (saved.view.scanned_keys, saved.taken_at) == (1000, ended)
 

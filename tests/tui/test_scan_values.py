@@ -1,4 +1,4 @@
-"""Once a scan is complete, small samples of its families are read, and the findings tell of them."""
+"""Once a scan is complete, small samples of its patterns are read, and the findings tell of them."""
 
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import PatternSample

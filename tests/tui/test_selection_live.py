@@ -25,14 +25,14 @@ async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
                 await pilot.press("tab")
             await until(pilot, lambda: tables.patterns.model.rows)
             for row in app.session.scan.patterns:
-                tables.selection = type(tables.selection)(family=row)
+                tables.selection = type(tables.selection)(pattern=row)
                 wish = tables.wish(in_patterns=False)
                 planning = app.session.actions.operator.plan(wish.criteria)
                 view = await planning.run()
                 assert view.matched_keys == row.keys, row
                 assert len(tables.selection.keys(app.session.scan)) == row.keys
             row = next(row for row in app.session.scan.patterns if row.pattern == b"user:<id>")
-            tables.selection = type(tables.selection)(family=row)
+            tables.selection = type(tables.selection)(pattern=row)
             app.main.active_pane.post_message(tables.wish(in_patterns=False))
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             plan = app.session.actions.cleanup.plan
@@ -59,7 +59,7 @@ async def test_the_filter_of_a_saved_scan_goes_along(server, tmp_path):
             assert row.keys == 7
             await pilot.press("2")
             tables = app.main.active_pane.tables
-            tables.selection = type(tables.selection)(family=row)
+            tables.selection = type(tables.selection)(pattern=row)
             view = await app.session.actions.operator.plan(tables.wish(in_patterns=False).criteria).run()
             assert view.matched_keys == 7
 

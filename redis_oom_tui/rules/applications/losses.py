@@ -79,7 +79,7 @@ def lost_by_eviction(rows: Iterable[PatternRow], recognition: Recognition) -> tu
             if use is not None:
                 guessed.setdefault(use.use, row)
     sentences = [_evicted(several, recognition) for several in of_application.values()]
-    return (*sentences, *(_looks_like(row, use) for use, row in guessed.items()))
+    return (*sentences, *(_guessed_loss(row, use) for use, row in guessed.items()))
 
 
 def _evicted(rows: list[PatternRow], recognition: Recognition) -> str:
@@ -104,7 +104,7 @@ def _sentence(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _looks_like(row: PatternRow, use: KeyUse) -> str:
+def _guessed_loss(row: PatternRow, use: KeyUse) -> str:
     return (
         f"{safe_text(row.pattern, _SHOWN_WIDTH)} ({number_of_keys(row.keys)}) looks like {_one_of(use)}: losing one of"
         " its keys may break the application that uses it."

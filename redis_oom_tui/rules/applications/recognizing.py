@@ -61,7 +61,7 @@ class AlikeKeys(Struct):
 def alike_keys(keys: Sequence[tuple[int, bytes, str]]) -> list[AlikeKeys]:
     """The keys (database, name, type) by what they are, which the names of all tell together; in their order."""
     known: patterns.PatternCache[bytes] = patterns.PatternCache(patterns.Normaliser(), bytes)
-    normal = known.families([name for _, name, _ in keys])
+    normal = known.patterns_of([name for _, name, _ in keys])
     places = [(db, text, type_) for (db, _, type_), text in zip(keys, normal, strict=True)]
     first = {place: index for index, place in reversed(list(enumerate(places)))}
     names = {place: Name(*place) for place in first}

@@ -39,7 +39,7 @@ def find(
 ) -> tuple[Finding, ...]:
     """All that can be said about a server by what is known of it: the gravest first, then what saves most.
 
-    `settings` is what CONFIG GET told, `values` small samples of families, `before` an earlier scan: all may be absent.
+    `settings` is what CONFIG GET told, `values` small samples of patterns, `before` an earlier scan: all may be absent.
     """
     return examine(
         Case(

@@ -154,7 +154,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
             Finding(
                 id="application-data",
                 level=_level(case, held),
-                title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _told_instances(case, one, rows))} hold"
+                title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _instances_of(case, one, rows))} hold"
                 f" {size(held)}{_share(case, held)}",
                 advice=f"{_default(one.application, kind_id)}"
                 f"{_NOT_READ if unread else _ORPHANED if orphaned else _LOSS[kind.loss]}",
@@ -200,14 +200,14 @@ def _ask(case: Case, one: Recognized, unread: Sequence[FinishedWork]) -> Iterato
         rows = one.rows[work.index]
         if length := _LENGTHS.get(rows[0].types[0][0] if rows[0].types else ""):
             yield f"{length} {safe_text(_largest(rows).pattern, 60)} tells how many are {work.state}"
-        command = finished_command(one, work.state, _told_instances(case, one, rows))
+        command = finished_command(one, work.state, _instances_of(case, one, rows))
         yield f"To count those that are {work.state} and older than a day (nothing is deleted): {command}"
 
 
 def _lifetime(case: Case, rows: Sequence[PatternRow]) -> tuple[str, ...]:
     """Whether they expire, and when: a setting that is not in force shows here."""
     keys, lasting, largest = sum(row.keys for row in rows), sum(row.no_ttl_keys for row in rows), _largest(rows)
-    if not case.ttls_told:
+    if not case.ttls_known:
         return ()
     if lasting:
         return ("none of them expires" if lasting == keys else f"{count(lasting)} of {count(keys)} never expire",)
@@ -217,7 +217,7 @@ def _lifetime(case: Case, rows: Sequence[PatternRow]) -> tuple[str, ...]:
     return (f"half of them expire in {duration(middle)} or less",)
 
 
-def _told_instances(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> list[bytes | None]:
+def _instances_of(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> list[bytes | None]:
     labels = [label for row in rows for label in case.recognition.of(row)]
     return [label.instance for label in labels if label.application is one.application]
 

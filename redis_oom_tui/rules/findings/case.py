@@ -168,9 +168,9 @@ class Case(Struct, frozen=True, dict=True):
         return len({row.db for row in self.patterns})
 
     @property
-    def ttls_told(self) -> bool:
+    def ttls_known(self) -> bool:
         """Whether it is known of the scanned keys which of them expire."""
-        return self.scan is not None and self.scan.ttls_told
+        return self.scan is not None and self.scan.ttls_known
 
     def sample_of(self, row: PatternRow) -> PatternSample | None:
         """The sample of a pattern, where one was read in its own database."""

@@ -111,7 +111,7 @@ def _counted_before(
     selects: Mapping[tuple[int | None, bytes], tuple[PatternRow, KeyPattern]],
     earlier: ScanCounts,
 ) -> tuple[PatternRow, Counted | None]:
-    """What the earlier scan counted of the same names; where it divided them otherwise, of the family around them."""
+    """What the earlier scan counted of the same names; where it divided them otherwise, of the pattern around them."""
     around = selects.get((leaf.db, leaf.pattern))
     while around is not None:
         row, select = around
@@ -164,7 +164,7 @@ _PASSING = re.compile(
 )
 _DAY = 86_400
 _PATTERNS_SHOWN = 3
-_FAMILIES = 20
+_PATTERNS = 20
 # Not used for so long, most data is not missed; the plan's preview shows it before anything goes.
 _OLD_SECONDS = 30 * _DAY
 _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the same pipeline); a later SET drops a TTL."
@@ -173,7 +173,7 @@ _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the sa
 @finding("no-ttl-stragglers")
 def stragglers(case: Case) -> Iterator[Finding]:
     """Keys without a TTL in patterns that mostly have one: a code path that forgets it."""
-    leaves = case.leaves if case.ttls_told else ()
+    leaves = case.leaves if case.ttls_known else ()
     rows = [row for row in leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
     held = [(row, *_without_ttl(case, row)) for row in rows]
     held = [(row, amount, known) for row, amount, known in held if case.matters(amount, 0.005)]
@@ -196,10 +196,10 @@ def stragglers(case: Case) -> Iterator[Finding]:
 
 
 def _without_ttl(case: Case, row: PatternRow) -> tuple[int, bool | None]:
-    """About what the keys of a family that never expire hold, and whether that is known of each of them; None where
+    """About what the keys of a pattern that never expire hold, and whether that is known of each of them; None where
     they seem to be smaller than the others.
 
-    Of the largest keys of a scan it is known which expire; the others of the family are taken to be alike.
+    Of the largest keys of a scan it is known which expire; the others of the pattern are taken to be alike.
     """
     names = () if case.scan is None else tuple(key for key in case.scan.top if row.db in (None, key.id.db))
     if row.select is not None:
@@ -214,7 +214,7 @@ def _without_ttl(case: Case, row: PatternRow) -> tuple[int, bool | None]:
     held = sum(key.size or 0 for key in lasting) + each * left
     if not left:
         return int(held * case.scale), row.sizes_exact
-    # Where the largest of the family are no larger than the rest, all are alike; else those without a TTL should be
+    # Where the largest of the pattern are no larger than the rest, all are alike; else those without a TTL should be
     # among them as often as among all.
     largest = (row.size - max(0, others)) / max(1, len(names))
     alike = each >= 0.93 * largest or 2 * len(lasting) * row.keys >= len(names) * row.no_ttl_keys
@@ -224,7 +224,7 @@ def _without_ttl(case: Case, row: PatternRow) -> tuple[int, bool | None]:
 @finding("no-ttl-family")
 def passing_data(case: Case) -> Iterator[Finding]:
     """Whole patterns without any TTL whose names say that they are of passing use."""
-    leaves = case.leaves if case.ttls_told else ()
+    leaves = case.leaves if case.ttls_known else ()
     rows = [
         row
         for row in leaves
@@ -251,7 +251,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
 @finding("old-data")
 def old_data(case: Case) -> Iterator[Finding]:
     """Patterns whose keys are mostly idle: data that could be archived or deleted, the oldest first."""
-    for row in [row for row in case.leaves if row.idle_quantiles is not None and row.keys >= 50][:_FAMILIES]:
+    for row in [row for row in case.leaves if row.idle_quantiles is not None and row.keys >= 50][:_PATTERNS]:
         low, middle, _ = row.idle_quantiles or (0, 0, 0)
         if middle < _OLD_SECONDS or case.now.activity.has_child:
             continue

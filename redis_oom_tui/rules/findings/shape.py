@@ -21,7 +21,7 @@ from redis_oom_tui.rules.flavours import ANY_INTEGER_SAVING, ANY_KEY_OVERHEAD, F
 _HIDDEN = (8, 27)
 _HIDDEN_TTL = (30, 60)
 # Where what an expiry takes is in MEMORY USAGE already: from 7.4 on, and on Valkey from 8.0.
-_HIDDEN_TOLD = (8, 40)
+_HIDDEN_TTL_COUNTED = (8, 40)
 _FIELD_BYTES = 4
 _HASH_SLACK = 40
 # The default hash-max-listpack-value: a longer value makes the hash a table, which saves nothing.
@@ -82,7 +82,7 @@ def _grouping_saves(case: Case, rows: list[PatternRow], samples: list[PatternSam
     number = sum(row.keys for row in rows) / entities
     separate = sum(row.size for row in rows) / entities
     expiring = sum(row.keys - row.no_ttl_keys for row in rows) > 0.5 * sum(row.keys for row in rows)
-    hidden = (_HIDDEN_TOLD if _tells_expiry(case) else _HIDDEN_TTL) if expiring else _HIDDEN
+    hidden = (_HIDDEN_TTL_COUNTED if _tells_expiry(case) else _HIDDEN_TTL) if expiring else _HIDDEN
     field_bytes = sum(_field(row.pattern) * row.keys for row in rows) / entities
     # The stem is as long for every field: any sample tells it.
     stem = sum(sample.name_bytes - _field(sample.pattern) - 1 for sample in samples) / len(samples)
@@ -245,7 +245,7 @@ def _packed(case: Case, row: PatternRow, sample: PatternSample, tables: float) -
 
 
 class _Packing(Struct, frozen=True):
-    """A family whose values pack well: bytes saved, low and high, and the share of their size that stays."""
+    """A pattern whose values pack well: bytes saved, low and high, and the share of their size that stays."""
 
     row: PatternRow
     sample: PatternSample

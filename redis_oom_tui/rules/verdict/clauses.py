@@ -112,15 +112,15 @@ def _known(facts: Facts) -> str:
 
 def keyless_step(facts: Facts) -> str:
     """Where to look when no key holds the memory and nothing is booked for it."""
-    looks = ["who is connected (CLIENT LIST)"]
+    checks = ["who is connected (CLIENT LIST)"]
     if facts.now.activity.modules:
-        looks.append("the modules' own figures (INFO modules)")
+        checks.append("the modules' own figures (INFO modules)")
     if facts.now.server.mode == "cluster":
-        looks.append("the links of the cluster bus (CLUSTER LINKS)")
-    looks.append("MEMORY STATS")
+        checks.append("the links of the cluster bus (CLUSTER LINKS)")
+    checks.append("MEMORY STATS")
     first = holders.unbooked_step(facts)
     return (
-        f"{first}{'check' if first else 'Check'} {', '.join(looks[:-1])} and {looks[-1]}: deleting keys frees none of"
+        f"{first}{'check' if first else 'Check'} {', '.join(checks[:-1])} and {checks[-1]}: deleting keys frees none of"
         " it. A restart, or a failover to a fresh replica, does."
     )
 

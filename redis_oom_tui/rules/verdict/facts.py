@@ -249,7 +249,7 @@ _EVERY_WRITE = ("MISCONF", "NOREPLICAS")
 _OVER_MS = 200
 
 
-def calls_for_a_longer_look(snapshot: Snapshot, thresholds: Thresholds) -> bool:
+def needs_longer_sample(snapshot: Snapshot, thresholds: Thresholds) -> bool:
     """Whether anything hints at refused writes that come too seldom for a short look; also on any node of a cluster.
 
     A full cache that evicts as it should, and a server that has refused nothing, give no hint.

@@ -80,7 +80,7 @@ class NodeAggregates(ScanAggregates):
         for kind, held in shared.type_bytes.items():
             self.type_bytes[kind] += held - by_type.get(kind, 0)
 
-    def to_look_at(self) -> list[TopKey]:
+    def to_refine(self) -> list[TopKey]:
         """Those of the largest keys of all that this node holds."""
         return [
             top for top in self._shared.largest() if not (top.asked and top.row.measured) and self._mine(top.row.id.key)
@@ -268,7 +268,7 @@ class NodeScan(KeyspaceScan):
                     reached += self._take_in(page, sorted_out(columns, answers, len(page)))
             finally:
                 await scan_connection.close()
-            await self._look_at(importer, frozenset(reached))
+            await self._refine_imported(importer, frozenset(reached))
         return reached
 
     def _take_in(self, names: list[bytes], columns: Columns) -> list[bytes]:
@@ -279,8 +279,8 @@ class NodeScan(KeyspaceScan):
         super().count(0, there, _at(columns, kept))
         return there
 
-    async def _look_at(self, importer: LiveServer, names: Collection[bytes]) -> None:
-        """A closer look at those of the largest keys that are among `names`."""
+    async def _refine_imported(self, importer: LiveServer, names: Collection[bytes]) -> None:
+        """Measure those of the largest keys that are among `names`."""
         aggregates = NodeAggregates(self._shared, names.__contains__)
         aggregates.limit = self._aggregates.limit
         refiner = TopKeyRefiner(

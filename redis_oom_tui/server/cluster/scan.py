@@ -39,8 +39,8 @@ _ROUNDS = 4
 class ClusterScan:
     """A scan of every primary of `nodes`. Implements `ports.Scan` and `ports.KeepsItsPlace`.
 
-    Each node has its own brake, all share one tally. `begun` is what an earlier process had come to. Every slot is
-    counted on the one node that served it when its walk began, so no key counts twice while slots move.
+    Each node is throttled by itself, all share the same sums. `begun` is what an earlier process had come to. Every
+    slot is counted on the one node that served it when its scan began, so no key counts twice while slots move.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class ClusterScan:
         await self._reach(dict(zip((scan.node for scan in standing.scans), views, strict=True)))
         await self._nodes.refresh()
         now = self._nodes.topology.owners()
-        standing.timed = standing.timed and all(view.ttls_told for view in views)
+        standing.timed = standing.timed and all(view.ttls_known for view in views)
         for scan, view in zip(standing.scans, views, strict=True):
             self._settle(scan, view, now)
         standing.past_keys += sum(scan.keys for scan in standing.scans)

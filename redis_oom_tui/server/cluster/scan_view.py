@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.scan import Brake, Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
@@ -59,7 +59,7 @@ class ClusterScanView:
         self._options = options
         self._aggregates = aggregates
         self._standing = standing
-        self._families = PatternRows(aggregates, clock)
+        self._patterns = PatternRows(aggregates, clock)
         self.watch = ActiveClock(clock, elapsed)
 
     def view(self) -> ScanView:
@@ -80,18 +80,18 @@ class ClusterScanView:
             keys_per_second=aggregates.keys / elapsed if elapsed > 0 else 0.0,
             remaining_seconds=None if complete or not walked else elapsed * (1 - walked) / walked,
             top=tuple(self._placed(top.row) for top in aggregates.largest()),
-            patterns=self._families.rows(standing.state, standing.sample),
+            patterns=self._patterns.rows(standing.state, standing.sample),
             types=aggregates.types(),
             vanished_keys=aggregates.vanished,
             refused_keys=aggregates.refused,
             estimated_bytes=self._whole(),
             explained_share=self._explained() if complete else None,
-            brake=_together([scan.brake for scan in standing.scans]),
+            throttle=_together([scan.throttle for scan in standing.scans]),
             pace=standing.pace,
             error=standing.error,
             walked_share=walked,
             notes=tuple(standing.notes),
-            ttls_told=standing.timed,
+            ttls_known=standing.timed,
             unsized_keys=aggregates.unsized,
             contradiction=_contradiction(standing.contradictions) if complete else None,
             nodes=summed([*standing.shares, *(scan.share for scan in standing.scans)]),
@@ -114,19 +114,21 @@ class ClusterScanView:
 
 
 # Sentences of so many nodes are shown; of more, their number.
-_TOLD = 3
+_MOST_SENTENCES = 3
 
 
 def _contradiction(sentences: list[str]) -> str | None:
     """What speaks against the sizes of each node."""
-    more = len(sentences) - _TOLD
-    shown = [*sentences[:_TOLD], *([f"So it is on {count(more)} more of the nodes."] if more > 0 else [])]
+    more = len(sentences) - _MOST_SENTENCES
+    shown = [*sentences[:_MOST_SENTENCES], *([f"So it is on {count(more)} more of the nodes."] if more > 0 else [])]
     return " ".join(shown) or None
 
 
-def _together(brakes: Iterable[Brake]) -> Brake:
+def _together(states: Iterable[ThrottleState]) -> ThrottleState:
     """The node that suffers most speaks for all."""
-    return max(brakes, key=lambda brake: (brake.braking, brake.probe_ms or 0.0, brake.share or 0.0), default=Brake())
+    return max(
+        states, key=lambda state: (state.throttled, state.probe_ms or 0.0, state.share or 0.0), default=ThrottleState()
+    )
 
 
 # Nodes of which the one was read this much more than the other make no fair sample together.

@@ -22,7 +22,7 @@ from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.cluster import shown, told_apart, worst_first
+from redis_oom_tui.rules.cluster import differences, shown, worst_first
 from redis_oom_tui.rules.info_checks import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
@@ -33,7 +33,7 @@ from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import heaviest_slots, read_settings
 from redis_oom_tui.server.tasks import together
-from redis_oom_tui.server.values import sample_families
+from redis_oom_tui.server.values import sample_patterns
 
 # Questions under way at a time: enough for a wide cluster, few enough for the box that asks.
 _AT_ONCE = 64
@@ -119,7 +119,7 @@ class ClusterPoll:
         known.settings_due = self._monotonic() + (_SETTINGS_EVERY if known.marks == SlotMarks() else _MOVING_EVERY)
 
 
-# Nodes whose keys are sampled for findings: of most families a few see as much as all.
+# Nodes whose keys are sampled for findings: of most patterns a few see as much as all.
 _SAMPLED_NODES = 8
 
 
@@ -179,7 +179,7 @@ class ClusterSource:
         ordered = worst_first(views)
         primaries = [view for view in ordered if view.node.serves]
         moving = await moving_slots(self.members, self._round.marks())
-        self._view = ClusterView(ordered, told_apart(primaries), self.topology.open_slots, moving)
+        self._view = ClusterView(ordered, differences(primaries), self.topology.open_slots, moving)
         return self._view
 
     async def snapshot(self) -> Snapshot:
@@ -247,9 +247,9 @@ class ClusterSource:
         return MappingProxyType({}) if view is None else view.settings
 
     async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """A few keys of each of the largest families: on the node that is shown, and on others as well.
+        """A few keys of each of the largest patterns: on the node that is shown, and on others as well.
 
-        Most families are spread over all nodes; one with a hash tag is on one alone.
+        Most patterns are spread over all nodes; one with a hash tag is on one alone.
         """
         shown_first = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
         return await _sampled(shown_first[:_SAMPLED_NODES], scan, applications_only=False)
@@ -310,7 +310,7 @@ async def _sampled(
 
 async def _samples(server: LiveServer, scan: ScanView, *, applications_only: bool) -> tuple[PatternSample, ...]:
     try:
-        return await sample_families(server, scan, applications_only=applications_only)
+        return await sample_patterns(server, scan, applications_only=applications_only)
     except ServerUnreachable:
         return ()
 

@@ -17,7 +17,7 @@ from redis_oom_tui.rules.sizing import tells_nothing
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.replies import ASKED, PACKED_TIME, told_time
+from redis_oom_tui.server.mutations.replies import ASKED, PACKED_TIME, time_of_replies
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, checked, packed_by_key
 from redis_oom_tui.server.scan.connection import ThrottledConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
@@ -150,7 +150,7 @@ class KeyReader:
         """Wait for the second in which keys were read to be over, and no longer than some seconds."""
         for _ in range(_LONGEST_WAIT):
             replies = await self._connection.exchange(PACKED_TIME, len(ASKED))
-            if span.over(told_time(replies)) or self._throttle.stopping:
+            if span.over(time_of_replies(replies)) or self._throttle.stopping:
                 return
             await asyncio.sleep(_WAIT_SECONDS)
 
@@ -189,7 +189,7 @@ class KeyReader:
         before, after = received[:times], received[times + replies : 2 * times + replies]
         del received[times + replies : 2 * times + replies], received[:times]
         with translated(self._where):
-            self._last = ReadSpan(told_time(before), told_time(after))
+            self._last = ReadSpan(time_of_replies(before), time_of_replies(after))
         return received, self._last
 
     def _found(self, answer: Any, size: int) -> _Found:

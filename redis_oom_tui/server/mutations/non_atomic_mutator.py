@@ -5,7 +5,7 @@ from typing import Any
 
 from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
 from redis_oom_tui.rules.expected_state import IN_USE, SHARED_ROOM, SHARED_USERS, ServerTime, difference, may_be_shared
-from redis_oom_tui.rules.headroom import size_is_told
+from redis_oom_tui.rules.headroom import size_is_reported
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
 from redis_oom_tui.server.mutations.replies import (
@@ -19,7 +19,7 @@ from redis_oom_tui.server.mutations.replies import (
     reply_or_error,
     saved,
     string,
-    told_time,
+    time_of_replies,
 )
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
@@ -89,7 +89,7 @@ class NonAtomicMutator:
             commands += [("OBJECT", "IDLETIME", name), ("OBJECT", "FREQ", name), ("PTTL", name), ("DUMP", name)]
         replies = await self._channel.call([*ASKED, *commands])
         try:
-            now = told_time(replies[: len(ASKED)])
+            now = time_of_replies(replies[: len(ASKED)])
         except ServerBusy as busy:
             return [busy if reply is Reply.DONE else reply for reply in results]
         del replies[: len(ASKED)]
@@ -114,7 +114,7 @@ class NonAtomicMutator:
             if size is None and checks[at].expected.type == "string":
                 length = (await self._channel.call([("STRLEN", checks[at].id.key)]))[0]
                 size = length + len(checks[at].id.key) + SHARED_ROOM if isinstance(length, int) else None
-            known = size_is_told(checks[at].expected.type, size, len(checks[at].id.key))
+            known = size_is_reported(checks[at].expected.type, size, len(checks[at].id.key))
             sizes[at] = size if known else None
         return sizes
 
@@ -170,7 +170,7 @@ class NonAtomicMutator:
             commands.append(("MEMORY", "USAGE", name, "SAMPLES", SAMPLES))
         for left in reversed(range(_TRIES)):
             replies = await self._channel.call([*ASKED, *commands, *ASKED])
-            before, now = told_time(replies[: len(ASKED)]), told_time(replies[-len(ASKED) :])
+            before, now = time_of_replies(replies[: len(ASKED)]), time_of_replies(replies[-len(ASKED) :])
             if not left or before.idle_clock == now.idle_clock:
                 break
         return replies[len(ASKED) : -len(ASKED)], now

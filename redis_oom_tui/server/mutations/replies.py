@@ -135,10 +135,10 @@ _LRU_CLOCK = re.compile(rb"lru_clock:(\d+)")
 
 async def server_time(channel: ExclusiveConnection) -> ServerTime:
     """The server's time now. Raises one of `models.errors`."""
-    return told_time(await channel.call(ASKED))
+    return time_of_replies(await channel.call(ASKED))
 
 
-def told_time(replies: Any) -> ServerTime:
+def time_of_replies(replies: Any) -> ServerTime:
     """The time by the replies to what was `ASKED`. Raises ServerBusy, and CommandMissing where it is not told."""
     time, info = replies
     for reply in replies:

@@ -22,7 +22,7 @@ from redis_oom_tui.server.mutations.replies import (
     replies_of_all,
     reply_or_error,
     string,
-    told_time,
+    time_of_replies,
 )
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import Reply
@@ -232,7 +232,7 @@ async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], n
 def _job_told(keys: Sequence[JobKey], reply: Any, now_ms: int) -> RestoreReply:
     """What became of a job by the reply of its script: where it was put back, what was read behind that."""
     if not isinstance(reply, list):
-        return _element_told(reply)
+        return _element_reply(reply)
     listed, *ttls = reply
     alive = [key for key in keys if key.lives_at(now_ms)]
     if len(ttls) != len(alive):
@@ -254,10 +254,10 @@ async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[Res
     facts = [part.type.encode("ascii", "replace"), expires, part.end.encode("ascii", "replace")]
     facts += [b"%d" % part.outside, b"%d" % were]
     (reply,) = await ScriptCaller(channel).call(ScriptCall(_PUT_ELEMENTS, [b"1", part.key, *facts, *flat]))
-    return [_element_told(one) for one in replies_of_all(reply, len(part.elements))]
+    return [_element_reply(one) for one in replies_of_all(reply, len(part.elements))]
 
 
-def _element_told(reply: object) -> RestoreReply:
+def _element_reply(reply: object) -> RestoreReply:
     if isinstance(reply, bytes) and b"equal or smaller" in reply:
         return RestoreReply(RestoreOutcome.FAILED, "a stream takes no ID below its last one")
     code = reply_or_error(reply)
@@ -293,7 +293,7 @@ async def _take_back_in_steps(channel: ExclusiveConnection, expiries: Sequence[E
         reads += [("TYPE", expiry.key), ("PTTL", expiry.key)]
     replies = await channel.call(reads)
     try:
-        now_ms = told_time(replies[: len(ASKED)]).ms
+        now_ms = time_of_replies(replies[: len(ASKED)]).ms
     except ServerBusy as busy:
         return [restore_reply(busy)] * len(expiries)
     del replies[: len(ASKED)]

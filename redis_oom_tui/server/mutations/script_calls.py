@@ -150,8 +150,8 @@ def checking(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -
         records = [record + more.pack(*due) for record, due in zip(records, dues, strict=True)]
     digests = "".join([digest or NOT_SAVED for digest in sizes]).encode("ascii") if any(sizes) else b""
     names = [check.id.key for check in checks]
-    types_told = [kind.encode("ascii", "replace") for kind in types]
-    return ScriptCall(script, [b"%d" % len(checks), *names, b"".join(records), digests, *types_told])
+    type_names = [kind.encode("ascii", "replace") for kind in types]
+    return ScriptCall(script, [b"%d" % len(checks), *names, b"".join(records), digests, *type_names])
 
 
 def _packed(call: ScriptCall) -> bytes:

@@ -37,7 +37,7 @@ from redis_oom_tui.rules.expected_state import (
     SHARED_ROOM,
     SHARED_USERS,
 )
-from redis_oom_tui.rules.headroom import MODULE_TOLD, TOLD_TYPES
+from redis_oom_tui.rules.headroom import SIZED_TYPES, UNSIZED_MODULE_BYTES
 from redis_oom_tui.rules.sizing import SAMPLES
 
 WANTS = struct.Struct("<Hdddd")
@@ -263,8 +263,8 @@ local function measured(key, kind)
   return type(size) == 'number' and size + #key + $string_room or -1
 end
 """).substitute(
-    measurable=", ".join(f"['{kind}']=1" for kind in sorted(TOLD_TYPES)),
-    module_told=MODULE_TOLD,
+    measurable=", ".join(f"['{kind}']=1" for kind in sorted(SIZED_TYPES)),
+    module_told=UNSIZED_MODULE_BYTES,
     string_room=SHARED_ROOM,
 )
 

@@ -1,4 +1,4 @@
-"""What the scan has seen so far: totals, types, the largest keys and the families, in bounded memory."""
+"""What the scan has seen so far: totals, types, the largest keys and the patterns, in bounded memory."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
@@ -107,7 +107,7 @@ class ScanAggregates:
         """The largest keys seen, as many as were asked for, largest first."""
         return sorted(self.top.values(), key=_weight)[: self.options.top]
 
-    def to_look_at(self) -> list[TopKey]:
+    def to_refine(self) -> list[TopKey]:
         """The largest keys, for a closer look by this scan."""
         return self.largest()
 
@@ -127,7 +127,7 @@ class ScanAggregates:
     def patterns(
         self, sample: sampling.SampledShare | None, *, exact: bool = False, limit: int = 500
     ) -> tuple[PatternRow, ...]:
-        """The families, with estimates from a fair `sample`; `exact` says that everything was counted."""
+        """The patterns, with estimates from a fair `sample`; `exact` says that everything was counted."""
         found: dict[int, list[tuple[int, int]]] = {}
         for top in self._giants() if sample is not None else ():
             for node in self._counted_in(top):

@@ -27,7 +27,7 @@ from redis_oom_tui.server.tasks import not_busy
 _ELEMENTS = 5
 _BYTES = 256
 # A first look must not pull a giant element through a slow link, nor block the server while it is copied.
-_LARGEST_LOOK = 64 * 1024
+_LARGEST_ELEMENT = 64 * 1024
 # All elements are weighed only up to so many: at 0.1 to 0.5 µs each, that blocks the server for less than 5 ms.
 _FEW_ELEMENTS = 10_000
 
@@ -81,7 +81,7 @@ async def _details(server: DetailsServer, key: KeyId, *, touch: bool) -> KeyDeta
         else:
             touchable = row.type in LENGTHS and not server.connection.read_only
             found = KeyDetails(row, preview_withheld=_withheld(row, why_not), touchable=touchable)
-        return replace(found, ttl_told=known.has(Feature.TTL))
+        return replace(found, ttl_known=known.has(Feature.TTL))
 
 
 def _withheld(row: KeyRow, why_not: str | None) -> str:
@@ -148,7 +148,7 @@ async def _with_value(client: Redis, row: KeyRow, stated: int | None) -> KeyDeta
     each = (row.size or 0) / max(1, elements or 1)
     if row.type != "string" and row.size is None:
         return KeyDetails(counted, preview_withheld="its size is not known here, so reading it might be too much")
-    if row.type != "string" and each > _LARGEST_LOOK:
+    if row.type != "string" and each > _LARGEST_ELEMENT:
         return KeyDetails(counted, preview_withheld=f"its elements average {size_words(int(each))}: too much to show")
     if row.type != "string" and (withheld := await _too_much(client, counted, stated)):
         return KeyDetails(counted, preview_withheld=withheld)

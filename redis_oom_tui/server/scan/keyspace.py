@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
-from redis_oom_tui.models.scan import Brake, Pace, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.latency_monitor import LatencyMonitor
@@ -93,7 +93,7 @@ class KeyspaceScan:
     def view(self) -> ScanView:
         """The scan as it stands."""
         self._control.batch.hand_over()
-        return self._view_builder.view(self.brake, self._control.pace)
+        return self._view_builder.view(self.throttle, self._control.pace)
 
     def pause(self) -> None:
         """Send nothing more until `resume`."""
@@ -128,7 +128,7 @@ class KeyspaceScan:
         return self._standing
 
     @property
-    def brake(self) -> Brake:
+    def throttle(self) -> ThrottleState:
         """What it costs: a small part of the view."""
         return self._control.shown()
 

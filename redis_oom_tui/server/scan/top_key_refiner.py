@@ -45,7 +45,7 @@ class TopKeyRefiner:
 
     async def refresh(self) -> None:
         """Look at the largest rows that were not looked at yet, a bounded number of them. Raises redis-py's errors."""
-        waiting = [top for top in self._aggregates.to_look_at() if not top.asked]
+        waiting = [top for top in self._aggregates.to_refine() if not top.asked]
         for batch in _batches(waiting[:_AT_ONCE]):
             await self._ask(batch)
             # What may hold more than all that is used is what people wait for.
@@ -53,18 +53,18 @@ class TopKeyRefiner:
 
     async def finish(self) -> None:
         """Look at every row that is kept, and measure again what was only estimated: together, the largest alone."""
-        for batch in _batches([top for top in self._aggregates.to_look_at() if not top.asked]):
+        for batch in _batches([top for top in self._aggregates.to_refine() if not top.asked]):
             await self._ask(batch)
         if not self._sized:
             return
-        await self._measure_together([top for top in self._aggregates.to_look_at() if self._waits(top)])
-        await self._measure_alone([top for top in self._aggregates.to_look_at()[:_MEASURED_ROWS] if self._waits(top)])
-        self._clamp([top for top in self._aggregates.to_look_at() if top.row.suspect])
+        await self._measure_together([top for top in self._aggregates.to_refine() if self._waits(top)])
+        await self._measure_alone([top for top in self._aggregates.to_refine()[:_MEASURED_ROWS] if self._waits(top)])
+        self._clamp([top for top in self._aggregates.to_refine() if top.row.suspect])
 
     async def finish_all(self) -> None:
         """Measure all rows that are kept as well as it goes: the sum of the sizes cannot be true."""
         await self._measure_alone(
-            [top for top in self._aggregates.to_look_at() if self._waits(top)][:_MOST_MEASURED_ROWS]
+            [top for top in self._aggregates.to_refine() if self._waits(top)][:_MOST_MEASURED_ROWS]
         )
 
     async def measured_sample(self) -> dict[str, tuple[int, int, int]]:

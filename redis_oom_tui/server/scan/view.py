@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.scan import Brake, Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.breakdown import estimated_bytes
@@ -111,7 +111,7 @@ class ScanViewBuilder:
         self._watch = ActiveClock(clock, elapsed)
         self._marks: deque[tuple[float, int]] = deque()
         self._gaps = 0
-        self._families = PatternRows(aggregates, clock)
+        self._patterns = PatternRows(aggregates, clock)
 
     def start(self) -> None:
         """The clock runs."""
@@ -132,7 +132,7 @@ class ScanViewBuilder:
         """DBSIZE of the scanned databases."""
         return sum(self._held().values())
 
-    def view(self, brake: Brake, pace: Pace) -> ScanView:
+    def view(self, throttle: ThrottleState, pace: Pace) -> ScanView:
         """The scan as it stands."""
         aggregates, standing = self._aggregates, self._standing
         complete = standing.state is ScanState.COMPLETE
@@ -150,18 +150,18 @@ class ScanViewBuilder:
             keys_per_second=rate,
             remaining_seconds=self._remaining(walked, rate),
             top=tuple(top.row for top in aggregates.largest()),
-            patterns=self._families.rows(standing.state, sample),
+            patterns=self._patterns.rows(standing.state, sample),
             types=aggregates.types(),
             vanished_keys=aggregates.vanished,
             refused_keys=aggregates.refused,
             estimated_bytes=self._whole(sample),
             explained_share=self._explained() if complete else None,
-            brake=brake,
+            throttle=throttle,
             pace=pace,
             error=standing.error,
             walked_share=walked,
             notes=standing.notes + unsized_note(aggregates.unsized) + expired_note(standing.expired, aggregates.keys),
-            ttls_told=standing.timed,
+            ttls_known=standing.timed,
             unsized_keys=aggregates.unsized,
             contradiction=self.contradiction() if complete else None,
         )

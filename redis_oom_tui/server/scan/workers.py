@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.models.scan import Brake, Pace
+from redis_oom_tui.models.scan import Pace, ThrottleState
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.pace_steps import PROFILES, PaceStep
 from redis_oom_tui.server.rate_controller import RateController
@@ -120,7 +120,7 @@ class ScanControl:
         """Whether to end after the page in flight."""
         return self.stopped or self.enough
 
-    def shown(self) -> Brake:
+    def shown(self) -> ThrottleState:
         """What it costs, for people."""
         return self.rate.shown()
 

@@ -10,7 +10,7 @@ from redis_oom_tui.models.scan import Comparison
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.drawing import Line, Piece, cut_end, marked, paragraph, quoted
 
-_MOST_FAMILIES = 50
+_MOST_PATTERNS = 50
 
 
 class ReadDialog(Dialog[bool]):
@@ -44,12 +44,12 @@ def name_lines(key: KeyId, facts: Sequence[str], width: int) -> list[Line]:
 
 
 def growth_lines(comparison: Comparison, width: int) -> list[Line]:
-    """What grew: a row a family, the largest change first, under what makes the two scans hard to compare."""
-    since, *rest = changes(comparison, _MOST_FAMILIES)
-    head, *families = rest[len(comparison.notes) :]
+    """What grew: a row a pattern, the largest change first, under what makes the two scans hard to compare."""
+    since, *rest = changes(comparison, _MOST_PATTERNS)
+    head, *rows = rest[len(comparison.notes) :]
     lines: list[Line] = [((cut_end(since, width), "text"),)]
     for note in comparison.notes:
         lines += marked("! ", safe_text(note), width, "warn", "warn")
     if not comparison.patterns:
         lines.append((("No pattern has grown or shrunk.", "text"),))
-    return [*lines, ((cut_end(head, width), "dim"),), *(((cut_end(row, width), "text"),) for row in families)]
+    return [*lines, ((cut_end(head, width), "dim"),), *(((cut_end(row, width), "text"),) for row in rows)]

@@ -71,8 +71,8 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
             ended = CleanupState(error=view.error or "The search made no plan.")
         elif not view.plan.keys:
             left_out = view.plan.matched_keys > 0
-            looked = f"No key matches; {count(view.scanned_keys)} were checked."
-            ended = CleanupState(error=nothing_planned(view.plan) if left_out else looked)
+            nothing = f"No key matches; {count(view.scanned_keys)} were checked."
+            ended = CleanupState(error=nothing_planned(view.plan) if left_out else nothing)
         else:
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
     finally:

@@ -29,7 +29,7 @@ from redis_oom_tui.tui.scan_controller import ScanController
 _Result = TypeVar("_Result")
 _View = TypeVar("_View")
 
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 _LEAVE_SECONDS = 1.5
 
 NO_OPERATOR = "nothing can be changed from this screen: it is read-only"
@@ -119,7 +119,7 @@ class BackgroundJobs:
         try:
             while not task.done():
                 publish(job.view())
-                await asyncio.wait({task}, timeout=_LOOK_SECONDS)
+                await asyncio.wait({task}, timeout=_POLL_SECONDS)
         finally:
             if task.done():
                 self._stops.pop(task, None)

@@ -16,7 +16,7 @@ from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.flows.controller import ActionController
 
-_LOOK_SECONDS = 0.25
+_POLL_SECONDS = 0.25
 # The timer that takes a setting back is another than the one that tells of it.
 _GRACE_SECONDS = 1.0
 
@@ -173,7 +173,7 @@ async def keep(actions: ActionController) -> None:
 async def _see_it_back(actions: ActionController, held: ChangeResult, until: float) -> None:
     """Wait until it has gone back, was kept or undone, and tell it whichever pane is on screen."""
     while actions.limits.reverting is held:
-        await asyncio.sleep(_LOOK_SECONDS)
+        await asyncio.sleep(_POLL_SECONDS)
         if actions.host.clock.monotonic() >= until + _GRACE_SECONDS:
             await gone_back(actions)
 

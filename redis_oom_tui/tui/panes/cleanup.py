@@ -54,7 +54,7 @@ class FillingPane(Pane):
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         """Fill in what another pane asked for, and look for it."""
         if self._fill(cleanup_form.from_criteria(criteria, origin=origin, hidden=hidden)):
-            self.action_look()
+            self.action_preview()
 
     def _fill(self, form: Form) -> bool:
         if self.state.working:
@@ -65,13 +65,13 @@ class FillingPane(Pane):
         self.post_message(messages.NewPlan())
         return True
 
-    @on(FormView.Look)
-    def action_look(self) -> None:
+    @on(FormView.PreviewRequested)
+    def action_preview(self) -> None:
         """Look for what the form means; typed ahead of the server, it is done once that has come."""
         if not self.host.startup.over:
-            self.host.startup.then(self.action_look)
+            self.host.startup.then(self.action_preview)
             return
-        form, refusal = self.form_view.form, self.why_not("look")
+        form, refusal = self.form_view.form, self.why_not("preview")
         if refusal is not None:
             self.form_view.wrong(f"Keys cannot be searched: {refusal}")
             return
@@ -123,7 +123,7 @@ class CleanupPane(FillingPane):
     pane = "cleanup"
     title = "Cleanup"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("x", "look", "preview", id="cleanup.look", tooltip="Preview matching keys; deletes nothing"),
+        Binding("x", "preview", "preview", id="cleanup.look", tooltip="Preview matching keys; deletes nothing"),
         Binding("enter", "edit", "edit", id="cleanup.edit", tooltip="Edit the field, or change its choice"),
         Binding("x", "run", "run…", id="cleanup.run", tooltip="Run the plan on exactly these keys; asks first"),
         Binding("escape", "stop", "stop", id="cleanup.stop", tooltip="Stop after the current batch"),
@@ -195,7 +195,7 @@ class CleanupPane(FillingPane):
             return False
         stage, working = self.state.stage, self.state.working
         here = {
-            "look": stage is Stage.FORM,
+            "preview": stage is Stage.FORM,
             "edit": stage is Stage.FORM,
             "run": stage is Stage.PREVIEW,
             "stop": working,
@@ -213,15 +213,15 @@ class CleanupPane(FillingPane):
 
     def why_not(self, action: str) -> str | None:
         """Why a key is greyed, in a sentence; None where it is not."""
-        if action == "look" and not self.host.startup.over:
+        if action == "preview" and not self.host.startup.over:
             return None  # it waits for the server
         plan = self.state.plan
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":
             needs = Action.EXPIRE if plan is not None and plan.operation is Operation.EXPIRE else Action.DELETE
-        if action == "look" and not self.form_view.form.marks:
+        if action == "preview" and not self.form_view.form.marks:
             return self.host.actions.why_not(None) or self.why_no_scan()
-        return None if needs is None and action != "look" else self.host.actions.why_not(needs)
+        return None if needs is None and action != "preview" else self.host.actions.why_not(needs)
 
     def action_again(self) -> None:
         self.post_message(messages.ShowPlan())

@@ -72,7 +72,7 @@ class FormView(CursorList[Entry | None]):
         Binding("left,h", "turn(-1)", "Previous option", show=False),
     ]
 
-    class Look(Message):
+    class PreviewRequested(Message):
         """Look for what the form means."""
 
     class Edit(Message):
@@ -142,7 +142,7 @@ class FormView(CursorList[Entry | None]):
         """Type, turn, or begin the search: whatever the line is for."""
         entry = self.current
         if entry is None:
-            self.post_message(self.Look())
+            self.post_message(self.PreviewRequested())
         elif entry.choices:
             self.action_turn(1)
         else:
@@ -166,6 +166,6 @@ class FormView(CursorList[Entry | None]):
 
     def clicked(self, times: int) -> None:
         if self.current is None and times == 1:
-            self.post_message(self.Look())
+            self.post_message(self.PreviewRequested())
         elif self.current is not None:
             super().clicked(times)

@@ -172,9 +172,9 @@ class BrowseKeys(ScanKeys):
         if self.filter_line.is_open or chosen.text:
             self.filter_line.close(drop=True)
             self.put_focus(self.main_widget)
-        elif chosen.family is not None:
+        elif chosen.pattern is not None:
             self.action_other("patterns")
-            self._select(replace(chosen, family=None))
+            self._select(replace(chosen, pattern=None))
         elif chosen.level:
             self.action_level(-1)
         elif self.keys.model.marked:
@@ -190,10 +190,10 @@ class BrowseKeys(ScanKeys):
         elif isinstance(message.row, PatternRow):
             self._choose(message.row)
 
-    def _choose(self, family: PatternRow) -> None:
+    def _choose(self, pattern: PatternRow) -> None:
         """List the keys of a pattern."""
         self.action_other("keys")
-        self._select(replace(self.tables.selection, family=family))
+        self._select(replace(self.tables.selection, pattern=pattern))
 
     def pull(self, remedy: Remedy) -> None:
         """Show the keys that a finding is about: those of its pattern, else those whose names its glob lets through."""
@@ -206,7 +206,7 @@ class BrowseKeys(ScanKeys):
             text = ""
         self.filter_line.value = text
         self.action_other("keys")
-        self._select(Selection(family=row, text=text))
+        self._select(Selection(pattern=row, text=text))
 
     @on(FilterLine.Filtered)
     def _filtered(self, message: FilterLine.Filtered) -> None:

@@ -130,7 +130,7 @@ def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
 
 
 def _scattered(view: ScanView) -> bool:
-    """Whether the bytes lie in families of small keys, so that a list of keys says little."""
+    """Whether the bytes lie in patterns of small keys, so that a list of keys says little."""
     largest = max((row.size or 0 for row in view.top), default=0)
     return view.complete and not view.refused_keys and 0 < largest < _LITTLE * view.bytes_seen and bool(view.patterns)
 
@@ -155,12 +155,12 @@ def _how_far(view: ScanView, line_width: int) -> list[Piece]:
 def _pace(view: ScanView, *, brief: bool = False) -> list[Piece]:
     if view.state not in (ScanState.RUNNING, ScanState.PAUSED):
         return []
-    brake = view.brake
+    throttle = view.throttle
     words: list[Piece] = []
-    if brake.braking:
-        why = "throttled" if brief else brake.words or "throttled"
+    if throttle.throttled:
+        why = "throttled" if brief else throttle.words or "throttled"
         words.append((f"{safe_text(why, 60)} ", "warn"))
-    elif brake.share is not None:
-        words.append((f"server load {sizes.percent(brake.share)} ", "dim"))
+    elif throttle.share is not None:
+        words.append((f"server load {sizes.percent(throttle.share)} ", "dim"))
     role = "warn" if view.pace is Pace.FULL_SPEED else "dim"
     return [*words, (f"{view.pace.value} ", role)]

@@ -28,24 +28,24 @@ from redis_oom_tui.tui.widgets.live_table import LiveTable
 
 
 class Selection(Struct, frozen=True):
-    """`family` is the pattern of which keys are shown, `level` the patterns that were entered, `text` the filter."""
+    """`pattern` is the pattern of which keys are shown, `level` the patterns that were entered, `text` the filter."""
 
-    family: PatternRow | None = None
+    pattern: PatternRow | None = None
     level: tuple[PatternRow, ...] = ()
     text: str = ""
 
     def keys(self, view: ScanView) -> list[KeyRow]:
         """The keys to show."""
         rows = [row for row in view.top if self._lets_through(row.id.key)]
-        family = self.within
-        if family is None:
+        pattern = self.within
+        if pattern is None:
             return rows
-        rows = [row for row in rows if family.db in (None, row.id.db)]
+        rows = [row for row in rows if pattern.db in (None, row.id.db)]
         names = [row.id.key for row in rows]
-        if family.select is not None:
-            held = matcher_of(family.select).held(names)
+        if pattern.select is not None:
+            held = matcher_of(pattern.select).held(names)
         else:
-            held = [compiled_glob(family.match).fullmatch(name) is not None for name in names]
+            held = [compiled_glob(pattern.match).fullmatch(name) is not None for name in names]
         return [row for row, inside in zip(rows, held, strict=True) if inside]
 
     def patterns(self, view: ScanView) -> list[PatternRow]:
@@ -68,7 +68,7 @@ class Selection(Struct, frozen=True):
     @property
     def within(self) -> PatternRow | None:
         """The innermost pattern that was entered or chosen."""
-        return self.family or (self.level[-1] if self.level else None)
+        return self.pattern or (self.level[-1] if self.level else None)
 
     def nothing(self, view: ScanView) -> str:
         """What to say where nothing is left to show."""
@@ -105,15 +105,15 @@ class Selection(Struct, frozen=True):
 
     def _place(self, view: ScanView | None) -> str:
         """Where one is among the patterns; '' where nothing was entered."""
-        if self.family is not None or not self.level:
-            return f"in {_named(self.family, view)}" if self.family is not None else ""
+        if self.pattern is not None or not self.level:
+            return f"in {_named(self.pattern, view)}" if self.pattern is not None else ""
         return " › ".join(("patterns", *(_named(row, view) for row in self.level)))
 
 
-def _named(family: PatternRow, view: ScanView | None) -> str:
+def _named(pattern: PatternRow, view: ScanView | None) -> str:
     """Its name, with its database where the scan has several."""
-    name = safe_text(family.pattern, 30)
-    return f"{name} of db {family.db}" if view is not None and len(view.databases) > 1 else name
+    name = safe_text(pattern.pattern, 30)
+    return f"{name} of db {pattern.db}" if view is not None and len(view.databases) > 1 else name
 
 
 _INVITATION = (
@@ -164,7 +164,7 @@ class HogsTables(Horizontal):
             self.used_bytes,
             databases=databases,
             nodes=nodes not in ({""}, set()),
-            ttls_told=view.ttls_told,
+            ttls_known=view.ttls_known,
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
         recognition = recognize(view)
@@ -174,7 +174,7 @@ class HogsTables(Horizontal):
         self.keys.show(self.selection.keys(view), nothing, moving=moving)
         self.patterns.show(self.selection.patterns(view), nothing, moving=moving)
         self._view = view
-        self.map.show(self.selection.level, nothing, PatternFacts(recognition, view.ttls_told))
+        self.map.show(self.selection.level, nothing, PatternFacts(recognition, view.ttls_known))
 
     def fade(self, *, stale: bool) -> None:
         """Take the color from the rows, or give it back."""
@@ -224,7 +224,7 @@ class HogsTables(Horizontal):
     def wish(self, *, in_patterns: bool) -> MakePlan | None:
         """The plan of the marked keys, else of the pattern in hand, else of the key under the cursor."""
         marked = tuple(row.id for row in self.keys.model.marked.values())
-        pattern = self.patterns.model.current if in_patterns else self.selection.family
+        pattern = self.patterns.model.current if in_patterns else self.selection.pattern
         key = self.keys.model.current
         if marked:
             seen = {row.id for row in self.keys.model.rows}
@@ -259,7 +259,7 @@ def columns_of_patterns(
         opens,
         partial=not view.complete,
         databases=view.databases not in ({0}, set()),
-        ttls_told=view.ttls_told,
+        ttls_known=view.ttls_known,
         all_read=not view.refused_keys,
         exact=all_exact(view),
         recognition=recognition,

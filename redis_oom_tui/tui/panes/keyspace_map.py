@@ -41,12 +41,12 @@ class PatternFacts(NamedTuple):
     """What is known of the patterns beside their rows."""
 
     recognition: Recognition = Recognition()
-    ttls_told: bool = True
+    ttls_known: bool = True
 
 
 def by_ttl(row: PatternRow, known: PatternFacts) -> Kind:
     """Whether its keys will go by themselves, as in the report."""
-    if not known.ttls_told:
+    if not known.ttls_known:
         return Kind(_OTHER, "TTL unknown")
     kind = ttl_kind(row)
     return Kind(("expiring", "mixed", "lasting").index(kind), kind_words(kind))

@@ -119,7 +119,7 @@ class LimitsPane(Pane):
         self.view.redraw()
 
     def show_scan(self, view: ScanView | None) -> None:
-        """A scan that has ended tells bytes, shares and families: take them in at once."""
+        """A scan that has ended tells bytes, shares and patterns: take them in at once."""
         ended = view is not None and view.complete
         if ended and not self._scanned:
             self.action_read()

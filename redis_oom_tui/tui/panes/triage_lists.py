@@ -69,7 +69,7 @@ class Findings(CursorList[Finding]):
         return self.findings
 
     def identify(self, item: Finding) -> Hashable:
-        """What tells it from the others, and stays while its figures move: some are found of several families."""
+        """What tells it from the others, and stays while its figures move: some are found of several patterns."""
         remedy = item.remedy
         if remedy is None:
             return (item.id,)
@@ -266,7 +266,7 @@ class NodeList(CursorList[NodeView]):
     """A line each; the cursor stays on its node while the order changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "look", "this node", id="nodes.look", tooltip="Show this node, or the worst again"),
+        Binding("enter", "show_node", "this node", id="nodes.look", tooltip="Show this node, or the worst again"),
     ]
 
     def __init__(self) -> None:
@@ -317,7 +317,7 @@ class NodeList(CursorList[NodeView]):
         keys = f"{sizes.count(view.snapshot.keys)} keys " if columns.wide else ""
         return [merged(spread(left, ((keys, role or "dim"),), width, role or "text"))]
 
-    def action_look(self) -> None:
+    def action_show_node(self) -> None:
         view = self.current
         if view is not None:
             self.post_message(LookAtNode(view.name))

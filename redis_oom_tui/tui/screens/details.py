@@ -36,7 +36,7 @@ def _memory(row: KeyRow) -> str:
 
 
 def _ttl(details: KeyDetails) -> str:
-    if not details.ttl_told:
+    if not details.ttl_known:
         return "? (PTTL is not available here)"
     ttl_ms = details.row.ttl_ms
     return "none: it never expires" if ttl_ms is None else sizes.duration(ttl_ms / 1000)

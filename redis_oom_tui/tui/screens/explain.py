@@ -9,7 +9,6 @@ from typing import ClassVar, Protocol, runtime_checkable
 from textual.binding import Binding, BindingType
 from textual.dom import DOMNode
 from textual.screen import Screen
-from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.rules.tuning import SETTINGS
@@ -34,7 +33,7 @@ def texts() -> Mapping[str, tuple[str, str]]:
     return {name: (table.get("title", ""), " ".join(table["text"].split())) for name, table in tables.items()}
 
 
-def _named(node: DOMNode, screen: Screen[object]) -> tuple[str, str] | None:
+def text_for(node: DOMNode, screen: Screen[object]) -> tuple[str, str] | None:
     """The text for a widget or a screen; None where there is none."""
     classes = [kind.__name__ for kind in type(node).__mro__]
     names = [f"{type(screen).__name__}#{node.id}", f"#{node.id}", *classes]
@@ -55,7 +54,7 @@ def explanation(screen: Screen[object]) -> list[tuple[str, str]]:
 def _explained(screen: Screen[object]) -> Iterator[tuple[str, str]]:
     focused = screen.focused
     for node in (screen,) if focused is None else focused.ancestors_with_self:
-        named = _named(node, screen)
+        named = text_for(node, screen)
         if named is not None:
             yield named[0] or _label(node), named[1]
         for topic in node.topics() if isinstance(node, HasTopics) else ():
@@ -92,8 +91,3 @@ class ExplainScreen(ReaderScreen):
             out.append(())
         more = "Esc returns to the question, which has not changed." if self._title else "? lists all keys there."
         return [*out, ((f" {more}", "dim"),)]
-
-
-def has_text(widget: Widget) -> bool:
-    """Whether there is a text for the widget itself."""
-    return _named(widget, widget.screen) is not None
