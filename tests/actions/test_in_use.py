@@ -92,7 +92,8 @@ async def test_a_key_in_constant_use_goes_with_its_last_value_saved_or_stays(
     with ways.client() as client:
         _write(client, "string", b"a%09d" % 0)
         async with operating(ways.connection, tmp_path) as operator:
-            writing = asyncio.create_task(_keep_writing(client))
+            stop = asyncio.Event()
+            writing = asyncio.create_task(_keep_writing(client, stop))
             try:
                 plan = await planned(operator, ALL)
                 in_use = sum(key.in_use for key in plan.keys)
@@ -100,8 +101,9 @@ async def test_a_key_in_constant_use_goes_with_its_last_value_saved_or_stays(
                 # Those that had not been written in the new second when they were read again are now.
                 await asyncio.sleep(0.5)
             finally:
-                writing.cancel()
-                await asyncio.wait([writing])
+                # A thread is not cancelled: its last write must have ended before the values are read.
+                stop.set()
+                await writing
             before = {name: client.get(name) for name in client.scan_iter(count=1000)}
             run = operator.run(plan, backup=backup)
             view = await run.run()
@@ -117,9 +119,9 @@ async def test_a_key_in_constant_use_goes_with_its_last_value_saved_or_stays(
         assert {name: client.get(name) for name in before} == before
 
 
-async def _keep_writing(client: redis.Redis) -> None:
+async def _keep_writing(client: redis.Redis, stop: asyncio.Event) -> None:
     number = 0
-    while True:
+    while not stop.is_set():
         number += 1
         await asyncio.to_thread(_write, client, "string", b"a%09d" % number)
         await asyncio.sleep(0.05)

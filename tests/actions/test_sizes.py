@@ -105,7 +105,7 @@ async def test_what_does_not_fit_a_bound_is_not_taken(server: RunningServer, tmp
         assert before - used_at_rest(client) <= 550_000
         taken = keys - client.dbsize()
     # Where the server gave other memory back meanwhile, used_memory reaches the bound before the plan's end.
-    assert taken == len(plan.keys) or run.taken_bytes >= 500_000
+    assert taken == len(plan.keys) or run.taken_bytes >= 490_000
     assert taken == run.counts.get(Outcome.DELETED, 0)
     assert taken == 0 or shape == "one giant in many"
     assert b"many:giant" not in {key.id.key for key in plan.keys}

@@ -198,8 +198,8 @@ async def _faults_at_each_place(
     async def at_place(at: int) -> tuple[bool, list[str]]:
         with faulty(filled, fault, connection=connection, at=at, lasting=lasting) as proxy:
             # Only silence is waited for to its end; what answers late on a crowded machine is not to count as silent.
-            patience = 0.25 if fault == "silence" else 2.0
-            proxied = replace(proxy.connection, connect_timeout_seconds=2, read_timeout_seconds=patience)
+            patience = 0.25 if fault == "silence" else 5.0
+            proxied = replace(proxy.connection, connect_timeout_seconds=5, read_timeout_seconds=patience)
             (outcome,) = await asyncio.gather(asyncio.wait_for(carry_out(name, proxied), BOUND), return_exceptions=True)
             ours = isinstance(outcome, TriageError) and str(outcome).strip() and "\n" not in str(outcome)
             foreign = isinstance(outcome, BaseException) and not ours
