@@ -46,6 +46,11 @@ class Cluster:
         return tuple(node.name for node in self._source.topology.primaries)
 
     @property
+    def serves_all_slots(self) -> bool:
+        """Whether each slot has a node, as last asked."""
+        return not self._source.topology.open_slots
+
+    @property
     def shown(self) -> str:
         """The node that the source shows; before its first snapshot, the first primary."""
         names = self.primaries

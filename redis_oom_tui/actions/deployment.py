@@ -54,6 +54,10 @@ class Deployment(Protocol):
         """The names of the nodes that hold keys."""
 
     @property
+    def serves_all_slots(self) -> bool:
+        """Whether all keys there are can be asked for: False where no node serves some slots of a cluster."""
+
+    @property
     def shown(self) -> str:
         """The name of the node whose figures are shown."""
 
@@ -86,6 +90,7 @@ class Standalone:
     """One server, without a cluster or by itself. Implements `Deployment`."""
 
     clustered = False
+    serves_all_slots = True
 
     def __init__(self, server: LiveServer, rights: Rights | None = None) -> None:
         self._node = ActionNode(server, rights or Rights(server))

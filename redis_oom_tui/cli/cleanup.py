@@ -38,6 +38,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
+from redis_oom_tui.rules.finished import application_with_orphans
 from redis_oom_tui.rules.headroom import headroom, over_limit
 from redis_oom_tui.rules.proposals import proposal_lines, target_of
 
@@ -182,7 +183,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     target = None if given["free_to"] is None else target_of(given["free_to"])
     given = {**given, "db": invocation.connection.db}
     # What cannot be read is said before a server is asked anything.
-    wanted = None if target is not None or given["orphans"] is not None else _wanted(given)
+    wanted = None if target is not None else _wanted(given)
     if given["emergency"] and emergency_plan(invocation) is None:
         raise BadInput(NOTHING_PREPARED)
     seconds = parse_duration(given["expire"]) if given["expire"] else None
@@ -244,7 +245,10 @@ def _progress(view: RunView) -> str:
 
 
 def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
-    """The frozen plan, or what a new one goes by; None for the one that the configuration prepared."""
+    """The frozen plan, or what a new one goes by; None for the one that the configuration prepared, and for orphans."""
+    if given["orphans"] is not None:
+        application_with_orphans(given["orphans"])
+        return None
     if given["plan_path"] is not None:
         return _of_its_database(load_plan(given["plan_path"]), given["db"])
     return None if given["emergency"] else criteria_of(given)

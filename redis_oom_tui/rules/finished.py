@@ -33,6 +33,16 @@ def application_called(name: str) -> Application:
     raise BadInput(f"{name!r} is no application that is known with finished work: {known}")
 
 
+def application_with_orphans(name: str) -> Application:
+    """The application, in any case of letters. Raises BadInput for one of which no list tells its orphans."""
+    known = [application for application in known_applications() if application.orphans]
+    for application in known:
+        if application.name.lower() == name.lower():
+            return application
+    names = ", ".join(application.name for application in known)
+    raise BadInput(f"{name!r} is no application whose orphans are known: {names}")
+
+
 def work_of(application: Application, state: str | None) -> FinishedWork:
     """The finished work of that state; without one, the first whose loss is harmless. Raises BadInput."""
     states = [work.state for work in application.finished]

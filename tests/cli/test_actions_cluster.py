@@ -191,6 +191,37 @@ def test_free_to_is_about_the_fullest_shard(capsys: pytest.CaptureFixture[str], 
         assert [_keys_of(node) for node in running.primaries] == before, document
 
 
+def test_orphans_of_a_cluster_are_named_by_no_list_of_any_node(
+    flavour: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    replies = [f"{number:08d}-0000-3000-8000-{number:012d}.reply.celery.pidbox" for number in range(24)]
+    # Two lists on two nodes: what names a queue is hardly ever beside it.
+    bindings = ["_kombu.binding.reply.celery.pidbox", "_kombu.binding.b"]
+    with clustered(replicas=False, flavour=flavour) as running:
+        for number, name in enumerate(replies):
+            _call(running, "RPUSH", name, "answer")
+            if number % 2:
+                _call(running, "SADD", bindings[number // 2 % 2], f"{name[:36]}\x06\x16\x06\x16{name}")
+        backup = str(tmp_path / "backup")
+        code, document = on_cluster(running, capsys, "cleanup", "--orphans", "celery", "--yes", "--backup", backup)
+        assert (code, document["report"]["counts"]) == (0, {"deleted": 12})
+        assert {key["key"] for key in document["keys"]} == set(replies[::2])
+        left = {key.decode() for node in running.primaries for key in _keys_of(node)}
+        assert left == {*replies[1::2], *bindings}
+        assert on_cluster(running, capsys, "restore", backup, "--yes")[0] == 0
+        first = running.primaries[0]
+        slot = next(slot for slot in range(100) if slot not in {key_slot(key) for key in _keys_of(first)})
+        with first.server.client() as client:
+            client.execute_command("CLUSTER DELSLOTS", slot)
+        code, document = on_cluster(running, capsys, "cleanup", "--orphans", "celery")
+        assert (code, "No node serves some slots" in document["error"]) == (2, True), document
+
+
+def _call(running: RunningCluster, command: str, key: str, *words: str) -> None:
+    with running.owner(key_slot(key.encode())).server.client() as client:
+        client.execute_command(command, key, *words)
+
+
 def _keys_of(node: Node) -> set[bytes]:
     with node.server.client() as client:
         return set(client.keys())

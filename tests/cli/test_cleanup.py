@@ -836,7 +836,8 @@ def test_reply_queues_that_no_binding_names_are_orphans(server: RunningServer, t
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--orphans", "bullmq"), "Nothing is known of orphans of BullMQ"),
+        (("--orphans", "bullmq"), "'bullmq' is no application whose orphans are known: Celery\n"),
+        (("--orphans", "x"), "'x' is no application whose orphans are known: Celery\n"),
         (("--orphans", "celery", "--match", "a"), "--match cannot be given with --orphans"),
     ],
 )
