@@ -82,10 +82,14 @@ def orphaned_keys(one: Recognized, scan: ScanView, samples: Iterable[PatternSamp
     """What no list names of the largest keys of `scan`, where all members of the lists were read."""
     from redis_oom_tui.rules.finished import named_by, placed  # noqa: PLC0415 - a start meets no application
 
-    read = {(sample.db, sample.pattern): sample.named for sample in samples}
+    read = {(sample.db, sample.pattern): sample for sample in samples}
     for rule in one.application.orphans:
-        lists = [read.get((row.db or 0, row.pattern)) for row in one.rows.get(rule.index, ())]
-        known = [members for members in lists if members is not None]
+        lists = [(row, read.get((row.db or 0, row.pattern))) for row in one.rows.get(rule.index, ())]
+        known = [
+            sample.named
+            for row, sample in lists
+            if sample is not None and sample.named is not None and sample.sampled_keys >= row.keys
+        ]
         rows = one.rows.get(rule.keys, ())
         if not rows or not known or len(known) < len(lists):
             continue

@@ -272,6 +272,15 @@ class ClusterSource:
         return ClusterScan(self.members, begun.options, begun=begun)
 
 
+def _merged(one: PatternSample, other: PatternSample) -> PatternSample:
+    """The larger of two nodes' samples; of sets that name keys, with the members of both."""
+    larger = other if other.sampled_keys > one.sampled_keys else one
+    if one.named is None or other.named is None:
+        return replace(larger, named=None)
+    named = tuple(dict.fromkeys((*one.named, *other.named)))
+    return replace(larger, sampled_keys=one.sampled_keys + other.sampled_keys, named=named)
+
+
 def _strayed(snapshot: Snapshot | None, error: str | None) -> bool:
     """Whether a primary is lost, or says that it is a replica by now."""
     return error is not None or (snapshot is not None and snapshot.server.role == "replica")
@@ -303,8 +312,7 @@ async def _sampled(
     for samples in await together(_samples(server, scan, applications_only=applications_only) for server in servers):
         for sample in samples:
             known = best.get(sample.pattern)
-            if known is None or sample.sampled_keys > known.sampled_keys:
-                best[sample.pattern] = sample
+            best[sample.pattern] = sample if known is None else _merged(known, sample)
     return tuple(best.values())
 
 
