@@ -10,7 +10,7 @@ from redis_oom_tui.actions.deployment import ActionNode, MakePlan, Place, Standa
 from redis_oom_tui.actions.node_settings import NodeSettings
 from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.models.errors import KeyMoved
+from redis_oom_tui.models.errors import BadInput, KeyMoved
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.cluster import cluster_behind
@@ -101,7 +101,9 @@ class Cluster:
         return [name if name in serving else self._members.owner(key) or name or "?" for name, key in named]
 
     def planning(self, criteria: Criteria, make: MakePlan, /) -> ClusterPlanMaker:
-        """Over all primaries."""
+        """Over all primaries, or the one that is meant. Raises BadInput where that is none."""
+        if criteria.node and criteria.node not in self.primaries:
+            raise BadInput(f"{criteria.node!r} is no primary of the cluster: {', '.join(self.primaries)}")
         makers = NodeMakers(self._source, criteria, make)
         return ClusterPlanMaker(str(self._source.address), criteria, self._source, makers, self._wall)
 

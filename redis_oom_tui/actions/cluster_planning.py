@@ -54,7 +54,9 @@ class NodeMakers:
         return made
 
     def _share(self, name: str) -> Criteria | None:
-        """The part of the criteria that concerns the node; None where its marked keys are all elsewhere."""
+        """The part of the criteria that concerns the node; None where another is meant, or has all marked keys."""
+        if self._criteria.node not in ("", name):
+            return None
         if not self._criteria.keys:
             return self._criteria
         owner = self._source.members.owner
@@ -185,7 +187,7 @@ class ClusterPlanMaker:
                 flags=(*flags, *flags_of_keys(keys, first.operation), *map(safe_text, without)),
                 matched_keys=sum(plan.matched_keys for _, plan in plans) - len(twice),
                 matched_bytes=_known_bytes([plan for _, plan in plans], twice),
-                role=f"{len(walked)} primaries",
+                role="1 primary" if len(walked) == 1 else f"{len(walked)} primaries",
                 limit_bytes=None if None in limits else sum([limit or 0 for limit in limits]),
             )
         )

@@ -8,7 +8,7 @@ from redis_oom_tui.actions.node_settings import NodeSettings
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.models.errors import KeyMoved
+from redis_oom_tui.models.errors import BadInput, KeyMoved
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports.operator import Planning, SettingChanges
@@ -145,7 +145,9 @@ class Standalone:
         return [self.name] * len(plan.keys)
 
     def planning(self, criteria: Criteria, make: MakePlan, /) -> PlanMaker:
-        """The plan of the only node."""
+        """The plan of the only node. Raises BadInput where another is meant."""
+        if criteria.node not in ("", self.name):
+            raise BadInput(f"The keys of {criteria.node!r} cannot be looked for here: this is {self.name}")
         return make(Place(self.name), criteria)
 
     def settings(self, context: ActionContext) -> SettingChanges:

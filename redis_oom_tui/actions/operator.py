@@ -37,6 +37,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules import budget, earlier_runs, selection
+from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.server.live import LiveServer
 
 
@@ -178,7 +179,7 @@ class LiveOperator:
         return self.plan(named.criteria, operation=named.operation, expire_seconds=named.expire_seconds)
 
     def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
-        """How far `plan` brings down the pressure of the node that `snapshot` shows, and how much `target` needs."""
+        """How far `plan` brings down the pressure of the one node that it is about, else of that `snapshot` shows."""
         return self._budget.of(plan, snapshot, before, target)
 
     def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
@@ -282,7 +283,8 @@ class NodeBudget:
         self._share: Plan | None = None
 
     def of(self, plan: Plan, snapshot: Snapshot, before: Budget | None, target: float) -> Budget:
-        """How far `plan` brings down the pressure of the node that `snapshot` shows."""
+        """How far `plan` brings down the pressure of the one node that it is about, else of that `snapshot` shows."""
+        snapshot = of_node(snapshot, plan.criteria.node)
         node = snapshot.server.node
         if not node or not self._deployment.clustered:
             return budget.budget(plan, snapshot, target, before=before)
@@ -293,7 +295,10 @@ class NodeBudget:
             before = None
         share = self._share or plan
         found = budget.budget(share, snapshot, target, before=before)
-        return replace(found, words=f"On {node}, {count(len(share.keys))} of the keys. {found.words}")
+        where = f"On {node}, {count(len(share.keys))} of the keys."
+        if len(share.keys) == len(plan.keys):
+            where = f"All keys are on {node}."
+        return replace(found, words=f"{where} {found.words}")
 
     def by_node(self, plan: Plan) -> tuple[str, ...]:
         """A sentence with the count on each node; none without a cluster."""

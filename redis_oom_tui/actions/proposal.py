@@ -66,7 +66,9 @@ class ProposalPlanning:
             replace(
                 first,
                 keys=keys,
-                criteria=Criteria(key_patterns=selects, idle_over_seconds=min(idle, default=None)),
+                criteria=Criteria(
+                    key_patterns=selects, idle_over_seconds=min(idle, default=None), node=first.criteria.node
+                ),
                 complete=all(plan.complete for plan in plans),
                 flags=(*dict.fromkeys(flag for plan in plans for flag in plan.flags), *self._short(keys)),
                 scanned_keys=max(plan.scanned_keys for plan in plans),

@@ -20,7 +20,7 @@ from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, am
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
-from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields
+from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields, proposal_lines
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size, progress
 from redis_oom_tui.models.action import LARGEST_COPY, Action, BackupChoice, Budget, PlanningState, PlanningView
@@ -40,7 +40,7 @@ from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
 from redis_oom_tui.rules.finished import application_with_orphans
 from redis_oom_tui.rules.headroom import headroom, over_limit
-from redis_oom_tui.rules.proposals import proposal_lines, target_of
+from redis_oom_tui.rules.proposals import target_of
 
 _SHOWN = 20
 # What a plan is made of: no use beside a plan that is made already.
@@ -187,13 +187,13 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     if given["emergency"] and emergency_plan(invocation) is None:
         raise BadInput(NOTHING_PREPARED)
     seconds = parse_duration(given["expire"]) if given["expire"] else None
-    async with acting(invocation) as (source, everywhere):
+    async with acting(invocation) as (source, operator):
         if yes:
-            await require(everywhere, Action(operation.value), read_only=read_only)
+            await require(operator, Action(operation.value), read_only=read_only)
         give_way(Pace.NORMAL)
-        server, operator, proposal = source, everywhere, None
+        server, proposal = source, None
         if target is not None:
-            server, operator, proposal = await of_one_server(source, everywhere, target, given["db"])
+            server, proposal = await of_one_server(source, target, given["db"])
         if given["orphans"] is not None:
             planning: Plan | Planning = await _plan_orphans(operator, given["orphans"], given["db"] or 0)
         else:

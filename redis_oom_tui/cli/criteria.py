@@ -9,11 +9,10 @@ from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.info_checks import with_settings
-from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
+from redis_oom_tui.rules.proposals import fullest_shard, needed_bytes, on_shard, propose, why_in_vain
 from redis_oom_tui.server.live import LiveServer
 
 if TYPE_CHECKING:
-    from redis_oom_tui.actions.operator import LiveOperator
     from redis_oom_tui.server.cluster.source import ClusterSource
 import os
 from collections.abc import Mapping, Sequence
@@ -86,22 +85,18 @@ def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[Pat
 
 
 async def of_one_server(
-    server: "LiveServer | ClusterSource", operator: "LiveOperator", target: float, db: int | None
-) -> tuple[LiveServer, "LiveOperator", Proposal]:
-    """What may go to reach `target`: on the server, or on the fullest shard of a cluster, which comes with its
-    operator. Raises as `proposed` does, and BadInput where no shard has a limit.
+    server: "LiveServer | ClusterSource", target: float, db: int | None
+) -> tuple[LiveServer, Proposal]:
+    """What may go to reach `target`: on the server, or on the fullest shard of a cluster, which comes with it.
+
+    Raises as `proposed` does, and BadInput where no shard has a limit.
     """
     if isinstance(server, LiveServer):
-        return server, operator, await proposed(server, target, db)
+        return server, await proposed(server, target, db)
     cluster = await when_free(server.cluster)
-    limited = [(view.pressure, view.name) for view in cluster.nodes if view.node.serves and view.pressure is not None]
-    if not limited:
-        raise BadInput("No limit of any shard is known here: give a size with --max-bytes")
-    _, name = max(limited)
-    over = sum(pressure > target for pressure, _ in limited)
+    name = fullest_shard(cluster).name
     shard = server.node(name)
-    proposal = await proposed(shard, target, db)
-    return shard, operator.on(name), replace(proposal, shard=name, shards=len(limited), shards_over=over)
+    return shard, on_shard(await proposed(shard, target, db), name, cluster)
 
 
 async def proposed(server: LiveServer, target: float, db: int | None) -> Proposal:

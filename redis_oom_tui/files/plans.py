@@ -56,6 +56,7 @@ class _Criteria(Struct, kw_only=True):
     order: Order
     # Files of before it was written have none.
     key_patterns: tuple[dict[str, Any], ...] = ()
+    node: str = ""
 
 
 class _Head(Struct, kw_only=True):
@@ -220,7 +221,7 @@ def criteria_fields(criteria: Criteria) -> dict[str, Any]:
 def _plan(head: _Head, keys: tuple[PlannedKey, ...]) -> Plan:
     if head.keys != len(keys):
         raise Damaged(f"it counts {head.keys} keys, and the file holds {len(keys)}")
-    printable(head.hash, head.role, head.run_id or "", *head.criteria.types)
+    printable(head.hash, head.role, head.run_id or "", *head.criteria.types, head.criteria.node)
     criteria = Criteria(
         patterns=tuple(map(exact_bytes, head.criteria.patterns)),
         key_patterns=tuple(map(pattern_text.from_fields, head.criteria.key_patterns)),

@@ -1,12 +1,13 @@
 """What `cleanup` and `restore` print of keys, and their JSON documents: a promise, in which the unknown is null."""
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
-from redis_oom_tui.formatting.sizes import count, known_bytes
+from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, RunView
@@ -70,6 +71,46 @@ def plan_document(
         "keys": [planned_fields(key, came_to.get(key.id)) for key in plan.keys],
         "report": None if run is None else run_fields(run),
     }
+
+
+NOTHING = (
+    "Nothing: no cache, no result of an application that nobody used for an hour and no other key that nobody used for"
+    " a day was found."
+)
+
+
+def proposal_lines(proposal: Proposal) -> list[str]:
+    """The proposal for people, a few lines a part."""
+    first = f"It is at {percent(proposal.pressure, 1)} of maxmemory"
+    if proposal.shard:
+        verb = "is" if proposal.shards_over == 1 else "are"
+        over = f"{proposal.shards_over} of {proposal.shards} shards {verb} over {percent(proposal.target)}"
+        first = f"{over}. The fullest, {proposal.shard}, is at {percent(proposal.pressure, 1)} of maxmemory"
+    if not proposal.needed_bytes:
+        return [f"{first}: it is under {percent(proposal.target)} already."]
+    first = f"{first}; to reach {percent(proposal.target)}, {size(proposal.needed_bytes)} must go."
+    if proposal.cause:
+        return [first, proposal.cause]
+    lines = [f"{first} What may go, the least harmful first:"]
+    for number, part in enumerate(proposal.parts, 1):
+        about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"
+        lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
+        lines.append(f"   Risk: {part.risk}. {part.undo}")
+    for jobs in proposal.jobs:
+        name = shlex.quote(f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}")
+        place = "Besides" if proposal.parts else "Finished work"
+        database = f"-n {jobs.db} " if jobs.db else ""
+        lines.append(
+            f"{place}: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
+            f" To delete them: {database}cleanup --finished {name} --older-than 1d"
+        )
+    if not proposal.parts and not proposal.jobs:
+        lines.append(NOTHING)
+    elif proposal.parts and not proposal.enough:
+        lines.append("All of it is not enough.")
+    if proposal.shards_over > 1:
+        lines.append("Each shard has a limit of its own: when this one is done, run the same again for the next.")
+    return [*lines, *proposal.kept]
 
 
 def proposal_fields(proposal: Proposal) -> dict[str, "ProposalFields"]:

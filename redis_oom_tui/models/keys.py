@@ -150,8 +150,8 @@ class PatternSample(Struct, frozen=True):
     `integer_text_share` is of the sampled strings, or sets by one member: numbers but not stored as such. `elements`
     is the mean number of a collection's parts, `db` the database that they were read in. `fields` are the names that
     all sampled hashes have, or the objects in JSON strings; a format, as `<json>`, stands among them. `job_bytes` are
-    the sizes of some jobs that an index of an application lists, `named` all members of the sampled sets that name keys of
-    one (None where not all were read), `groups` those of a single stream, whose name stands for a pattern.
+    the sizes of some jobs that an index of an application lists, `named` all members of the sampled sets that name
+    keys of one (None where not all were read), `groups` those of a single stream, whose name stands for a pattern.
     """
 
     pattern: bytes

@@ -29,7 +29,8 @@ class Criteria(Struct, frozen=True):
     """What a cleanup looks for; all that is given must hold. Patterns are globs, and any one of them suffices.
 
     `key_patterns` are patterns as a scan counts them: again, any one of them suffices. `keys`, when given, are the
-    marked rows: only they are looked at, by identity.
+    marked rows: only they are looked at, by identity. `node` is the one node of a cluster whose keys are looked at; ''
+    for all nodes.
     """
 
     patterns: tuple[bytes, ...] = ()
@@ -43,6 +44,7 @@ class Criteria(Struct, frozen=True):
     max_bytes: int | None = None
     order: Order = Order.LARGEST
     key_patterns: tuple[KeyPattern, ...] = ()
+    node: str = ""
 
 
 # As with KeyId, the collector need not look at them.

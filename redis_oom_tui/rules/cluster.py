@@ -59,6 +59,13 @@ def address_behind(name: str) -> str:
     return name.removeprefix(_BEHIND)
 
 
+def of_node(snapshot: Snapshot, name: str) -> Snapshot:
+    """The figures of the node called `name` of the cluster in `snapshot`; `snapshot` itself where none tells them."""
+    views = () if snapshot.cluster is None or not name else snapshot.cluster.nodes
+    own = next((view.snapshot for view in views if view.name == name), None)
+    return snapshot if own is None else replace(own, server=replace(own.server, node=name))
+
+
 def shown(view: ClusterView, before: str = "") -> NodeView | None:
     """The primary whose figures stand for the cluster: the worst that answered, or the one called `before` if no other
     is clearly worse (a figure that jumps between nodes tells nothing)."""

@@ -58,6 +58,8 @@ def _criteria(criteria: Criteria) -> list[object]:
         criteria.max_bytes,
         criteria.order.value,
         [pattern_text.fields(pattern) for pattern in criteria.key_patterns],
+        # Plans of before it was written keep their hashes.
+        *([criteria.node] if criteria.node else []),
     ]
 
 

@@ -1,15 +1,14 @@
 """What may go to reach a target, by the last scan: harmless data of known applications, caches, long idle keys."""
 
 import re
-import shlex
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
-from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
+from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import number_of, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Application, KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
@@ -18,7 +17,7 @@ from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
 from redis_oom_tui.models.proposal import Proposal, ProposedJobs, ProposedPart
 from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.finished_work import finished_command, queue_named, unread_work
@@ -37,10 +36,6 @@ _HOLD_WORK = frozenset({"list", "set", "zset", "stream"})
 _NAMED = 3
 # So much more than must go is looked for: writers go on meanwhile, and a hair short of the target is short.
 _MARGIN_SHARE = 50
-NOTHING = (
-    "Nothing: no cache, no result of an application that nobody used for an hour and no other key that nobody used for"
-    " a day was found."
-)
 _IN_VAIN = "Deleting or evicting keys will not help."
 _UNDO = "Each key is written to the backup first; restore needs room below maxmemory."
 
@@ -59,6 +54,22 @@ def needed_bytes(snapshot: Snapshot, target: float) -> int:
     if memory.maxmemory_bytes is None or memory.counted_bytes is None:
         raise BadInput("No limit is known here, so no share of it: plan a cleanup with a bound in bytes instead")
     return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+
+
+def fullest_shard(cluster: ClusterView) -> NodeView:
+    """The shard that is nearest to its limit, or over it the furthest. Raises BadInput where none has one."""
+    limited = [(view.pressure, view.name, view) for view in cluster.primaries if view.pressure is not None]
+    if not limited:
+        raise BadInput("No limit of any shard is known here: plan a cleanup with a bound in bytes instead")
+    return max(limited, key=lambda one: one[:2])[2]
+
+
+def on_shard(proposal: Proposal, name: str, cluster: ClusterView) -> Proposal:
+    """`proposal` as one on the node called `name` of `cluster` alone."""
+    known = [view.pressure for view in cluster.primaries if view.pressure is not None]
+    parts = tuple(replace(part, criteria=replace(part.criteria, node=name)) for part in proposal.parts)
+    over = sum(pressure > proposal.target for pressure in known)
+    return replace(proposal, parts=parts, shard=name, shards=len(known), shards_over=over)
 
 
 def target_of(text: str) -> float:
@@ -301,37 +312,3 @@ def _left_out(several: Sequence[_Candidate], why: str) -> str:
     names = ", ".join(safe_text(one.row.pattern, 40) for one in found[:_NAMED])
     held = f"{number_of_keys(sum(one.keys for one in found))} ({size(sum(one.size for one in found))})"
     return f"Not proposed: {held} {why}, as {names}." if found else ""
-
-
-def proposal_lines(proposal: Proposal) -> list[str]:
-    """The proposal for people, a few lines a part."""
-    first = f"It is at {percent(proposal.pressure, 1)} of maxmemory"
-    if proposal.shard:
-        verb = "is" if proposal.shards_over == 1 else "are"
-        over = f"{proposal.shards_over} of {proposal.shards} shards {verb} over {percent(proposal.target)}"
-        first = f"{over}. The fullest, {proposal.shard}, is at {percent(proposal.pressure, 1)} of maxmemory"
-    if not proposal.needed_bytes:
-        return [f"{first}: it is under {percent(proposal.target)} already."]
-    first = f"{first}; to reach {percent(proposal.target)}, {size(proposal.needed_bytes)} must go."
-    if proposal.cause:
-        return [first, proposal.cause]
-    lines = [f"{first} What may go, the least harmful first:"]
-    for number, part in enumerate(proposal.parts, 1):
-        about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"
-        lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
-        lines.append(f"   Risk: {part.risk}. {part.undo}")
-    for jobs in proposal.jobs:
-        name = shlex.quote(f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}")
-        place = "Besides" if proposal.parts else "Finished work"
-        database = f"-n {jobs.db} " if jobs.db else ""
-        lines.append(
-            f"{place}: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
-            f" To delete them: {database}cleanup --finished {name} --older-than 1d"
-        )
-    if not proposal.parts and not proposal.jobs:
-        lines.append(NOTHING)
-    elif proposal.parts and not proposal.enough:
-        lines.append("All of it is not enough.")
-    if proposal.shards_over > 1:
-        lines.append("Each shard has a limit of its own: when this one is done, run the same again for the next.")
-    return [*lines, *proposal.kept]

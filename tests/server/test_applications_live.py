@@ -1,15 +1,20 @@
 """What is told of applications on live servers, and whether it is true: by deleting what may go."""
 
 import redis
+from redis.crc import key_slot
 
+from redis_oom_tui.actions.cluster import Cluster
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.findings import find
+from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from tests.apps import samples
 from tests.server.test_findings_live import told
+from tests.support.cluster import clustered
 from tests.support.servers import RunningServer, started
 from tests.support.shapes import used_at_rest
 
@@ -144,6 +149,28 @@ async def test_reply_queues_that_no_binding_names_are_counted() -> None:
         client.delete(*(f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(0, 22, 2)))
         low, high = lost.saves_bytes
         assert low <= before - used_at_rest(client) <= high
+
+
+async def test_reply_queues_of_a_cluster_are_compared_with_the_lists_of_all_nodes() -> None:
+    names = [f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(22)]
+    with clustered(replicas=False) as cluster:
+        for number, name in enumerate(names):
+            with cluster.owner(key_slot(name.encode())).server.client() as client:
+                client.lpush(name, *(b"r" * 5000 for _ in range(60)))
+            binding = f"_kombu.binding.{'ab'[number // 2 % 2]}"
+            with cluster.owner(key_slot(binding.encode())).server.client() as client:
+                client.sadd(binding, *["\x06\x16".join((name[:36], "", name))] * (number % 2), "other")
+        source = ClusterSource(cluster.connection)
+        try:
+            await source.open()
+            scan = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+            found = find(await source.snapshot(), scan, values=await source.samples(scan))
+            (lost,) = [one for one in found if one.id == "orphaned-keys"]
+            assert lost.title.startswith("Celery: 11 of 22 reply queues are named by no binding and hold ")
+            operator = LiveOperator(Cluster(source))
+            assert {key.key.decode() for key in await operator.steps.orphans("celery", 0)} == set(names[::2])
+        finally:
+            await source.close()
 
 
 async def test_readers_of_a_stream_that_have_gone_are_told_with_the_trap() -> None:

@@ -52,10 +52,13 @@ async def planned(operator: LiveOperator, criteria: Criteria, **options: Any) ->
 
 def fill(client: redis.Redis, names: Iterable[bytes], value: bytes = b"x" * 100, idle: int = OLD_SECONDS) -> None:
     """Copies of the key `model` (a string, where there is none) that were last used `idle` seconds ago."""
-    client.set(b"model", value, nx=True)
-    payload = client.dump(b"model")
+    names = list(names)
+    # On a node of a cluster, which has no slot for `model`, of the first of them.
+    model = b"model" if not client.info("cluster")["cluster_enabled"] else names[0]
+    client.set(model, value, nx=True)
+    payload = client.dump(model)
     assert isinstance(payload, bytes)
-    client.delete(b"model")
+    client.delete(model)
     pipeline = client.pipeline(transaction=False)
     for name in names:
         pipeline.restore(name, 0, payload, replace=True, idletime=idle)

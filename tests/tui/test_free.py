@@ -4,13 +4,21 @@ import asyncio
 import uuid
 
 import pytest
+from redis.crc import key_slot
 from redis.exceptions import OutOfMemoryError
 
+from redis_oom_tui.actions.cluster import Cluster
+from redis_oom_tui.actions.operator import LiveOperator
+from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.server.cluster.source import ClusterSource
+from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.state import Stage
 from tests.apps import samples
 from tests.support.acting import fill, settled
+from tests.support.cluster import Node, RunningCluster, clustered
+from tests.support.servers import available
 from tests.tui.support import screen_text, until
 from tests.tui.test_dialogs_live import is_ready, live_app, yes
 
@@ -269,3 +277,57 @@ async def test_another_target_is_typed_in_the_proposal_and_judged_as_on_the_comm
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             assert "To reach 40%" in " ".join(screen_text(app).split())
             assert client.dbsize() == 1000
+
+
+@pytest.mark.parametrize("flavour", [name for name in ("redis6", "valkey") if name in available()])
+async def test_in_a_cluster_the_fullest_shard_is_brought_below_the_target(flavour, tmp_path):
+    with clustered(replicas=False, flavour=flavour) as running:
+        nodes = running.primaries
+        for number, node in enumerate(nodes):
+            with node.server.client() as client:
+                names = [name for name in (b"app:cache:%d" % n for n in range(3000)) if _holds(running, node, name)]
+                fill(client, names, b"x" * 3000, idle=60)
+                client.config_set("maxmemory", int(settled(client) / (0.5, 1.05, 0.9)[number]))
+        app = TriageApp(
+            source := ClusterSource(running.connection),
+            operator=LiveOperator(Cluster(source), folder=tmp_path),
+            options=ScreenOptions(interval_seconds=0.1),
+        )
+        before = [_names_on(node) for node in nodes]
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(app.screen, Dialog) and "What may go?" in screen_text(app))
+            assert f"{nodes[1].name} is the fullest of 3 shards" in screen_text(app)
+            await pilot.press("enter")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            assert f"All keys are on {nodes[1].name}. To reach 80%" in " ".join(screen_text(app).split())
+            await pilot.press("escape")
+            await until(pilot, lambda: nodes[1].name in screen_text(app) and "Preview matching" in screen_text(app))
+            await pilot.press(*["down"] * 9, "enter", *["backspace"] * 8, *"1mb", "enter", "x")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
+            assert app.session.actions.cleanup.plan.size <= 2**20, "as it was edited"
+            await pilot.press("x")
+            await until(pilot, lambda: isinstance(app.screen, Dialog) and app.focused is not None)
+            await pilot.press(*"delete", "enter")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.REPORT)
+            after = [_names_on(node) for node in nodes]
+            assert (after[0], after[2]) == (before[0], before[2])
+            gone = before[1] - after[1]
+            assert gone
+            assert gone <= {key.id.key for key in app.session.actions.cleanup.plan.keys}
+            with nodes[1].server.client() as client:
+                client.config_set("maxmemory", 0)
+            await pilot.press("z")
+            await yes(pilot, "Restore this backup?")
+            await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RESTORED)
+            assert [_names_on(node) for node in nodes] == before
+
+
+def _holds(cluster: RunningCluster, node: Node, name: bytes) -> bool:
+    return cluster.owner(key_slot(name)) is node
+
+
+def _names_on(node: Node) -> set[bytes]:
+    with node.server.client() as client:
+        return set(client.keys())

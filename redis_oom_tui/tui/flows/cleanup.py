@@ -4,17 +4,21 @@ import asyncio
 import itertools
 from pathlib import Path
 
-from redis_oom_tui.formatting.sizes import count, percent, size
+from redis_oom_tui.formatting.plan import NOTHING
+from redis_oom_tui.formatting.sizes import count, number_of, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan, RunView
 from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import confirm_word, nothing_planned
+from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.rules.headroom import headroom, over_limit
-from redis_oom_tui.rules.proposals import NOTHING, bound_for, needed_bytes, propose, why_in_vain
+from redis_oom_tui.rules.proposals import bound_for, fullest_shard, needed_bytes, on_shard, propose, why_in_vain
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -92,29 +96,54 @@ _ALL, _JOBS, _TARGET = "all", "jobs ", "target"
 
 
 async def propose_cleanup(actions: ActionController) -> None:
-    """What may go to reach the target, by the last scan: a part of it fills in the form, all of it is searched for."""
+    """What may go to reach the target, by the last scan: a part of it fills in the form, all of it is searched for.
+
+    In a cluster it is about the fullest shard, as each has a limit of its own.
+    """
     snapshot = actions.snapshot
-    if snapshot is None or snapshot.cluster is not None:
-        raise BadInput("In a cluster each shard has a limit of its own: cleanup --free-to 80% takes the fullest")
+    if snapshot is None:
+        raise BadInput("The server has not answered yet: try again in a moment")
+    shard = "" if snapshot.cluster is None else fullest_shard(snapshot.cluster).name
+    snapshot = of_node(snapshot, shard)
     if not needed_bytes(snapshot, actions.target) and not await _ask_target(actions, snapshot):
         return
     if in_vain := why_in_vain(snapshot):
-        raise BadInput(in_vain)
-    scan = await scans.all_keys(actions)
+        raise BadInput(f"{shard}: {in_vain}" if shard else in_vain)
+    scan, values = await _scanned(actions, shard)
     while scan is not None:
-        snapshot = actions.snapshot or snapshot
-        proposal = propose(scan, snapshot, actions.target, actions.host.scanner.values)
+        proposal = _proposed(actions, scan, shard, values)
         if not proposal.parts and not proposal.jobs:
             raise BadInput(" ".join((NOTHING, *proposal.kept)))
-        share = percent(actions.target)
-        enough = "" if proposal.enough or not proposal.parts else " All that may go is not enough."
-        needed = f"To reach {share} of maxmemory, {size(proposal.needed_bytes)} must go."
-        intro = f"{needed}{enough} The least harmful first:"
-        picked = await actions.ask(PickDialog("What may go?", intro, _options(proposal), enter="preview"))
+        picked = await actions.ask(PickDialog("What may go?", _intro(proposal), _options(proposal), enter="preview"))
         if picked != _TARGET:
             await _picked(actions, proposal, picked)
             return
-        await _ask_target(actions, snapshot)
+        await _ask_target(actions, of_node(actions.snapshot or snapshot, shard))
+
+
+async def _scanned(actions: ActionController, shard: str) -> tuple[ScanView | None, tuple[PatternSample, ...]]:
+    """All keys, or those of one shard, and samples of their values; None where the user turned to something else."""
+    if not shard:
+        view = await scans.all_keys(actions)
+        return view, actions.host.scanner.values
+    found = await scans.shard_keys(actions, shard)
+    return (None, ()) if found is None else (found.view, found.values)
+
+
+def _proposed(actions: ActionController, scan: ScanView, shard: str, values: tuple[PatternSample, ...]) -> Proposal:
+    """What may go now, by that scan."""
+    snapshot = actions.snapshot
+    if snapshot is None:
+        raise BadInput("The server does not answer now: try again in a moment")
+    proposal = propose(scan, of_node(snapshot, shard), actions.target, values)
+    return proposal if snapshot.cluster is None else on_shard(proposal, shard, snapshot.cluster)
+
+
+def _intro(proposal: Proposal) -> str:
+    enough = "" if proposal.enough or not proposal.parts else " All that may go is not enough."
+    needed = f"To reach {percent(proposal.target)} of maxmemory, {size(proposal.needed_bytes)} must go."
+    where = f"{proposal.shard} is the fullest of {number_of(proposal.shards, 'shard')}. " if proposal.shard else ""
+    return f"{where}{needed}{enough} The least harmful first:"
 
 
 async def _ask_target(actions: ActionController, snapshot: Snapshot) -> bool:
@@ -135,7 +164,12 @@ async def _picked(actions: ActionController, proposal: Proposal, picked: str | N
     elif picked is not None:
         part = proposal.parts[int(picked)]
         criteria = replace(part.criteria, max_bytes=bound_for(part, proposal.needed_bytes))
-        actions.app.post_message(messages.MakePlan(criteria, "what may go"))
+        if len(criteria.key_patterns) == 1:
+            actions.app.post_message(messages.MakePlan(criteria, "what may go"))
+            return
+        # The form has a line for one pattern.
+        actions.app.main.action_show_pane("cleanup")
+        await plan(actions, actions.operator.plan(criteria))
 
 
 def _options(proposal: Proposal) -> list[Option]:
@@ -161,10 +195,13 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
     """Confirm exactly this plan, carry it out, and show what became of each key."""
     operator = actions.operator
     snapshot = actions.snapshot
+    snapshot = None if snapshot is None else of_node(snapshot, frozen.criteria.node)
     dialog = PlanDialog(
         frozen,
         lambda choice: operator.consent(frozen, choice),
-        budget=operator.budget(frozen, snapshot, target=actions.target).words if snapshot is not None else "",
+        budget=""
+        if actions.snapshot is None
+        else operator.budget(frozen, actions.snapshot, target=actions.target).words,
         hidden=hidden,
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
         room_bytes=None if snapshot is None or snapshot.cluster is not None else headroom(snapshot),

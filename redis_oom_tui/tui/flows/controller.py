@@ -20,7 +20,7 @@ from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Job
 from redis_oom_tui.tui.deferred_startup import DeferredStartup
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState
+from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState, ShardScan
 from redis_oom_tui.tui.host import Host, Workers
 from redis_oom_tui.tui.messages import ReadHistory, Request
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard
@@ -159,6 +159,8 @@ class ActionController:
         self.opening: object = None
         """Stands for the server that was chosen last in the overview; None once it was given up."""
         self.jobs = BackgroundJobs()
+        self.shard_scan: ShardScan | None = None
+        """The scan of one shard from which nothing was proposed yet."""
         self.target = TARGET
         """The share of maxmemory that cleanups aim for."""
 

@@ -9,14 +9,18 @@ from pathlib import Path
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, percent
+from redis_oom_tui.models.action import PlanningView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
-from redis_oom_tui.ports.source import ClusteredSource, GoesOn
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports.source import ClusteredSource, GoesOn, SamplesValues
 from redis_oom_tui.rules.compare import compare
+from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.path import PathDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, growth_lines
 from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.flows.state import CleanupState, ShardScan, Stage
 
 _JUST_NOW_SECONDS = 10.0
 _SAVING = (
@@ -82,6 +86,41 @@ async def all_keys(actions: ActionController) -> ScanView | None:
         actions.host.tell("All keys are scanned: x in Triage proposes what may go")
         return None
     return scan
+
+
+async def shard_keys(actions: ActionController, name: str) -> ShardScan | None:
+    """The scan of all keys of the primary called `name`, for a proposal: its progress is on screen meanwhile.
+
+    None where the user has turned to something else. Raises BadInput where it did not end.
+    """
+    waiting, actions.shard_scan = actions.shard_scan, None
+    if waiting is not None and waiting.name == name:
+        return waiting
+    source, main = actions.host.source, actions.app.main
+    if not isinstance(source, ClusteredSource):
+        raise BadInput("This is no cluster now: press x again")
+    node = source.node(name)
+    main.action_show_pane("cleanup")
+
+    def publish(view: ScanView) -> None:
+        planning = PlanningView(
+            scanned_keys=view.scanned_keys, total_keys=view.total_keys, elapsed_seconds=view.elapsed_seconds
+        )
+        actions.show_cleanup(CleanupState(Stage.PLANNING, planning=planning, things=f"keys of {name}"))
+
+    try:
+        view = await actions.jobs.follow(node.scan(replace(actions.host.scanner.options, idle=True)), publish)
+        values = await node.samples(view) if view.complete and isinstance(node, SamplesValues) else ()
+    finally:
+        actions.show_cleanup(CleanupState())
+    if not view.complete:
+        raise BadInput(view.error or "The scan was stopped: what may go is proposed after a scan of all keys")
+    found, on_top = ShardScan(name, view, values), actions.app.screen
+    if main.pane != "cleanup" or isinstance(on_top, Dialog):
+        actions.shard_scan = found
+        actions.host.tell(f"All keys of {name} are scanned: x in Triage proposes what may go")
+        return None
+    return found
 
 
 def _just_stopped(actions: ActionController, scan: ScanView) -> bool:

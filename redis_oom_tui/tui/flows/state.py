@@ -5,7 +5,9 @@ from enum import StrEnum
 from msgspec import Struct
 
 from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreReport
+from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import KeyOutcome, Plan, RunView
+from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import ChangeResult
 
 
@@ -41,6 +43,14 @@ class CleanupState(Struct, frozen=True):
     def working(self) -> bool:
         """Whether something goes on that can be stopped."""
         return self.stage in {Stage.PLANNING, Stage.RUNNING, Stage.RESTORING}
+
+
+class ShardScan(Struct, frozen=True):
+    """All keys of the primary of a cluster called `name`, and samples of their values."""
+
+    name: str
+    view: ScanView
+    values: tuple[PatternSample, ...] = ()
 
 
 class LimitsState(Struct, frozen=True):

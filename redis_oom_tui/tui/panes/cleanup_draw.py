@@ -83,9 +83,11 @@ def planning_lines(view: PlanningView | None, width: int, style: DrawStyle, *, t
     if view is None:
         return [((" Looking", "text"),)]
     hint = "Searching; nothing is deleted. Esc stops and uses what was found so far."
+    if things != "keys":
+        hint = "Reading; nothing is deleted. Esc stops."
     done = f"checked {progress(view.scanned_keys, view.total_keys, view.elapsed_seconds, things)}"
     found: list[Line] = []
-    if view.total_keys:
+    if view.total_keys and things == "keys":
         found = paragraph(f"{count(view.matched_keys)} match, {_matched(view)}", width - 1, "title", " ")
     return [
         *paragraph(hint, width - 1, "dim", " "),

@@ -39,6 +39,7 @@ class Form(Struct, frozen=True):
     within: str = "10m"
     marks: tuple[KeyId, ...] = ()
     chosen: KeyPattern | None = None
+    node: str = ""
     hidden: int = 0
     origin: str = ""
 
@@ -57,6 +58,7 @@ ENTRIES = (
     Entry("pattern", "Pattern", "as in Hogs: user:<id>, or user:* for all below it"),
     Entry("type", "Type", "", TYPES),
     Entry("database", "Database", "db numbers, comma-separated; empty = all"),
+    Entry("node", "Node", "a primary of the cluster, HOST:PORT; empty = all of them"),
     Entry("idle", "Idle longer than", "e.g. 30d or 12h; needs idle times that can be trusted"),
     Entry("ttl", "TTL", "", tuple(TtlFilter)),
     Entry("larger", "Larger than", "a size, e.g. 1mb"),
@@ -70,9 +72,9 @@ ENTRIES = (
 
 def entries(form: Form) -> tuple[Entry, ...]:
     """The lines that apply: a time to expire within only where keys expire, an order only where there is a limit, a
-    pattern only where one was taken from a row.
+    pattern only where one was taken from a row, a node only where one was proposed.
     """
-    left_out = set() if form.pattern else {"pattern"}
+    left_out = {field for field, text in (("pattern", form.pattern), ("node", form.node)) if not text}
     if form.operation != Operation.EXPIRE:
         left_out.add("within")
     if not form.max_keys and not form.max_bytes:
@@ -120,6 +122,7 @@ def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form
         max_bytes=str(found.max_bytes) if found.max_bytes is not None else "",
         order=found.order.value,
         marks=found.keys,
+        node=found.node,
         hidden=hidden,
         origin=origin,
     )
@@ -153,6 +156,7 @@ def criteria(form: Form) -> Criteria:
         max_bytes=_optional(form.max_bytes, parse_size),
         order=Order(form.order),
         key_patterns=_key_patterns(form),
+        node=form.node,
     )
 
 
@@ -175,6 +179,8 @@ def summary(found: Criteria) -> str:
     words += found.types
     if found.databases is not None:
         words.append("db " + ",".join(map(str, found.databases)))
+    if found.node:
+        words.append(f"on {safe_text(found.node, 80)}")
     if found.idle_over_seconds is not None:
         words.append(f"idle over {duration(found.idle_over_seconds)}")
     if found.ttl is not TtlFilter.ANY:

@@ -8,6 +8,7 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.models.plan import KeyOutcome, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, name_lines
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
@@ -52,7 +53,8 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
             return cleanup_draw.plan_head(state.plan, sums, width, height, self.style, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.style)
-        memory = actions.snapshot.memory if actions.snapshot is not None else None
+        snapshot, node = actions.snapshot, "" if state.plan is None else state.plan.criteria.node
+        memory = None if snapshot is None else of_node(snapshot, node).memory
         estimated = sums is not None and not sums.low == sums.size == sums.high
         return cleanup_draw.run_lines(
             state, memory, width, height, self.style, estimated=estimated, target=actions.target
