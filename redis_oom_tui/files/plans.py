@@ -56,7 +56,8 @@ class _Criteria(Struct, kw_only=True):
     order: Order
     # Files of before it was written have none.
     key_patterns: tuple[dict[str, Any], ...] = ()
-    node: str = ""
+    # Only plans of one node of a cluster have it.
+    node: str | UnsetType = UNSET
 
 
 class _Head(Struct, kw_only=True):
@@ -88,7 +89,7 @@ _SAME = tuple(
     name for name in _Head.__struct_fields__ if name not in ("format", "keys", "bytes", "limit_bytes", "criteria")
 )
 _SAME_CRITERIA = tuple(
-    name for name in _Criteria.__struct_fields__ if name not in ("patterns", "marked_keys", "key_patterns")
+    name for name in _Criteria.__struct_fields__ if name not in ("patterns", "marked_keys", "key_patterns", "node")
 )
 
 
@@ -208,6 +209,7 @@ def _criteria(criteria: Criteria) -> _Criteria:
         patterns=tuple(map(escape_exact, criteria.patterns)),
         marked_keys=len(criteria.keys),
         key_patterns=tuple(map(pattern_text.fields, criteria.key_patterns)),
+        node=criteria.node or UNSET,
         **{name: getattr(criteria, name) for name in _SAME_CRITERIA},
     )
 
@@ -221,10 +223,12 @@ def criteria_fields(criteria: Criteria) -> dict[str, Any]:
 def _plan(head: _Head, keys: tuple[PlannedKey, ...]) -> Plan:
     if head.keys != len(keys):
         raise Damaged(f"it counts {head.keys} keys, and the file holds {len(keys)}")
-    printable(head.hash, head.role, head.run_id or "", *head.criteria.types, head.criteria.node)
+    node = "" if head.criteria.node is UNSET else head.criteria.node
+    printable(head.hash, head.role, head.run_id or "", *head.criteria.types, node)
     criteria = Criteria(
         patterns=tuple(map(exact_bytes, head.criteria.patterns)),
         key_patterns=tuple(map(pattern_text.from_fields, head.criteria.key_patterns)),
+        node=node,
         **{name: getattr(head.criteria, name) for name in _SAME_CRITERIA},
     )
     limit_bytes = None if head.limit_bytes is UNSET else head.limit_bytes

@@ -49,11 +49,14 @@ def plan(*keys: PlannedKey) -> Plan:
     )
 
 
-@given(keys=KEYS)
-def test_a_plan_reads_back_as_it_was(tmp_path_factory: pytest.TempPathFactory, keys: list[PlannedKey]) -> None:
-    path = tmp_path_factory.mktemp("p") / "plan"
-    save_plan(plan(*keys), path)
-    assert load_plan(path) == plan(*keys)
+@given(keys=KEYS, node=st.sampled_from(["", "n:7001"]))
+def test_a_plan_reads_back_as_it_was(
+    tmp_path_factory: pytest.TempPathFactory, keys: list[PlannedKey], node: str
+) -> None:
+    path, saved = tmp_path_factory.mktemp("p") / "plan", plan(*keys)
+    saved = frozen(replace(saved, criteria=replace(saved.criteria, node=node)))
+    save_plan(saved, path)
+    assert load_plan(path) == saved
 
 
 @pytest.mark.parametrize(

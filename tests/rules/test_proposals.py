@@ -2,6 +2,7 @@
 
 import pytest
 
+from redis_oom_tui.formatting.plan import proposal_lines
 from redis_oom_tui.models.application import KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
@@ -11,7 +12,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications.finished_work import queue_named
 from redis_oom_tui.rules.key_patterns import matcher
-from redis_oom_tui.rules.proposals import needed_bytes, proposal_lines, propose
+from redis_oom_tui.rules.proposals import needed_bytes, propose
 from tests.apps import samples
 from tests.rules.snapshots import snapshot_of
 
