@@ -209,8 +209,10 @@ async def _sample(
 async def _members(
     connection: ThrottledConnection, pattern: _Wanted, keys: Sequence[SampledKey], free_bytes: int | None
 ) -> tuple[bytes, ...] | None:
-    """All members of the sets of a pattern that are here: in a cluster others may be on other nodes. None where they are
-    too many, or more sets than are sampled."""
+    """All members of the sets of a pattern that are here: in a cluster others may be on other nodes.
+
+    None where they are too many, or more sets than are sampled.
+    """
     members = sum(_MOST_NAMED + 1 if key.length is None else key.length for key in keys)
     names = [key.name for key in keys]
     if pattern.kind != "set" or pattern.row.keys > _KEYS_EACH or members > _MOST_NAMED:
