@@ -147,7 +147,7 @@ class Standalone:
     def planning(self, criteria: Criteria, make: MakePlan, /) -> PlanMaker:
         """The plan of the only node. Raises BadInput where another is meant."""
         if criteria.node not in ("", self.name):
-            raise BadInput(f"The keys of {criteria.node!r} cannot be looked for here: this is {self.name}")
+            raise BadInput(f"{criteria.node!r} is another server: this is {self.name}")
         return make(Place(self.name), criteria)
 
     def settings(self, context: ActionContext) -> SettingChanges:
