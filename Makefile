@@ -69,7 +69,7 @@ docs: $(STAMP)
 	@$(BIN)/python docs/reference.py
 
 screenshots: $(STAMP)
-	@$(BIN)/python screenshots/draw.py
+	@$(BIN)/python -m screenshots.draw
 
 # All tables, or some: make bench BENCH='speed start'.
 bench: $(STAMP)

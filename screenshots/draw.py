@@ -10,9 +10,15 @@ import resvg_py
 
 from redis_oom_tui.cli.actions import make_operator
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.screen import ConfiguredProfiles
 from redis_oom_tui.demo.server import DemoServer
+from redis_oom_tui.files.config import Configuration
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.config import Profile, Settings
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
+from tests.support.cluster import RunningCluster, clustered
+from tests.support.servers import RunningServer, started
 
 HERE = Path(__file__).parent
 SIZES = ((120, 36), (80, 24))
@@ -32,6 +38,7 @@ SCENES: dict[str, tuple[str | float, ...]] = {
     "report": (*"delete", "enter", "~fell", 6.0),
     "log": ("5", 2.0),
     "healthy": ("1", 3.0),
+    "overview": ("O", "~orders", 6.0, "slash", *"orders", "enter", "enter", "escape", "S", "S", 2.0),
 }
 # What the animated picture of README shows, and for how many seconds: 20 in all.
 FRAMES = {
@@ -54,11 +61,33 @@ FONT = "DejaVu Sans Mono"
 async def draw(server: DemoServer, size: tuple[int, int], only: set[str]) -> None:
     """One run of the app at one size, through all scenes."""
     source = LiveServer(server.connection)
-    with tempfile.TemporaryDirectory(prefix="state-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="state-") as folder,
+        started("valkey") as full,
+        clustered(3, replicas=False) as cluster,
+    ):
         # Audit file and backups of a deletion that was made for show.
         os.environ["XDG_STATE_HOME"] = folder
-        operator = make_operator(Invocation(), source)
-        await press_through(TriageApp(source, operator=operator), size, only)
+        app = TriageApp(source, operator=make_operator(Invocation(), source))
+        app.switchboard = others(server, full, cluster)
+        await press_through(app, size, only)
+
+
+def others(demo: DemoServer, full: RunningServer, cluster: RunningCluster) -> ConfiguredProfiles:
+    """What the overview shows: the demo's server by now healthy, a full one, a cluster."""
+    with full.client() as client:
+        client.mset({f"session:{number}": b"x" * 1000 for number in range(2000)})
+        client.config_set("maxmemory", client.info("memory")["used_memory"] - 100_000)
+    for node in cluster.primaries:
+        with node.server.client() as client:
+            client.config_set("maxmemory", 8 << 20)
+    profiles = [
+        Profile("shop-cache", demo.connection.address),
+        Profile("sessions", Address(socket_path=str(full.socket_path)), production=True),
+        Profile("orders", Address(port=cluster.primaries[0].port), cluster=True),
+    ]
+    settings = Settings(profiles={profile.name: profile for profile in profiles})
+    return ConfiguredProfiles(Invocation(configuration=Configuration(settings)))
 
 
 async def press_through(app: TriageApp, size: tuple[int, int], only: set[str]) -> None:

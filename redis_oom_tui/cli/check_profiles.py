@@ -13,10 +13,11 @@ from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import count_levels
-from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import WORST_FIRST, Verdict
+from redis_oom_tui.rules.cluster import SameServer, profiles_of_servers, same_servers
 from redis_oom_tui.rules.verdict import unknown
 from redis_oom_tui.server.preflight import Preflight
 
@@ -29,18 +30,24 @@ _GAP_SECONDS = 0.1
 
 
 class CheckedProfile(Struct, frozen=True):
-    """A profile with its verdict; without an answer the verdict says why there is none."""
+    """A profile with its verdict; without an answer the verdict says why there is none.
+
+    `same_as` tells which other profiles lead to its server.
+    """
 
     name: str
     address: Address
     verdict: Verdict
     answer: Answer | None = None
+    same_as: SameServer = SameServer()
 
 
 def checked(invocation: Invocation, names: Sequence[str]) -> list[CheckedProfile]:
     """All of them, the worst first. It takes as long as the slowest, which its own timeouts bound."""
     with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
         found = list(pool.map(lambda name: _checked(invocation, name), names))
+    same = same_servers({each.name: each.answer.snapshot for each in found if each.answer is not None})
+    found = [replace(each, same_as=same.get(each.name, each.same_as)) for each in found]
     return sorted(found, key=lambda each: (WORST_FIRST.index(each.verdict.level), -_pressure(each), each.name))
 
 
@@ -64,10 +71,12 @@ def lines(found: Sequence[CheckedProfile]) -> list[str]:
     """How many there are of each level, and a line for each."""
     width = min(32, max(len(safe_text(each.name)) for each in found))
     rows = (
-        f"{each.verdict.level.value.upper():<8}  {safe_text(each.name, width):<{width}}  {each.verdict.reason}"
+        f"{each.verdict.level.value.upper():<8}  {safe_text(each.name, width):<{width}}"
+        f"  {' '.join(filter(None, (each.verdict.reason, each.same_as.words)))}"
         for each in found
     )
-    return [f"{number_of(len(found), 'profile')}: {count_levels([each.verdict.level for each in found])}", *rows]
+    many = profiles_of_servers([(each.name, each.same_as) for each in found])
+    return [f"{many}: {count_levels([each.verdict.level for each in found])}", *rows]
 
 
 def document(found: Sequence[CheckedProfile]) -> "CheckAllDocument":
@@ -75,7 +84,10 @@ def document(found: Sequence[CheckedProfile]) -> "CheckAllDocument":
     return {
         "schema": SCHEMA,
         "verdict": found[0].verdict.level.value,
-        "profiles": [{"profile": each.name, "check": _document(each)} for each in found],
+        "profiles": [
+            {"profile": each.name, "same_server_as": list(each.same_as.profiles), "check": _document(each)}
+            for each in found
+        ],
     }
 
 

@@ -1,10 +1,15 @@
-"""What is true of a cluster and of no single node: who is worst, where nodes differ, what a failover would do."""
+"""What is true of a cluster and of no single node: who is worst, where nodes differ, what a failover would do.
+
+Also which profiles lead to one server.
+"""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, percent
+from redis_oom_tui.formatting.sizes import count, number_of, percent
 from redis_oom_tui.models.settings import Difference
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -36,6 +41,58 @@ def servers_in(snapshot: Snapshot | None, *given: str) -> frozenset[str]:
         return frozenset(given)
     nodes = [] if snapshot.cluster is None else [view.name for view in snapshot.cluster.nodes]
     return frozenset({*given, str(snapshot.server.address), *nodes, *map(cluster_behind, nodes)})
+
+
+class SameServer(Struct, frozen=True):
+    """The other `profiles` that lead to a server, by its run_id; `as_node`: they are clusters that it is a node of."""
+
+    profiles: tuple[str, ...] = ()
+    as_node: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.profiles)
+
+    @property
+    def words(self) -> str:
+        """That in a sentence; '' where there is none.
+
+        >>> SameServer(("a", "b")).words, SameServer(("ring",), as_node=True).words
+        ('The same server as a and b (same run_id).', 'A node of ring (same run_id).')
+        """
+        names = " and ".join(safe_text(name, 40) for name in self.profiles)
+        return f"{'A node of' if self.as_node else 'The same server as'} {names} (same run_id)." if names else ""
+
+
+def same_servers(snapshots: Mapping[str, Snapshot]) -> Mapping[str, SameServer]:
+    """By profile, the others that lead to the same server: one process counts once, whatever its addresses are."""
+    ids = {name: run_ids(snapshot) for name, snapshot in sorted(snapshots.items())}
+    found: dict[str, SameServer] = {}
+    for name, snapshot in snapshots.items():
+        others = [other for other, theirs in ids.items() if other != name and theirs & ids[name]]
+        clusters = tuple(other for other in others if snapshots[other].cluster is not None)
+        servers = tuple(other for other in others if snapshots[other].cluster is None)
+        if snapshot.cluster is not None and clusters:
+            found[name] = SameServer(clusters)
+        elif snapshot.cluster is None and others:
+            found[name] = SameServer(servers) if servers else SameServer(clusters, as_node=True)
+    return found
+
+
+def profiles_of_servers(found: Sequence[tuple[str, SameServer]]) -> str:
+    """How many profiles there are and, where several lead to one server, how many servers.
+
+    >>> profiles_of_servers([("a", SameServer(("b",))), ("b", SameServer(("a",))), ("c", SameServer())])
+    '3 profiles of 2 servers'
+    """
+    before = sum(bool(same) and (same.as_node or same.profiles[0] < name) for name, same in found)
+    return number_of(len(found), "profile") + (f" of {number_of(len(found) - before, 'server')}" if before else "")
+
+
+def run_ids(snapshot: Snapshot) -> frozenset[str]:
+    """The run_id of the process that answered, or of each node; one of a single character repeated is none."""
+    nodes = [] if snapshot.cluster is None else [view.snapshot for view in snapshot.cluster.nodes]
+    answered = [each.server.run_id for each in (snapshot, *nodes) if each is not None]
+    return frozenset(run_id for run_id in answered if run_id is not None and len(set(run_id)) > 1)
 
 
 _BEHIND = "the cluster behind "

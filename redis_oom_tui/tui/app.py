@@ -253,7 +253,7 @@ class TriageApp(TerminalApp):
 def _act_on(session: ServerSession, request: Request, *, leaving: bool) -> None:
     match request:
         case messages.LookAtNode():
-            session.show_node(request.name)
+            session.show_node(request.name, or_worst=request.or_worst)
         case messages.StartScan():
             session.startup.then(lambda: session.scanner.start(request.options, asked_for=request.asked_for))
         case messages.PauseScan():

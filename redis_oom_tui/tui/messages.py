@@ -61,9 +61,10 @@ class MakePlan(Request):
 
 @dataclass(eq=False, repr=False)
 class LookAtNode(Request):
-    """Show this node of the cluster, or the worst again where it is shown by choice already."""
+    """Show this node of the cluster; with `or_worst` the worst again where it is shown by choice already."""
 
     name: str
+    or_worst: bool = True
 
 
 @dataclass(eq=False, repr=False)
@@ -304,9 +305,10 @@ class LeaveOverview(Request):
 
 @dataclass(eq=False, repr=False)
 class OpenProfile(Request):
-    """Go from the overview to the server of this profile."""
+    """Go from the overview to the server of this profile; in a cluster with the figures of `node`, if one is given."""
 
     name: str
+    node: str = ""
     local = True
 
 

@@ -219,12 +219,12 @@ class ServerSession:
         await self.actions.close()
         await self.source.close()
 
-    def show_node(self, node: str) -> None:
-        """Show this node of the cluster, or the worst again where it is shown by choice already."""
+    def show_node(self, node: str, *, or_worst: bool) -> None:
+        """Show this node of the cluster; with `or_worst` the worst again where it is shown by choice already."""
         if not isinstance(self.source, ClusteredSource):
             self.tell("A recording shows the node that was shown then")
             return
-        self._pinned = None if node == self._pinned else node
+        self._pinned = None if or_worst and node == self._pinned else node
         self.source.pin(self._pinned)
         self.tell("The worst is shown" if self._pinned is None else f"{safe_text(node, 80)} is shown")
 

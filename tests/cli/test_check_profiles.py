@@ -60,6 +60,19 @@ def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: 
         ]
         code, out, _ = ran(capsys, "--config", config, "--profile", "cache-1*", "check")
         assert (code, out.splitlines()[0]) == (0, "1 profile: 1 ok")
+        twice = configured(
+            tmp_path,
+            a=f'socket = "{healthy.socket_path}"',
+            b=f'socket = "{healthy.socket_path}"\ndb = 2',
+            c=f'socket = "{full.socket_path}"',
+        )
+        code, out, _ = ran(capsys, "--config", twice, "check", "--all")
+        first, *rows = out.splitlines()
+        assert (code, first) == (2, "3 profiles of 2 servers: 1 oom, 2 ok")
+        assert rows[1].endswith("The same server as b (same run_id).")
+        _, out, _ = ran(capsys, "--config", twice, "check", "--all", "--json")
+        told = document_of("check", out)
+        assert [each["same_server_as"] for each in told["profiles"]] == [[], ["b"], ["a"]]
 
 
 def test_the_slowest_bounds_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -139,7 +139,7 @@ def pure_documents() -> dict[str, set[str]]:
     lines.append(json_line(tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
     told = [set(fields(document_of("watch", line))) for line in lines]
     clustered = check_document(verdict, address, replace(snapshot, cluster=cluster), findings)
-    both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "check": clustered}]}
+    both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "same_server_as": [], "check": clustered}]}
     strings = SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),))
     sizes = KeySizes((strings,), 4, 3, 100, 12, 21, ("hash",))
     report = IncidentReport(0.0, snapshot, replace(snapshot, cluster=cluster), verdict, (), findings)

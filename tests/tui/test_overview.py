@@ -1,6 +1,7 @@
 """The overview of several servers: the worst first, one that is away is a row, Enter opens and Escape comes back."""
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions, WatchSettings
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.monitor.state import ServerState
@@ -30,6 +32,7 @@ from tests.support.scripted import MIB, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
 from tests.support.servers import started
 from tests.tui.support import an_app, rows, screen_text, until
+from tests.tui.test_nodes import a_cluster
 
 WATCH = WatchSettings(interval_seconds=0.05)
 
@@ -37,8 +40,11 @@ WATCH = WatchSettings(interval_seconds=0.05)
 class Server(ScriptedSource):
     """A server of the script that may be away, or slow to open."""
 
-    def __init__(self, address: str, *, used: int = 100 * MIB, away: TriageError | None = None) -> None:
-        super().__init__([a_snapshot(used=used, refused=0)])
+    def __init__(
+        self, address: str, *, used: int = 100 * MIB, away: TriageError | None = None, cluster: Snapshot | None = None
+    ) -> None:
+        snapshot = a_snapshot(used=used, refused=0)
+        super().__init__([cluster or replace(snapshot, server=replace(snapshot.server, run_id=f"of {address}"))])
         self._address, self.away = Address(address), away
         self.gate = asyncio.Event()
         self.gate.set()
@@ -107,7 +113,7 @@ def names(app: TriageApp) -> list[str]:
 
 async def answered(pilot) -> None:
     """All have answered, or failed."""
-    await until(pilot, lambda: "server" in screen_text(pilot.app) and "connecting" not in screen_text(pilot.app))
+    await until(pilot, lambda: "profile" in screen_text(pilot.app) and "connecting" not in screen_text(pilot.app))
 
 
 async def test_the_worst_comes_first_and_one_that_is_away_says_why():
@@ -116,7 +122,7 @@ async def test_the_worst_comes_first_and_one_that_is_away_says_why():
         await answered(pilot)
         assert names(app) == ["cache-2", "gone", "sessions", "cache-1"]
         shown = rows(app)
-        assert "4 servers: 1 oom, 1 unknown, 1 warning, 1 ok" in shown[0]
+        assert "4 profiles: 1 oom, 1 unknown, 1 warning, 1 ok" in shown[0]
         assert "policy" in shown[1]
         assert "!! OOM" in shown[2]
         assert "full" in shown[2]
@@ -282,6 +288,27 @@ async def test_what_changes_a_server_is_answered_before_another_is_opened():
         await until(pilot, lambda: app.session.profile.name == "cache-2")
 
 
+async def test_it_looks_as_stored(tmp_path: Path):
+    """With a cluster unfolded, and one server by two profiles. REDRAW=1 writes it again."""
+    board = a_board()
+    board.servers |= {"cache-3": Server("cache-1"), "ring": Server("n", cluster=a_cluster())}
+    board.profiles = [
+        Profile(name, server.address, watch=WatchSettings(interval_seconds=3600), cluster=name == "ring")
+        for name, server in board.servers.items()
+    ]
+    app = at_overview(board)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await answered(pilot)
+        # The second S ends the time in which rows keep their places after a move.
+        await pilot.press("slash", *"ring", "enter", "right", "escape", "S", "S")
+        await until(pilot, lambda: len(names(app)) == 10 and "/ring" not in screen_text(app))
+        drawn = screen_text(app) + "\n"
+    path = Path(__file__).parent.parent / "cases" / "screens" / "80x24-overview.txt"
+    if os.environ.get("REDRAW"):
+        path.write_text(drawn)
+    assert drawn == path.read_text(), f"{path.name}: look at the difference, then redraw it"
+
+
 def test_refused_writes_that_a_server_does_not_report_are_unknown():
     profile = Profile("old")
     column = next(each for each in overview_columns(120, 10, DrawStyle()) if each.id == "refused")
@@ -338,7 +365,46 @@ async def test_real_servers_and_a_cluster_are_a_row_each(tmp_path: Path):
             assert "ring (3 nodes)" in screen_text(app)
             assert "? UNKNOWN   unix:" in screen_text(app)
             assert "full   read-only " in screen_text(app)
+            assert "4 profiles: " in rows(app)[0]
             await pilot.press("slash", *"ring", "enter", "enter")
-            await until(pilot, lambda: not app.at_overview and "Nodes (3), worst first" in screen_text(app))
+            nodes = [f"127.0.0.1:{each.port}" for each in cluster.primaries]
+            await until(pilot, lambda: all(node in screen_text(app) for node in nodes))
+            assert len(names(app)) == 4
+            # Folded from one of them, the cursor is on the cluster.
+            await pilot.press("down", "down", "left")
+            await until(pilot, lambda: names(app) == ["ring"])
+            assert app.overview.table.model.current.node is None
+            await pilot.press("right", "down")
+            chosen = app.overview.table.model.current.node.name
+            await until(pilot, lambda: f" {chosen} of ring" in screen_text(app))
+            await pilot.press("enter")
+            await until(pilot, lambda: not app.at_overview and f"{chosen} is shown" in screen_text(app))
+            await until(pilot, lambda: app.session.source.shown == chosen)
             assert "read-only" in rows(app)[0]
             assert app.session.profile.read_only
+            # The same again: it is not taken for the wish to see the worst.
+            await pilot.press("O", "enter")
+            await until(pilot, lambda: not app.at_overview and f"{chosen} is shown" in screen_text(app))
+            await pilot.press("O", "left", "o")
+            await until(pilot, lambda: not app.at_overview and "Nodes (3), worst first" in screen_text(app))
+
+
+async def test_one_server_by_two_profiles_and_a_node_of_a_cluster_say_so(tmp_path: Path):
+    with started("valkey") as server, clustered(3, replicas=False) as cluster:
+        file = tmp_path / "config.toml"
+        port = cluster.primaries[0].port
+        file.write_text(
+            f'[profiles.cache]\nsocket = "{server.socket_path}"\n'
+            f'[profiles.cache-2]\nsocket = "{server.socket_path}"\ndb = 2\n'
+            f"[profiles.node]\nport = {port}\n[profiles.ring]\nport = {port}\ncluster = true\n"
+        )
+        file.chmod(0o600)
+        app = an_app(PlaceholderSource(Address()))
+        app.switchboard, app.begins_at_overview = ConfiguredProfiles(Invocation(configuration=load(file))), True
+        async with app.run_test(size=(120, 24)) as pilot:
+            await answered(pilot)
+            shown = screen_text(app)
+            assert "4 profiles of 2 servers: 4 ok" in shown
+            assert all(text in shown for text in ("cache = cache-2", "cache-2 = cache", "node in ring"))
+            await pilot.press("slash", *"cache-2", "enter")
+            await until(pilot, lambda: "The same server as cache (same run_id)." in screen_text(app))

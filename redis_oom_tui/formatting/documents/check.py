@@ -147,6 +147,10 @@ class ProfileCheck(TypedDict):
     """A profile of the configuration file, and its server."""
 
     profile: Annotated[str, says("its name")]
+    same_server_as: Annotated[
+        list[str],
+        says("other profiles that lead to the same server, by its run_id; or to the cluster that it is a node of"),
+    ]
     check: Annotated[CheckDocument, says("what `check --json` prints of it; `unknown` where it did not answer")]
 
 

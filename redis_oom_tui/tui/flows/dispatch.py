@@ -62,7 +62,7 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
         case messages.PickProfile():
             return profiles.switch(actions)
         case messages.OpenProfile():
-            return profiles.open_profile(actions, request.name)
+            return profiles.open_profile(actions, request.name, request.node)
         case _:
             return admin_commands.run_flow(actions, request)
 

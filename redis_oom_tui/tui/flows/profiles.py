@@ -9,6 +9,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.messages import LookAtNode
 from redis_oom_tui.tui.profiles import ProfileSession, Switchboard, caution, same_server, target
 
 NO_PROFILES = (
@@ -37,17 +38,17 @@ async def switch(actions: ActionController) -> None:
     await _go(actions, await _reached(board, name, "could not be reached, staying on the current server"))
 
 
-async def open_profile(actions: ActionController, name: str) -> None:
-    """Go to a profile that was chosen in the overview, which stays on screen until it is reached.
+async def open_profile(actions: ActionController, name: str, node: str) -> None:
+    """Go to a profile that was chosen in the overview, which stays on screen until it is reached; then show `node`.
 
     The last choice counts: one made meanwhile, and Escape, give this one up.
     """
-    app, board, shown = actions.app, actions.app.switchboard, safe_text(name, 40)
+    board, shown = actions.app.switchboard, safe_text(name, 40)
     actions.opening = mine = object()
     if board is None:
         return
     if any(profile.name == name and same_server(profile, actions.host.profile) for profile in board.profiles):
-        app.leave_overview(opened=True)
+        _leave_overview(actions, node)
         return
     _refuse_if_busy(actions)
     left = _left_behind(actions)
@@ -69,7 +70,13 @@ async def open_profile(actions: ActionController, name: str) -> None:
         await session.source.close()
         return
     await _go(actions, session)
-    app.leave_overview(opened=True)
+    _leave_overview(actions, node)
+
+
+def _leave_overview(actions: ActionController, node: str) -> None:
+    actions.app.leave_overview(opened=True)
+    if node:
+        actions.app.post_message(LookAtNode(node, or_worst=False))
 
 
 async def _go(actions: ActionController, session: ProfileSession) -> None:

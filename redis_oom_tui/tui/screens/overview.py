@@ -12,15 +12,24 @@ from textual.screen import Screen
 from textual.worker import Worker, WorkerError, WorkType, get_current_worker
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.sanitize import cells, safe_text
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import count_levels, role_text, server_text, use_of_limit
 from redis_oom_tui.models.config import Color, Profile
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.several import SeveralPollers
+from redis_oom_tui.rules.cluster import profiles_of_servers, same_servers
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, merged, pad, shorten, spread, wrap
 from redis_oom_tui.tui.drawing import width as cells_in
 from redis_oom_tui.tui.messages import LeaveOverview, OpenProfile
 from redis_oom_tui.tui.profiles import caution, target
-from redis_oom_tui.tui.screens.overview_columns import WIDE, ServerRow, overview_columns
+from redis_oom_tui.tui.screens.overview_columns import (
+    WIDE,
+    NodeRows,
+    ServerRow,
+    longest_name,
+    overview_columns,
+)
 from redis_oom_tui.tui.screens.reader import HelpScreen, VerdictScreen
 from redis_oom_tui.tui.widgets.fields import FilterLine, matcher
 from redis_oom_tui.tui.widgets.keybar import KeyBar
@@ -29,28 +38,34 @@ from redis_oom_tui.tui.widgets.live_table import MARGIN, LiveTable
 from redis_oom_tui.tui.widgets.table_model import cells_of
 
 _DRAWN_EVERY_SECONDS = 0.5
-# Behind the name of a cluster.
-_NODES = len(" (12 nodes)")
 
 
 class ServerTable(LiveTable[ServerRow]):
-    """The rows. One that did not answer says why in place of its figures."""
+    """The rows. One that did not answer says why in place of its figures; a cluster unfolds into its nodes."""
 
     title = "Overview"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("right", "fold(False)", "unfold", id="overview.unfold", tooltip="Unfold the cluster into its nodes"),
+        Binding("left", "fold(True)", "fold", id="overview.fold", tooltip="Fold the nodes into their cluster"),
+        Binding("o", "open_whole", "open whole", id="overview.open", tooltip="Open the cluster in the panes"),
+    ]
 
-    def __init__(self, longest: int) -> None:
+    def __init__(self, rows: Sequence[ServerRow]) -> None:
+        self.longest = longest_name(rows)
         super().__init__(
-            overview_columns(WIDE, longest, DrawStyle()),
-            lambda row: row.profile.name,
+            overview_columns(WIDE, self.longest, DrawStyle()),
+            lambda row: row.id,
             sort="verdict",
             marking=False,
             empty="No match. Esc clears the filter.",
             id="overview",
         )
-        self._longest = longest
+        self._unfolded: set[str] = set()
+        self._node_rows = NodeRows()
+        self.model.within = lambda row: self._node_rows.of(row) if row.profile.name in self._unfolded else ()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        self.model.columns = overview_columns(width - MARGIN, self._longest, self.style)
+        self.model.columns = overview_columns(width - MARGIN, self.longest, self.style)
         return super().lines(width, height)
 
     def row(self, item: ServerRow, width: int, *, here: bool) -> Sequence[Line]:
@@ -62,6 +77,48 @@ class ServerTable(LiveTable[ServerRow]):
         left = width - cells_in((edge, *named))
         reason = "" if item.is_awaited else shorten(safe_text(item.verdict.reason), left)
         return [merged((edge, *named, (pad(reason, left), role or "dim")))]
+
+    def sign(self, item: ServerRow) -> Piece:
+        """Whether it is a cluster, folded or not."""
+        glyphs = self.style.glyphs
+        if item.cluster is None:
+            return " ", "text"
+        return (glyphs.down if item.profile.name in self._unfolded else glyphs.within), "dim"
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        row = self.model.current
+        if action == "fold":
+            return row is not None and row.may_fold(away=bool(parameters[0]), unfolded=self._unfolded)
+        if action == "open_whole":
+            return row is not None and row.cluster is not None
+        return super().check_action(action, parameters)
+
+    def action_choose(self) -> None:
+        """Unfold or fold a cluster; open a server, or a node."""
+        row = self.model.current
+        if row is not None and row.cluster is not None:
+            self.action_fold(row.profile.name in self._unfolded)
+        else:
+            super().action_choose()
+
+    def action_open_whole(self) -> None:
+        """Open a cluster, with the figures of its worst node."""
+        super().action_choose()
+
+    def action_fold(self, away: bool) -> None:
+        """Show the nodes below their cluster, or no more; the cursor stays, or goes from a node to its cluster."""
+        row = self.model.current
+        if row is None or (row.cluster is None and row.node is None):
+            return
+        name = row.profile.name
+        if away:
+            self._unfolded.discard(name)
+            self._node_rows.forget(name)
+        elif row.cluster is not None:
+            self._unfolded.add(name)
+        self.model.go_to((name, "") if away else row.id, self._now())
+        self.show(self.model.outer_rows)
+        self._changed()
 
 
 class ServerDetails(LineWidget):
@@ -86,21 +143,30 @@ class ServerDetails(LineWidget):
         return [self._where(row, width), *text, ((f" {shorten(step, width - 2)}", "dim"),)]
 
     def _where(self, row: ServerRow, width: int) -> Line:
-        profile, snapshot = row.profile, row.snapshot
+        profile, snapshot, node = row.profile, row.snapshot, row.node
         careful = caution(profile)
         color = profile.color or (Color.RED if profile.production else Color.BLUE)
         badge = ((f" {careful} ", f"mark_{color.value}"), ("  ", "text")) if careful else ()
-        left: Line = ((f" {safe_text(profile.name, 40)}  ", "title"), *badge)
+        of_cluster = "" if node is None else f"{safe_text(node.name, 60)} of "
+        left: Line = ((f" {of_cluster}{safe_text(profile.name, 40)}  ", "title"), *badge)
+        where = target(profile) if node is None else ""
         if snapshot is None:
-            return clip((*left, (target(profile), "dim")), width)
-        cluster, server = snapshot.cluster, snapshot.server
-        if cluster is None:
-            facts = f"{role_text(safe_text(server.role, 12))}, {safe_text(server_text(server), 40)}"
-        else:
-            copies = sizes.number_of(len(cluster.replicas), "replica")
-            facts = f"{sizes.number_of(len(cluster.primaries), 'primary node')}, {copies}"
+            return clip((*left, (where, "dim")), width)
         used = (f"{use_of_limit(snapshot.memory)}  ", "text")
-        return clip((*left, used, (f"{facts}  ", "dim"), (target(profile), "dim")), width)
+        same = f"{row.same_as.words}  " if row.same_as else ""
+        return clip((*left, used, (same, "text"), (f"{_facts(snapshot, node)}  {where}", "dim")), width)
+
+
+def _facts(snapshot: Snapshot, node: NodeView | None) -> str:
+    """What it is in the deployment, and what runs there."""
+    cluster, server = snapshot.cluster, safe_text(server_text(snapshot.server), 40)
+    if cluster is not None:
+        copies = sizes.number_of(len(cluster.replicas), "replica")
+        return f"{sizes.number_of(len(cluster.primaries), 'primary node')}, {copies}"
+    if node is None:
+        return f"{role_text(safe_text(snapshot.server.role, 12))}, {server}"
+    slots = sizes.number_of(node.node.slots, "slot")
+    return f"{slots if node.node.is_primary else f'replica of {safe_text(node.node.primary, 60)}'}, {server}"
 
 
 class OverviewTitle(LineWidget):
@@ -139,7 +205,7 @@ class OverviewScreen(Screen[None]):
         self._profiles = sorted(profiles, key=lambda profile: profile.name)
         self._dirty, self._asked_all = True, False
         self.head, self.details, self.keys = OverviewTitle(), ServerDetails(), KeyBar()
-        self.table = ServerTable(max(cells(safe_text(each.name, 60)) + _NODES * each.cluster for each in profiles))
+        self.table = ServerTable(self._rows())
         self.filter_line = FilterLine("part of a name, or a glob such as cache-*", id="filter")
 
     def compose(self) -> ComposeResult:
@@ -197,20 +263,29 @@ class OverviewScreen(Screen[None]):
 
     def _draw(self) -> None:
         self._dirty = False
-        rows = [ServerRow(profile, self._polls.states[profile.name]) for profile in self._profiles]
+        rows = self._rows()
         levels = [row.verdict.level for row in rows if not row.is_awaited]
         awaited = len(rows) - len(levels)
         counts = ", ".join(filter(None, (count_levels(levels), f"{awaited} connecting" if awaited else "")))
         text = self.filter_line.value
         shown = [row for row in rows if not text or matcher(text)(row.profile.name.encode())]
         every = f"polled every {sizes.duration(self._polls.interval_seconds)}"
+        many = profiles_of_servers([(row.profile.name, row.same_as) for row in rows])
         right = f"/{safe_text(text, 20)}: {len(shown)} shown" if text else every
         with self.app.batch_update():
-            self.head.say(f"{sizes.number_of(len(rows), 'server')}: {counts}", right)
+            self.head.say(f"{many}: {counts}", right)
             # Until all have answered, the cursor stays with the worst.
+            self.table.longest = longest_name(rows)
             self.table.show(shown, moving=self._asked_all)
             self.details.show(self.table.model.current)
+        # A cluster is known by its first answer.
+        self.refresh_bindings()
         self._asked_all = not awaited
+
+    def _rows(self) -> list[ServerRow]:
+        rows = [ServerRow(profile, self._polls.states[profile.name]) for profile in self._profiles]
+        same = same_servers({row.profile.name: row.snapshot for row in rows if row.snapshot is not None})
+        return [replace(row, same_as=same.get(row.profile.name, row.same_as)) for row in rows]
 
     @on(FilterLine.Filtered)
     def _filtered(self, message: FilterLine.Filtered) -> None:
@@ -221,12 +296,13 @@ class OverviewScreen(Screen[None]):
     @on(LiveTable.Changed)
     def _moved(self) -> None:
         self.details.show(self.table.model.current)
+        self.refresh_bindings()
 
     @on(LiveTable.Chosen)
     def _chosen(self, message: LiveTable.Chosen) -> None:
         # The row of the key press: the cursor may have gone on with the worst since.
         if isinstance(message.row, ServerRow):
-            self.post_message(OpenProfile(message.row.profile.name))
+            self.post_message(OpenProfile(*message.row.id))
 
     def action_filter(self) -> None:
         """Filter the rows by name."""

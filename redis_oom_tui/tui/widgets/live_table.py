@@ -122,13 +122,16 @@ class LiveTable(CursorList[R]):
         return super().rows_in_view(width, height, first_line)
 
     def row(self, item: R, width: int, *, here: bool) -> Sequence[Line]:
-        marked = self.model.is_marked(item)
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
-        sign = self.style.glyphs.marked if marked else " "
-        edge: Piece = (f"{sign} ", role or "marked")
-        own = "marked" if marked else "dim" if self.stale else None
+        sign, own_role = self.sign(item)
+        edge: Piece = (f"{sign} ", role or own_role)
+        own = "marked" if self.model.is_marked(item) else "dim" if self.stale else None
         cells = cells_of(item, fitting(self.model.columns, width - MARGIN), role or own)
         return [merged((edge, *cells))]
+
+    def sign(self, item: R) -> Piece:
+        """The one cell before a row: whether it is marked."""
+        return (self.style.glyphs.marked if self.model.is_marked(item) else " "), "marked"
 
     def _now(self) -> float:
         return self.host.clock.monotonic()

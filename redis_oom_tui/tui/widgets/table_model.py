@@ -73,7 +73,8 @@ class TableModel(Generic[R]):
     """Rows, order, cursor and marks of a table of which `height` lines are in view from `top` on.
 
     `identify` gives what a row is, whatever its figures are now. For two seconds after the cursor was moved the order
-    holds still, so that nothing moves away under the finger; `now` is monotonic seconds.
+    holds still, so that nothing moves away under the finger; `now` is monotonic seconds. `within` gives the rows that
+    stand below one of the others, in whatever place that is.
     """
 
     def __init__(self, columns: Sequence[Column[R]], identify: Callable[[R], Hashable], sort: str) -> None:
@@ -81,6 +82,8 @@ class TableModel(Generic[R]):
         self._usual = self.sort = sort
         self.falling = self.column(sort).falling
         self.rows: list[R] = []
+        self.outer_rows: list[R] = []
+        self.within: Callable[[R], Sequence[R]] = lambda _: ()
         self.top = 0
         self.height = 1
         self._identify = identify
@@ -114,24 +117,28 @@ class TableModel(Generic[R]):
             identity = self._identify(row)
             if identity in self._marks:
                 self._marks[identity] = row
-        if now < self._held_until:
-            unseen = len(self._places)
-            self._take(sorted(rows, key=lambda row: self._places.get(self._identify(row), unseen)))
-        else:
-            self._take(ordered(rows, self.column(self.sort), self.falling))
+        self._take(rows, self._as_they_stand if now < self._held_until else self._sorted)
 
     def sort_by(self, name: str, falling: bool | None = None) -> None:
         """Sort by that column now, whatever holds the order."""
         self.sort = name
         self.falling = self.column(name).falling if falling is None else falling
         self._held_until = 0.0
-        self._take(ordered(self.rows, self.column(name), self.falling))
+        self._take(self.outer_rows, self._sorted)
 
-    def _take(self, rows: list[R]) -> None:
+    def _sorted(self, rows: Sequence[R]) -> list[R]:
+        return ordered(rows, self.column(self.sort), self.falling)
+
+    def _as_they_stand(self, rows: Sequence[R]) -> list[R]:
+        unseen = len(self._places)
+        return sorted(rows, key=lambda row: self._places.get(self._identify(row), unseen))
+
+    def _take(self, outer: Sequence[R], order: Callable[[Sequence[R]], list[R]]) -> None:
         """The cursor stays on its row, and that row on its line of the screen."""
         before = self.place
         line = before - self.top
-        self.rows = rows
+        self.outer_rows = order(outer)
+        self.rows = rows = [row for each in self.outer_rows for row in (each, *order(self.within(each)))]
         self._places = {self._identify(row): place for place, row in enumerate(rows)}
         if rows and self._cursor not in self._places:
             # Its row is gone: the cursor stays where it was on the screen.
