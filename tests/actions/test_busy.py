@@ -1,6 +1,7 @@
 """A server that carries out nothing for a while (somebody's script): held and asked again, and no key pays for it."""
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,21 +14,21 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.connection import ScanConnection, ThrottledConnection
 from tests.support.acting import fill, operating, planned
 from tests.support.busy import SOON, Script, script
 from tests.support.faulty import REFUSALS
 from tests.support.proxy import lying
 from tests.support.servers import RunningServer, started
 
-KEYS = 6000
+KEYS = 3000
 CACHE = Criteria(patterns=(b"cache:*",))
-SECONDS = 0.5
+SECONDS = 0.2
 
 
 @pytest.fixture
 def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
-    """A server of 6000 keys, and a script of half a second that is still to be sent."""
+    """A server of 3000 keys, and a script that is still to be sent."""
     with started(flavour, SOON) as server:
         with server.client() as client:
             fill(client, [b"cache:%d" % n for n in range(KEYS)])
@@ -68,12 +69,12 @@ async def test_without_eval_a_cleanup_goes_on_as_well(
 ) -> None:
     monkeypatch.setattr("redis_oom_tui.actions.node_worker.Capabilities.has", lambda *_: False)
     with started(flavour, SOON) as server, server.client() as client, script(server, SECONDS) as made:
-        fill(client, [b"cache:%d" % n for n in range(3000)])
+        fill(client, [b"cache:%d" % n for n in range(1500)])
         async with operating(server.connection, tmp_path) as operator:
             plan = await planned(operator, CACHE)
             _at_batch(monkeypatch, 3, made)
             view = await operator.run(plan, backup=BackupChoice(wanted=backup)).run()
-        assert dict(view.counts) == {Outcome.DELETED: 3000}, view.ended
+        assert dict(view.counts) == {Outcome.DELETED: 1500}, view.ended
         assert client.dbsize() == 0
 
 
@@ -96,14 +97,14 @@ async def test_a_restore_goes_on_when_the_script_has_ended(
     flavour: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with started(flavour, SOON) as server, server.client() as client:
-        fill(client, [b"cache:%d" % n for n in range(5000)])
+        fill(client, [b"cache:%d" % n for n in range(KEYS)])
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
             with script(server, SECONDS) as made:
                 _at_batch(monkeypatch, 3, made)
                 report = await operator.restore(Path(str(view.backup_path))).run()
-        assert dict(report.counts) == {RestoreOutcome.RESTORED: 5000}, report.ended
-        assert client.dbsize() == 5000
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: KEYS}, report.ended
+        assert client.dbsize() == KEYS
 
 
 async def test_a_restore_fails_where_the_busy_server_was_restarted_instead(
@@ -132,27 +133,29 @@ async def test_a_restore_fails_where_the_busy_server_was_restarted_instead(
     assert "its run id changed" in str(report.ended)
 
 
+def _at_exchange(monkeypatch: pytest.MonkeyPatch, owner: type, method: str, number: int, made: Script) -> None:
+    """Send the script before the question of this number."""
+    ask, asked = getattr(owner, method), itertools.count(1)
+
+    async def hooked(self: Any, *arguments: Any) -> Any:
+        if next(asked) == number:
+            await asyncio.to_thread(made.start)
+        return await ask(self, *arguments)
+
+    monkeypatch.setattr(owner, method, hooked)
+
+
 @pytest.mark.parametrize("pace", [Pace.NORMAL, Pace.FULL_SPEED])
 async def test_a_scan_loses_no_key_to_a_script(
     busy: tuple[RunningServer, Script], monkeypatch: pytest.MonkeyPatch, pace: Pace
 ) -> None:
     server, made = busy
-    ask, pages = ScanConnection.ask, 0
-
-    async def hooked(self: ScanConnection, buffer: bytes, replies: int) -> list[Any]:
-        nonlocal pages
-        pages += 1
-        if pages == 30:
-            await asyncio.to_thread(made.start)
-        return await ask(self, buffer, replies)
-
-    monkeypatch.setattr(ScanConnection, "ask", hooked)
+    _at_exchange(monkeypatch, ScanConnection, "ask", 30, made)
     live = LiveServer(server.connection)
     try:
         view = await live.scan(ScanOptions(pace=pace)).run()
     finally:
         await live.close()
-    assert pages > 30
     assert (view.state, view.scanned_keys, view.refused_keys) == (ScanState.COMPLETE, KEYS, 0), view.error
 
 
@@ -160,16 +163,7 @@ async def test_a_plan_loses_no_key_to_a_script(
     busy: tuple[RunningServer, Script], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, made = busy
-    ask, pages = ScanConnection.ask, 0
-
-    async def hooked(self: ScanConnection, buffer: bytes, replies: int) -> list[Any]:
-        nonlocal pages
-        pages += 1
-        if pages == 20:
-            await asyncio.to_thread(made.start)
-        return await ask(self, buffer, replies)
-
-    monkeypatch.setattr(ScanConnection, "ask", hooked)
+    _at_exchange(monkeypatch, ThrottledConnection, "exchange", 3, made)
     async with operating(server.connection, tmp_path) as operator:
         plan = await planned(operator, CACHE)
     assert (len(plan.keys), plan.complete) == (KEYS, True)
@@ -181,12 +175,13 @@ async def test_a_script_without_an_end_ends_the_run_with_the_rest_not_attempted(
 ) -> None:
     monkeypatch.setattr(timeouts, "BUSY", 0.3)
     with started(flavour, SOON) as server, server.client() as client:
-        fill(client, [b"cache:%d" % n for n in range(5000)])
-        with script(server, 4 * SECONDS) as made:
+        fill(client, [b"cache:%d" % n for n in range(KEYS)])
+        with script(server, 60) as made:
             async with operating(server.connection, tmp_path) as operator:
                 plan = await planned(operator, CACHE)
                 _at_batch(monkeypatch, 3, made)
                 view = await operator.run(plan, backup=BackupChoice()).run()
+            made.kill()
         assert view.failed
         assert "busy running a script" in str(view.ended)
         assert set(view.counts) <= {Outcome.DELETED, Outcome.NOT_ATTEMPTED}
