@@ -21,7 +21,7 @@ from tests.actions.test_cluster import OLD, _fill, _filled, _held, _planned, act
 from tests.support.cluster import RunningCluster, clustered
 from tests.support.servers import available
 
-MANY = 6000
+MANY = 3000
 
 
 @pytest.fixture(params=available())

@@ -20,8 +20,8 @@ from redis_oom_tui.server.latency_monitor import LatencyMonitor
 from tests.support.acting import NO_BACKUP, audited, fill, fill_to_the_limit, names_of, operating, planned, stepped
 from tests.support.servers import RunningServer
 
-MANY = 5000
-VERY_MANY = 30_000
+MANY = 2000
+VERY_MANY = 10_000
 CACHE = Criteria(patterns=(b"cache:*",))
 HOSTILE = (b"", b"[/x]", b"user[1]*", b"\x1b]0;x\x07", b"\xff\xfe\x80", "\u202ek".encode(), b"a b\r\nc", b"n" * 100_000)
 
@@ -61,7 +61,6 @@ class Meddler(threading.Thread):
 
 
 @pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
-@pytest.mark.timeout(300)
 async def test_not_one_key_that_changed_after_the_preview_is_lost(
     server: RunningServer, tmp_path: Path, backup: bool
 ) -> None:
@@ -230,7 +229,7 @@ async def test_a_stop_ends_at_the_edge_of_a_batch_and_the_plan_can_go_on(server:
 
 async def test_what_is_freed_in_the_background_is_waited_for(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
-        for start in range(0, 300_000, 10_000):
+        for start in range(0, 100_000, 10_000):
             client.hset(b"cache:giant", mapping={b"f%d" % n: b"v" * 20 for n in range(start, start + 10_000)})
         before = client.info("memory")["used_memory"]
         async with operating(server.connection, tmp_path) as operator:

@@ -17,7 +17,7 @@ from tests.support.acting import names_of, operating, planned, settled
 from tests.support.servers import RunningServer
 
 MB = 1_000_000
-OTHERS = 5000
+OTHERS = 2000
 PLANNED = Criteria(patterns=(b"plan:*",))
 KEEPING = BackupChoice(keep_unsaved=True)
 Fill = Callable[[redis.Redis], None]
@@ -25,24 +25,24 @@ Fill = Callable[[redis.Redis], None]
 
 def one_giant_field(client: redis.Redis) -> None:
     """A hash that five samples take for less than a megabyte."""
-    client.hset("plan:hog", mapping={f"f{n}": "v" * 20 for n in range(10_000)})
-    client.hset("plan:hog", "data", os.urandom(60 * MB))
+    client.hset("plan:hog", mapping={f"f{n}": "v" * 20 for n in range(3000)})
+    client.hset("plan:hog", "data", os.urandom(20 * MB))
 
 
 def four_large_strings(client: redis.Redis) -> None:
     for n in range(4):
-        client.set(f"plan:{n}", os.urandom(12 * MB))
+        client.set(f"plan:{n}", os.urandom(4 * MB))
 
 
 def many_middling_strings(client: redis.Redis) -> None:
-    for n in range(100):
+    for n in range(40):
         client.set(f"plan:{n}", os.urandom(100_000))
 
 
 def uneven_hashes(client: redis.Redis) -> None:
     """Ten small fields and a large one each: by five samples as good as empty, or twice as large."""
     pipeline = client.pipeline(transaction=False)
-    for n in range(2000):
+    for n in range(500):
         fields = {f"f{at}": "x" for at in range(10)}
         pipeline.hset(f"plan:{n}", mapping={**fields, "data": os.urandom(10_000)})
     pipeline.execute()
@@ -92,7 +92,7 @@ async def test_a_copy_that_has_no_room_is_not_taken_and_its_key_kept(
 
 @pytest.mark.parametrize(
     ("fill", "room"),
-    [(four_large_strings, 45 * MB), (many_middling_strings, MB // 2), (uneven_hashes, MB // 2)],
+    [(four_large_strings, 15 * MB), (many_middling_strings, MB // 2), (uneven_hashes, MB // 2)],
 )
 async def test_what_has_room_is_saved_and_deleted_and_comes_back(
     server: RunningServer, tmp_path: Path, fill: Fill, room: int

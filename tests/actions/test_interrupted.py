@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -72,6 +71,7 @@ def agree(server: RunningServer, folder: Path, backup: Path | None) -> None:
 @pytest.mark.parametrize("backup", [False, True], ids=["no backup", "backup"])
 @pytest.mark.parametrize("step", ["before", "after"])
 @pytest.mark.parametrize("number", [1, 2])
+@pytest.mark.parametrize("flavour", ["valkey", "redis6"])
 async def test_the_server_is_killed(
     lasting: RunningServer, tmp_path: Path, backup: bool, step: str, number: int
 ) -> None:
@@ -469,6 +469,7 @@ def cleanup(
 
 
 @pytest.mark.parametrize("number", [0, 3])
+@pytest.mark.parametrize("flavour", ["valkey", "redis6"])
 async def test_the_tool_is_killed_and_the_saved_plan_finishes_what_it_began(
     server: RunningServer, tmp_path: Path, number: int
 ) -> None:
@@ -482,10 +483,10 @@ async def test_the_tool_is_killed_and_the_saved_plan_finishes_what_it_began(
         tool = cleanup(server, tmp_path, "--plan", str(plan), "--yes", "--backup", str(backup))
         audit = folder / "audit.jsonl"
         batches = (b'"phase":"batch"', b'"phase":"done"')[number % 2]
-        deadline = time.monotonic() + 30
-        while tool.poll() is None and time.monotonic() < deadline:
-            if audit.exists() and audit.read_bytes().count(batches) > number // 2:
-                break
+        until(
+            lambda: tool.poll() is not None or (audit.exists() and audit.read_bytes().count(batches) > number // 2),
+            "a batch or the end",
+        )
         tool.send_signal(signal.SIGKILL)
         tool.communicate()
         there = set(client.scan_iter(b"cache:*", count=5000))

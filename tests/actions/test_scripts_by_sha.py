@@ -19,7 +19,7 @@ from tests.support.cluster import clustered
 from tests.support.servers import RunningServer, available, started
 
 CACHE = Criteria(patterns=(b"cache:*",))
-KEYS = 2000
+KEYS = 1000
 
 
 def filled(client: redis.Redis) -> None:
