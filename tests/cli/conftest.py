@@ -4,9 +4,26 @@ from pathlib import Path
 
 import pytest
 
+from tests.cli.ran import Tool
+from tests.support.servers import RunningServer
+
+
+@pytest.fixture(autouse=True)
+def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Configuration, audit file and backups in a folder of the test's own, and no server named by the environment."""
+    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.setenv(variable, str(tmp_path))
+    for variable in ("REDIS_URL", "REDISCLI_AUTH"):
+        monkeypatch.delenv(variable, raising=False)
+
 
 @pytest.fixture
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Configuration, audit file and backups in a folder of the test's own."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+def tool(server: RunningServer) -> Tool:
+    """The command on a server of each flavour."""
+    return Tool(server)
+
+
+@pytest.fixture
+def valkey_tool(valkey: RunningServer) -> Tool:
+    """The command on a Valkey."""
+    return Tool(valkey)

@@ -15,50 +15,11 @@ from redis_oom_tui.cli import main as entry
 from redis_oom_tui.files.backup_reading import as_lines
 from redis_oom_tui.formatting.sanitize import escape_exact
 from tests.apps import samples
-from tests.cli.ran import place_among_processes
+from tests.cli.ran import Tool, place_among_processes
 from tests.support.acting import calls, fill, fill_to_the_limit, settled
-from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 HOSTILE = b"cache:\xff\x1b[2J[red]*"
-
-
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
-    for variable in ("REDIS_URL", "REDISCLI_AUTH"):
-        monkeypatch.delenv(variable, raising=False)
-
-
-class Tool:
-    """The command on one server, run in this process."""
-
-    def __init__(self, server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
-        self._server = server
-        self._capsys = capsys
-
-    def __call__(self, *words: str, before: tuple[str, ...] = ()) -> tuple[int, str, str]:
-        """Exit code, stdout and stderr."""
-        with pytest.raises(SystemExit) as ended:
-            entry.main(["-s", self._server.socket_path, *before, *words])
-        said = self._capsys.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
-
-    def json(self, *words: str) -> tuple[int, Any]:
-        """Exit code, and the one JSON document on stdout."""
-        code, out, _ = self(*words, "--json")
-        return code, document_of(words[0], out)
-
-
-@pytest.fixture
-def tool(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> Tool:
-    return Tool(server, capsys)
-
-
-@pytest.fixture
-def valkey_tool(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> Tool:
-    return Tool(valkey, capsys)
 
 
 def test_a_cleanup_only_tells_unless_told_to_act(server: RunningServer, tool: Tool) -> None:
@@ -466,10 +427,10 @@ def test_the_audit_option_says_where(valkey: RunningServer, valkey_tool: Tool, t
     assert b'"deleted":1' in audit.read_bytes()
 
 
-def test_config_away_is_no_hindrance_to_a_cleanup(flavour: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_config_away_is_no_hindrance_to_a_cleanup(flavour: str) -> None:
     with started(flavour, 'rename-command CONFIG ""') as server, server.client() as client:
         fill(client, [b"cache:1"])
-        assert Tool(server, capsys)("cleanup", "--match", "cache:*", "--yes")[0] == 0
+        assert Tool(server)("cleanup", "--match", "cache:*", "--yes")[0] == 0
         assert client.dbsize() == 0
 
 

@@ -1,4 +1,4 @@
-"""`hogs` as a process, on real servers: what it prints, and how it ends."""
+"""`hogs` on real servers: what it prints, and how it ends."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ from redis_oom_tui.cli.instant import show_before_the_scan
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_sizes import size_histograms
 from tests.apps import samples
-from tests.cli.ran import place_among_processes
+from tests.cli.ran import Ran, place_among_processes, ran
 from tests.rules.snapshots import snapshot_of
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
@@ -27,16 +27,8 @@ from tests.support.servers import RunningServer, started
 COMMAND = [sys.executable, "-m", "redis_oom_tui"]
 
 
-def run(server: RunningServer, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("REDIS")}
-    return subprocess.run(
-        [*COMMAND, "-s", server.socket_path, "hogs", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        env=environment,
-        check=False,
-    )
+def run(server: RunningServer, *arguments: str) -> Ran:
+    return ran("-s", server.socket_path, "hogs", *arguments)
 
 
 def fill(server: RunningServer) -> None:
@@ -102,8 +94,7 @@ def test_filters_sorting_and_one_database(filled: RunningServer) -> None:
     assert found["scanned_keys"] == 40
     assert document_of("hogs", run(filled, "--json", "--match", "\\xff*").stdout)["scanned_keys"] == 1
     assert document_of("hogs", run(filled, "--json", "--type", "hash").stdout)["scanned_keys"] == 40
-    arguments = [*COMMAND, "-s", filled.socket_path, "-n", "3", "hogs", "--json"]
-    done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
+    done = ran("-s", filled.socket_path, "-n", "3", "hogs", "--json")
     assert [row["key"] for row in document_of("hogs", done.stdout)["keys"]] == ["other"]
 
 
@@ -142,8 +133,7 @@ def test_keys_that_the_earlier_scan_passed_over_are_no_growth(filled: RunningSer
 
 def test_a_database_that_the_earlier_scan_passed_over_is_no_growth(filled: RunningServer, tmp_path: Path) -> None:
     kept = tmp_path / "scan.json"
-    command = [*COMMAND, "-s", filled.socket_path, "-n", "1", "hogs", "--save", str(kept)]
-    assert subprocess.run(command, capture_output=True, timeout=60, check=False).returncode == 0
+    assert ran("-s", filled.socket_path, "-n", "1", "hogs", "--save", str(kept)).returncode == 0
     comparison = document_of("hogs", run(filled, "--compare", str(kept), "--json").stdout)["comparison"]
     assert comparison["patterns"]
     assert {row["keys_grown"] for row in comparison["patterns"] if row["db"] == 0} == {None}
@@ -170,9 +160,7 @@ def test_ctrl_c_keeps_what_was_found(valkey: RunningServer) -> None:
 
 
 def test_a_server_that_is_not_there(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [*COMMAND, "-s", str(tmp_path / "none"), "hogs"], capture_output=True, text=True, timeout=60, check=False
-    )
+    done = ran("-s", str(tmp_path / "none"), "hogs")
     assert done.returncode == 3
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -201,8 +189,7 @@ def test_bad_input_is_told_in_a_sentence(filled: RunningServer, arguments: list[
 def test_an_option_without_effect_is_refused_before_a_server_is_looked_for(
     tmp_path: Path, arguments: list[str], said: str
 ) -> None:
-    command = [*COMMAND, "-s", str(tmp_path / "none"), "hogs", *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = ran("-s", str(tmp_path / "none"), "hogs", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
 
@@ -346,10 +333,10 @@ def test_instant_tells_what_the_server_counts_itself_and_reads_no_key(server: Ru
         client.xadd("stream", {"a": 1})
         client.config_resetstat()
         told = any("distrib" in name for name in client.info("all"))
-    ran = run(server, "--instant", "--json")
-    document = document_of("hogs", ran.stdout)
+    done = run(server, "--instant", "--json")
+    document = document_of("hogs", done.stdout)
     if not told:
-        assert ran.returncode == 3
+        assert done.returncode == 3
         assert "INFO keysizes" in document["error"]
         assert "leave --instant out to scan" in run(server, "--instant").stderr
         return
@@ -370,9 +357,9 @@ def test_instant_tells_what_the_server_counts_itself_and_reads_no_key(server: Ru
     [("--csv", "--csv"), ("--match=a*", "--match"), ("--gentle", "pace"), ("--patterns", "--patterns")],
 )
 def test_instant_is_refused_beside_what_needs_a_scan(filled: RunningServer, option: str, named: str) -> None:
-    ran = run(filled, "--instant", option)
-    assert ran.returncode == 2
-    assert f"{named} cannot be given with --instant" in ran.stderr
+    done = run(filled, "--instant", option)
+    assert done.returncode == 2
+    assert f"{named} cannot be given with --instant" in done.stderr
 
 
 @pytest.mark.parametrize("terminal", [True, False])
