@@ -5,6 +5,7 @@ import io
 import json
 import subprocess
 import sys
+import tempfile
 from typing import Any, NamedTuple
 
 import pytest
@@ -24,12 +25,17 @@ class Ran(NamedTuple):
 
 
 def ran(*words: str) -> Ran:
-    """The command, run in this process: a process of its own takes a quarter of a second more."""
-    out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8", write_through=True) for _ in range(2))
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
-        entry.main([*words])
-    printed = [stream.buffer.getvalue().decode() for stream in (out, err)]  # type: ignore[attr-defined]
-    return Ran(int(ended.value.code or 0), *printed)
+    """The command, run in this process: a process of its own takes a quarter of a second more.
+
+    Its output goes to files, because `watch` writes by the handle.
+    """
+    with tempfile.TemporaryFile() as out_file, tempfile.TemporaryFile() as err_file:
+        out, err = (io.TextIOWrapper(file, encoding="utf-8", write_through=True) for file in (out_file, err_file))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err), pytest.raises(SystemExit) as ended:
+            entry.main([*words])
+        out_file.seek(0)
+        err_file.seek(0)
+        return Ran(int(ended.value.code or 0), out_file.read().decode(), err_file.read().decode())
 
 
 class Tool:

@@ -61,10 +61,8 @@ def _begun(server: RunningServer, folder: Path, *command: str) -> subprocess.Pop
     [("hogs",), ("report",), ("cleanup", "--match", "cache:*", "--yes", "--no-backup")],
     ids=lambda one: one[0],
 )
-def test_a_command_waits_for_a_server_that_is_busy_when_it_starts(
-    flavour: str, command: tuple[str, ...], tmp_path: Path
-) -> None:
-    with busy(flavour) as server, _begun(server, tmp_path, *command) as tool:
+def test_a_command_waits_for_a_server_that_is_busy_when_it_starts(command: tuple[str, ...], tmp_path: Path) -> None:
+    with busy("valkey") as server, _begun(server, tmp_path, *command) as tool:
         assert tool.stderr is not None
         first = tool.stderr.readline()
         assert _WAITING in first

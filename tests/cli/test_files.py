@@ -2,13 +2,11 @@
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.cli.main import main
+from tests.cli.ran import Ran, ran
 from tests.support.servers import RunningServer
 
 READ = {
@@ -38,19 +36,11 @@ WRITTEN = {
 }
 
 
-def one_sentence(server: RunningServer, capsys: pytest.CaptureFixture[str], path: Path, words: tuple[str, ...]) -> None:
+def one_sentence(server: RunningServer, path: Path, words: tuple[str, ...]) -> None:
     """Run it; it must fail, in one line that holds no traceback."""
     asks_none = words[0] in ("config", "replay") or "--from" in words
     given = [*([] if asks_none else ["-s", server.socket_path]), *(word.format(path) for word in words)]
-    if "watch" in words:
-        # It writes to its output by the handle.
-        run = [sys.executable, "-m", "redis_oom_tui", *given]
-        done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
-        code, out, err = done.returncode, done.stdout, done.stderr
-    else:
-        with pytest.raises(SystemExit) as ended:
-            main(given)
-        code, (out, err) = ended.value.code, capsys.readouterr()
+    code, out, err = ran(*given)
     said = err.strip() or out.strip()
     assert code, said
     assert "defect" not in said
@@ -68,39 +58,33 @@ def pipe(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("option", READ)
 @pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null", "folder"])
 def test_what_is_read_must_be_a_plain_file(
-    valkey: RunningServer, capsys: pytest.CaptureFixture[str], pipe: Path, tmp_path: Path, option: str, place: str
+    valkey: RunningServer, pipe: Path, tmp_path: Path, option: str, place: str
 ) -> None:
     path = {"pipe": pipe, "folder": tmp_path}.get(place, Path(place))
-    one_sentence(valkey, capsys, path, READ[option])
+    one_sentence(valkey, path, READ[option])
 
 
 @pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("option", WRITTEN)
 @pytest.mark.parametrize("place", ["pipe", "/dev/null"])
-def test_what_is_written_is_a_new_or_a_plain_file(
-    valkey: RunningServer, capsys: pytest.CaptureFixture[str], pipe: Path, option: str, place: str
-) -> None:
+def test_what_is_written_is_a_new_or_a_plain_file(valkey: RunningServer, pipe: Path, option: str, place: str) -> None:
     path = pipe if place == "pipe" else Path(place)
     before = path.stat()
     with valkey.client() as client:
         client.set("a", 1)
-    one_sentence(valkey, capsys, path, WRITTEN[option])
+    one_sentence(valkey, path, WRITTEN[option])
     with valkey.client() as client:
         assert client.exists("a")
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
 
 
 @pytest.mark.usefixtures("home")
-def test_one_odd_line_in_the_audit_log_breaks_nothing_and_is_counted(
-    valkey: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
+def test_one_odd_line_in_the_audit_log_breaks_nothing_and_is_counted(valkey: RunningServer, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
     audit.write_bytes(b'{"v":1,"at":1000,"phase":"intent","id":' + b"[" * 60000 + b"\n" + b"\0" * 100 + b"\n")
 
-    def run(*words: str) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            main(["-s", valkey.socket_path, "--audit", str(audit), *words])
-        return int(ended.value.code or 0), *capsys.readouterr()
+    def run(*words: str) -> Ran:
+        return ran("-s", valkey.socket_path, "--audit", str(audit), *words)
 
     with valkey.client() as client:
         client.set("a", 1)

@@ -9,37 +9,25 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import COMMANDS, main
+from tests.cli.ran import ran
 
 HEAVY = ("textual", "rich")
 
 
-def run(*arguments: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if name not in ("REDIS_URL", "REDISCLI_AUTH")}
-    return subprocess.run(
-        [sys.executable, "-m", "redis_oom_tui", *arguments],
-        env=clean | {"XDG_CONFIG_HOME": str(home), "XDG_STATE_HOME": str(home)} | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def imported_by(arguments: list[str]) -> list[str]:
-    """What a run of the command has imported of the heavy packages when it ends."""
+def imported_by(*runs: list[str]) -> list[str]:
+    """What these runs of the command have imported of the heavy packages."""
     script = (
-        "import sys, json, atexit\n"
-        f"atexit.register(lambda: print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr))\n"
-        f"from redis_oom_tui.cli.main import main; main({arguments!r})"
+        "import contextlib, json, sys\nfrom redis_oom_tui.cli.main import main\n"
+        f"for arguments in {runs!r}:\n    with contextlib.suppress(SystemExit): main(arguments)\n"
+        f"print(json.dumps([m for m in {HEAVY!r} if m in sys.modules]), file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=False)
     names: list[str] = json.loads(done.stderr.splitlines()[-1])
     return names
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)])
-def test_help_never_imports_the_screen(arguments: list[str]) -> None:
-    assert imported_by(arguments) == []
+def test_help_never_imports_the_screen() -> None:
+    assert imported_by(["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)) == []
 
 
 @pytest.mark.parametrize(
@@ -55,16 +43,16 @@ def test_help_never_imports_the_screen(arguments: list[str]) -> None:
         (["no-such-command"], "no such command"),
     ],
 )
-def test_bad_input_is_told_in_words(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = run(*arguments, home=tmp_path)
+def test_bad_input_is_told_in_words(arguments: list[str], words: str) -> None:
+    done = ran(*arguments)
     assert done.returncode == 2
     assert words in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
 
 
-def test_a_wrong_option_pages_nobody(tmp_path: Path) -> None:
-    assert run("--port", "seven", "check", home=tmp_path).returncode == 3
+def test_a_wrong_option_pages_nobody() -> None:
+    assert ran("--port", "seven", "check").returncode == 3
 
 
 @pytest.mark.parametrize(("command", "code"), [("hogs", 1), ("check", 3)])

@@ -2,14 +2,14 @@
 
 import contextlib
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
 
+from redis_oom_tui.models import timeouts
+from tests.cli.ran import ran
 from tests.cli.test_watch import watching
 from tests.cli.test_watch_emergency import ARMED, arguments, full
 from tests.support.servers import RunningServer, started
@@ -45,16 +45,15 @@ def _connected(server: RunningServer) -> int:
         return int(client.info("clients")["connected_clients"])
 
 
-# The tool, which gives up on a lost connection sooner than it does elsewhere.
-IMPATIENT = "import sys; from redis_oom_tui.models import timeouts; timeouts.GIVE_UP = 3.5\n"
-IMPATIENT += "from redis_oom_tui.cli.main import main; main(sys.argv[1:])"
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gives up on a lost connection sooner than elsewhere."""
+    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
-def refused(server: RunningServer, command: tuple[str, ...], folder: Path, *, needs_three: bool) -> None:
+def refused(server: RunningServer, command: tuple[str, ...], *, needs_three: bool) -> None:
     """What the command says on such a server; one that needs three connections names what refuses them."""
-    words = [sys.executable, "-c", IMPATIENT, "-s", server.socket_path, *command]
-    state = {"XDG_STATE_HOME": str(folder), "PATH": "/usr/bin:/bin"}
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, env=state)
+    done = ran("-s", server.socket_path, *command)
     said = done.stdout + done.stderr
     assert "defect" not in said, (command, said)
     assert "Traceback" not in said
@@ -64,15 +63,15 @@ def refused(server: RunningServer, command: tuple[str, ...], folder: Path, *, ne
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 @pytest.mark.parametrize("free", [0, 1, 2, 3])
-def test_each_command_says_it_in_a_sentence(free: int, command: tuple[str, ...], tmp_path: Path) -> None:
+def test_each_command_says_it_in_a_sentence(free: int, command: tuple[str, ...]) -> None:
     with crowded("valkey", free) as (server, _):
-        refused(server, command, tmp_path, needs_three=free < 3 and command[0] in ("hogs", "cleanup"))
+        refused(server, command, needs_three=free < 3 and command[0] in ("hogs", "cleanup"))
 
 
 @pytest.mark.parametrize("command", [COMMANDS[1], COMMANDS[5]], ids=" ".join)
-def test_each_server_refuses_the_last_connection_alike(flavour: str, command: tuple[str, ...], tmp_path: Path) -> None:
+def test_each_server_refuses_the_last_connection_alike(flavour: str, command: tuple[str, ...]) -> None:
     with crowded(flavour, 2) as (server, _):
-        refused(server, command, tmp_path, needs_three=True)
+        refused(server, command, needs_three=True)
 
 
 @pytest.mark.parametrize("free", [1, 2])

@@ -20,6 +20,7 @@ from redis_oom_tui.ports.source import Source
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.panes.triage import TriagePane
 from redis_oom_tui.tui.panes.triage_vitals import trend
+from tests.cli.ran import ran
 from tests.support.scripted import FakeClock, a_snapshot
 from tests.support.servers import RunningServer
 from tests.tui.support import an_app, until
@@ -174,9 +175,7 @@ def test_read_only_by_option_is_marked(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("arguments", [["-s", "/nowhere/at.sock", "--plain"]])
 def test_an_unreachable_server_is_a_sentence_and_exit_3(arguments: list[str]) -> None:
-    run = subprocess.run(
-        [sys.executable, "-m", "redis_oom_tui", *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
+    run = ran(*arguments)
     assert run.returncode == 3
     assert run.stderr.count("\n") == 1
     assert run.stdout == ""

@@ -52,10 +52,10 @@ class SkewedCommand:
 
 
 @SKEWS
-def test_expiries_are_set_and_taken_back_by_the_servers_clock(server: RunningServer, tmp_path: Path, skew: int) -> None:
-    run = SkewedCommand(server, tmp_path, skew)
+def test_expiries_are_set_and_taken_back_by_the_servers_clock(valkey: RunningServer, tmp_path: Path, skew: int) -> None:
+    run = SkewedCommand(valkey, tmp_path, skew)
     backup = str(tmp_path / "b")
-    with server.client() as client:
+    with valkey.client() as client:
         fill(client, NAMES)
         told = run("cleanup", "--match", "cache:*", "--expire", "2400h", "--yes", "--backup", backup, "--json")
         assert any("this computer's" in flag for flag in told["plan"]["flags"])
@@ -67,10 +67,10 @@ def test_expiries_are_set_and_taken_back_by_the_servers_clock(server: RunningSer
 
 
 @SKEWS
-def test_what_is_put_back_is_there(server: RunningServer, tmp_path: Path, skew: int) -> None:
-    run = SkewedCommand(server, tmp_path, skew)
+def test_what_is_put_back_is_there(valkey: RunningServer, tmp_path: Path, skew: int) -> None:
+    run = SkewedCommand(valkey, tmp_path, skew)
     backup = str(tmp_path / "b")
-    with server.client() as client:
+    with valkey.client() as client:
         fill(client, NAMES)
         for name in NAMES:
             client.expire(name, 600)
@@ -83,8 +83,8 @@ def test_what_is_put_back_is_there(server: RunningServer, tmp_path: Path, skew: 
 
 
 @SKEWS
-def test_check_tells_how_far_the_clocks_are_apart(server: RunningServer, tmp_path: Path, skew: int) -> None:
-    told = SkewedCommand(server, tmp_path, skew)("check", "--json")
+def test_check_tells_how_far_the_clocks_are_apart(valkey: RunningServer, tmp_path: Path, skew: int) -> None:
+    told = SkewedCommand(valkey, tmp_path, skew)("check", "--json")
     assert told["clock_skew_seconds"] == pytest.approx(-skew, abs=2)
     (finding,) = [one for one in told["findings"] if one["id"] == "clock-skew"]
     assert ("ahead of" if skew < 0 else "behind") in finding["title"]

@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import redis
 
+from tests.cli.ran import ran
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
@@ -133,21 +134,17 @@ def test_journald_gets_priorities_and_no_clock() -> None:
 
 
 def test_a_single_look_has_the_exit_codes_of_a_monitoring_plugin() -> None:
-    def once(*arguments: str) -> tuple[int, str, str]:
-        done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=60, check=False)
-        return done.returncode, done.stdout, done.stderr
-
     with started("valkey", "maxmemory 5mb") as server:
-        assert once("-s", server.socket_path, "watch", "--once")[0] == 0
+        assert ran("-s", server.socket_path, "watch", "--once")[0] == 0
         fill(server)
-        code, out, _ = once("-s", server.socket_path, "watch", "--once", "--json")
+        code, out, _ = ran("-s", server.socket_path, "watch", "--once", "--json")
         assert code == 2
         assert document_of("watch", out)["verdict"] in ("critical", "oom")
-        assert once("-s", server.socket_path, "watch", "--once", "--warn", "99.8", "--crit", "99.9")[0] in (0, 1, 2)
-    code, out, errors = once("-s", server.socket_path, "watch", "--once")
+        assert ran("-s", server.socket_path, "watch", "--once", "--warn", "99.8", "--crit", "99.9")[0] in (0, 1, 2)
+    code, out, errors = ran("-s", server.socket_path, "watch", "--once")
     assert (code, errors) == (3, "")
     assert "no answer" in out
-    code, out, errors = once("watch", "--warn", "96")
+    code, out, errors = ran("watch", "--warn", "96")
     assert (code, out) == (3, "")
     assert errors == "redis-oom-tui: --warn 96 must be above 0 and below --crit 95\n"
 
@@ -192,7 +189,7 @@ def test_hooks_and_metrics_are_told_of_an_outage(tmp_path: Path) -> None:
     ],
 )
 def test_an_option_that_cannot_be_used_is_one_sentence(arguments: list[str], expected: str) -> None:
-    done = subprocess.run([*COMMAND, "watch", *arguments], capture_output=True, text=True, timeout=60, check=False)
+    done = ran("watch", *arguments)
     assert (done.returncode, done.stdout) == (3, "")
     assert done.stderr.startswith(f"redis-oom-tui: {expected}")
     assert len(done.stderr.splitlines()) == 1

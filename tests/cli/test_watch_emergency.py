@@ -2,14 +2,13 @@
 
 import json
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from redis.crc import key_slot
 
-from tests.cli.test_watch import COMMAND, fill, watching
+from tests.cli.ran import ran
+from tests.cli.test_watch import fill, watching
 from tests.support.cluster import Node, clustered
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
@@ -104,14 +103,7 @@ def held(node: Node) -> int:
 def test_a_single_look_with_a_dry_run_says_it_in_advance(config: Path, tmp_path: Path) -> None:
     with started("valkey", "maxmemory 8mb") as server:
         before = full(server)
-        done = subprocess.run(
-            [*COMMAND, *arguments(server, config, "--once", "--on-critical", "cache", "--dry-run")],
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={"XDG_STATE_HOME": str(tmp_path), "PATH": "/usr/bin:/bin"},
-        )
+        done = ran(*arguments(server, config, "--once", "--on-critical", "cache", "--dry-run"))
         with server.client() as client:
             assert client.dbsize() == before
     assert (done.returncode, done.stderr) == (2, "")
@@ -137,13 +129,7 @@ def test_half_an_arming_is_refused_before_anything_begins(
     config: Path, armed: str, options: list[str], expected: str
 ) -> None:
     config.write_text(ARMED.format(armed=armed))
-    done = subprocess.run(
-        [sys.executable, "-m", "redis_oom_tui", "--config", str(config), "watch", *options],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    done = ran("--config", str(config), "watch", *options)
     assert (done.returncode, done.stdout) == (3, "")
     assert expected in done.stderr
     assert len(done.stderr.splitlines()) == 1

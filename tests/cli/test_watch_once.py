@@ -1,49 +1,27 @@
 """`watch --once` serves what it was given: hooks and the metrics file, before it leaves; or it says that it cannot."""
 
 import json
-import subprocess
-import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
+from tests.cli.ran import Ran, ran
 from tests.cli.test_check import fill
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer
 
-COMMAND = [sys.executable, "-m", "redis_oom_tui"]
 
-
-def once(*words: str, where: list[str], home: Path) -> subprocess.CompletedProcess[str]:
-    environment = {
-        "PATH": "/usr/bin:/bin",
-        "HOME": str(home),
-        "XDG_STATE_HOME": str(home),
-        "XDG_CONFIG_HOME": str(home),
-    }
-    return subprocess.run(
-        [*COMMAND, *where, "watch", "--once", *words],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        env=environment,
-    )
+def once(*words: str, where: list[str]) -> Ran:
+    return ran(*where, "watch", "--once", *words)
 
 
 def test_a_command_and_the_metrics_file_are_served(server: RunningServer, tmp_path: Path) -> None:
     fill(server, 1.2)
     told, metrics = tmp_path / "told.json", tmp_path / "metrics.prom"
     done = once(
-        "--exec-shell",
-        "--exec",
-        f"cat > {told}",
-        "--prometheus-file",
-        str(metrics),
-        where=["-s", server.socket_path],
-        home=tmp_path,
+        "--exec-shell", "--exec", f"cat > {told}", "--prometheus-file", str(metrics), where=["-s", server.socket_path]
     )
     assert done.returncode == 2, done.stderr
     assert json.loads(told.read_text())["event"] == "oom"
@@ -55,7 +33,7 @@ def test_a_level_need_not_be_held_and_a_quiet_server_calls_nobody(valkey: Runnin
     for share, kind in ((0.85, "warning"), (0.5, None)):
         fill(valkey, share)
         told = tmp_path / f"{share}.json"
-        once("--exec-shell", "--exec", f"cat > {told}", where=["-s", valkey.socket_path], home=tmp_path)
+        once("--exec-shell", "--exec", f"cat > {told}", where=["-s", valkey.socket_path])
         assert (json.loads(told.read_text())["event"] if told.exists() else None) == kind
 
 
@@ -75,14 +53,14 @@ def test_a_webhook_is_delivered(valkey: RunningServer, tmp_path: Path) -> None:
     with HTTPServer(("127.0.0.1", 0), Receiver) as receiver:
         threading.Thread(target=receiver.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{receiver.server_port}/"
-        once("--webhook", url, where=["-s", valkey.socket_path], home=tmp_path)
+        once("--webhook", url, where=["-s", valkey.socket_path])
         receiver.shutdown()
     assert [event["event"] for event in got] == ["oom"]
 
 
 def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
     told = tmp_path / "told.json"
-    done = once("--exec-shell", "--exec", f"cat > {told}", where=["-p", str(free_ports()[0])], home=tmp_path)
+    done = once("--exec-shell", "--exec", f"cat > {told}", where=["-p", str(free_ports()[0])])
     assert done.returncode == 3
     assert json.loads(told.read_text())["event"] == "lost"
 
@@ -93,7 +71,7 @@ def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
 def test_what_only_a_lasting_watch_can_serve_is_refused(
     valkey: RunningServer, tmp_path: Path, words: tuple[str, ...], named: str
 ) -> None:
-    done = once(*words, where=["-s", valkey.socket_path], home=tmp_path)
+    done = once(*words, where=["-s", valkey.socket_path])
     assert done.returncode == 3
     assert f"{named} cannot be combined with --once" in done.stderr
     assert "Traceback" not in done.stderr
