@@ -88,6 +88,8 @@ class TriageApp(TerminalApp):
         self.overview: OverviewScreen | None = None
         self.begins_at_overview = False
         """Whether no server is open until one is chosen there."""
+        self.opening: object = None
+        """Stands for the server that was chosen last in the overview; None once it was given up."""
         self._keys_given = dict(keymap or {})
         self._message_timer: Timer | None = None
         self.main = MainScreen()
@@ -175,7 +177,7 @@ class TriageApp(TerminalApp):
     def leave_overview(self, *, opened: bool) -> None:
         """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back from now on."""
         overview = self.overview
-        self.session.actions.opening = None
+        self.opening = None
         if overview is None or self.screen is not overview or (overview.is_outermost and not opened):
             return
         if opened:

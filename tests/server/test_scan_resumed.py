@@ -77,6 +77,23 @@ def _patterns(view: ScanView) -> set[tuple[Any, ...]]:
     return {(row.db, row.pattern, row.keys, row.size, row.no_ttl_keys, row.types) for row in view.patterns}
 
 
+async def test_what_closer_looks_changed_is_kept(server: RunningServer) -> None:
+    fill(server, 3_000)
+    with server.client() as client:
+        for number in range(20):
+            client.hset(f"uneven:{number}", mapping={f"f{n}": "x" * (50_000 if n == number else 9) for n in range(99)})
+    async with opened(server.connection) as source:
+        scan = source.scan(ScanOptions(sample=2_500, pace=Pace.NORMAL))
+        await scan.run()
+        found = dict(scan._aggregates.corrected)
+        progress = json.loads(json.dumps(scan.progress()))
+        assert found[b"hash"] != 0
+        resumed = source.resumed(progress)
+        assert resumed._aggregates.corrected == found
+        del progress["tally"]["corrected"]
+        assert source.resumed(progress)._aggregates.corrected == {}
+
+
 async def test_it_asks_what_was_asked_when_it_began(valkey: RunningServer) -> None:
     fill(valkey, 5_000)
     async with opened(valkey.connection) as source:

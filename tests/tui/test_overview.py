@@ -46,8 +46,9 @@ class Server(ScriptedSource):
         snapshot = a_snapshot(used=used, refused=0)
         super().__init__([cluster or replace(snapshot, server=replace(snapshot.server, run_id=f"of {address}"))])
         self._address, self.away = Address(address), away
-        self.gate = asyncio.Event()
+        self.gate, self.leaving = asyncio.Event(), asyncio.Event()
         self.gate.set()
+        self.leaving.set()
 
     @property
     def address(self) -> Address:
@@ -60,6 +61,11 @@ class Server(ScriptedSource):
         await self.gate.wait()
         if self.away is not None:
             raise self.away
+
+    async def close(self) -> None:
+        """Once it may."""
+        await self.leaving.wait()
+        await super().close()
 
 
 class Board:
@@ -179,6 +185,28 @@ async def test_the_last_choice_counts_while_one_takes_its_time():
         await pilot.press("end", "enter")
         await until(pilot, lambda: not app.at_overview and "cache-1" in rows(app)[0])
         assert [source.closed for source in board.opened] == [True, False]
+
+
+@pytest.mark.parametrize("outermost", [True, False])
+async def test_who_gives_up_when_it_is_too_late_is_told_where_he_is(outermost):
+    board = a_board()
+    app = at_overview(board)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await answered(pilot)
+        await pilot.press("enter")
+        await until(pilot, lambda: not app.at_overview and "cache-2 PRODUCTION" in rows(app)[0])
+        await pilot.press("O")
+        await until(pilot, lambda: app.at_overview)
+        app.overview.is_outermost = outermost
+        board.opened[0].leaving.clear()
+        await pilot.press("end", "enter")
+        await until(pilot, lambda: "Connected to cache-1, leaving cache-2" in screen_text(app))
+        await pilot.press("escape")
+        assert app.at_overview is outermost
+        board.opened[0].leaving.set()
+        await until(pilot, lambda: "cache-1 was connected before you gave up: this is cache-1" in screen_text(app))
+        assert not app.at_overview
+        assert "cache-1" in rows(app)[0]
 
 
 async def test_what_cannot_be_opened_leaves_the_overview_as_it_is():

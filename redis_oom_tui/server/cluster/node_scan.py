@@ -16,7 +16,7 @@ from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.resp import checked, packed_by_key
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates, TopKey
-from redis_oom_tui.server.scan.checkpoint import Checkpoint
+from redis_oom_tui.server.scan.checkpoint import Checkpoint, by_type_read, by_type_written
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
@@ -42,7 +42,8 @@ class NodePlace(Struct, kw_only=True):
     """Where the scan of a node stands, apart from its walks: keys `seen` by slot, and its part of the counts of all.
 
     `given` are the keys that its SCAN named; `counts` are keys, bytes, those of both with a TTL, keys without a size,
-    and `refused` those that may not be read. `type_bytes` are the bytes by type. The rest is as in `NodeScan`.
+    and `refused` those that may not be read. `type_bytes` are the bytes by type, `corrected` what closer looks
+    changed of them. The rest is as in `NodeScan`.
     """
 
     seen: list[tuple[Slot, Count]]
@@ -54,6 +55,7 @@ class NodePlace(Struct, kw_only=True):
     counts: tuple[Whole, Whole, Whole, Whole, Whole]
     refused: Count = 0
     type_bytes: list[tuple[str, Whole]] = []
+    corrected: list[tuple[str, Whole]] = []
 
 
 class NodeAggregates(ScanAggregates):
@@ -154,7 +156,8 @@ class NodeScan(KeyspaceScan):
             place.counts
         )
         aggregates.refused = place.refused
-        aggregates.type_bytes.update({kind.encode("latin-1"): held for kind, held in place.type_bytes})
+        aggregates.type_bytes.update(by_type_read(place.type_bytes))
+        aggregates.corrected.update(by_type_read(place.corrected))
 
     @property
     def place(self) -> NodePlace:
@@ -175,7 +178,8 @@ class NodeScan(KeyspaceScan):
                 aggregates.unsized,
             ),
             refused=aggregates.refused,
-            type_bytes=[(kind.decode("latin-1"), held) for kind, held in aggregates.type_bytes.items()],
+            type_bytes=by_type_written(aggregates.type_bytes),
+            corrected=by_type_written(aggregates.corrected),
         )
 
     @property

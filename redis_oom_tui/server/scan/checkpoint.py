@@ -77,6 +77,8 @@ class AggregatesValues(Struct, kw_only=True):
     group_keys: list[Whole]
     group_bytes: list[Whole]
     types: list[tuple[str, Whole, Whole]]
+    # By type, what closer looks at the largest keys changed. Files of before it was written have none.
+    corrected: list[tuple[str, Whole]] = []
     top: list[_Top]
     tree: list[Any]
 
@@ -204,6 +206,7 @@ def aggregates_written(aggregates: ScanAggregates) -> AggregatesValues:
         types=[
             (kind.decode("latin-1"), keys, aggregates.type_bytes[kind]) for kind, keys in aggregates.type_keys.items()
         ],
+        corrected=by_type_written(aggregates.corrected),
         top=[_top_written(top) for top in aggregates.top.values()],
         tree=tree_rows(aggregates.tree),
     )
@@ -219,11 +222,22 @@ def aggregates_read(found: AggregatesValues, options: ScanOptions) -> ScanAggreg
     for kind, keys, size in found.types:
         aggregates.type_keys[kind.encode("latin-1")] = keys
         aggregates.type_bytes[kind.encode("latin-1")] = size
+    aggregates.corrected.update(by_type_read(found.corrected))
     for top in found.top:
         answered = top.counted if top.answered is None else top.answered
         aggregates.top[top.db, top.key] = TopKey(top.row(), top.counted, top.group, top.asked, answered)
     tree_from(found.tree, aggregates.tree)
     return aggregates
+
+
+def by_type_written(sums: Mapping[bytes, int]) -> list[tuple[str, int]]:
+    """Bytes by type."""
+    return [(kind.decode("latin-1"), held) for kind, held in sums.items()]
+
+
+def by_type_read(found: list[tuple[str, int]]) -> dict[bytes, int]:
+    """What `by_type_written` wrote."""
+    return {kind.encode("latin-1"): held for kind, held in found}
 
 
 def _top_written(top: TopKey) -> _Top:

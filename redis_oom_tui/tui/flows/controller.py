@@ -76,6 +76,7 @@ class FlowApp(Workers, Protocol):
 
     switchboard: Switchboard | None
     stays: str
+    opening: object
 
     @property
     def screen(self) -> Widget:
@@ -156,8 +157,6 @@ class ActionController:
         self.log = LogState()
         self._asking = False
         self._changes = 0
-        self.opening: object = None
-        """Stands for the server that was chosen last in the overview; None once it was given up."""
         self.jobs = BackgroundJobs()
         self.shard_scan: ShardScan | None = None
         """The scan of one shard from which nothing was proposed yet."""

@@ -43,8 +43,8 @@ async def open_profile(actions: ActionController, name: str, node: str) -> None:
 
     The last choice counts: one made meanwhile, and Escape, give this one up.
     """
-    board, shown = actions.app.switchboard, safe_text(name, 40)
-    actions.opening = mine = object()
+    app, board, shown = actions.app, actions.app.switchboard, safe_text(name, 40)
+    app.opening = mine = object()
     if board is None:
         return
     if any(profile.name == name and same_server(profile, actions.host.profile) for profile in board.profiles):
@@ -63,14 +63,19 @@ async def open_profile(actions: ActionController, name: str, node: str) -> None:
     try:
         session = await _reached(board, name, "could not be reached")
     except BadInput:
-        if actions.opening is mine:
+        if app.opening is mine:
             raise
         return
-    if actions.opening is not mine:
+    if app.opening is not mine:
         await session.source.close()
         return
+    # From here on there is no way back: the server before is let go of.
+    actions.host.tell(f"Connected to {shown}, leaving {here}.")
     await _go(actions, session)
+    given_up = app.opening is not mine
     _leave_overview(actions, node)
+    if given_up:
+        actions.host.tell(f"{shown} was connected before you gave up: this is {shown} now.", bad=True)
 
 
 def _leave_overview(actions: ActionController, node: str) -> None:
