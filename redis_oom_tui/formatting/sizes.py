@@ -230,21 +230,23 @@ def progress(
 def ago(seconds: float | None) -> str:
     """How long ago something was, in its largest unit.
 
-    >>> ago(0.2), ago(75), ago(3 * 86400), ago(-5), ago(None)
-    ('now', 'a minute ago', '3 days ago', 'now', 'at an unknown time')
+    >>> ago(0.2), ago(75), ago(16 * 86400), ago(364 * 86400), ago(-5), ago(None)
+    ('now', 'a minute ago', '16 days ago', '364 days ago', 'now', 'at an unknown time')
     """
     if seconds is None or not math.isfinite(seconds):
         return "at an unknown time"
-    return humanize.naturaltime(max(0.0, seconds))
+    return humanize.naturaltime(max(0.0, seconds), months=False)
 
 
 def spoken(seconds: float | None) -> str:
     """A duration for a sentence that needs no more than its largest unit.
 
-    >>> spoken(75), spoken(3 * 86400), spoken(None)
-    ('a minute', '3 days', '?')
+    >>> spoken(75), spoken(16 * 86400), spoken(None)
+    ('a minute', '16 days', '?')
     """
-    return "?" if seconds is None or not math.isfinite(seconds) else humanize.naturaldelta(max(0.0, seconds))
+    if seconds is None or not math.isfinite(seconds):
+        return "?"
+    return humanize.naturaldelta(max(0.0, seconds), months=False)
 
 
 def time_span(soonest: float, latest: float | None) -> str:

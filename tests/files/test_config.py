@@ -1,7 +1,10 @@
 """The configuration file: what it says, what it refuses, and where it says the fault is."""
 
 import os
+import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -318,6 +321,43 @@ def test_a_secret_that_cannot_be_fetched_is_one_sentence(tmp_path: Path, line: s
     with pytest.raises(BadInput, match="the password of profile 'p'") as caught:
         configuration.connection("p")
     assert expected in str(caught.value)
+
+
+_ENDS = """
+import sys, threading
+from pathlib import Path
+from redis_oom_tui.files import config
+there = config.load(Path(sys.argv[1]))
+threading.Thread(target=there.connection, args=("p",), daemon=True).start()
+sys.stdin.readline()
+"""
+
+
+def test_a_command_that_hangs_ends_with_the_program_and_so_does_what_it_started(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    command = f"sh -c 'sleep 300 & echo $$ $! > {begun}.part; mv {begun}.part {begun}; wait'"
+    path = written(tmp_path, f'[profiles.p]\npassword_command = "{command}"\n')
+    with subprocess.Popen([sys.executable, "-c", _ENDS, path], stdin=subprocess.PIPE, text=True) as program:
+        _wait(begun.exists)
+        processes = [int(pid) for pid in begun.read_text().split()]
+        assert all(Path(f"/proc/{pid}").exists() for pid in processes)
+        program.communicate("\n")
+    _wait(lambda: not any(_runs(pid) for pid in processes), seconds=1.0)
+
+
+def _wait(true: Callable[[], bool], seconds: float = 10.0) -> None:
+    until = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < until
+        time.sleep(0.01)
+
+
+def _runs(pid: int) -> bool:
+    """Whether it is there, and not only waiting to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_unknown_profiles_and_unreadable_files_are_said(tmp_path: Path) -> None:

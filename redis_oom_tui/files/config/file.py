@@ -1,12 +1,17 @@
 """The configuration file and the secrets that it names, read from disk; and who else may read or change it."""
 
+import atexit
+import contextlib
 import os
 import re
 import shlex
+import signal
 import stat
 import subprocess
+import threading
 import tomllib
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from redis_oom_tui.files.config.reader import KeyPath, Problem, Problems, Section, key_lines
@@ -164,11 +169,7 @@ def _from_command(line: str, what: str) -> str:
     try:
         argv = shlex.split(line)
         program = safe_text(argv[0], 100) if argv else program
-        # The command is the operator's own, from a file that only the operator may write.
-        done = subprocess.run(  # noqa: S603
-            argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=_PATIENCE_SECONDS, check=True
-        )
-        return done.stdout.decode("utf-8")
+        return _output_of(argv).decode("utf-8")
     except subprocess.CalledProcessError as error:
         raise BadInput(f"{what} could not be fetched: {program} ended with status {error.returncode}") from None
     except subprocess.TimeoutExpired:
@@ -176,3 +177,31 @@ def _from_command(line: str, what: str) -> str:
     except (OSError, ValueError, IndexError) as error:
         reason = error.strerror if isinstance(error, OSError) else "its line or its answer is not usable text"
         raise BadInput(f"{what} could not be fetched by {program}: {reason}") from None
+
+
+def _output_of(argv: list[str]) -> bytes:
+    """What the command prints. In a daemon thread, which ends with the program, the command and all that it started end
+    with it too; elsewhere it may ask at the terminal, and Ctrl+C ends it.
+    """
+    group = 0 if threading.current_thread().daemon else None
+    # The command is the operator's own, from a file that only the operator may write.
+    with subprocess.Popen(  # noqa: S603
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, process_group=group
+    ) as process:
+        end = process.kill if group is None else partial(_kill_group, process.pid)
+        atexit.register(end)
+        try:
+            output, _ = process.communicate(timeout=_PATIENCE_SECONDS)
+        except BaseException:
+            end()
+            raise
+        finally:
+            atexit.unregister(end)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, argv)
+    return output
+
+
+def _kill_group(leader: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, signal.SIGKILL)

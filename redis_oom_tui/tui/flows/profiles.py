@@ -35,6 +35,7 @@ async def switch(actions: ActionController) -> None:
     name = await actions.ask(PickDialog("Switch to which server?", _intro(actions), options, at=at, enter="connects"))
     if name is None or name == here:
         return
+    actions.host.tell(f"Connecting to {safe_text(name, 40)}.")
     await _go(actions, await _reached(board, name, "could not be reached, staying on the current server"))
 
 
