@@ -25,6 +25,7 @@ from redis_oom_tui.formatting.server import (
 )
 from redis_oom_tui.formatting.sizes import ago, count, size
 from redis_oom_tui.models.address import LargeCommand
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
@@ -38,6 +39,7 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import between, skew_sentence
 from redis_oom_tui.rules.info_checks import with_expired, with_settings
 from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.rules.verdict.holders import may_be_clients
 from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
@@ -94,7 +96,15 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
-    return Answer(verdict, now, examine(case), late)
+    return Answer(verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late)
+
+
+def _unlisted(case: Case) -> tuple[str, ...]:
+    """That the clients were not listed, where one of them may be the cause."""
+    why = case.capabilities.why_not(Feature.CLIENT_LIST)
+    if why is None or not may_be_clients(case.facts, in_keys=case.cause.in_keys):
+        return ()
+    return (f"{why}. Which of them holds how much is not known.",)
 
 
 class Further(Struct):

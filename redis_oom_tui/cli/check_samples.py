@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -164,9 +164,10 @@ async def _closely(server: "Server") -> tuple[Snapshot, Mapping[str, str], tuple
 
     if isinstance(server, LiveServer):
         return await server.read_closely()
-    clients = await _clients(server.clients())
+    clients, unlisted = await _clients(server.clients())
     settings = await server.settings()
-    return await server.snapshot(), settings, clients, await server.capabilities()
+    snapshot, known = await server.snapshot(), await server.capabilities()
+    return snapshot, settings, clients, known.without(Feature.CLIENT_LIST, unlisted) if unlisted else known
 
 
 async def _replicas(server: "Server", snapshot: Snapshot) -> "tuple[NodeView, ...]":
@@ -181,8 +182,9 @@ async def _replicas(server: "Server", snapshot: Snapshot) -> "tuple[NodeView, ..
         return ()
 
 
-async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[ClientBuffer, ...]:
+async def _clients(asked: Awaitable[tuple[ClientBuffer, ...]]) -> tuple[tuple[ClientBuffer, ...], str]:
+    """The clients, or why they are not listed."""
     try:
-        return await asked
-    except CommandRefused:
-        return ()
+        return await asked, ""
+    except CommandRefused as error:
+        return (), str(error).rstrip(".")

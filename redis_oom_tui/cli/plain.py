@@ -18,7 +18,6 @@ from redis_oom_tui.formatting.server import limit_text, role_text, server_text, 
 from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.formatting.vitals import cluster_sums, counter_facts, gauge_facts, saving, trend_words
 from redis_oom_tui.models.address import Address, ClientBuffer, Connection
-from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -173,8 +172,7 @@ def _finding_line(finding: Finding) -> str:
 def _client_lines(state: ServerState, snapshot: Snapshot) -> list[str]:
     """The largest ones, with what they hold in two spaces before who they are."""
     if state.clients is None:
-        why = state.capabilities.why_not(Feature.CLIENT_LIST)
-        return [f"clients: {safe_text(why or 'CLIENT LIST has not answered yet')}"]
+        return [f"clients: {safe_text(state.why_no_clients or 'CLIENT LIST has not answered yet')}"]
     ranked = others(state.clients)
     least = noteworthy_bytes(snapshot.memory.used_bytes or 0)
     hogs = [hog for hog in ranked if hog.client.total_bytes >= least]

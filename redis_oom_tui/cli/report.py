@@ -212,7 +212,9 @@ def _report(
     history = History()
     for snapshot in gathered.snapshots:
         history.add(snapshot)
-    last = with_clients(gathered.snapshots[-1], gathered.clients)
+    # Behind a scan, or in a recording, the list is of an earlier moment.
+    together = gathered.scan is None and not gathered.recorded
+    last = with_clients(gathered.snapshots[-1], gathered.clients, fresh=together)
     # The looks of a report lie close together: what any of them saw is of now.
     rates = history.rates() if gathered.recorded else replace(history.rates(), refused_just_now=None)
     outlook = forecast(history.samples)

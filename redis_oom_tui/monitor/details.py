@@ -26,13 +26,14 @@ _LARGE_FROM = 0.80
 
 
 class Details:
-    """What `source` last told. `clients` is None until CLIENT LIST answered, or where it is refused; `scan` tells what
-    the keys were last found to hold.
+    """What `source` last told. `clients` is None until CLIENT LIST answered, or where it is refused or was not asked
+    for, which `unlisted` explains; `scan` tells what the keys were last found to hold.
     """
 
     def __init__(self, source: Source, scan: Callable[[], ScanView | None] = lambda: None) -> None:
         self.scan = scan
         self.clients: tuple[ClientBuffer, ...] | None = None
+        self.unlisted = ""
         self.settings: Mapping[str, str] = MappingProxyType({})
         self.capabilities = Capabilities()
         self.replicas: tuple[NodeView, ...] = ()
@@ -44,10 +45,10 @@ class Details:
     async def ask(self, snapshot: Snapshot) -> Snapshot:
         """Ask for what is due; returns `snapshot` with what that adds to it. Raises one of `models.errors`."""
         self.capabilities = await self._source.capabilities()
-        fresh = await self._ask_clients(snapshot.taken_monotonic)
+        await self._ask_clients(snapshot.taken_monotonic)
         await self._ask_settings(snapshot.taken_monotonic)
         await self._ask_large(snapshot)
-        snapshot = with_settings(with_clients(snapshot, self.clients or (), fresh=fresh), self.settings)
+        snapshot = with_settings(with_clients(snapshot, self.clients or (), fresh=False), self.settings)
         self.replicas = self._replicas.seen(snapshot)
         return snapshot
 
@@ -56,6 +57,7 @@ class Details:
         return replace(
             state,
             clients=self.clients,
+            unlisted=self.unlisted,
             settings=self.settings,
             capabilities=self.capabilities,
             replicas=self.replicas,
@@ -66,16 +68,14 @@ class Details:
         """Ask no more."""
         self._replicas.close()
 
-    async def _ask_clients(self, now: float) -> bool:
-        """Whether they were asked for now."""
+    async def _ask_clients(self, now: float) -> None:
         if now < self._clients_due or not self.capabilities.has(Feature.CLIENT_LIST):
-            return False
+            return
         self._clients_due = now + _CLIENTS_SECONDS
         try:
-            self.clients = await self._source.clients()
-        except CommandRefused:
-            self.clients = None
-        return True
+            self.clients, self.unlisted = await self._source.clients(), ""
+        except CommandRefused as error:
+            self.clients, self.unlisted = None, str(error)
 
     async def _ask_settings(self, now: float) -> None:
         if now < self._settings_due or not isinstance(self._source, TellsSettings):

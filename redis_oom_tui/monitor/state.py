@@ -11,7 +11,7 @@ from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models import alert
 from redis_oom_tui.models.address import Address, ClientBuffer, LargeCommand
 from redis_oom_tui.models.alert import Event, JudgedSample, Silence
-from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.trend import Episode, Forecast, Rates, TrendSample
@@ -44,8 +44,9 @@ class ServerState(Struct, frozen=True):
     answer that it is left alone for a while. `silent_since` is set from the first tick without an answer on, also while
     a poll still waits for its own: when the last answer came or, before the first, when it was asked for.
 
-    `clients` is None until CLIENT LIST answered; `settings` are the few that a diagnosis looks at; `replicas` is what
-    those of a primary without a cluster last said, `large` who sent large values of late.
+    `clients` is None until CLIENT LIST answered, and where it was not asked for: then `unlisted` says why. `settings`
+    are the few that a diagnosis looks at; `replicas` is what those of a primary without a cluster last said, `large`
+    who sent large values of late.
     """
 
     address: Address
@@ -57,6 +58,7 @@ class ServerState(Struct, frozen=True):
     verdict: Verdict | None = None
     forecast: Forecast = field(default_factory=Forecast)
     clients: tuple[ClientBuffer, ...] | None = None
+    unlisted: str = ""
     capabilities: Capabilities = field(default_factory=Capabilities)
     settings: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     replicas: tuple[NodeView, ...] = ()
@@ -72,6 +74,12 @@ class ServerState(Struct, frozen=True):
     def age(self, now: float) -> float | None:
         """Seconds since the figures were read, `now` being monotonic; None before the first."""
         return None if self.snapshot is None else max(0.0, now - self.snapshot.taken_monotonic)
+
+    @property
+    def why_no_clients(self) -> str | None:
+        """Why no client can be listed, in a sentence; None where they can, or that is not known yet."""
+        reason = self.capabilities.why_not(Feature.CLIENT_LIST)
+        return self.unlisted or None if reason is None else f"CLIENT LIST is refused here: {reason}"
 
     @property
     def answer(self) -> Snapshot | None:

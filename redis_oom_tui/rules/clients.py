@@ -88,9 +88,10 @@ def on_shown_node(clients: tuple[ClientBuffer, ...], snapshot: Snapshot) -> tupl
 def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer], *, fresh: bool = True) -> Snapshot:
     """`snapshot` with what CLIENT LIST sums up to, where mem_clients_normal lags behind it, or is not reported.
 
-    The server books a client's buffers when its cron comes round to it (and not at all before 5.0). Valkey 9 tells more
-    in CLIENT LIST than there is: a sum for which used_memory has no room is not believed. A list that is not `fresh`
-    stands in only where nothing else tells.
+    The server books a client's buffers when its cron comes round to it, within a second (and not at all before 5.0).
+    Valkey 9 tells more in CLIENT LIST than there is: a sum for which used_memory has no room is not believed. A list
+    that is not `fresh`, of the snapshot's own moment, stands in only where nothing else tells: else figures of two
+    moments would be mixed.
     """
     memory = snapshot.memory
     if snapshot.cluster is not None or memory.used_bytes is None:
@@ -100,7 +101,8 @@ def with_clients(snapshot: Snapshot, clients: Iterable[ClientBuffer], *, fresh: 
     if held < HOG_BYTES + (booked or 0):
         return snapshot
     if booked is None:
-        doubt = Doubt("mem_clients_normal", f"{NOT_REPORTED}: the {size(held)} that CLIENT LIST shows stand for it")
+        shows = "shows" if fresh else "last showed"
+        doubt = Doubt("mem_clients_normal", f"{NOT_REPORTED}: the {size(held)} that CLIENT LIST {shows} stand for it")
         return replace(snapshot, memory=replace(memory, clients_normal_bytes=held), doubts=(*snapshot.doubts, doubt))
     if not fresh or held - booked > break_down(memory).size(Share.DATA, Share.REST):
         return snapshot

@@ -1,9 +1,11 @@
 """`check` as a monitoring system calls it: exit codes, the promised JSON, few commands, one sentence on failure."""
 
+import itertools
 import re
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +246,27 @@ def test_a_hog_among_the_clients_is_named(flavour: str, capsys: pytest.CaptureFi
         with monitor:
             _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
     assert [finding["id"] for finding in document_of("check", out)["findings"]] == ["monitor"]
+
+
+def test_clients_that_were_not_listed_are_a_note_where_they_may_be_the_cause(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with ExitStack() as stack, server.client() as client:
+        for _ in range(500):
+            stack.enter_context(socket.socket(socket.AF_UNIX)).connect(server.socket_path)
+        # Their buffers are booked by and by, and some shrink: then the limit is met with a cache of as much.
+        until(lambda: client.info("memory")["mem_clients_normal"] > 400_000, "the connections to be booked")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        client.config_set("maxmemory", client.info("memory")["used_memory"] + 1_000_000)
+        for start in itertools.count(step=100):
+            client.mset({f"k:{start + number}": b"x" * 500 for number in range(100)})
+            if client.info("stats")["evicted_keys"]:
+                break
+        _, out = checked(capsys, "-s", server.socket_path, "check", "--json")
+        (note,) = document_of("check", out)["notes"]
+        assert note.startswith("CLIENT LIST was not asked for: 50")
+        assert note.endswith("Which of them holds how much is not known.")
+        assert f"  ! {note[:40]}" in checked(capsys, "-s", server.socket_path, "check")[1]
 
 
 def test_it_imports_neither_the_screen_nor_the_driver(valkey: RunningServer, tmp_path: Path) -> None:

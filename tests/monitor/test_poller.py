@@ -63,6 +63,17 @@ async def run(poller):
         await poller[0].run(poller[1])
 
 
+async def test_a_list_of_clients_is_not_mixed_with_the_figures_of_another_moment():
+    """The server books a client within a second. A list that comes every fifth poll would move the shares each time."""
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    source.some_clients = (ClientBuffer(1, "10.0.0.7:1", total_bytes=60 * 2**20),)
+    poller, readings, _ = a_poller(source, clock, naps=12)
+    await run(poller)
+    assert readings[-1].clients == source.some_clients
+    assert {reading.snapshot.memory.clients_normal_bytes for reading in readings} == {3 * 2**20}
+
+
 async def test_ticks_keep_their_interval_whatever_a_poll_costs():
     clock = FakeClock()
     poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=(0.25,))

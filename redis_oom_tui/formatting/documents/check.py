@@ -138,7 +138,10 @@ class CheckDocument(Document):
         list[str] | None,
         says("a sentence for each setting that should have reverted (--revert-after) and did not, by the audit log"),
     ]
-    notes: Annotated[list[str], says("what happened to the connection: a failover, a node that was lost")]
+    notes: Annotated[
+        list[str],
+        says("what happened to the connection (a failover, a node that was lost), and why clients were not listed"),
+    ]
     doubts: Annotated[list[DoubtFields], says("figures that count as unknown")]
     nodes: Annotated[list[NodeFields] | None, says("with -c: every node of the cluster, worst first")]
 

@@ -184,7 +184,7 @@ def many_connections(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="many-connections",
         level=case.at_least_warning,
-        title=f"{count(number)} connections hold {size(held)}, none of them much",
+        title=f"{count(number)} connections hold {size(held)}{', none of them much' if case.facts.clients else ''}",
         advice="Find who opens so many and give it a pool; timeout closes idle ones, maxclients bounds them.",
         evidence=(
             f"connected_clients {count(number)}, {size(held // number)} each",

@@ -109,7 +109,7 @@ CAUSES = (
         lambda facts: holders.largest(facts) is Share.CLIENTS and holders.are_many(facts),
         lambda facts: (
             f"{count(facts.now.activity.connected_clients)} connections hold"
-            f" {clauses.held_by(facts, Share.CLIENTS)} of it, none of them much: not data"
+            f" {clauses.held_by(facts, Share.CLIENTS)} of it{', none of them much' if facts.clients else ''}: not data"
         ),
         lambda _: (
             "Find who opens so many connections (CLIENT LIST, by name and address) and give it a pool; timeout closes"

@@ -6,6 +6,7 @@ from typing import Literal
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, size
 from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.breakdown import BUFFERS, channels_of
 from redis_oom_tui.rules.clients import OWN_NAME, ClientKind, Hog, rank
 from redis_oom_tui.rules.verdict.facts import Facts
@@ -25,6 +26,21 @@ def largest(facts: Facts) -> "Share | Literal['all buffers'] | None":
     if facts.explains(parts[share]):
         return share
     return ALL_BUFFERS if facts.explains(facts.buffer_bytes) else None
+
+
+# From this part of what is counted on, what clients hold is worth a look at each of them.
+_CLIENTS_PART = 0.10
+
+
+def may_be_clients(facts: Facts, *, in_keys: bool) -> bool:
+    """Whether clients may hold what fills it: where no key does (`in_keys`), or much is booked for them, or nothing is
+    told of it.
+    """
+    if facts.near is Level.OK and not facts.refused:
+        return False
+    if not in_keys or facts.now.memory.clients_normal_bytes is None:
+        return True
+    return facts.parts.get(Share.CLIENTS, 0) >= _CLIENTS_PART * (facts.now.memory.counted_bytes or 0)
 
 
 # Bytes for each byte of a name that a client gave itself, low and high: measured on 6.2 to 9.1.

@@ -216,9 +216,12 @@ class ClusterSource:
         return shared
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
-        """CLIENT LIST of every primary, the largest holders of memory first, each with its node."""
+        """CLIENT LIST of every primary, the largest holders of memory first, each with its node.
+
+        Raises CommandRefused where the one that is shown refuses it, or has no room for the reply.
+        """
         servers = self.members.primaries()
-        held = await together(_clients(server) for server in servers)
+        held = await together(_clients(server, shown=str(server.address) == self._shown) for server in servers)
         return tuple(sorted((line for lines in held for line in lines), key=lambda line: -line.total_bytes))
 
     async def large_commands(self) -> tuple[LargeCommand, ...]:
@@ -323,10 +326,14 @@ async def _samples(server: LiveServer, scan: ScanView, *, applications_only: boo
         return ()
 
 
-async def _clients(server: LiveServer) -> list[ClientBuffer]:
+async def _clients(server: LiveServer, *, shown: bool) -> list[ClientBuffer]:
     try:
         return [replace(line, node=str(server.address)) for line in await server.clients()]
     except ServerUnreachable:
+        return []
+    except CommandRefused:
+        if shown:
+            raise
         return []
 
 

@@ -6,7 +6,6 @@ from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import short_size
 from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.clients import others
 from redis_oom_tui.tui import messages
@@ -41,9 +40,9 @@ async def pick(actions: ActionController) -> ClientBuffer | None:
     state = actions.host.state
     listed = state.clients if state is not None else None
     if listed is None:
-        refusal = state.capabilities.why_not(Feature.CLIENT_LIST) if state is not None else None
-        reason = "has not answered yet, try again in a moment" if refusal is None else f"is refused here: {refusal}"
-        raise BadInput(f"No client can be shown: CLIENT LIST {reason}")
+        refusal = None if state is None else state.why_no_clients
+        reason = "CLIENT LIST has not answered yet, try again in a moment" if refusal is None else refusal
+        raise BadInput(f"No client can be shown: {reason}")
     known = others(listed)[:_OFFERED]
     if not known:
         raise BadInput("No other client is connected")

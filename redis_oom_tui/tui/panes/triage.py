@@ -10,7 +10,6 @@ from textual.containers import Horizontal, Vertical
 from redis_oom_tui.formatting.chat import ChatForm, chat_text_of
 from redis_oom_tui.formatting.check import parts_text
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
@@ -83,7 +82,7 @@ class TriagePane(Pane):
         if cluster is not None and state.snapshot is not None:
             self.nodes.show(cluster, state.snapshot.server.node)
         used = 0 if state.snapshot is None else state.snapshot.memory.used_bytes or 0
-        refusal = _why_no_clients(state)
+        refusal = state.why_no_clients
         if refusal != self.clients.refusal:
             self.refresh_bindings()
         self.clients.show(state.clients, used, refusal)
@@ -144,7 +143,7 @@ class TriagePane(Pane):
         if action != "clients":
             return None
         state = self.host.state
-        unlisted = None if state is None else _why_no_clients(state)
+        unlisted = None if state is None else state.why_no_clients
         return self.host.actions.why_not(Action.KILL_CLIENT) or unlisted
 
     def action_free(self) -> None:
@@ -176,9 +175,3 @@ class TriagePane(Pane):
         self.clients.roomy = beside
         self.set_class(large, "-large")
         self.set_class(beside and not large, "-beside")
-
-
-def _why_no_clients(state: ServerState) -> str | None:
-    """Why no client can be listed, in a sentence; None where they can, or that is not known yet."""
-    reason = state.capabilities.why_not(Feature.CLIENT_LIST)
-    return None if reason is None else f"CLIENT LIST is refused here: {reason}"
