@@ -22,7 +22,7 @@ from redis_oom_tui.rules import plan_warnings, selection
 from redis_oom_tui.rules.applications.losses import lost_with_plan
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
-from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.policies import is_lfu, keeps_last_use
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
@@ -305,7 +305,7 @@ def flags_of_keys(keys: Sequence[PlannedKey], operation: Operation) -> tuple[str
 async def prepared(
     context: ActionContext, server: LiveServer, rights: Rights, criteria: Criteria, action: Action, snapshot: Snapshot
 ) -> tuple[bool, tuple[str, ...]]:
-    """Whether an LFU policy is known to have been on since the server started, and what else to say of a plan.
+    """Whether an LFU or LRM policy is known to have been on since the server started, and what else to say of a plan.
 
     Raises BadInput for criteria that need what the server does not tell.
     """
@@ -339,6 +339,6 @@ def _lfu_before(context: ActionContext, server: str, snapshot: Snapshot) -> bool
         and entry.change.change.name == "maxmemory-policy"
         and entry.server == server
         and entry.at >= since
-        and (is_lfu(entry.change.change.old or "") or is_lfu(entry.change.change.new))
+        and not (keeps_last_use(entry.change.change.old or "") and keeps_last_use(entry.change.change.new))
         for entry in context.audit.history()
     )

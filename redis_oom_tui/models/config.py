@@ -123,7 +123,8 @@ class Emergency(Struct, frozen=True):
 
     The cleanup runs once the state has been critical for `after_seconds`, again no sooner than `cooldown_seconds` after
     it ended, and never takes more than these keys and bytes per run and in any hour. `trust_idle` is the operator's
-    word that the policy was no *-lfu one since the server started: without it, no plan that goes by idle times runs.
+    word that the policy was no *-lfu or *-lrm one since the server started: without it, no plan that goes by idle times
+    runs.
     """
 
     plan: Text | None = None

@@ -26,7 +26,7 @@ from redis_oom_tui.ports.operator import Operator, Planning, PlanRun
 from redis_oom_tui.rules import emergency as bounds
 from redis_oom_tui.rules.alerts import AlertBook, figures
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
-from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.policies import keeps_last_use
 
 _SEVERE = frozenset({Level.CRITICAL, Level.OOM})
 # How long a run that was asked to stop may take to reach the edge of its batch.
@@ -112,7 +112,7 @@ class EmergencyCleanup(Listener):
     def on_state(self, state: ServerState) -> None:
         """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
         if state.answer is not None:
-            self._lfu_seen = self._lfu_seen or any(map(is_lfu, _policies(state.answer)))
+            self._lfu_seen = self._lfu_seen or not all(map(keeps_last_use, _policies(state.answer)))
         sample = state.sample
         if not isinstance(sample, JudgedSample):
             return

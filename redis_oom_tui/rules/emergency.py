@@ -12,7 +12,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.plan_hash import frozen
-from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.policies import keeps_last_use
 from redis_oom_tui.rules.selection import within
 from redis_oom_tui.rules.verdict.causes import CAUSES
 
@@ -95,11 +95,11 @@ def why_not_idle(criteria: Criteria, emergency: Emergency, snapshot: Snapshot, *
     uptime = snapshot.server.uptime_seconds
     if not emergency.trust_idle:
         return (
-            "The plan uses idle times, and trust_idle is not set: the policy may have been LFU since"
+            "The plan uses idle times, and trust_idle is not set: the policy may have been LFU or LRM since"
             " the server started."
         )
-    if lfu_seen or is_lfu(snapshot.memory.policy):
-        return "The plan uses idle times, and the policy is or was LFU, which keeps no idle times."
+    if lfu_seen or not keeps_last_use(snapshot.memory.policy):
+        return "The plan uses idle times, and the policy is or was LFU or LRM, which keep no times of the last use."
     if snapshot.activity.has_child:
         return "The plan uses idle times, and a BGSAVE or AOF rewrite is running, during which keys in use look idle."
     if uptime is None or uptime < (criteria.idle_over_seconds or 0):

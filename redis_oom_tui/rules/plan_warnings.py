@@ -26,7 +26,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.history import skew_sentence
-from redis_oom_tui.rules.policies import is_lfu
+from redis_oom_tui.rules.policies import is_lrm, keeps_last_use
 
 # The clock has 24 bits of seconds: what is idle for longer reads as if it were used lately.
 CLOCK_SECONDS = 2**24
@@ -67,11 +67,12 @@ def why_unchecked(known: Capabilities) -> str | None:
 def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:
     """Raise BadInput where the criteria lean on idle times that this server does not keep."""
     leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
-    if leans and is_lfu(snapshot.memory.policy):
-        raise BadInput(
-            f"Under {snapshot.memory.policy} the server keeps frequencies and no idle times: choose by pattern, type or"
-            " size"
+    policy = snapshot.memory.policy
+    if leans and not keeps_last_use(policy):
+        kept = (
+            "the times of the last change, not of the last use" if is_lrm(policy) else "frequencies and no idle times"
         )
+        raise BadInput(f"Under {policy} the server keeps {kept}: choose by pattern, type or size")
     if (criteria.idle_over_seconds or 0) >= CLOCK_SECONDS:
         raise BadInput(f"Idle times wrap at {duration(CLOCK_SECONDS)}: no key can be idle for longer than that")
 
@@ -79,12 +80,16 @@ def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:
 def idle_flags(
     criteria: Criteria, snapshot: Snapshot, keys: Iterable[PlannedKey], *, lfu_before: bool
 ) -> tuple[str, ...]:
-    """Sentences to read before a plan is confirmed. `lfu_before`: an LFU policy was on since the start."""
+    """Sentences to read before a plan is confirmed. `lfu_before`: an LFU or LRM policy was on since the start."""
     found: list[str] = []
     leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
     listed = tuple(keys)
     if leans and lfu_before:
-        found.append("The policy was LFU at a time since the server started: keys used then show wrong idle times.")
+        found.append(
+            "The policy was LFU or LRM at a time since the server started: keys used then show wrong idle times."
+        )
+    if listed and is_lrm(snapshot.memory.policy):
+        found.append(f"Under {snapshot.memory.policy} a key that is only read after this preview looks unused.")
     if leans and snapshot.server.is_replica:
         found.append("Idle times on a replica are not the primary's: keys that look idle here may be busy there.")
     if leans and snapshot.server.uptime_seconds is not None:

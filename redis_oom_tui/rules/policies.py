@@ -5,6 +5,7 @@ from bisect import bisect_left
 from msgspec import Struct
 
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.sampling import Curve, falling, share_up_to
 
 NOEVICTION = "noeviction"
@@ -89,6 +90,28 @@ def is_lfu(policy: str) -> bool:
     return policy.endswith("-lfu")
 
 
+def is_lrm(policy: str) -> bool:
+    """Whether the server keeps when a key was last changed in place of when it was last used."""
+    return policy.endswith("-lrm")
+
+
+def keeps_last_use(policy: str) -> bool:
+    """Whether what the server calls a key's idle time is the time since its last use.
+
+    >>> keeps_last_use("noeviction"), keeps_last_use("allkeys-lfu"), keeps_last_use("volatile-lrm")
+    (True, False, False)
+    """
+    return not is_lfu(policy) and not is_lrm(policy)
+
+
+def by_last_use(scan: ScanView, policy: str) -> ScanView:
+    """`scan` without its idle times where those are times since the last change: keys that are only read have them."""
+    if not is_lrm(policy):
+        return scan
+    patterns = tuple(replace(row, idle_quantiles=None, idle_curve=()) for row in scan.patterns)
+    return replace(scan, patterns=patterns, top=tuple(replace(row, idle_seconds=None) for row in scan.top))
+
+
 # So much of the keys that can go must be of rows with a curve before it says who goes first.
 _TELLING = 0.9
 # How many patterns are named, and the most where more of them tie.
@@ -128,7 +151,8 @@ def first_out(name: str, scan: ScanView, current: str, share: float) -> FirstOut
     curves = [(row, keys, _curve(name, row)) for row, keys in rows]
     if sum(keys for _, keys, curve in curves if curve) < _TELLING * sum(keys for _, keys in rows):
         return FirstOut(everything, unknown=_why_unknown(name, current))
-    by = _BY.get(name.rpartition("-")[2], "")
+    how = name.rpartition("-")[2]
+    by = _BY_CHANGE if is_lrm(current) and how in _BY_CLOCK else _BY.get(how, "")
     found = _among_the_first(curves, share)
     named = _to_name([row for row, _ in found], {(row.db, row.pattern): curve for row, _, curve in curves})
     known = [curve for _, _, curve in curves if curve]
@@ -150,7 +174,15 @@ def _tie(one: Curve, other: Curve) -> bool:
     return len(one) == len(other) and all(abs(a - b) <= max(1.0, _ALIKE * max(abs(a), abs(b))) for a, b in pairs)
 
 
-_BY = {"ttl": "the shortest TTLs", "lru": "the longest idle times", "lfu": "the lowest frequencies"}
+_BY = {
+    "ttl": "the shortest TTLs",
+    "lru": "the longest idle times",
+    "lrm": "the longest idle times",
+    "lfu": "the lowest frequencies",
+}
+_BY_CHANGE = "the longest times since a change"
+# Both go by the one time that the server keeps of a key: which events set it, the policy decides.
+_BY_CLOCK = frozenset({"lru", "lrm"})
 
 
 def _candidates(name: str, scan: ScanView) -> list[tuple[PatternRow, int]]:
@@ -167,7 +199,7 @@ def _curve(name: str, row: PatternRow) -> Curve:
         return row.ttl_curve
     if is_lfu(name):
         return row.frequency_curve
-    if not name.endswith("-lru"):
+    if name.rpartition("-")[2] not in _BY_CLOCK:
         return ()
     if not row.idle_curve and row.idle_quantiles is not None:
         low, middle, high = row.idle_quantiles
@@ -182,7 +214,7 @@ def _why_unknown(name: str, current: str) -> str:
         if is_lfu(current):
             return "frequencies were not read"
         return "the server counts frequencies only under an LFU policy"
-    if name.endswith("-lru"):
+    if name.rpartition("-")[2] in _BY_CLOCK:
         return "under an LFU policy the server keeps no idle times" if is_lfu(current) else "idle times were not read"
     return "the server does not report what this policy chooses by"
 

@@ -22,6 +22,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.finished_work import finished_command, queue_named, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
+from redis_oom_tui.rules.policies import by_last_use
 from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
@@ -114,6 +115,7 @@ def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[Pa
     if not scan.complete:
         raise BadInput("What may go is known after a complete scan only")
     memory = snapshot.memory
+    scan = by_last_use(scan, memory.policy)
     counted, limit = memory.counted_bytes or 0, memory.maxmemory_bytes or 1
     recognition = recognize(scan, samples)
     parts: list[ProposedPart] = []

@@ -1,6 +1,6 @@
 """What each eviction policy would mean here: from the keyspace, which is counted, and the scan, which is sampled."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
@@ -23,6 +23,7 @@ from redis_oom_tui.rules.policies import (
     is_allkeys,
     is_known,
     is_lfu,
+    is_lrm,
     is_volatile,
     not_judged,
 )
@@ -43,8 +44,10 @@ def over_bytes(memory: Memory) -> int | None:
 
 
 def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None) -> tuple[PolicyView, ...]:
-    """A view of each policy that the server accepts (or, where it did not say, of those that all servers know)."""
-    return tuple(policy_view(name, snapshot, scan) for name in (tuple(names) or KNOWN))
+    """A view of each policy that the server accepts (or, where it did not say, of those that all know, and its own)."""
+    own = snapshot.memory.policy
+    listed = tuple(names) or (*KNOWN, *((own,) if is_known(own) and own not in KNOWN else ()))
+    return tuple(policy_view(name, snapshot, scan) for name in listed)
 
 
 def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:
@@ -175,10 +178,21 @@ def _warnings(name: str, snapshot: Snapshot, enough: bool | None) -> tuple[str, 
         )
     if is_lfu(name) and snapshot.memory.policy != UNKNOWN and not is_lfu(snapshot.memory.policy):
         found.append("LFU counters start at the switch: evictions are near-random at first, hot keys included.")
-    if not is_lfu(name) and is_lfu(snapshot.memory.policy) and name.endswith("-lru"):
-        found.append("Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random.")
+    found.extend(_clock_warnings(name, snapshot.memory.policy))
     found.extend(_buffers(snapshot))
     return tuple(found)
+
+
+def _clock_warnings(name: str, current: str) -> Iterator[str]:
+    """What the times that the server has kept until now mean for a policy that would go by them."""
+    if not name.endswith(("-lru", "-lrm")) or current == UNKNOWN:
+        return
+    if is_lfu(current):
+        yield "Idle times are wrong for keys used under an LFU policy: at first it evicts almost at random."
+    elif is_lrm(name) and not is_lrm(current):
+        yield "Until a key is changed after the switch, the time of its last use counts, reads included."
+    elif is_lrm(current) and not is_lrm(name):
+        yield f"Under {current} reads leave no mark: at first it evicts by the last change, also keys that are read."
 
 
 def _buffers(snapshot: Snapshot) -> tuple[str, ...]:

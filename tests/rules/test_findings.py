@@ -232,6 +232,7 @@ def test_data_that_nobody_uses_any_more() -> None:
     used = replace(old, idle_quantiles=(60, 3600, 97 * DAY))
     assert "old-data" not in told(snapshot_of(), scanned(used))
     assert "old-data" not in told(snapshot_of(activity={"saving": True}), scanned(old))
+    assert "old-data" not in told(snapshot_of(policy="allkeys-lrm"), scanned(old))
 
 
 def test_expired_keys_that_still_hold_memory() -> None:

@@ -46,6 +46,20 @@ def test_the_longest_idle_and_the_least_used_go_first() -> None:
     assert order(scanned({b"a": [200] * 900, b"b": [1] * 90}, "frequency"), "allkeys-lfu", "allkeys-lfu") == [b"b:*"]
 
 
+def test_lru_and_lrm_go_by_the_one_time_that_the_server_keeps() -> None:
+    """evict.c scores both by the object's clock; what sets that clock is up to the policy."""
+    view = scanned({b"a": [5] * 900, b"b": [5000] * 90}, "idle")
+    for policy, current, by in (
+        ("allkeys-lrm", "noeviction", "the longest idle times"),
+        ("allkeys-lrm", "allkeys-lrm", "the longest times since a change"),
+        ("allkeys-lru", "volatile-lrm", "the longest times since a change"),
+    ):
+        assert order(view, policy, current) == [b"b:*"]
+        assert first_out(policy, view, current, 0.05).by == by
+    unread = scanned({b"a": [5] * 900, b"b": [50] * 90})
+    assert "LFU" in (first_out("allkeys-lrm", unread, "allkeys-lfu", 0.05).unknown or "")
+
+
 def test_chance_takes_from_all_and_most_from_the_largest() -> None:
     view = scanned({b"a": [5] * 90, b"b": [5000] * 900})
     found = first_out("allkeys-random", view, "noeviction", 0.05)
@@ -80,7 +94,7 @@ def test_what_was_not_read_is_unknown_with_its_reason() -> None:
     assert first_out("allkeys-lru", view, "noeviction", 0.05).unknown == "idle times were not read"
     assert "LFU" in (first_out("allkeys-lru", view, "volatile-lfu", 0.05).unknown or "")
     assert "LFU" in (first_out("allkeys-lfu", view, "noeviction", 0.05).unknown or "")
-    assert first_out("allkeys-lrm", view, "noeviction", 0.05).unknown is not None
+    assert first_out("allkeys-coldest", view, "noeviction", 0.05).unknown is not None
 
 
 def test_a_single_pattern_needs_no_curve() -> None:

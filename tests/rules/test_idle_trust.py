@@ -23,6 +23,13 @@ def test_under_lfu_there_are_no_idle_times() -> None:
     refuse_idle(Criteria(patterns=(b"*",)), seen)
 
 
+def test_under_lrm_no_plan_goes_by_the_times_of_the_last_change() -> None:
+    seen = replace(CALM, memory=Memory(used_bytes=1, policy="allkeys-lrm"))
+    with pytest.raises(BadInput, match="times of the last change, not of the last use"):
+        refuse_idle(IDLE, seen)
+    assert "only read after this preview" in idle_flags(Criteria(patterns=(b"*",)), seen, KEYS, lfu_before=False)[0]
+
+
 def test_no_key_can_be_idle_for_longer_than_the_clock_counts() -> None:
     with pytest.raises(BadInput):
         refuse_idle(Criteria(idle_over_seconds=195 * 86400), CALM)

@@ -49,6 +49,13 @@ CACHE = row("app:cache:<id>", 6 * MB, no_ttl=50)
 RESULT = row("celery-task-meta-<id>", 8 * MB, idle_days=2)
 
 
+def test_under_lrm_nothing_is_called_unused() -> None:
+    """Its idle times are times since the last change: what is only read has long ones too."""
+    lrm = snapshot_of(used=100 * MB, limit=100 * MB, policy="allkeys-lrm")
+    found = propose(scan(OLD, WEEK, CACHE, RESULT), lrm, 0.8)
+    assert {part.what.partition(":")[0] for part in found.parts} == {"caches without a TTL", "caches with a TTL"}
+
+
 def test_the_least_harmful_go_first_and_no_more_than_is_needed() -> None:
     found = propose(scan(QUEUE, OLD, WEEK, CACHE, RESULT), FULL, 0.8)
     assert found.needed_bytes == 20 * MB

@@ -71,6 +71,16 @@ def test_a_switch_to_lfu_is_near_random_at_first() -> None:
     assert not any("at random" in warning for warning in stays.warnings)
 
 
+def test_a_switch_between_lru_and_lrm_goes_by_the_times_of_before() -> None:
+    to = policy_view("allkeys-lrm", snapshot(policy="allkeys-lru"), None)
+    back = policy_view("allkeys-lru", snapshot(policy="allkeys-lrm"), None)
+    assert any("the time of its last use counts" in warning for warning in to.warnings)
+    assert any("also keys that are read" in warning for warning in back.warnings)
+    # Where the server lists no policies, its own is shown all the same.
+    managed = policy_views((), snapshot(policy="volatile-lrm"), None)
+    assert [view.name for view in managed if view.current] == ["volatile-lrm"]
+
+
 def test_a_switch_from_lfu_to_lru_is_near_random_too() -> None:
     view = policy_view("allkeys-lru", snapshot(policy="allkeys-lfu"), None)
     assert any("at random" in warning for warning in view.warnings)

@@ -13,6 +13,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Thresholds
 from redis_oom_tui.rules.findings.case import ON_DEMAND, RULES, Case, FindingRule
 from redis_oom_tui.rules.guarded import NotJudged, attempt
+from redis_oom_tui.rules.policies import by_last_use, is_lrm
 from redis_oom_tui.rules.providers import where_to_set
 
 # isort: off
@@ -60,6 +61,8 @@ def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
 
     Where it is near its limit, what is about the cause that the verdict names comes first.
     """
+    if case.scan is not None and is_lrm(case.policy):
+        case = replace(case, scan=by_last_use(case.scan, case.policy))
     found = ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
     first = attempt("the cause is", lambda: () if case.near is Level.OK else case.cause.findings, lambda _: ())
     return tuple(sorted(found, key=lambda finding: finding.id not in first))
