@@ -18,10 +18,10 @@ from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.application import Confidence
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerBusy, ServerUnreachable
-from redis_oom_tui.models.finished import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import finished, headroom
 from redis_oom_tui.rules.applications.recognizing import alike_keys

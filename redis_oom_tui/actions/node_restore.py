@@ -12,9 +12,9 @@ from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_besi
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError
-from redis_oom_tui.models.finished import FinishedJob
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
+from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced

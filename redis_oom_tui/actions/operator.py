@@ -28,12 +28,10 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.config import NamedPlan
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Operation, Plan
-from redis_oom_tui.models.proposal import Proposal
-from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.plan import Criteria, Operation, Plan, Proposal
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.stepped import FinishedPlan, FinishedRequest, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules import budget, earlier_runs, selection

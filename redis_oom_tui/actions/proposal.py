@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
-from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey, Proposal
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.plan_hash import frozen

@@ -17,8 +17,8 @@ from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.shrink import Element, ShrinkPlan
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.stepped import Element, ShrinkPlan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle, paced

@@ -11,7 +11,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
-from redis_oom_tui.models.shrink import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.stepped import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom, shrinking, streams
 from redis_oom_tui.server.call_throttle import CallThrottle, paced

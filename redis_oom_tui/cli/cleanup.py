@@ -15,10 +15,9 @@ from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.criteria import criteria_of, of_one_server
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.finished import finished
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
-from redis_oom_tui.cli.shrink import refuse_alone, shrink, shrink_options
+from redis_oom_tui.cli.stepped import StepCommand, finished, refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields, proposal_lines
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -30,9 +29,9 @@ from redis_oom_tui.models.plan import (
     KeyOutcome,
     Operation,
     Plan,
+    Proposal,
     RunView,
 )
-from redis_oom_tui.models.proposal import Proposal
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
@@ -131,9 +130,9 @@ def cleanup(invocation: Invocation, /, *, yes: bool, show_all: bool, json_wanted
     """Plan a cleanup and print it; with --yes, run exactly what was planned."""
     refuse_alone()
     if given["shrink"] is not None:
-        return shrink(invocation, given, _backup(given), yes=yes, json_wanted=json_wanted)
+        return shrink(StepCommand(invocation, given, _backup(given), yes, json_wanted))
     if given["finished"] is not None:
-        code = finished(invocation, given, _backup(given), yes=yes, json_wanted=json_wanted)
+        code = finished(StepCommand(invocation, given, _backup(given), yes, json_wanted))
         if code is not None:
             return code
     _refuse_what_has_no_effect(given)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from redis_oom_tui.cli.process import Ticker, stopping, when_free
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
-from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.plan import Proposal
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.info_checks import with_settings

@@ -23,9 +23,9 @@ from redis_oom_tui.formatting import hogs as text
 from redis_oom_tui.formatting.applications import application_lines
 from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
 from redis_oom_tui.models.keys import KeyRow, PatternSample
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace

@@ -6,9 +6,8 @@ from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact, glob_text
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.application import Loss
+from redis_oom_tui.models.application import Loss, Recognition
 from redis_oom_tui.models.keys import KeyRow
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanView
 from redis_oom_tui.rules.applications.finished_work import application_options
 from redis_oom_tui.rules.applications.losses import loss_of

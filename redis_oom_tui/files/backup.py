@@ -19,10 +19,9 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes, size
 from redis_oom_tui.models.action import LARGEST_COPY, Action
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.finished import FinishedPlan
 from redis_oom_tui.models.plan import Plan
-from redis_oom_tui.models.shrink import ShrinkPlan
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
 from redis_oom_tui.rules.restoring import restored_size
 
 ENDING = ".backup"

@@ -24,7 +24,7 @@ from redis_oom_tui.files.disk import LONGEST_LINE, MIB
 from redis_oom_tui.formatting.typed import Damaged, Database, Whole, decoded, encoded, printable
 from redis_oom_tui.models.action import LARGEST_COPY
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.shrink import Element
+from redis_oom_tui.models.stepped import Element
 
 # What a mark begins with, and how many random bytes follow.
 _MARK = b"\xc1RO\xc1"

@@ -32,7 +32,7 @@ from redis_oom_tui.formatting.typed import (
 )
 from redis_oom_tui.models.action import LARGEST_COPY, Action
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.shrink import Element
+from redis_oom_tui.models.stepped import Element
 
 FORMAT = "redis-oom-tui backup 2"
 FORMAT_OF_LINES = "redis-oom-tui backup 1"

@@ -8,8 +8,7 @@ from redis_oom_tui.formatting.columns import Column, text_table
 from redis_oom_tui.formatting.pattern_columns import name_of
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, short_size
-from redis_oom_tui.models.application import Confidence
-from redis_oom_tui.models.recognition import Recognition, Recognized
+from redis_oom_tui.models.application import Confidence, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 
 if TYPE_CHECKING:

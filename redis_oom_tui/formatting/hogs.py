@@ -15,8 +15,8 @@ from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import ago, count, known_bytes, number_of_keys, percent, short_size, size
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.keys import KeyRow, SizeKind
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
 
 if TYPE_CHECKING:

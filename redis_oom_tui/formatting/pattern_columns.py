@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.formatting import pattern_text, sizes
 from redis_oom_tui.formatting.columns import Column, name_text, share_text
 from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
-from redis_oom_tui.models.application import Confidence
+from redis_oom_tui.models.application import Confidence, KeyLabel, Recognition
 from redis_oom_tui.models.keys import SizeKind
-from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, PatternRow
 
 if TYPE_CHECKING:

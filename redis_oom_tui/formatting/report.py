@@ -14,7 +14,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import with_commands
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import Episode, IncidentReport

@@ -1,4 +1,4 @@
-"""A cleanup: what is looked for, what was found and frozen, and what became of each key."""
+"""A cleanup: its criteria, what was found and frozen, what became of each key, and proposals for a target."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -214,3 +214,57 @@ class RunView(Struct, frozen=True):
         left = self.counts.get(Outcome.FAILED, 0) + self.counts.get(Outcome.NOT_ATTEMPTED, 0)
         acted = self.counts.get(Outcome.DELETED, 0) + self.counts.get(Outcome.EXPIRING, 0)
         return not (self.failed or left or (self.counts.get(Outcome.CHANGED, 0) and not acted))
+
+
+class ProposedPart(Struct, frozen=True):
+    """Keys that may go. `about_bytes` is by the last scan; `risk` and `undo` are sentences.
+
+    `pressure_after` is the share of maxmemory in use when this part and all before it are gone.
+    """
+
+    what: str
+    criteria: Criteria
+    keys: int
+    about_bytes: int
+    risk: str
+    undo: str
+    pressure_after: float
+
+
+class ProposedJobs(Struct, frozen=True):
+    """Jobs that an application lists as done and whose loss is harmless: `jobs` of one `queue`, None where it has none.
+
+    `about_bytes` is what they hold with all that belongs to them.
+    """
+
+    application: str
+    state: str
+    queue: bytes | None
+    db: int
+    jobs: int
+    about_bytes: int
+
+
+class Proposal(Struct, frozen=True):
+    """The parts in the order in which they should go, and the bytes that must go to reach `target` (a share of
+    maxmemory). `enough` says whether all of them together reach it; `kept` are sentences on what was left out, and why.
+    `jobs` are finished jobs, which go by a plan of their own. `cause` says, where no deletion helps, why that is so and
+    what to do first; nothing is proposed then. `shard` is the node of a cluster that all of this is about, of `shards`
+    with a limit, `shards_over` of which are over the target.
+    """
+
+    target: float
+    needed_bytes: int
+    pressure: float
+    parts: tuple[ProposedPart, ...] = ()
+    kept: tuple[str, ...] = ()
+    jobs: tuple[ProposedJobs, ...] = ()
+    cause: str = ""
+    shard: str = ""
+    shards: int = 0
+    shards_over: int = 0
+
+    @property
+    def enough(self) -> bool:
+        """Whether all parts together reach the target."""
+        return sum(part.about_bytes for part in self.parts) >= self.needed_bytes

@@ -7,8 +7,8 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.breakdown import Breakdown
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict

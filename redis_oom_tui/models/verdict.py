@@ -5,8 +5,7 @@ from enum import StrEnum
 from msgspec import Struct
 
 from redis_oom_tui.models.keys import KeyId, KeyPattern
-from redis_oom_tui.models.plan import TtlFilter
-from redis_oom_tui.models.proposal import ProposedJobs
+from redis_oom_tui.models.plan import ProposedJobs, TtlFilter
 
 
 class Level(StrEnum):

@@ -25,14 +25,12 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
         RestoreReport,
     )
     from redis_oom_tui.models.address import Address, ClientBuffer
-    from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
     from redis_oom_tui.models.keys import KeyId
-    from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, RunView
-    from redis_oom_tui.models.proposal import Proposal
+    from redis_oom_tui.models.plan import Criteria, KeyOutcome, Outcome, Plan, Proposal, RunView
     from redis_oom_tui.models.scan import ScanView
     from redis_oom_tui.models.settings import Change, ChangeResult
-    from redis_oom_tui.models.shrink import ShrinkPlan, ShrinkRequest
     from redis_oom_tui.models.snapshot import Snapshot
+    from redis_oom_tui.models.stepped import FinishedPlan, FinishedRequest, ShrinkPlan, ShrinkRequest
     from redis_oom_tui.ports.source import Source
 
 Planning: TypeAlias = Job["PlanningView", "PlanningView"]

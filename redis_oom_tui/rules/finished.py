@@ -15,7 +15,7 @@ from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.application import Application, FinishedWork, KeyKind, KeyUse, Loss, Orphans, TimeUnit
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.finished import FinishedJob, FinishedPlan
+from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan
 from redis_oom_tui.models.structs import replace
 
 MOST_JOBS = 500_000

@@ -10,12 +10,10 @@ from msgspec import Struct
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import number_of, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.application import Application, KeyUse, Loss
+from redis_oom_tui.models.application import Application, KeyUse, Loss, Recognition
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
-from redis_oom_tui.models.proposal import Proposal, ProposedJobs, ProposedPart
-from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.plan import Criteria, Order, Proposal, ProposedJobs, ProposedPart, TtlFilter
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace

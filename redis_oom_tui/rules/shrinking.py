@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import GroupHealth
-from redis_oom_tui.models.shrink import Element, ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.stepped import Element, ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 
 ORDERED = frozenset({"stream", "list", "zset"})

@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import PolicyView, WriteStep
-from redis_oom_tui.models.application import Loss
+from redis_oom_tui.models.application import Loss, Recognition
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
 from redis_oom_tui.rules.applications import recognize

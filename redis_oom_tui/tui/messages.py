@@ -10,8 +10,7 @@ from textual.message import Message
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Operation, Plan
-from redis_oom_tui.models.proposal import ProposedJobs
+from redis_oom_tui.models.plan import Criteria, Operation, Plan, ProposedJobs
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Remedy
 

@@ -13,10 +13,9 @@ import redis
 from redis_oom_tui.files.backup_lines import record_line
 from redis_oom_tui.files.backup_reading import as_lines, read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.finished import FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
-from redis_oom_tui.models.shrink import ShrinkRequest
+from redis_oom_tui.models.stepped import FinishedRequest, ShrinkRequest
 from redis_oom_tui.server import info_reader
 from redis_oom_tui.server.mutations import value_restorer
 from tests.apps import samples

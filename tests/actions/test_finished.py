@@ -17,10 +17,10 @@ from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.finished import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Server
+from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.rules import finished
 from redis_oom_tui.rules.expected_state import ServerTime
 from redis_oom_tui.server.mutations import finished as jobs_on

@@ -8,10 +8,9 @@ import redis
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import ClientBuffer, Secret
-from redis_oom_tui.models.finished import FinishedRequest
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
-from redis_oom_tui.models.shrink import ListEnd, ShrinkRequest
+from redis_oom_tui.models.stepped import FinishedRequest, ListEnd, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from tests.apps import samples
 from tests.support.acting import fill, operating, planned

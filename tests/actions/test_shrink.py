@@ -20,7 +20,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, NotAllowed, ReadOnlyMode
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.stepped import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import shrinking
 from redis_oom_tui.server.mutations.restoring import Elements

@@ -17,8 +17,7 @@ import pytest
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rdb import server as rdb_server
-from redis_oom_tui.rdb.header import read_header
-from redis_oom_tui.rdb.server import RdbServer
+from redis_oom_tui.rdb.server import RdbServer, read_header
 from tests.support.json_documents import document_of
 from tests.support.servers import binaries, started
 from tests.support.waiting import until

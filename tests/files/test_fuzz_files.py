@@ -25,10 +25,10 @@ from redis_oom_tui.files.replay import RecordedTime
 from redis_oom_tui.files.scans import load_scan, save_scan
 from redis_oom_tui.formatting import hogs
 from redis_oom_tui.formatting.hogs import hogs_document
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, PlannedKey
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import SavedScan
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.rules.compare import compare

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from redis_oom_tui.formatting.treemap import Tile, tiles
+from redis_oom_tui.formatting.charts import Tile, tiles
 
 sizes = st.lists(st.integers(1, 10**12), max_size=60).map(lambda found: sorted(found, reverse=True))
 

@@ -8,8 +8,7 @@ import pytest
 
 from redis_oom_tui.applications import BadEntry, known_applications, read_entry
 from redis_oom_tui.applications.name_shapes import shape
-from redis_oom_tui.models.application import Application
-from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.application import Application, Recognition
 from redis_oom_tui.rules.applications import recognize
 from tests.rules.scanned import Key, scanned
 

@@ -6,8 +6,7 @@ from redis_oom_tui.formatting.plan import proposal_lines
 from redis_oom_tui.models.application import KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
-from redis_oom_tui.models.plan import TtlFilter
-from redis_oom_tui.models.proposal import Proposal, ProposedJobs
+from redis_oom_tui.models.plan import Proposal, ProposedJobs, TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications.finished_work import queue_named

@@ -16,10 +16,10 @@ from redis_oom_tui.formatting.report import markdown
 from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text, unescape_exact
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport

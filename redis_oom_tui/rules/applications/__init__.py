@@ -2,8 +2,8 @@
 
 from collections import deque
 
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.recognition import Recognition
 from redis_oom_tui.models.scan import ScanView
 
 # Screen, findings and policies ask about the same view, which is large to compare and the same object for all of them.

@@ -7,9 +7,8 @@ from statistics import fmean, stdev
 
 from msgspec import Struct
 
-from redis_oom_tui.models.application import FinishedWork, KeyKind
+from redis_oom_tui.models.application import FinishedJobs, FinishedWork, KeyKind, KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.keys import KeyRow, PatternSample
-from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules.finished import names, placed
 from redis_oom_tui.rules.key_patterns import matcher

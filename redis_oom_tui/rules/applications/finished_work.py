@@ -6,9 +6,8 @@ from collections.abc import Iterable, Iterator
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.models.application import FinishedWork, Orphans
+from redis_oom_tui.models.application import FinishedWork, Orphans, Recognition, Recognized
 from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.recognition import Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 
 

@@ -8,9 +8,8 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
-from redis_oom_tui.models.application import Application, Confidence, GuessedUse, KeyUse, Loss
+from redis_oom_tui.models.application import Application, Confidence, GuessedUse, KeyLabel, KeyUse, Loss, Recognition
 from redis_oom_tui.models.plan import Operation, PlannedKey
-from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import PatternRow
 
 _SHOWN_WIDTH = 40

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct
 
+from redis_oom_tui.models.application import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.keys import KeyId, PatternSample
-from redis_oom_tui.models.recognition import KeyLabel, Recognition, Recognized
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import patterns

@@ -4,10 +4,17 @@ from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, size
-from redis_oom_tui.models.application import Application, Confidence, FinishedWork, Loss
+from redis_oom_tui.models.application import (
+    Application,
+    Confidence,
+    FinishedJobs,
+    FinishedWork,
+    KeyLabel,
+    Loss,
+    Recognized,
+)
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.proposal import ProposedJobs
-from redis_oom_tui.models.recognition import FinishedJobs, KeyLabel, Recognized
+from redis_oom_tui.models.plan import ProposedJobs
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.finished_work import (

@@ -9,9 +9,9 @@ from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
+from redis_oom_tui.models.application import KeyLabel, Recognition
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import KeyId, PatternSample
-from redis_oom_tui.models.recognition import KeyLabel, Recognition
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.trend import Rates

@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
-from redis_oom_tui.models.application import Confidence, Loss
+from redis_oom_tui.models.application import Confidence, KeyLabel, Loss
 from redis_oom_tui.models.breakdown import Share
-from redis_oom_tui.models.recognition import KeyLabel
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import guessed_use

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.models.application import FinishedWork, TimeUnit
 from redis_oom_tui.models.errors import KeyMoved, SlotMoving, TriageError
-from redis_oom_tui.models.finished import FinishedJob
+from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.finished import seconds_of
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import nonsense

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.models.action import RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, TriageError
-from redis_oom_tui.models.finished import FinishedJob
-from redis_oom_tui.models.shrink import Element
+from redis_oom_tui.models.stepped import Element, FinishedJob
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection

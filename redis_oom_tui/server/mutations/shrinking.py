@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import BadInput, NotRedis, TriageError
-from redis_oom_tui.models.shrink import Element, ListEnd
+from redis_oom_tui.models.stepped import Element, ListEnd
 from redis_oom_tui.rules.shrinking import MOST_COUNTED, id_number, next_id
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import server_time

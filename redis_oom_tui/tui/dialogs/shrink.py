@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.sizes import parse_duration
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.shrink import ShrinkRequest
+from redis_oom_tui.models.stepped import ShrinkRequest
 from redis_oom_tui.rules import shrinking
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
 from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle

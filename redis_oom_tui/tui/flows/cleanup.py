@@ -9,8 +9,7 @@ from redis_oom_tui.formatting.sizes import count, number_of, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.plan import Criteria, Outcome, Plan, RunView
-from redis_oom_tui.models.proposal import Proposal
+from redis_oom_tui.models.plan import Criteria, Outcome, Plan, Proposal, RunView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace

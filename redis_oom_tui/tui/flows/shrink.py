@@ -7,11 +7,9 @@ from typing import TypeVar
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import PlanningView
-from redis_oom_tui.models.finished import FinishedPlan, FinishedRequest
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, RunView
-from redis_oom_tui.models.proposal import ProposedJobs
-from redis_oom_tui.models.shrink import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
+from redis_oom_tui.models.plan import Criteria, ProposedJobs, RunView
+from redis_oom_tui.models.stepped import FinishedPlan, FinishedRequest, ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import ShrinkRunning
 from redis_oom_tui.ports.source import Job

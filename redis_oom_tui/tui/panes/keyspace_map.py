@@ -8,12 +8,11 @@ from textual.binding import Binding, BindingType
 from textual.message import Message
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.charts import kind_words, ttl_kind
+from redis_oom_tui.formatting.charts import Tile, kind_words, tiles, ttl_kind
 from redis_oom_tui.formatting.columns import share_text
 from redis_oom_tui.formatting.sanitize import cells as cells_of
 from redis_oom_tui.formatting.sanitize import cut, safe_text
-from redis_oom_tui.formatting.treemap import Tile, tiles
-from redis_oom_tui.models.recognition import Recognition
+from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.tui.drawing import Line, Piece, clip, merged, pad, paragraph, shorten, spread
 from redis_oom_tui.tui.drawing import width as width_of

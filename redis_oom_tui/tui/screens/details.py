@@ -10,11 +10,10 @@ from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import slot_of, worth_words
 from redis_oom_tui.formatting.pattern_columns import label_text
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
-from redis_oom_tui.models.application import Loss
+from redis_oom_tui.models.application import KeyLabel, Loss
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.models.recognition import KeyLabel
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.rules.streams import group_words, health
