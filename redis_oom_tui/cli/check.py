@@ -12,8 +12,8 @@ from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.cli.check_answer import Answer
-    from redis_oom_tui.cli.plugin import Plugin
     from redis_oom_tui.formatting.chat import ChatForm
+    from redis_oom_tui.formatting.plugin import Plugin
 
 # Between its two samples: long enough to see writes being refused, short enough for a monitoring plugin.
 GAP_SECONDS = 0.1
@@ -60,7 +60,7 @@ def check(
         refuse_beside(chat, given, _OF_PLUGIN, "a monitoring plugin prints lines of its own")
     plugin = None
     if given.keys() & _OF_PLUGIN:
-        from redis_oom_tui.cli.plugin import Plugin
+        from redis_oom_tui.formatting.plugin import Plugin
 
         plugin = Plugin.of(warn, crit, perfdata=perfdata)
     connection = invocation.connection

@@ -19,8 +19,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.hooks import FAREWELL_SECONDS, inherited
 from redis_oom_tui.monitor.listeners import Service
 from redis_oom_tui.monitor.output import Note, TickOutput, aside
-from redis_oom_tui.monitor.poller import Poller
-from redis_oom_tui.monitor.several import shared_history
+from redis_oom_tui.monitor.poller import Poller, shared_history
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.monitor.watch import Listener, Monitor
 from redis_oom_tui.ports.source import Source, TellsSettings

@@ -1,11 +1,11 @@
-"""The poll of one server: a state a tick, with its verdict, trend and alerts, through every failure."""
+"""The poll of one server: a state a tick, with its verdict, trend and alerts, through every failure; and of several."""
 
 import asyncio
 import contextlib
 import functools
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from redis_oom_tui.files.server_host import with_host_memory
@@ -293,3 +293,48 @@ class Poller:
         if state.silent_since is not None:
             return state.silent_since
         return self._asked if state.snapshot is None else state.snapshot.taken_monotonic
+
+
+# All servers together: a poll costs this process some milliseconds.
+_POLLS_PER_SECOND = 20.0
+# Between the first polls of two servers, and so between all later ones: never all of them in one moment.
+_GAP_SECONDS = 0.02
+# All servers together: a sample takes 300 bytes, and several hours of 200 servers would take 40 MB.
+_SAMPLES, _LEAST_SAMPLES, _MOST_SAMPLES = 30_000, 120, 720
+
+
+def shared_history(servers: int) -> History:
+    """The past of one of so many servers, as long as there is memory for all of them."""
+    return History(min(_MOST_SAMPLES, max(_LEAST_SAMPLES, _SAMPLES // servers)))
+
+
+class SeveralPollers:
+    """Polls each of `sources` by its settings. `states` is what is known of each by now."""
+
+    def __init__(
+        self, sources: Mapping[str, PolledSource], settings: Mapping[str, WatchSettings], clock: Clock
+    ) -> None:
+        least = len(sources) / _POLLS_PER_SECOND
+        gentle = {
+            name: replace(each, interval_seconds=max(least, each.interval_seconds)) for name, each in settings.items()
+        }
+        self._pollers = {name: Poller(source, gentle[name], clock) for name, source in sources.items()}
+        for poller in self._pollers.values():
+            poller.history = shared_history(len(sources))
+        self.states: dict[str, ServerState] = {name: poller.state for name, poller in self._pollers.items()}
+        self.interval_seconds = max(each.interval_seconds for each in gentle.values())
+        """The longest time between two polls of a server."""
+
+    async def run(self, publish: Callable[[], None]) -> None:
+        """Poll until cancelled; `publish` is called at each new state. It may be run again afterwards."""
+        async with asyncio.TaskGroup() as polling:
+            for place, name in enumerate(self._pollers):
+                polling.create_task(self._poll(name, place * _GAP_SECONDS, publish))
+
+    async def _poll(self, name: str, after: float, publish: Callable[[], None]) -> None:
+        def take(state: ServerState) -> None:
+            self.states[name] = state
+            publish()
+
+        await asyncio.sleep(after)
+        await self._pollers[name].run(take)

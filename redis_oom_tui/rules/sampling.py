@@ -5,6 +5,7 @@ of pages differ. A few giant keys would break any such interval: they are taken 
 of their kind may still be unseen is a Poisson question of its own.
 """
 
+import contextlib
 import json
 import math
 import re
@@ -19,11 +20,54 @@ from importlib.util import find_spec
 from operator import add
 from types import MappingProxyType
 
+import msgspec
 from msgspec import Struct
 
 from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval
-from redis_oom_tui.rules.value_fields import fields_of
+
+_FORMATS = (
+    (re.compile(rb"\x80[\x02-\x05]"), "<pickle>"),
+    (re.compile(rb"\x04\x08[\"iI{\[:o\x30TFu]"), "<marshal>"),
+    (re.compile(rb"\xac\xed\x00\x05"), "<java>"),
+    (re.compile(rb"(?:[asO]:\d+:[{\"]|[ibd]:-?[\d.]+;|N;)"), "<php>"),
+)
+_MAPS = (*range(0x80, 0x90), 0xDE, 0xDF)
+# Of an object that was cut off, its first name is sure to be its own and not one of an object inside.
+_FIRST_NAME = re.compile(rb'\s*\{\s*"([^"\\]{1,64})"\s*:\s*(\{?)')
+
+
+def fields_of(value: bytes) -> frozenset[str]:
+    r"""The format of a value in angle brackets, and the names in a JSON object or in a map of MessagePack; a name whose
+    value is an object stands there with braces too.
+
+    >>> sorted(fields_of(b'{"cookie": {}, "user": 1}')), sorted(fields_of(b'{"cookie": {"expires": "2026'))
+    (['<json>', 'cookie', 'cookie{}', 'user'], ['<json>', 'cookie', 'cookie{}'])
+    >>> sorted(fields_of(b"\x82\xaa_permanent\xc3\xa4user\x01")), fields_of(b"7"), fields_of(b'a:1:{s:5:"title";i:1;}')
+    (['<msgpack>', '_permanent', 'user'], frozenset(), frozenset({'<php>'}))
+    """
+    for beginning, name in _FORMATS:
+        if beginning.match(value):
+            return frozenset({name})
+    if value[:1] and value[0] in _MAPS:
+        with contextlib.suppress(msgspec.DecodeError, RecursionError):
+            return _names("<msgpack>", msgspec.msgpack.decode(value))
+    if value.lstrip()[:1] in (b"{", b"["):
+        try:
+            return _names("<json>", json.loads(value))
+        except (ValueError, RecursionError):
+            first = _FIRST_NAME.match(value)
+            if first is not None:
+                return _names("<json>", {first[1].decode("utf-8", "replace"): {} if first[2] else None})
+    return frozenset()
+
+
+def _names(kind: str, held: object) -> frozenset[str]:
+    if isinstance(held, dict):
+        names = [name for name in held if isinstance(name, str)]
+        return frozenset({kind, *names, *(f"{name}{{}}" for name in names if isinstance(held[name], dict))})
+    return frozenset({kind} if isinstance(held, list) else ())
+
 
 # Student's t for 95%, by degrees of freedom: the interval is over a handful of groups.
 _T = (12.71, 4.30, 3.18, 2.78, 2.57, 2.45, 2.36, 2.31, 2.26, 2.23, 2.20, 2.18, 2.16, 2.14, 2.13)

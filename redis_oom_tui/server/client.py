@@ -19,9 +19,8 @@ from redis.asyncio.connection import (
 from redis_oom_tui.models import address, timeouts
 from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.rules.flavours import no_touch_crash
-from redis_oom_tui.server.bulk_parser import bulk_parser
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.connection_options import connection_options
+from redis_oom_tui.server.connection_options import bulk_parser, connection_options
 from redis_oom_tui.server.errors import waits
 from redis_oom_tui.server.resp import ASKING, asking
 from redis_oom_tui.server.tasks import ReusableTimeout

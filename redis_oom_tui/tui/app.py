@@ -19,7 +19,7 @@ from textual.worker import Worker, WorkerState
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.monitor.several import SeveralPollers
+from redis_oom_tui.monitor.poller import SeveralPollers
 from redis_oom_tui.ports.operator import Operator, PendingServer
 from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.rules.tuning import SETTINGS

@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import main
-from redis_oom_tui.cli.plugin import with_ranges
-from redis_oom_tui.formatting.plugin import Range, performance_data, read_range
+from redis_oom_tui.formatting.plugin import Range, performance_data, read_range, with_ranges
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level, Verdict
 from tests.rules.snapshots import MIB, snapshot_of

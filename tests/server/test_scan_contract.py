@@ -14,7 +14,7 @@ from redis.asyncio import connection as driver
 from redis_oom_tui.models.errors import NotAllowed
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server import bulk_parser
+from redis_oom_tui.server import connection_options
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, admit_all, packed, packed_by_key
@@ -82,7 +82,7 @@ async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
 
 def test_a_parser_that_keeps_its_reader_elsewhere_is_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_AsyncHiredisParser, "on_connect", lambda self, connection: None)
-    kind = bulk_parser.bulk_parser()
+    kind = connection_options.bulk_parser()
     assert kind is not None
     connection = SimpleNamespace()
     kind(socket_read_size=1024).on_connect(connection)
@@ -92,7 +92,7 @@ def test_a_parser_that_keeps_its_reader_elsewhere_is_read_one_by_one(monkeypatch
 async def test_without_that_parser_the_public_way_stands_in(
     valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(bulk_parser, "_AsyncHiredisParser", None)
+    monkeypatch.setattr(connection_options, "_AsyncHiredisParser", None)
     with valkey.client() as client:
         client.mset({b"k:%d" % number: b"v" for number in range(300)})
     async with opened(valkey) as scan_connection:

@@ -12,11 +12,11 @@ from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.controls import Toggle
 from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.panes.cleanup_form import ENTRIES
 from redis_oom_tui.tui.screens.explain import ExplainScreen, explanation, text_for, texts
+from redis_oom_tui.tui.widgets.fields import Toggle
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.test_vocabulary import _BANNED, _LONGEST

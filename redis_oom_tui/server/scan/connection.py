@@ -7,11 +7,10 @@ from typing import Any, Protocol
 from redis import exceptions
 
 from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.server.bulk_parser import bulk_parser
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.client import connection_class
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.connection_options import WHOLE_REPLY, connection_options
+from redis_oom_tui.server.connection_options import WHOLE_REPLY, bulk_parser, connection_options
 from redis_oom_tui.server.errors import translated, waits
 from redis_oom_tui.server.replies import array
 from redis_oom_tui.server.resp import ScanCommand, admit_all, packed

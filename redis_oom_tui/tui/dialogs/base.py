@@ -17,11 +17,10 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
-from redis_oom_tui.tui.dialogs.controls import PushButton
 from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.glyphs import ASCII
 from redis_oom_tui.tui.host import Host, host_of
-from redis_oom_tui.tui.widgets.fields import Field, LabelledField
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 from redis_oom_tui.tui.widgets.scrolling import ScrollingText
 

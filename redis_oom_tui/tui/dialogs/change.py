@@ -14,9 +14,8 @@ from redis_oom_tui.models.action import SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
-from redis_oom_tui.tui.dialogs.controls import Toggle
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
-from redis_oom_tui.tui.widgets.fields import Field
+from redis_oom_tui.tui.widgets.fields import Field, Toggle
 
 REVERT_SECONDS = 60.0
 _REWRITE = "CONFIG REWRITE writes every setting that was changed since the server started, not only this one."

@@ -11,9 +11,8 @@ from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import Toggle
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
-from redis_oom_tui.tui.widgets.fields import Field
+from redis_oom_tui.tui.widgets.fields import Field, Toggle
 
 T = TypeVar("T")
 

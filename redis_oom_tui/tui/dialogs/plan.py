@@ -16,9 +16,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import beyond, confirm_word, without_copy
 from redis_oom_tui.rules.proposals import target_of
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
-from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
 from redis_oom_tui.tui.drawing import Line, marked, paragraph, quoted
-from redis_oom_tui.tui.widgets.fields import Field, LabelledField
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton, Toggle
 
 _SAMPLES, _LEAST_SAMPLES = 5, 2
 # The edge, the choice of a backup, the word, the buttons.

@@ -15,9 +15,8 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.stepped import ShrinkRequest
 from redis_oom_tui.rules import shrinking
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
-from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
-from redis_oom_tui.tui.widgets.fields import Field, LabelledField
+from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton, Toggle
 
 _ASKED = {
     "list": ("How many of the newest elements are to stay? The rest is counted and shown first.", "Keep the newest:"),

@@ -13,9 +13,9 @@ from textual.screen import Screen
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.controls import PushButton, Toggle
 from redis_oom_tui.tui.drawing import Line, wrap
 from redis_oom_tui.tui.screens.reader import ReaderScreen
+from redis_oom_tui.tui.widgets.fields import PushButton, Toggle
 
 
 @runtime_checkable

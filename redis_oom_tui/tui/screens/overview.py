@@ -17,7 +17,7 @@ from redis_oom_tui.formatting.server import count_levels, role_text, server_text
 from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.monitor.several import SeveralPollers
+from redis_oom_tui.monitor.poller import SeveralPollers
 from redis_oom_tui.rules.cluster import profiles_of_servers, same_servers
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, merged, pad, shorten, spread, wrap
 from redis_oom_tui.tui.drawing import width as cells_in

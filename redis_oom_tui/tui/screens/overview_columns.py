@@ -13,7 +13,7 @@ from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import WORST_FIRST, Verdict
-from redis_oom_tui.monitor.several import shared_history
+from redis_oom_tui.monitor.poller import shared_history
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.rules.cluster import SameServer
 from redis_oom_tui.rules.forecast import forecast

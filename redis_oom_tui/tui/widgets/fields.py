@@ -1,19 +1,23 @@
-"""Lines to type in: a field, one with words before it, and the filter of a table."""
+"""What is typed in, pressed or turned: fields, the filter of a table, buttons, checkboxes, each of one line."""
 
 import functools
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from textual import events
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
+from textual.content import Content
 from textual.message import Message
-from textual.widgets import Input
+from textual.widget import Widget
+from textual.widgets import Button, Checkbox, Input
 
 from redis_oom_tui.formatting.sanitize import cells, escape_glob, unescape_exact
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules.key_patterns import compiled_glob
 from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.host import host_of
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 # What a terminal might be sent by a paste, and what no field of ours needs.
@@ -153,3 +157,61 @@ class FilterLine(Input):
     def action_keep(self) -> None:
         self.close(drop=False)
         self.post_message(self.Filtered(self.value, closed=True))
+
+
+class Guarded(Widget):
+    """What answers a dialog: deaf, to the mouse as well, while the dialog is too fresh to have been read."""
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Nothing is done before the dialog listens."""
+        del action, parameters
+        return not getattr(self.screen, "guarded", False)
+
+    def focus_on_click(self) -> bool:
+        """Not before it listens."""
+        return self.check_action("", ()) is True
+
+    def on_click(self, event: events.Click) -> None:
+        if not self.check_action("", ()):
+            event.stop()
+            event.prevent_default()
+
+
+class PushButton(Guarded, Button, can_focus=True):
+    """Textual's button in one line: only Enter and a click press it, no letter, no digit, no space.
+
+    In a dialog of 80x24 it costs what one drawn in lines does: 4.3 KB to open, 160 to 220 bytes for a Tab.
+    """
+
+    def __init__(self, label: str, *, id: str, danger: bool = False, disabled: bool = False) -> None:  # noqa: A002
+        super().__init__(variant="error" if danger else "default", id=id, disabled=disabled, compact=True)
+        self.active_effect_duration = 0
+        self.styles.line_pad = 0
+        self.relabel(label)
+
+    def relabel(self, label: str) -> None:
+        """Say something else from now on."""
+        self.label = Content(label)
+        self.styles.width = cells(label) + 4
+
+    def render(self) -> Content:
+        """The label, in brackets where it has the focus: color alone tells nobody."""
+        label = Content(str(self.label))
+        return Content("[ ") + label + Content(" ]") if self.has_focus else Content("  ") + label + Content("  ")
+
+
+class Toggle(Guarded, Checkbox, can_focus=True):
+    """Textual's checkbox in one line: Enter, Space or a click turns it."""
+
+    def __init__(self, label: str, *, on: bool, id: str, disabled: bool = False) -> None:  # noqa: A002
+        super().__init__(Content(label), on, id=id, disabled=disabled, compact=True)
+
+    def render(self) -> Content:
+        """A box with a cross in it, or none; marked where it has the focus, as color alone tells nobody."""
+        edge = host_of(self).style.glyphs.cursor if self.has_focus else " "
+        return Content(f"{edge}[{'x' if self.value else ' '}] ") + Content(str(self.label))
+
+    def turn_off(self) -> None:
+        """Off, because something else that excludes it was turned on."""
+        with self.prevent(self.Changed):
+            self.value = False
