@@ -57,7 +57,7 @@ lock: $(VENV)/.uv
 
 man: $(STAMP)
 	@mkdir -p build
-	@$(BIN)/python -m redis_oom_tui.cli.manual > build/redis-oom-tui.1
+	@$(BIN)/python -m scripts.manual > build/redis-oom-tui.1
 	@echo build/redis-oom-tui.1
 
 # For all users: make install-man; for one: make install-man PREFIX=~/.local

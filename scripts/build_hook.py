@@ -40,7 +40,7 @@ class DrawnFiles(BuildHookInterface[Any]):
 def _drawn(root: Path) -> dict[str, str]:
     sys.path.insert(0, str(root))
     from redis_oom_tui.cli.main import cli
-    from redis_oom_tui.cli.manual import page
+    from scripts.manual import page
 
     drawn = {f"share/man/man1/{NAME}.1": page()}
     for shell, place in COMPLETIONS.items():

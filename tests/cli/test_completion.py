@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from redis_oom_tui.cli.main import COMMANDS, cli
-from redis_oom_tui.cli.manual import page
+from scripts.manual import page
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

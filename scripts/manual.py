@@ -1,4 +1,4 @@
-"""The manual page, drawn from the same declarations as --help: `python -m redis_oom_tui.cli.manual` prints it."""
+"""The manual page, drawn from the same declarations as --help: `python -m scripts.manual` prints it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ import click
 
 from redis_oom_tui import __version__
 from redis_oom_tui.cli.group import Commands
+from redis_oom_tui.cli.main import cli
 
 # Title, then pairs of a term and what it means.
 _SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
@@ -64,8 +65,6 @@ _SECTIONS: tuple[tuple[str, tuple[tuple[str, str], ...]], ...] = (
 
 def page() -> str:
     """The whole page, in man(7)'s macros."""
-    from redis_oom_tui.cli.main import cli
-
     context = click.Context(cli, info_name="redis-oom-tui")
     lines = [
         f'.TH REDIS\\-OOM\\-TUI 1 "" "redis\\-oom\\-tui {__version__}" "User Commands"',
