@@ -260,7 +260,6 @@ class _Bounds:
     _names: list[Any] = field(default_factory=list, init=False)
 
     def _next(self, wanted: int) -> list[Any]:
-        """The next names of the page in hand, which the next call goes on with."""
         names, self._names = self._names[:wanted], self._names[wanted:]
         return names
 

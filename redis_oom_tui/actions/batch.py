@@ -277,7 +277,6 @@ class BatchWorker:
         self._weigh_refusals(replies)
 
     def _let_go(self, positions: Sequence[int]) -> None:
-        """Nothing is tried again of these."""
         known = self._due_ms if self._plan.operation is Operation.EXPIRE or self._saver is None else self._saver.saved
         for position in positions:
             known.pop(position, None)

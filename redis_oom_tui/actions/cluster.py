@@ -37,12 +37,10 @@ class Cluster:
 
     @property
     def connection(self) -> Connection:
-        """How the node that was given is reached."""
         return self._source.connection
 
     @property
     def primaries(self) -> tuple[str, ...]:
-        """The nodes that serve slots."""
         return tuple(node.name for node in self._source.topology.primaries)
 
     @property
@@ -59,7 +57,6 @@ class Cluster:
         return names[0] if names else str(self._source.address)
 
     def alone(self, name: str) -> Standalone:
-        """The node called `name`, as a server of its own."""
         return Standalone(*self.node(Place(name)))
 
     def node(self, place: Place, /) -> ActionNode:
@@ -76,7 +73,6 @@ class Cluster:
         return self._members.at(self._source.address) if given else self._source.node(place.node)
 
     async def refresh(self) -> None:
-        """Ask who serves what."""
         await self._members.refresh()
 
     def recognize(self, plan: Plan, _snapshots: Sequence[Snapshot], /) -> None:

@@ -51,7 +51,6 @@ class ClusterSettings:
         return self._shown()
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
-        """Policies, settings and their what-if on the node that is shown."""
         node = await self._the_shown()
         return replace(await self._at(node).limits(None if scan is None else scan.on(node)), node=node)
 

@@ -102,7 +102,6 @@ class Standalone:
 
     @property
     def connection(self) -> Connection:
-        """How it is reached now."""
         return self._node.server.connection
 
     @property

@@ -81,7 +81,6 @@ class NodeSettings:
         self._returns = TimedReturns(self._take_back)
 
     async def limits(self, scan: ScanView | None = None) -> Limits:
-        """Policies, settings and their what-if, as the server stands now."""
         known = await self._rights.learn()
         refused = self._rights.why_not(Action.SET)
         return await self._reader.read(await self._server.snapshot(), known, scan, refused)
@@ -122,7 +121,6 @@ class NodeSettings:
         return True
 
     async def returned(self, result: ChangeResult) -> ChangeResult:
-        """How the timed return of the old value ended, once it has: it took where that was read back."""
         ended = await self._returns.ended(result.change.name)
         return await self._writer.after_return(result, "It was not to revert by itself") if ended is None else ended
 

@@ -51,7 +51,6 @@ class StepPlans:
         return ShrinkPlanner(self._context, self._deployment, request)
 
     def run_shrink(self, plan: ShrinkPlan, *, backup: BackupChoice) -> ShrinkRun:
-        """A run of `plan` that has not started yet."""
         self._must(Action.SHRINK)
         return ShrinkRun(self._context, self._deployment, plan, backup)
 
@@ -60,7 +59,6 @@ class StepPlans:
         return FinishedPlanner(self._context, self._deployment, request)
 
     def run_finished(self, plan: FinishedPlan, *, backup: BackupChoice) -> FinishedRun:
-        """A run of `plan` that has not started yet."""
         self._must(Action.FINISH)
         return FinishedRun(self._context, self._deployment, plan, backup)
 
@@ -165,7 +163,6 @@ class LiveOperator:
         return self.deployment.planning(criteria, make)
 
     def plan_proposal(self, proposal: Proposal) -> Planning:
-        """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
         nothing = Plan((), Criteria(), self._context.wall(), self.deployment.name)
         return ProposalPlanning(proposal, self.plan, nothing)
 
@@ -188,7 +185,6 @@ class LiveOperator:
         return (first, *self._budget.by_node(plan), *runs, *earlier_runs.unread_lines(audit.skipped), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
-        """The word to type before `plan` runs, if it is a large one."""
         return budget.confirm_word(plan)
 
     def run(self, plan: Plan, *, backup: BackupChoice) -> Run:
@@ -199,11 +195,9 @@ class LiveOperator:
         return Run(self._context, self.deployment, plan, backup)
 
     def backups(self, *others: Path) -> tuple[Backup, ...]:
-        """The backup files in the default place and those of `others` that are backups, newest first."""
         return backups(self._context.backups, *others)
 
     def inspect_backup(self, path: Path) -> BackupInspection:
-        """The whole file at `path`, compared with what was written."""
         return inspect(path)
 
     def restore(self, path: Path, *, damaged_ok: bool = False) -> Restore:
@@ -227,11 +221,9 @@ class LiveOperator:
         return await _on_each(self.deployment, self._context, Action.REAP, admin_commands.reap)
 
     def history(self) -> tuple[AuditEntry, ...]:
-        """The last actions in the audit file, newest first."""
         return self._context.audit.history()
 
     def history_skipped(self) -> int:
-        """How many lines of the audit file the last `history` could not read."""
         return self._context.audit.skipped
 
     async def close(self) -> None:
@@ -315,7 +307,6 @@ def _who(username: str | None) -> str:
 
 
 def _both(one: Capabilities, other: Capabilities) -> Capabilities:
-    """What both can do."""
     for feature, reason in other.missing.items():
         one = one.without(feature, reason)
     shared = tuple(policy for policy in one.policies if not other.policies or policy in other.policies)

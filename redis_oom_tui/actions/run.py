@@ -61,7 +61,6 @@ class Run:
             worker.stop()
 
     def outcomes(self, only: frozenset[Outcome] | None = None) -> Iterator[KeyOutcome]:
-        """What became of each key, in the plan's order."""
         return self._table.each(only)
 
     def view(self) -> RunView:
@@ -328,7 +327,6 @@ def _left_on_their_way(table: OutcomeTable) -> list[str]:
 
 
 def _undoes(plan: Plan, table: OutcomeTable, writer: BackupWriter) -> bool:
-    """Whether anything can be put back from the backup."""
     if plan.operation is Operation.EXPIRE:
         return bool(table.counts().keys() & _MAY_EXPIRE)
     return bool(writer.keys)

@@ -109,7 +109,6 @@ class StepRun(PacedWork, ABC):
         """Bytes that are free now, as far as sizes tell."""
 
     def _left_words(self) -> str:
-        """What there is now, in a sentence behind the counts."""
         return ""
 
     def _must_be_the_same(self, server: LiveServer, snapshot: Snapshot) -> None:
@@ -133,7 +132,6 @@ class StepRun(PacedWork, ABC):
             await asyncio.sleep(_FREEING_PAUSE_SECONDS)
 
     def _memory_words(self) -> str:
-        """By how much used_memory fell, and how full the server is now."""
         before, now = self._used
         if before is None or now is None or not self._counts[Outcome.DELETED]:
             return ""

@@ -83,7 +83,6 @@ def check(
 
 
 def _form(*, markdown: bool, slack: bool) -> "ChatForm | None":
-    """The form for a chat that was asked for."""
     if not (markdown or slack):
         return None
     from redis_oom_tui.formatting.chat import ChatForm

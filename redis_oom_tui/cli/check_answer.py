@@ -198,7 +198,6 @@ def for_chat(answer: Answer, form: "ChatForm") -> str:
 
 
 def _held(answer: Answer) -> str:
-    """What holds the memory, where something is wrong."""
     return "" if answer.verdict.level is Level.OK else parts_text(breakdown_of(answer.snapshot))
 
 

@@ -108,7 +108,6 @@ def called(words: Sequence[str], ours: Iterable[click.Parameter], commands: Cont
 
 
 def _by_name(parameters: Iterable[click.Parameter]) -> dict[str, click.Option]:
-    """Options by each of their spellings."""
     options = [parameter for parameter in parameters if isinstance(parameter, click.Option)]
     return {name: option for option in options for name in (*option.opts, *option.secondary_opts)}
 

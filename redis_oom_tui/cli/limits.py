@@ -181,7 +181,6 @@ async def _limits(
 
 
 def _of(how: _How) -> ScanView | None:
-    """The scan, of the one node where there is one."""
     view = None if how.found is None else how.found.view
     return view if view is None or how.node is None else view.on(how.node)
 
@@ -317,7 +316,6 @@ def _only_of(databases: Sequence[int]) -> str:
 
 
 def _age_line(found: PolicyScan) -> str:
-    """Of what the bytes and patterns are, and how old that is."""
     view = found.view
     reach = "all" if view.complete else "a sample of"
     keys = count(view.scanned_keys if view.complete else view.total_keys)

@@ -99,7 +99,6 @@ class ConnectingServer:
 
     @property
     def address(self) -> Address:
-        """Where it is, for people."""
         return self._connection.address
 
     @property
@@ -130,7 +129,6 @@ class ConnectingServer:
         return recorded(self._joined(), self._invocation)
 
     def operator(self) -> "Operator":
-        """Who acts on it."""
         from redis_oom_tui.cli.actions import make_operator
 
         return make_operator(self._invocation, self._joined())

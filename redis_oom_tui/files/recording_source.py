@@ -49,7 +49,6 @@ class RecordingSource:
 
     @property
     def address(self) -> Address:
-        """Where it is, for people."""
         return self._inner.address
 
     async def open(self) -> None:
@@ -143,11 +142,9 @@ class RecordingNodes(RecordingSource):
         return await self._cluster.cluster()
 
     def node(self, name: str) -> Source:
-        """The node called `name`."""
         return self._cluster.node(name)
 
     def pin(self, name: str | None) -> None:
-        """Let the snapshots show the node called `name`."""
         self._cluster.pin(name)
 
 

@@ -94,7 +94,6 @@ def chat_text_of(
 
 
 def _first(items: Iterable[str], what: str) -> list[str]:
-    """The first of them, and how many more there are."""
     shown = list(items)
     more = len(shown) - _SHOWN
     return [*shown[:_SHOWN], *([f"and {number_of(more, f'more {what}')}"] if more > 0 else [])]

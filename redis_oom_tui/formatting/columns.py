@@ -144,7 +144,6 @@ def _bound(row: Sized, bound: int | None) -> int | None:
 
 
 def _scanned(name: str) -> Callable[[Sized], Any]:
-    """A fact that only a scan reads."""
     return lambda row: getattr(row, name, None)
 
 

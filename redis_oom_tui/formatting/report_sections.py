@@ -161,7 +161,6 @@ def _nodes(cluster: ClusterView | None) -> Iterator[Block]:
 
 
 def _row_table(rows: Sequence[R], columns: Sequence[Column[R]]) -> Table:
-    """A table of the columns that have a title."""
     shown = [column for column in columns if column.title]
     header = tuple(column.head for column in shown)
     return Table(header, tuple(tuple(column.wordy_cell(row) for column in shown) for row in rows))

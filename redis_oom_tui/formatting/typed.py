@@ -143,6 +143,5 @@ def _sentence(error: str, kind: Any) -> str:
 
 
 def _named(place: str, kind: Any) -> str:
-    """The field's name where a row is written as a list."""
     index = _ROW_PLACE.fullmatch(place)
     return str(kind.__struct_fields__[int(index[1])]) if index and hasattr(kind, "__struct_fields__") else place

@@ -293,7 +293,6 @@ class EmergencyCleanup(Listener):
 
 
 def _policies(snapshot: Snapshot) -> Iterator[str]:
-    """The policy of the server, or of each node of its cluster."""
     yield snapshot.memory.policy
     for view in () if snapshot.cluster is None else snapshot.cluster.nodes:
         if view.snapshot is not None:

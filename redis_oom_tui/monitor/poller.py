@@ -280,7 +280,6 @@ class Poller:
         await self._let_go()
 
     def _unanswered(self) -> ServerState:
-        """The state at a tick to which no answer has come."""
         now, since = self._clock.monotonic(), self._silent_since()
         at = time.strftime("%H:%M:%S", time.localtime(self._clock.wall() - (now - since)))
         reason = self.state.error or f"{self._source.address} has not answered since {at}"

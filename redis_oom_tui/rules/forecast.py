@@ -114,7 +114,6 @@ def _within_reach(found: Forecast) -> bool:
 
 
 def _last(points: list[Point], seconds: float) -> list[Point]:
-    """The points of the last `seconds`, as medians over equal spans of time."""
     end = points[-1][0]
     points = [point for point in points if point[0] >= end - seconds]
     start = points[0][0]
@@ -124,7 +123,6 @@ def _last(points: list[Point], seconds: float) -> list[Point]:
 
 
 def _medians(points: list[Point], count: int) -> list[Point]:
-    """The median point of each of `count` equal spans; an empty one is left out."""
     start = points[0][0]
     width = (points[-1][0] - start) / count
     spans: dict[int, list[Point]] = {}

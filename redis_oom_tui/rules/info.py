@@ -296,7 +296,6 @@ def _activity(fields: InfoFields) -> Activity:
 
 
 def _modules(info: Mapping[str, object]) -> tuple[str, ...]:
-    """The names of the modules that are loaded, by their lines in INFO."""
     lines = info.get("modules", ())
     found = lines if isinstance(lines, list | tuple) else (lines,)
     names = [pairs.get("name") for pairs in found if isinstance(pairs, Mapping)]

@@ -133,7 +133,6 @@ class Normaliser:
 
 
 def _is_token(part: bytes) -> bool:
-    """Whether hex digits and dashes make a hash or a UUID."""
     if len(part) == _UUID_LENGTH:
         return part[8] == part[13] == part[18] == part[23] == 45 and part.count(b"-") == 4
     if len(part) < 8 or b"-" in part or part.isalpha():

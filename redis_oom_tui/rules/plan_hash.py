@@ -101,7 +101,6 @@ def _lines(keys: Sequence[PlannedKey]) -> str:
 
 
 def _names(names: Sequence[bytes]) -> list[str]:
-    """The names exactly, in quotation marks."""
     together = b"".join(names)
     text = together.decode("ascii") if together.isascii() else ""
     # One look at all of them tells whether they need no escaping at all, which is usual.

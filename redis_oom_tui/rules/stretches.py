@@ -145,6 +145,5 @@ def _middle(points: Sequence[Point]) -> Point:
 
 
 def _smoothed(points: Sequence[Point]) -> list[Point]:
-    """Each point at the median of itself and its neighbours."""
     middle = [(b[0], sorted((a[1], b[1], c[1]))[1]) for (a, b), (_, c) in pairwise(pairwise(points))]
     return [points[0], *middle, points[-1]] if len(points) > 1 else list(points)

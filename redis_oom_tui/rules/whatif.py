@@ -144,7 +144,6 @@ def _at_risk(name: str, scan: ScanView, recognition: Recognition) -> tuple[Patte
 
 
 def _first_out(name: str, scan: ScanView, current: str, over: int) -> FirstOut:
-    """Who goes first, until what must go is gone, and a little more."""
     needed = max(over, scan.bytes_seen * _AHEAD)
     held = scan.volatile_bytes if is_volatile(name) else scan.bytes_seen
     return first_out(name, scan, current, min(1.0, needed / held) if held else 1.0)

@@ -36,6 +36,5 @@ async def expired_among(server: LiveServer, snapshot: Snapshot) -> tuple[int, in
 
 
 def _expired(reply: object) -> int:
-    """How many keys the server has dropped as expired since it started."""
     expired = str(info_in(data(reply)).get("expired_keys", ""))
     return int(expired) if expired.isdecimal() else 0

@@ -48,7 +48,6 @@ class LiveServer:
 
     @property
     def address(self) -> addresses.Address:
-        """Where it is, for people."""
         return self.connection.address
 
     def client(self, db: int = 0, *, changing: bool = False) -> "Redis":
@@ -84,13 +83,11 @@ class LiveServer:
         await _forgotten(self, await self._where.find())
 
     async def close(self) -> None:
-        """Let go of every connection."""
         clients, self._clients = list(self._clients.values()), {}
         for client in clients:
             await client.aclose()
 
     async def capabilities(self) -> Capabilities:
-        """What may be read here, asked once."""
         if self.known is None:
             client = self.client()
             with translated(self.address):
@@ -161,7 +158,6 @@ class LiveServer:
         return await sample_patterns(self, scan, applications_only=True)
 
     def scan(self, options: ScanOptions) -> "KeyspaceScan":
-        """A scan that has not started yet."""
         from redis_oom_tui.server.scan.keyspace import KeyspaceScan  # noqa: PLC0415 - `check` must not pay for it
 
         return KeyspaceScan(self, options)
@@ -177,7 +173,6 @@ class LiveServer:
         return KeyspaceScan(self, begun.options, begun=begun)
 
     async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
-        """A closer look at one key; None where it is gone. It leaves no trace, unless `touch` allows one."""
         from redis_oom_tui.server.scan.details import details  # noqa: PLC0415 - as for the scan
 
         return await details(self, key, touch=touch)

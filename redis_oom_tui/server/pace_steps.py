@@ -172,7 +172,6 @@ def first_level(profile: PaceProfile, round_trip: float) -> int:
 
 
 def _rate(step: PaceStep, turn: float) -> float:
-    """Keys a second, where a turn takes so many seconds."""
     return step.connections * step.count / (turn + step.rest / step.pages)
 
 

@@ -75,7 +75,6 @@ class KeyQuestion(Enum):
 
 
 def _behind(column: KeyQuestion) -> tuple[bytes, ...]:
-    """The words behind the key's name."""
     return (b"SAMPLES", b"%d" % SAMPLES) if column is KeyQuestion.SIZE else ()
 
 

@@ -135,7 +135,6 @@ async def sample_patterns(
 
 
 def _largest(rows: Sequence[PatternRow]) -> list[_Wanted]:
-    """The largest patterns that no smaller row divides, and that are of one type."""
     parents = {(row.db, row.parent) for row in rows if row.parent is not None}
     leaves = [row for row in rows if (row.db, row.pattern) not in parents]
     return _of_one_type([(row, frozenset()) for row in sorted(leaves, key=lambda row: -row.size)])

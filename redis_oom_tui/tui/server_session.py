@@ -96,16 +96,13 @@ class ServerSession:
 
     @property
     def screen_theme(self) -> ScreenTheme:
-        """The theme in use."""
         return self.app.screen_theme
 
     @property
     def style(self) -> DrawStyle:
-        """What bars are drawn with."""
         return self.app.style
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
-        """Show a sentence on the bottom line until the next key."""
         self.app.tell(sentence, bad=bad)
 
     @property

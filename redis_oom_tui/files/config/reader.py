@@ -186,6 +186,5 @@ def _converted(value: object, kind: Any, form: Meta) -> Any:
 
 
 def _choices(kind: Any) -> list[str]:
-    """The values of an enumeration, or of the one that a tuple is made of."""
     plain = get_args(kind)[0]
     return [member.value for member in (get_args(plain)[0] if get_origin(plain) is tuple else plain)]

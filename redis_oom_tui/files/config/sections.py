@@ -291,7 +291,6 @@ def _endpoint(text: str) -> Address:
 
 
 def _pattern(text: str) -> bytes:
-    """A glob, odd bytes in it as \\xNN."""
     return unescape_exact(text) if "\\x" in text else text.encode("utf-8")
 
 

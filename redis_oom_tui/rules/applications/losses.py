@@ -56,7 +56,6 @@ def application_names(labels: Sequence[KeyLabel]) -> str:
 
 
 def _listed(uses: Iterable[KeyUse]) -> str:
-    """A few uses in plural, for a sentence."""
     words = [use.plural for use in dict.fromkeys(uses)][:_USES_SHOWN]
     return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
 

@@ -203,7 +203,6 @@ def _add_neighbours(compiled: _Compiled, group: Group, rest: list[Name]) -> list
 
 
 def _divided(names: Iterable[Name], chosen: Callable[[Name], bool]) -> tuple[list[Name], list[Name]]:
-    """Those that are chosen, and the others."""
     parts: tuple[list[Name], list[Name]] = ([], [])
     for name in names:
         parts[not chosen(name)].append(name)

@@ -102,7 +102,6 @@ def _names(scan: ScanView, fields: Mapping[tuple[int, bytes], frozenset[str]]) -
 
 
 def _labels(groups: Iterable[Group]) -> dict[Name, tuple[KeyLabel, ...]]:
-    """The surest labels of each name, one for each application."""
     found: dict[Name, list[KeyLabel]] = defaultdict(list)
     for group in groups:
         for match, confidence in group.proven():

@@ -195,7 +195,6 @@ def many_connections(case: Case) -> Iterator[Finding]:
 
 
 def _from(client: ClientBuffer) -> str:
-    """Who opened it: by its name, or the host where it has none."""
     if client.name:
         return f"named {safe_text(client.name, 32)}"
     host = client.address.rpartition(":")[0]

@@ -67,7 +67,6 @@ class NodeAggregates(ScanAggregates):
         self._mine = mine
 
     def page(self, db: int, names: list[bytes], columns: Columns) -> None:
-        """Count one page."""
         shared = self._shared
         before = shared.keys, shared.bytes, shared.volatile_keys, shared.volatile_bytes, shared.unsized, shared.refused
         by_type = dict(shared.type_bytes)

@@ -108,27 +108,23 @@ class ClusterScan:
         return self._view_builder.view()
 
     def pause(self) -> None:
-        """Send nothing more until `resume`."""
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
             for scan in self._standing.scans:
                 scan.pause()
 
     def resume(self) -> None:
-        """Go on where it paused."""
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
         for scan in self._standing.scans:
             scan.resume()
 
     def stop(self) -> None:
-        """End after the pages in flight; the result so far is kept."""
         self._stop_asked = True
         for scan in self._standing.scans:
             scan.stop()
 
     def set_pace(self, pace: Pace) -> None:
-        """Change how hard it leans on each node from the next page on."""
         self._standing.pace = pace
         for scan in self._standing.scans:
             scan.set_pace(pace)

@@ -159,7 +159,6 @@ class ClusterSource:
         await self.members.open()
 
     async def close(self) -> None:
-        """Let go of every connection."""
         await self.members.close()
 
     def node(self, name: str) -> LiveServer:
@@ -194,7 +193,6 @@ class ClusterSource:
         return replace(chosen.snapshot, server=server, cluster=cluster, notes=notes)
 
     def pin(self, name: str | None) -> None:
-        """Let the snapshots show the node called `name` from the next one on; None for the worst primary again."""
         self._pinned = name
 
     def _the_pinned(self, cluster: ClusterView) -> NodeView | None:
@@ -262,7 +260,6 @@ class ClusterSource:
         return await _sampled(self.members.primaries(), scan, applications_only=True)
 
     def scan(self, options: ScanOptions) -> ClusterScan:
-        """A scan of all primaries that has not started yet."""
         return ClusterScan(self.members, options)
 
     def resumed(
@@ -276,7 +273,6 @@ class ClusterSource:
 
 
 def _merged(one: PatternSample, other: PatternSample) -> PatternSample:
-    """The larger of two nodes' samples; of sets that name keys, with the members of both."""
     larger = other if other.sampled_keys > one.sampled_keys else one
     if one.named is None or other.named is None:
         return replace(larger, named=None)

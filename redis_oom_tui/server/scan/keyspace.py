@@ -96,23 +96,19 @@ class KeyspaceScan:
         return self._view_builder.view(self.throttle, self._control.pace)
 
     def pause(self) -> None:
-        """Send nothing more until `resume`."""
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
             self._control.rate.hold(Hold.PAUSE)
 
     def resume(self) -> None:
-        """Go on where it paused."""
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
         self._control.rate.release(Hold.PAUSE)
 
     def stop(self) -> None:
-        """End after the page in flight; the result so far is kept."""
         self._control.stop()
 
     def set_pace(self, pace: Pace) -> None:
-        """Change how hard it leans on the server from the next page on."""
         self._control.set_pace(pace)
 
     def progress(self) -> dict[str, Any] | None:

@@ -130,7 +130,6 @@ async def _scanned(actions: ActionController, shard: str) -> tuple[ScanView | No
 
 
 def _proposed(actions: ActionController, scan: ScanView, shard: str, values: tuple[PatternSample, ...]) -> Proposal:
-    """What may go now, by that scan."""
     snapshot = actions.snapshot
     if snapshot is None:
         raise BadInput("The server does not answer now: try again in a moment")
@@ -146,7 +145,6 @@ def _intro(proposal: Proposal) -> str:
 
 
 async def _ask_target(actions: ActionController, snapshot: Snapshot) -> bool:
-    """Ask for another target; False where it stays as it was."""
     target = await actions.ask(TargetDialog(snapshot.memory.pressure or 0.0, actions.target))
     if target is None:
         return False

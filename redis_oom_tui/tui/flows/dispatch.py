@@ -103,7 +103,6 @@ def leave(actions: ActionController) -> None:
 
 
 def _scans(actions: ActionController) -> bool:
-    """Whether a scan runs that somebody asked for."""
     return actions.host.scanner.active and actions.host.scanner.asked_for
 
 

@@ -73,7 +73,6 @@ async def copy_for_chat(actions: ActionController, texts: Mapping[str, str]) -> 
 
 
 def _in_form(made: IncidentReport, suffix: str) -> str:
-    """The report as the name of its file asks for."""
     if suffix == ".json":
         return json.dumps(document(made), indent=2) + "\n"
     return page(made) if suffix in HTML_SUFFIXES else markdown(made)

@@ -205,6 +205,5 @@ def _proposed(actions: ActionController) -> Path:
 
 
 def _newest() -> Path | None:
-    """The newest file here that is called a scan."""
     found = [(path.stat().st_mtime, path) for path in Path().glob("*.scan") if path.is_file()]
     return max(found)[1] if found else None

@@ -212,7 +212,6 @@ class CleanupPane(FillingPane):
         return self.state.stage is not Stage.REPORT or (run is not None and run.backup_path is not None)
 
     def why_not(self, action: str) -> str | None:
-        """Why a key is greyed, in a sentence; None where it is not."""
         if action == "preview" and not self.host.startup.over:
             return None  # it waits for the server
         plan = self.state.plan

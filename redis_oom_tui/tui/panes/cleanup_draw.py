@@ -223,7 +223,6 @@ def _fact(word: str, sentences: Sequence[Piece], width: int) -> list[Line]:
 
 
 def _counts(view: RunView) -> list[Piece]:
-    """How many keys of each outcome; what went wrong stands on lines of its own."""
     wrong = {Outcome.FAILED: "crit", Outcome.IN_DOUBT: "warn", Outcome.CHANGED: "warn"}
     found = [(outcome, view.counts.get(outcome, 0)) for outcome in Outcome]
     plain = ", ".join(f"{one.value} {count(number)}" for one, number in found if number and one not in wrong)

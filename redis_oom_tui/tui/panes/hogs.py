@@ -191,7 +191,6 @@ class BrowseKeys(ScanKeys):
             self._choose(message.row)
 
     def _choose(self, pattern: PatternRow) -> None:
-        """List the keys of a pattern."""
         self.action_other("keys")
         self._select(replace(self.tables.selection, pattern=pattern))
 
@@ -240,7 +239,6 @@ class HogsPane(BrowseKeys):
 
     @property
     def marked(self) -> int:
-        """How many keys are marked."""
         return len(self.keys.model.marked)
 
     def show_scan(self, view: ScanView | None) -> None:

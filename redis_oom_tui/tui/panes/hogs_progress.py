@@ -73,7 +73,6 @@ class ScanProgressView(LineWidget):
         return spread((*left, *progress), right, width)
 
     def _age(self, view: ScanView) -> list[Piece]:
-        """How old figures are that no longer move."""
         if view.state in (ScanState.RUNNING, ScanState.PAUSED) or self.age_seconds < _OLD_SECONDS:
             return []
         since = f"{sizes.ago(self.age_seconds)} "

@@ -104,14 +104,12 @@ class Selection(Struct, frozen=True):
         return "  ".join(word for word in parts if word)
 
     def _place(self, view: ScanView | None) -> str:
-        """Where one is among the patterns; '' where nothing was entered."""
         if self.pattern is not None or not self.level:
             return f"in {_named(self.pattern, view)}" if self.pattern is not None else ""
         return " › ".join(("patterns", *(_named(row, view) for row in self.level)))
 
 
 def _named(pattern: PatternRow, view: ScanView | None) -> str:
-    """Its name, with its database where the scan has several."""
     name = safe_text(pattern.pattern, 30)
     return f"{name} of db {pattern.db}" if view is not None and len(view.databases) > 1 else name
 

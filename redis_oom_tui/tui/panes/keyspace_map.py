@@ -133,7 +133,6 @@ class KeyspaceMap(CursorList[PatternRow]):
 
     @property
     def index(self) -> int:
-        """The place of the cursor's row in the table."""
         return self.model.place
 
     def go_to(self, index: int) -> None:
@@ -215,7 +214,6 @@ class KeyspaceMap(CursorList[PatternRow]):
         self.redraw()
 
     def on_click(self, event: events.Click) -> None:
-        """A click puts the cursor on a tile, a second one does what Enter does."""
         rows = list(self.items)
         for place in self._places:
             inside = place.left <= event.x < place.right and place.top <= event.y - 1 < place.bottom

@@ -157,7 +157,6 @@ def _over(line: Sequence[Piece], width: int) -> int:
 
 
 def _end(name: str, width: int) -> str:
-    """The end of a node's name, where nodes differ."""
     width = max(_LEAST_NODE, width)
     return name if len(name) <= width else f"…{name[1 - width :]}"
 

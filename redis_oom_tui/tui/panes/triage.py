@@ -74,7 +74,6 @@ class TriagePane(Pane):
         return self.findings
 
     def show_state(self, state: ServerState) -> None:
-        """Draw the figures of a tick, and what follows from them."""
         self.vitals.show(state)
         self.breakdown.show(state)
         cluster = None if state.snapshot is None else state.snapshot.cluster

@@ -183,7 +183,6 @@ _CLIENT_COLUMNS: tuple[Column[Hog], ...] = (
 
 
 def _table(rows: Sequence[R], columns: Sequence[Column[R]], order: str, width: int, glyphs: Glyphs) -> list[Line]:
-    """A head and a line for each row."""
     fitted = fitting(columns, width - 1)
     head = merged(((" ", "head"), *header(fitted, order, True, glyphs)))
     return [head, *(merged(((" ", "text"), *cells_of_row(row, fitted, None))) for row in rows)]

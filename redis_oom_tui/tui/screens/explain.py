@@ -65,7 +65,6 @@ def _explained(screen: Screen[object]) -> Iterator[tuple[str, str]]:
 
 
 def _label(node: DOMNode) -> str:
-    """What stands on a button or a checkbox."""
     if isinstance(node, PushButton | Toggle):
         return safe_text(str(node.label), 80)
     return ""

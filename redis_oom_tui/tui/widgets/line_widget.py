@@ -66,7 +66,6 @@ class LineWidget(Widget):
 
     @staticmethod
     def _undrawn(fault: NotJudged) -> tuple[Line, ...]:
-        """What stands in the place of what could not be drawn."""
         return (((f" {fault.words}", "warn"),),)
 
     def render_line(self, y: int) -> Strip:

@@ -93,11 +93,9 @@ class LiveTable(CursorList[R]):
 
     @property
     def index(self) -> int:
-        """The place of the cursor's row."""
         return self.model.place
 
     def go_to(self, index: int) -> None:
-        """Put the cursor on that row, and hold the order."""
         self.model.move_to(index, self._now())
         self._changed()
 
