@@ -15,12 +15,12 @@ from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.path import ExportDialog, PathDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
 from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog
+from redis_oom_tui.tui.dialogs.typed import ExportDialog, PathDialog
 from redis_oom_tui.tui.messages import ApplyRemedy
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys

@@ -239,6 +239,11 @@ class Dialog(InputGuard[T], Generic[T]):
         else:
             self.action_leave()
 
+    @on(Input.Submitted)
+    def _entered(self, message: Input.Submitted) -> None:
+        message.stop()
+        self.conclude()
+
     def conclude(self) -> None:
         """Give the answer, if there is one."""
         answer = self.answer()

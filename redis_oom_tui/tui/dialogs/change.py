@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from msgspec import Struct
-from textual import on
 from textual.widget import Widget
 from textual.widgets import Input
 from textual.worker import WorkType
@@ -155,11 +154,6 @@ class ValueDialog(Dialog[Change]):
     def fields(self) -> Iterable[Widget]:
         """Where it is typed."""
         yield Field(id="value", placeholder="Enter to review; nothing changes yet")
-
-    @on(Input.Submitted, "#value")
-    def _entered(self, message: Input.Submitted) -> None:
-        message.stop()
-        self.conclude()
 
     def conclude(self) -> None:
         """Ask what the value would mean; a later press supersedes an earlier one."""

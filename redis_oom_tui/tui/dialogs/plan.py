@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from textual import on
 from textual.widget import Widget
-from textual.widgets import Input
 
 from redis_oom_tui.formatting.keys import mark
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -15,7 +13,8 @@ from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import beyond, confirm_word, without_copy
 from redis_oom_tui.rules.proposals import target_of
-from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
+from redis_oom_tui.tui.dialogs.base import WordDialog
+from redis_oom_tui.tui.dialogs.typed import TypedDialog
 from redis_oom_tui.tui.drawing import Line, marked, paragraph, quoted
 from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton, Toggle
 
@@ -145,7 +144,7 @@ class PlanDialog(WordDialog[BackupChoice]):
         return self.choice
 
 
-class TargetDialog(Dialog[float]):
+class TargetDialog(TypedDialog[float]):
     """Answers with the share of maxmemory to get down to; nothing happens yet."""
 
     AUTO_FOCUS = "#target"
@@ -154,29 +153,16 @@ class TargetDialog(Dialog[float]):
         super().__init__("Free memory", act="Propose")
         self._pressure = pressure
         self._target = target
-        self.wrong = ""
 
-    def body(self, width: int) -> Sequence[Line]:
-        """Where it stands, and what is wrong with what was typed."""
-        lines = paragraph(f"It is at {percent(self._pressure, 1)} of maxmemory. Down to which share of it?", width)
-        return [*lines, *(marked("! ", safe_text(self.wrong), width, "warn", "warn") if self.wrong else ())]
+    def intro(self, width: int) -> Sequence[Line]:
+        return paragraph(f"It is at {percent(self._pressure, 1)} of maxmemory. Down to which share of it?", width)
 
     def fields(self) -> Iterable[Widget]:
         """Where it is typed."""
         yield LabelledField(" Target:", Field(id="target", placeholder=percent(self._target)), role="text")
 
-    @on(Input.Submitted, "#target")
-    def _entered(self, message: Input.Submitted) -> None:
-        message.stop()
-        self.conclude()
-
-    def answer(self) -> float | None:
-        try:
-            target = target_of(self.query_one("#target", Input).value or percent(self._target))
-            if target >= self._pressure:
-                raise BadInput(f"It is below {percent(target)} already: type less")
-        except BadInput as error:
-            self.wrong = str(error)
-            self.refit()
-            return None
+    def read(self, typed: str) -> float:
+        target = target_of(typed or percent(self._target))
+        if target >= self._pressure:
+            raise BadInput(f"It is below {percent(target)} already: type less")
         return target

@@ -3,9 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
-from textual import on
 from textual.widget import Widget
-from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, safe_text
 from redis_oom_tui.formatting.sizes import parse_duration
@@ -14,7 +12,8 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.stepped import ShrinkRequest
 from redis_oom_tui.rules import shrinking
-from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
+from redis_oom_tui.tui.dialogs.base import WordDialog
+from redis_oom_tui.tui.dialogs.typed import TypedDialog
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
 from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton, Toggle
 
@@ -29,7 +28,7 @@ _ORDERED = (
 )
 
 
-class ShrinkChoiceDialog(Dialog[ShrinkRequest]):
+class ShrinkChoiceDialog(TypedDialog[ShrinkRequest]):
     """Answers with what is to go of a key of type `kind`; nothing happens yet."""
 
     AUTO_FOCUS = "#wanted"
@@ -38,38 +37,19 @@ class ShrinkChoiceDialog(Dialog[ShrinkRequest]):
         super().__init__("Shrink this key", act="Preview")
         self.key = key
         self.kind = kind
-        self.wrong = ""
 
-    def body(self, width: int) -> Sequence[Line]:
+    def intro(self, width: int) -> Sequence[Line]:
         intro, _ = _ASKED.get(self.kind, (_ORDERED, ""))
         name = escape_exact(self.key.key[:200])
-        lines = [*paragraph(f"{self.kind} {name}", width, "title"), *paragraph(intro, width)]
-        return [*lines, *(marked("! ", safe_text(self.wrong), width, "warn", "warn") if self.wrong else ())]
+        return [*paragraph(f"{self.kind} {name}", width, "title"), *paragraph(intro, width)]
 
     def fields(self) -> Iterable[Widget]:
         _, label = _ASKED.get(self.kind, ("", "Number or age:"))
         yield LabelledField(f" {label}", Field(id="wanted"), role="text")
 
-    @on(Input.Changed, "#wanted")
-    def _changed(self, message: Input.Changed) -> None:
-        message.stop()
-        if self.wrong:
-            self.wrong = ""
-            self.refit()
-
-    @on(Input.Submitted, "#wanted")
-    def _entered(self, message: Input.Submitted) -> None:
-        message.stop()
-        self.conclude()
-
-    def answer(self) -> ShrinkRequest | None:
-        try:
-            request = self._request(self.query_one("#wanted", Input).value.strip())
-            shrinking.check(request)
-        except BadInput as error:
-            self.wrong = str(error)
-            self.refit()
-            return None
+    def read(self, typed: str) -> ShrinkRequest:
+        request = self._request(typed)
+        shrinking.check(request)
         return request
 
     def _request(self, typed: str) -> ShrinkRequest:

@@ -22,8 +22,8 @@ from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.tui.dialogs.path import ExportDialog
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.typed import ExportDialog
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.messages import CopyForChat, ExportReport
 

@@ -1,8 +1,8 @@
-"""Questions whose answer is a path: of a new file, of one that is there, of the incident report."""
+"""Questions answered by a line of text: a number or an age, and a path of a file that is new or there already."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 from msgspec import Struct
 from textual import on
@@ -10,6 +10,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import cut, safe_text
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
 from redis_oom_tui.tui.widgets.fields import Field, Toggle
@@ -21,6 +22,41 @@ _REPORT = (
     "Verdicts since this screen was opened, figures before and after, findings, the last scan, and actions."
     " Markdown, HTML for a name that ends in .html, JSON for .json. It holds no secret."
 )
+
+
+class TypedDialog(Dialog[T], Generic[T]):
+    """Asks for one line of text, and shows what is wrong with it until something else is typed."""
+
+    def __init__(self, title: str, *, act: str) -> None:
+        super().__init__(title, act=act)
+        self.wrong = ""
+
+    def intro(self, width: int) -> Sequence[Line]:
+        """What is asked."""
+        raise NotImplementedError
+
+    def read(self, typed: str) -> T:
+        """The answer that was typed. Raises BadInput."""
+        raise NotImplementedError
+
+    def body(self, width: int) -> Sequence[Line]:
+        wrong = marked("! ", safe_text(self.wrong), width, "warn", "warn") if self.wrong else ()
+        return [*self.intro(width), *wrong]
+
+    def answer(self) -> T | None:
+        try:
+            return self.read(self.query_one(Input).value.strip())
+        except BadInput as error:
+            self.wrong = str(error)
+            self.refit()
+            return None
+
+    @on(Input.Changed)
+    def _changed(self, message: Input.Changed) -> None:
+        message.stop()
+        if self.wrong:
+            self.wrong = ""
+            self.refit()
 
 
 class AsksPath(Dialog[T]):
@@ -77,11 +113,6 @@ class AsksPath(Dialog[T]):
         if typed != self.typed:
             self.typed, self.missed = typed, False
             self.refit()
-
-    @on(Input.Submitted, "#path")
-    def _entered(self, message: Input.Submitted) -> None:
-        message.stop()
-        self.conclude()
 
     def path(self) -> Path | None:
         """What was typed, or None with the reason shown."""
