@@ -128,7 +128,7 @@ def _medians(points: list[Point], count: int) -> list[Point]:
     spans: dict[int, list[Point]] = {}
     for point in points:
         spans.setdefault(min(count - 1, int((point[0] - start) / width)), []).append(point)
-    return [(statistics.median(t for t, _ in part), statistics.median(v for _, v in part)) for part in spans.values()]
+    return [(statistics.median(at for at, _ in part), statistics.median(v for _, v in part)) for part in spans.values()]
 
 
 def _over(points: list[Point], limit: int | None) -> Forecast:
@@ -226,8 +226,8 @@ def _time_to(
     most = max(0.0, limit - min(latest_levels) + course.noise)
     steps = [watched * step for step in _STEPS]
     fast, slow = max(slope, course.recent), min(slope, course.recent) if _slowed(course) else slope
-    soonest = next((t for t in steps if _fastest(t, course, fast) >= least), steps[-1])
-    latest = next((t for t in steps if _slowest(t, course, slow) >= most), None)
+    soonest = next((ahead for ahead in steps if _fastest(ahead, course, fast) >= least), steps[-1])
+    latest = next((ahead for ahead in steps if _slowest(ahead, course, slow) >= most), None)
     # A stretch that also fell may fall again; and no end is told beyond what so short a past can vouch for.
     fell = min(course.gains) < -3 * course.noise
     if latest is None or fell or latest > _VOUCHED * watched:
@@ -244,19 +244,19 @@ def _slowed(course: _Course) -> bool:
     return course.mean / course.width - course.recent > chance
 
 
-def _fastest(t: float, course: _Course, slope: float) -> float:
+def _fastest(ahead: float, course: _Course, slope: float) -> float:
     bend = max(0.0, course.bends[1])
-    return max(_walk(t, course, _T), slope * t + bend * t * t / 2)
+    return max(_walk(ahead, course, _T), slope * ahead + bend * ahead * ahead / 2)
 
 
-def _slowest(t: float, course: _Course, slope: float) -> float:
+def _slowest(ahead: float, course: _Course, slope: float) -> float:
     # What slows down tends to slow down faster: the way to a daily peak bends twice as hard as it did so far.
     bend = 2 * min(0.0, course.bends[0])
-    turn = min(t, max(0.0, -slope / bend)) if bend < 0 else t
-    return min(_walk(t, course, -_T_LATE), slope * turn + bend * turn * turn / 2)
+    turn = min(ahead, max(0.0, -slope / bend)) if bend < 0 else ahead
+    return min(_walk(ahead, course, -_T_LATE), slope * turn + bend * turn * turn / 2)
 
 
-def _walk(t: float, course: _Course, deviations: float) -> float:
-    """What a random walk with the gains seen so far adds in `t`, that many deviations off its mean."""
-    spans = t / course.width
+def _walk(ahead: float, course: _Course, deviations: float) -> float:
+    """What a random walk with the gains seen so far adds in `ahead`, that many deviations off its mean."""
+    spans = ahead / course.width
     return spans * course.mean + deviations * course.spread * math.sqrt(spans + spans * spans / len(course.gains))
