@@ -156,6 +156,8 @@ def test_what_a_replica_would_do_when_promoted() -> None:
     assert "may be evicted" in (promotion_risk(said(policy="allkeys-lru"), primary) or "")
     assert "may grow" in (promotion_risk(said(limit=90 * MIB), primary) or "")
     assert promotion_risk(said(limit=None), primary) is None
+    # What it holds itself, in its own buffers or keys, counts too.
+    assert "evict 10" in (promotion_risk(said(used=110 * MIB, policy="allkeys-lru"), primary) or "")
 
 
 def test_the_findings_of_a_snapshot_hold_those_of_its_fleet() -> None:

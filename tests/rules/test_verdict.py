@@ -131,6 +131,19 @@ def test_a_replica_that_keeps_to_its_own_limit_differs_from_its_primary() -> Non
     assert judge(unknown).rule == "healthy"
 
 
+def test_what_no_key_holds_on_a_replica_is_named_with_its_cure() -> None:
+    hogged = {"clients_normal_bytes": 700 * MIB, "overhead_bytes": 720 * MIB}
+    for minds, rule in ((True, "replica-own-limit"), (False, "replica-limit")):
+        told = judge(
+            snapshot_of(
+                used=1100 * MIB, policy="allkeys-lru", role="replica", memory=hogged, activity={"minds_limit": minds}
+            )
+        )
+        assert told.rule == rule
+        assert "buffers use 700.0 MiB of it, not data" in told.reason
+        assert told.first_step.startswith("Kill the client holding the buffers")
+
+
 def test_a_replica_below_its_own_limit_has_lost_nothing_yet() -> None:
     near = snapshot_of(used=850 * MIB, role="replica", activity={"minds_limit": True})
     for policy, does in (("noeviction", "refuses writes of its primary"), ("allkeys-lru", "evicts what its primary")):

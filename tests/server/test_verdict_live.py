@@ -15,7 +15,7 @@ from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
-from redis_oom_tui.rules.findings import find
+from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer
@@ -400,8 +400,8 @@ async def test_a_replica_beyond_its_own_limit_is_told_before_a_failover(flavour:
 
 async def test_a_replica_that_keeps_to_its_own_limit(flavour: str) -> None:
     """It refuses what its primary sends it, which it then lacks."""
-    port = free_ports()[0]
-    own = ("replica-ignore-maxmemory no", f"replicaof 127.0.0.1 {port}")
+    port, copy = free_ports(2)
+    own = ("replica-ignore-maxmemory no", f"replicaof 127.0.0.1 {port}", f"port {copy}", "bind 127.0.0.1")
     with (
         started(flavour, f"port {port}", "bind 127.0.0.1", "repl-diskless-sync-delay 0") as master,
         limited(flavour, "noeviction", *own, mib=3) as server,
@@ -417,6 +417,11 @@ async def test_a_replica_that_keeps_to_its_own_limit(flavour: str) -> None:
             await asyncio.sleep(0.05)
         assert (verdict.level, verdict.rule) == (Level.OOM, "replica-own-limit")
         assert "refuses writes of its primary" in verdict.reason
+        async with opened(master.connection) as live:
+            primary, replicas = await live.snapshot(), await live.replicas()
+        (told,) = [one for one in examine(Case(primary, replicas=replicas)) if one.id == "replica-promotion"]
+        assert told.title.startswith(f"Replica 127.0.0.1:{copy} lacks ")
+        assert "have it copy all data again" in told.advice
         ignoring = replace(snapshot, activity=replace(snapshot.activity, minds_limit=False))
         assert "raise-limit" not in {one.id for one in find(ignoring)}
 

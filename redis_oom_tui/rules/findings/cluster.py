@@ -10,6 +10,7 @@ from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.address import MovingSlot
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
+from redis_oom_tui.rules.breakdown import counted_buffers
 from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, far_apart, limit_of, node_names
 from redis_oom_tui.rules.findings.case import Case, finding
 from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
@@ -187,12 +188,32 @@ def _disagreement(cluster_view: ClusterView) -> Iterator[Finding]:
         )
 
 
+def _held_if_promoted(replica: Snapshot, primary: Snapshot) -> int | None:
+    """What it has now, with its own clients' buffers, or the primary's data where that is more."""
+    if primary.memory.counted_bytes is None:
+        return None
+    data = primary.memory.counted_bytes - counted_buffers(primary.memory)
+    return max(data, replica.memory.counted_bytes or 0)
+
+
+# A replica that is up to date has as many keys, but for those that are on their way.
+_IN_STEP = 0.95
+
+
+def _lacking_keys(replica: Snapshot, primary: Snapshot) -> int:
+    """Keys that it has evicted, or refused to take, by a limit of its own; 0 where that is not known."""
+    lost = replica.counters.evicted_keys_total or replica.counters.refused_writes_total
+    if not lost or not (replica.keyspace_known and primary.keyspace_known and replica.activity.master_link_up):
+        return 0
+    return primary.keys - replica.keys if replica.keys < _IN_STEP * primary.keys else 0
+
+
 def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
     """What `replica` would do to the data in the moment it became the primary, in one sentence; None for nothing.
 
     A replica ignores its own limit (replica-ignore-maxmemory) until then (REDIS_FACTS: it evicted all within 1 s).
     """
-    limit, held = replica.memory.maxmemory_bytes, primary.memory.counted_bytes
+    limit, held = replica.memory.maxmemory_bytes, _held_if_promoted(replica, primary)
     policy = replica.memory.policy
     if limit is not None and held is not None and held > limit:
         if is_allkeys(policy):
@@ -224,18 +245,43 @@ def replica_findings(primary: Snapshot, replicas: Iterable[NodeView]) -> Iterato
 
 
 def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator[Finding]:
+    if lacking := _lacking_keys(replica, primary):
+        yield Finding(
+            id="replica-promotion",
+            level=Level.CRITICAL,
+            title=f"Replica {safe_text(view.name, 80)} lacks {count(lacking)} of {number_of_keys(primary.keys)}: it"
+            " keeps to its own limit (replica-ignore-maxmemory no)",
+            advice="A failover would lose them. Set replica-ignore-maxmemory to yes on it, or give it the primary's"
+            " maxmemory; then have it copy all data again (REPLICAOF).",
+            evidence=_limits(replica, primary),
+        )
+        return
     risk = promotion_risk(replica, primary)
     if risk is None:
         return
-    held, limit = primary.memory.counted_bytes, replica.memory.maxmemory_bytes
+    held, limit = _held_if_promoted(replica, primary), replica.memory.maxmemory_bytes
     over = held is not None and limit is not None and held > limit
     yield Finding(
         id="replica-promotion",
         level=Level.CRITICAL if over else Level.WARNING,
         title=f"Replica {safe_text(view.name, 80)}: {risk}",
-        advice="Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas.",
-        evidence=(
-            f"replica: maxmemory {short_value('maxmemory', limit_of(replica))}, {safe_text(replica.memory.policy, 40)}",
-            f"primary: maxmemory {short_value('maxmemory', limit_of(primary))}, {safe_text(primary.memory.policy, 40)}",
-        ),
+        advice=_before_promotion(replica, primary),
+        evidence=_limits(replica, primary),
+    )
+
+
+def _before_promotion(replica: Snapshot, primary: Snapshot) -> str:
+    if (limit_of(replica), replica.memory.policy) != (limit_of(primary), primary.memory.policy):
+        return "Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas."
+    return (
+        f"It holds more than the primary: {number_of_keys(replica.keys)} beside {count(primary.keys)}, and"
+        f" {size(counted_buffers(replica.memory))} in buffers. Find who writes to it (replica-read-only no), or which"
+        " of its clients does not read."
+    )
+
+
+def _limits(replica: Snapshot, primary: Snapshot) -> tuple[str, ...]:
+    return tuple(
+        f"{role}: maxmemory {short_value('maxmemory', limit_of(each))}, {safe_text(each.memory.policy, 40)}"
+        for role, each in (("replica", replica), ("primary", primary))
     )

@@ -3,6 +3,7 @@
 from redis_oom_tui.formatting.sizes import count, duration, number_of, percent, percent_beside, size
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.headroom import higher_limit
+from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, rule, say, why_unjudged
 
@@ -134,11 +135,20 @@ def replica(facts: Facts) -> Verdict | None:
         return say(facts, Level.WARNING, "replica-link", reason, "Check the link and the primary's own state.")
     if facts.pressure is not None and facts.pressure > 1.0:
         then = "evict keys" if facts.can_evict else "refuse writes"
-        reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} if promoted."
-        return say(
-            facts, Level.WARNING, "replica-limit", reason, "Give it its primary's maxmemory before any failover."
+        why, first = _beside_data(facts)
+        reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} if promoted{why}."
+        step = first or (
+            "Give it its primary's maxmemory before any failover; where it has that, look for what it holds and its"
+            " primary does not (INFO keyspace)."
         )
+        return say(facts, Level.WARNING, "replica-limit", reason, step)
     return None
+
+
+def _beside_data(facts: Facts) -> tuple[str, str]:
+    """What beside the data fills a replica, and the first step against it; empty where keys do."""
+    cause = cause_of(facts)
+    return ("", "") if cause.in_keys else (f"; {cause.clause(facts)}", cause.first_step(facts))
 
 
 @rule(
@@ -159,10 +169,12 @@ def replica_own_limit(facts: Facts) -> Verdict | None:
     else:
         does = "refuses writes of its primary" if facts.cannot_evict else "evicts what its primary keeps"
         does += "" if evicted else " once it is full"
-    reason = f"A replica that keeps to its own limit, at {in_use(facts)} (replica-ignore-maxmemory no): it {does}."
+    why, first = _beside_data(facts)
+    reason = f"A replica that keeps to its own limit, at {in_use(facts)} (replica-ignore-maxmemory no): it {does}{why}."
     counters = facts.now.counters
     lacks = refuses or evicted or counters.refused_writes_total or counters.evicted_keys_total
-    step = "Set replica-ignore-maxmemory to yes, or give it its primary's maxmemory"
+    step = f"{first}{' Then set' if first else 'Set'} replica-ignore-maxmemory to yes"
+    step += "" if first else ", or give it its primary's maxmemory"
     step += (
         "; then have it copy all data again (REPLICAOF): what it lacks does not come back by itself."
         if lacks
