@@ -138,7 +138,7 @@ def replica(facts: Facts) -> Verdict | None:
         why, first = _beside_data(facts)
         reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} if promoted{why}."
         step = first or (
-            "Give it its primary's maxmemory before any failover; where it has that, look for what it holds and its"
+            "Give it its primary's maxmemory before any failover; where it has that, find what it holds and its"
             " primary does not (INFO keyspace)."
         )
         return say(facts, Level.WARNING, "replica-limit", reason, step)
