@@ -99,7 +99,7 @@ class Product(Struct, frozen=True):
     """Another server that speaks Redis's protocol: known by its version field, or by how its own fields begin.
 
     `refusal` is how it refuses a write for want of room, '' where that is not known; `differs` says in a sentence what
-    is different there.
+    is different there; `counts_rss`: it compares RSS, too, with its limit.
     """
 
     name: str
@@ -107,6 +107,7 @@ class Product(Struct, frozen=True):
     prefix: str = ""
     refusal: str = ""
     differs: str = ""
+    counts_rss: bool = False
 
 
 REFUSAL = "OOM command not allowed when used memory > 'maxmemory'."
@@ -120,6 +121,7 @@ PRODUCTS = (
         "dragonfly_",
         "ERR Out of memory",
         "It compares RSS with its limit, too, and has the policy `eviction` in cache mode.",
+        counts_rss=True,
     ),
     Product(
         "Kvrocks",
@@ -155,6 +157,13 @@ MANAGED = (
         "rlec_version",
         refusal="OOM command not allowed under OOM prevention.",
         differs="The limit counts replicas and is not in INFO: state it with `--limit`.",
+    ),
+    Product(
+        "Azure Cache for Redis",
+        "maxmemory_desired_reservation",
+        refusal=REFUSAL,
+        differs="RSS counts too, and part of the limit is reserved (`maxmemory_reservation`): it may evict below 100%.",
+        counts_rss=True,
     ),
 )
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)")
@@ -207,7 +216,22 @@ def differs(product: str) -> str:
     >>> differs("KeyDB"), differs("Something")
     ('An active replica ignores its limit.', '')
     """
-    return next((known.differs for known in (*PRODUCTS, *MANAGED) if known.name == product), "")
+    found = _known(product)
+    return "" if found is None else found.differs
+
+
+def counts_rss(product: str) -> bool:
+    """Whether the product of that name compares RSS with its limit, so that fragmentation can fill it.
+
+    >>> counts_rss("Azure Cache for Redis"), counts_rss("")
+    (True, False)
+    """
+    found = _known(product)
+    return found is not None and found.counts_rss
+
+
+def _known(product: str) -> Product | None:
+    return next((known for known in (*PRODUCTS, *MANAGED) if known.name == product), None)
 
 
 def no_touch_crash(server: str, version: str) -> str | None:

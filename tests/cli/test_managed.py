@@ -83,6 +83,12 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "limits --json": (0, "has no CONFIG GET: unknown command"),
         "limits --set": (3, _ELSEWHERE),
     },
+    "Azure Cache for Redis": {
+        "check": (2, f"CONFIG GET is refused here: {_ELSEWHERE}"),
+        "limits": (0, "maxmemory-samples ?"),
+        "limits --json": (0, "has no CONFIG GET: unknown command `CONFIG`"),
+        "limits --set": (3, _ELSEWHERE),
+    },
     "CONFIG SET answers OK and does nothing": {"limits --set": (1, "answered OK and kept the old value")},
     "CONFIG GET answers nothing": {
         "limits": (0, "maxmemory 3.0 MiB (3,145,728 bytes)"),
@@ -187,10 +193,10 @@ def say(own_home: Path, capfd: pytest.CaptureFixture[str]) -> Callable[..., Repl
 
 
 @pytest.fixture
-def backup(own_home: Path, say: Callable[..., ReplyOrError]) -> Path:
-    """The carts of a healthy server, which no imitation has by then."""
+def backup(own_home: Path, say: Callable[..., ReplyOrError], request: pytest.FixtureRequest) -> Path:
+    """The carts of a healthy server of the same flavour, which no imitation has by then."""
     path = own_home / "carts.backup"
-    healthy = Imitation()
+    healthy = Imitation(flavour=IMITATIONS[request.node.callspec.params["name"]].flavour)
     with standing(healthy) as (_, connection):
         done = say(*reached(healthy, connection), "cleanup", "--match", "cart:*", "--yes", "--backup", str(path))
     assert done.code == 0, done.err

@@ -26,6 +26,8 @@ SERVERS = {
     "upstash-documented": REFUSALS["Upstash"],
     "enterprise-documented": REFUSALS["Redis Enterprise"],
     "azure-managed-documented": REFUSALS["Redis Enterprise"],
+    "azure-cache60-documented": REFUSALS["Azure Cache for Redis"],
+    "azure-cache40-documented": REFUSALS["Azure Cache for Redis"],
     "elasticache-serverless-like": REFUSAL,
     "memorydb-documented": REFUSAL,
     "memorystore-documented": REFUSAL,

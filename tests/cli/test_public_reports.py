@@ -196,6 +196,19 @@ INDEX: dict[str, tuple[str, Right]] = {
             refused=("CONFIG GET",),
         ),
     ),
+    "azure cache, 6.0": (
+        "azure-cache60-documented",
+        Right(
+            "close-critical", "critical", ("at 98% of 5.7 GiB",), ("refusals-unknown",), refused=("CONFIG",)
+        ),
+    ),
+    "azure cache, 4.0": (
+        "azure-cache40-documented",
+        Right(
+            "fragmented", "warning", ("1.6 GiB is fragmentation",), ("refusals-unknown", "fragmentation"),
+            never=("does not count towards maxmemory",), refused=("CONFIG",),
+        ),
+    ),
     "memorydb": (
         "memorydb-documented",
         Right("healthy", "ok", ("at 49% of 4.0 GiB",), ("refusals-unknown",), refused=("CONFIG",)),

@@ -21,12 +21,16 @@ USER, PASSWORD = "sre", "night"
 
 @dataclass(frozen=True)
 class Imitation:
-    """What is missing: `config` in the server's own file, `rights` of the user, `answers` and `faults` of a proxy."""
+    """What is missing: `config` in the server's own file, `rights` of the user, `answers` and `faults` of a proxy.
+
+    `flavour` is what answers.
+    """
 
     config: tuple[str, ...] = ()
     rights: str = ""
     answers: Mapping[str, bytes] = field(default_factory=dict)
     faults: Faults | None = None
+    flavour: str = "valkey"
 
 
 def bulk(text: str) -> bytes:
@@ -35,9 +39,9 @@ def bulk(text: str) -> bytes:
     return b"$%d\r\n%s\r\n" % (len(raw), raw)
 
 
-def renamed(*commands: str) -> Imitation:
+def renamed(*commands: str, flavour: str = "valkey") -> Imitation:
     """A server whose file takes these commands away."""
-    return Imitation(config=tuple(f'rename-command {command} ""' for command in commands))
+    return Imitation(config=tuple(f'rename-command {command} ""' for command in commands), flavour=flavour)
 
 
 def without(*commands: str) -> Imitation:
@@ -46,12 +50,12 @@ def without(*commands: str) -> Imitation:
 
 
 @contextlib.contextmanager
-def standing(imitation: Imitation, flavour: str = "valkey") -> Iterator[tuple[RunningServer, Connection]]:
+def standing(imitation: Imitation) -> Iterator[tuple[RunningServer, Connection]]:
     """The server at its limit, and how the product reaches it; gone afterwards."""
     with contextlib.ExitStack() as stack:
         # The limit stands in the file: with CONFIG renamed away, nobody could set it.
         lines = ("maxmemory 3mb", *imitation.config)
-        server = stack.enter_context(started(flavour, *lines))
+        server = stack.enter_context(started(imitation.flavour, *lines))
         with server.client() as admin:
             fill(admin)
             if imitation.rights:
@@ -89,12 +93,15 @@ def reached(imitation: Imitation, connection: Connection) -> list[str]:
     return [*words, *(["--user", USER, "-a", PASSWORD] if imitation.rights else [])]
 
 
+# What Azure Cache for Redis up to 6.0 refuses as unknown, by its documentation.
+_NOT_ON_AZURE = ("BGREWRITEAOF", "BGSAVE", "CONFIG", "DEBUG", "MIGRATE", "SAVE", "SHUTDOWN", "SLAVEOF", "REPLICAOF")
 _NO_SCRIPTS = b"-NOPERM this user has no permissions to run the 'eval' command\r\n"
 _WITHOUT_MEMORY = "# Server\r\nredis_version:7.0.0\r\n\r\n# Keyspace\r\ndb0:keys=203,expires=60,avg_ttl=0\r\n"
 
 IMITATIONS: Mapping[str, Imitation] = MappingProxyType(
     {
         "CONFIG renamed away": renamed("CONFIG"),
+        "Azure Cache for Redis": renamed(*_NOT_ON_AZURE, flavour="redis6"),
         "CONFIG SET answers OK and does nothing": Imitation(answers={"CONFIG SET": b"+OK\r\n"}),
         "CONFIG GET answers nothing": Imitation(answers={"CONFIG GET": b"*0\r\n", "CONFIG SET": unknown("CONFIG")}),
         "no CLIENT": without("CLIENT"),

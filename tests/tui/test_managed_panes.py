@@ -65,6 +65,11 @@ DIFFERENT: dict[str, ReplyOrError] = {
         "triage": ("Not readable: settings",),
         "limits": (NO_CONFIG, "maxmemory-samples ?", "maxmemory 3.0 MiB"),
     },
+    "Azure Cache for Redis": {
+        "triage": ("Not readable: settings",),
+        "limits": (NO_CONFIG.replace("'CONFIG'", "`CONFIG`"), "maxmemory-samples ?", "maxmemory 3.0 MiB"),
+        "cleanup": ("To delete: 31 keys, 123.3 KiB",),
+    },
     "CONFIG GET answers nothing": {"limits": (NO_CONFIG, "maxmemory 3.0 MiB")},
     "no CLIENT": {
         "triage": ("Not readable: clients", "CLIENT LIST is refused here: unknown command 'CLIENT'"),

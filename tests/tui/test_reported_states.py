@@ -19,6 +19,8 @@ SEEN = {
     "upstash-documented": ("neither Redis nor Valkey", "Upstash 1.10.5", "limit not reported"),
     "enterprise-documented": ("limit is not reported", "Redis Enterprise", "--limit SIZE"),
     "azure-managed-documented": ("limit is not reported", "Redis Enterprise", "--limit SIZE"),
+    "azure-cache60-documented": ("redis 6.0.14 (Azure Cache for Redis)", "98% of 5.7 GiB"),
+    "azure-cache40-documented": ("redis 4.0.14 (Azure Cache for Redis)", "42.6% 2.4 GiB of 5.7 GiB"),
     "memorydb-documented": ("Amazon MemoryDB", "49% of 4.0 GiB"),
     "memorystore-documented": ("95% of 4.0 GiB",),
     "tair-documented": ("49% of 4.0 GiB", "redis 5.0.5"),

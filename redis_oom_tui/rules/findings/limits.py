@@ -9,6 +9,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.losses import lost_by_eviction
 from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
+from redis_oom_tui.rules.flavours import counts_rss
 from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.policies import is_allkeys, is_volatile
 
@@ -200,11 +201,14 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         return
     jemalloc, defrag = "jemalloc" in (memory.allocator or ""), case.settings.get("activedefrag")
     advice = _DEFRAG.get(defrag or "", _PURGE) if jemalloc else _NO_JEMALLOC
+    helps = "It does not count towards maxmemory: this helps the host, not refused writes."
+    if counts_rss(case.now.server.product):
+        helps = "Here RSS counts towards the limit, too: keys may be evicted for it."
     yield Finding(
         id="fragmentation",
         level=Level.WARNING if case.host and memory.rss_bytes > 0.8 * case.host else Level.OK,
         title=f"{size(waste)} of RAM is held beyond what is used",
-        advice=f"{advice} It does not count towards maxmemory: this helps the host, not refused writes.",
+        advice=f"{advice} {helps}",
         evidence=(
             f"rss {size(memory.rss_bytes)}, used {size(memory.used_bytes)}, {memory.allocator or 'allocator ?'}",
         ),

@@ -2,6 +2,7 @@
 
 from redis_oom_tui.formatting.sizes import count, duration, number_of, percent, percent_beside, size
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.flavours import counts_rss
 from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
@@ -297,6 +298,7 @@ def swapped(facts: Facts) -> Verdict | None:
     return say(facts, Level.WARNING, "swapped", reason, step)
 
 
+_NOT_COUNTED = "it does not count towards maxmemory"
 _NO_JEMALLOC = "Fail over to a fresh replica, or restart it (its allocator gives nothing back by MEMORY PURGE),"
 
 
@@ -314,7 +316,8 @@ def fragmented(facts: Facts) -> Verdict | None:
     )
     # With libc's allocator neither gives anything back: measured on 6.2 and 9.1.
     tools = "Try activedefrag or MEMORY PURGE" if "jemalloc" in (memory.allocator or "jemalloc") else _NO_JEMALLOC
-    step = f"{tools} to relieve the host: it does not count towards maxmemory."
+    counted = "it counts towards the limit, too" if counts_rss(facts.now.server.product) else _NOT_COUNTED
+    step = f"{tools} to relieve the host: {counted}."
     return say(facts, Level.WARNING, "fragmented", reason, step)
 
 
