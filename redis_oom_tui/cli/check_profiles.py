@@ -1,5 +1,6 @@
 """`check` of several profiles: all asked at the same time, one line each, the worst first."""
 
+import importlib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 # Each waits for its server most of the time.
 _AT_ONCE = 64
 _GAP_SECONDS = 0.1
+# What the threads would load. Python may give a thread a module that another has not loaded to its end.
+_LOADED_BEFORE = (
+    *("expired_sample", "large_commands", "open_source", "stream_groups", "values"),
+    *("cluster.source", "scan.keyspace"),
+)
 
 
 class CheckedProfile(Struct, frozen=True):
@@ -44,6 +50,8 @@ class CheckedProfile(Struct, frozen=True):
 
 def checked(invocation: Invocation, names: Sequence[str]) -> list[CheckedProfile]:
     """All of them, the worst first. It takes as long as the slowest, which its own timeouts bound."""
+    for module in _LOADED_BEFORE:
+        importlib.import_module(f"redis_oom_tui.server.{module}")
     with ThreadPoolExecutor(min(_AT_ONCE, len(names))) as pool:
         found = list(pool.map(lambda name: _checked(invocation, name), names))
     same = same_servers({each.name: each.answer.snapshot for each in found if each.answer is not None})

@@ -1,5 +1,7 @@
 """`check --all`: every profile's server at the same time, the worst first, none of which can end the others."""
 
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -73,6 +75,38 @@ def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: 
         _, out, _ = ran(capsys, "--config", twice, "check", "--all", "--json")
         told = document_of("check", out)
         assert [each["same_server_as"] for each in told["profiles"]] == [[], ["b"], ["a"]]
+
+
+_LATE = """
+import sys, threading
+late = []
+class Watch:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if threading.current_thread() is not threading.main_thread():
+            late.append(name)
+sys.meta_path.insert(0, Watch)
+from redis_oom_tui.cli.main import main
+try:
+    main(sys.argv[1:])
+finally:
+    print(*late, file=sys.stderr)
+"""
+
+
+def test_no_thread_loads_a_module_that_another_may_be_loading(tmp_path: Path) -> None:
+    with started("valkey") as full, full.client() as client:
+        client.xadd("a", {"field": b"x" * 100_000})
+        client.config_set("maxmemory", 1)
+        where = f'socket = "{full.socket_path}"'
+        config = configured(
+            tmp_path, full=where, gone='host = "127.0.0.1"\nport = 1', no_cluster=f"{where}\ncluster = true"
+        )
+        words = [sys.executable, "-c", _LATE, "--config", config, "check", "--all"]
+        ended = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+        assert ended.stdout.startswith("3 profiles")
+        late = ended.stderr.splitlines()[-1].split()
+        assert [name for name in late if name.partition(".")[0] in {"asyncio", "redis", "redis_oom_tui"}] == []
 
 
 def test_the_slowest_bounds_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
