@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from redis_oom_tui.demo.child import end, next_line, spawn
 from redis_oom_tui.demo.wire import Refused, Reply, Wire
+from redis_oom_tui.files.disk import cannot_be_read, open_plain
 from redis_oom_tui.files.server_host import free_memory
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, size
@@ -53,13 +54,13 @@ class DumpHeader(Struct, frozen=True):
 
 
 def read_header(path: Path) -> DumpHeader:
-    """The header of the dump at `path`. Raises BadInput where there is none."""
+    """The header of the dump at `path`. Raises BadInput where there is none, and for what is no plain file."""
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             magic, version = _signature(file.read(9))
             fields = _header_fields(file)
     except OSError as error:
-        raise BadInput(f"{safe_text(str(path), 200)} cannot be read: {error.strerror}") from None
+        raise cannot_be_read(path, error) from None
     except ValueError:
         raise BadInput(
             f"{safe_text(str(path), 200)} is no RDB file: name a dump, as SAVE or BGSAVE writes it"

@@ -143,6 +143,14 @@ def test_a_damaged_file_is_one_sentence(valkey_dump: Path, capsys: pytest.Captur
         assert "Traceback" not in err
 
 
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="it is a pipe, not a plain file"):
+        read_header(tmp_path / "pipe")
+    with pytest.raises(BadInput, match="it is a device, not a plain file"):
+        read_header(Path("/dev/zero"))
+
+
 def test_a_format_that_no_server_here_takes_is_said_with_who_does(
     valkey_dump: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
