@@ -42,9 +42,7 @@ _PROVING_JOBS = 3
 
 
 class FinishedPlanner(PacedWork):
-    """A plan of finished jobs in the making; its view is how many were found. Raises BadInput from the start where
-    nothing is known of such work.
-    """
+    """A plan of finished jobs in the making; its view is how many were found. Raises BadInput for work not known."""
 
     def __init__(self, context: ActionContext, deployment: Deployment, request: FinishedRequest) -> None:
         super().__init__()
@@ -56,10 +54,10 @@ class FinishedPlanner(PacedWork):
         self._deployment = deployment
         self._request = replace(request, application=self._application.name)
         self._found: list[FinishedJob] = []
-        self._total = 0
+        self._lists = self._total = 0
         self._seen: set[bytes] = set()
-        # By their index, how many jobs have keys in several slots of the cluster.
-        self._apart: Counter[bytes] = Counter()
+        self._other_queues: set[bytes] = set()
+        self._apart: Counter[bytes] = Counter()  # by their index, the jobs with keys in several slots
 
     def view(self) -> int:
         """How many jobs were found."""
@@ -79,8 +77,8 @@ class FinishedPlanner(PacedWork):
             abouts.append(await self._on(server, channel, snapshot))
             weaknesses |= dict.fromkeys(rights.weaknesses(Action.FINISH))
         apart = finished.split_jobs(self._apart)
-        if not self._seen or (apart and not self._found):
-            raise BadInput(*apart or (f"No list of {self._work.state} jobs of {self._application.name} is here",))
+        if not (self._lists or self._stop) or (apart and not self._found):
+            raise BadInput(*apart or (finished.no_list(self._request, self._work.state, self._other_queues),))
         flags = finished.loss_warnings(self._application, self._work) + apart
         if len(self._found) >= finished.MOST_JOBS:
             flags += (f"A plan holds {count(finished.MOST_JOBS)} jobs: plan again for the rest.",)
@@ -121,11 +119,16 @@ class FinishedPlanner(PacedWork):
 
     async def _take(self, channel: ExclusiveConnection, throttle: CallThrottle, index: bytes, before: float) -> None:
         """The jobs of one index that ended before that time (Unix seconds)."""
-        if self._request.queue not in (None, finished.queue_of(self._application, self._work, index)):
-            return
+        queue = finished.queue_of(self._application, self._work, index)
+        other = self._request.queue not in (None, queue)
+        enough = other and len(self._other_queues) >= finished.MOST_QUEUES
         (kind,) = await jobs_on.types_of(channel, [index])
-        if kind not in {"zset", "set", "list"} or not await self._is_proven(channel, index, kind):
+        if enough or kind not in {"zset", "set", "list"} or not await self._is_proven(channel, index, kind):
             return
+        if other:
+            self._other_queues.add(queue or b"")
+            return
+        self._lists += 1
         async for page in each_page(throttle, jobs_on.members(channel, index, kind), lambda: self._stop):
             every = [finished.job_of(self._application, self._work, index, kind, *one) for one in page]
             jobs = [job for job in every if not self._deployment.clustered or finished.in_one_slot(job)]

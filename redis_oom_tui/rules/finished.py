@@ -15,10 +15,12 @@ from redis_oom_tui.formatting.sizes import count, duration, number_of, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.application import Application, FinishedWork, KeyKind, KeyUse, Loss, Orphans, TimeUnit
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan
+from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.models.structs import replace
 
 MOST_JOBS = 500_000
+# Of so many queues the names are given where the one that was asked for is not here.
+MOST_QUEUES = 5
 _WORD_ABOVE = 1000
 _QUEUE = "queue"
 _ID = "id"
@@ -163,6 +165,21 @@ def seconds_of(value: bytes | None, unit: TimeUnit | None) -> float | None:
 def queue_of(application: Application, work: FinishedWork, index: bytes) -> bytes | None:
     """The queue, or what the application has in its place, that an index is of."""
     return (placed(application.kind(work.index), index) or {}).get(_QUEUE)
+
+
+def no_list(request: FinishedRequest, state: str, others: Iterable[bytes]) -> str:
+    """Why nothing can be planned: no list of jobs in this state, or none of this queue; `others` have one.
+
+    >>> no_list(FinishedRequest("RQ", 60), "finished", ())
+    'No list of finished jobs of RQ is here'
+    >>> no_list(FinishedRequest("RQ", 60, b"mial"), "finished", {b"mail", b"image"})
+    'No list of finished jobs of RQ is here for queue mial; there is one for image, mail'
+    """
+    words = f"No list of {state} jobs of {request.application} is here"
+    if request.queue is not None:
+        words += f" for queue {escape_exact(request.queue)}"
+    names = ", ".join(escape_exact(name) for name in sorted(others))
+    return f"{words}; there is one for {names}" if names else words
 
 
 def frozen(plan: FinishedPlan) -> FinishedPlan:
