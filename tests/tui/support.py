@@ -24,7 +24,7 @@ def an_app(
     return TriageApp(
         source or ScriptedSource(clock=clock),
         operator=operator,
-        options=options or ScreenOptions(interval_seconds=0.05),
+        options=options or ScreenOptions(interval_seconds=0.2),
         appearance=appearance,
         clock=Clock(clock.monotonic, clock.wall),
         **more,
