@@ -9,7 +9,7 @@ import pytest
 from tests.support.terminal import terminal
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
-SECONDS = 5
+SECONDS = 2
 
 
 def clock(run):
@@ -22,7 +22,7 @@ def clock(run):
 
 def rate(run):
     """Bytes a second once the screen has come to rest, by the clock of its own polls: the machine may be busy."""
-    run.read(1.5)
+    run.read(0.8)
     began = clock(run)
     while clock(run) == began:
         run.read(0.05)

@@ -134,18 +134,18 @@ async def test_a_process_that_stood_still_blames_no_server() -> None:
 
 
 def test_the_watch_writes_a_line_a_tick_while_the_server_is_frozen(server: RunningServer) -> None:
-    command = [sys.executable, "-m", "redis_oom_tui", "-s", str(server.socket_path), "watch", "--interval", "0.5"]
+    command = [sys.executable, "-m", "redis_oom_tui", "-s", str(server.socket_path), "watch", "--interval", "0.3"]
     watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert watch.stdout is not None
     try:
         assert "ok" in watch.stdout.readline()
         with server.frozen():
             times, lines = [], []
-            while len(lines) < 9:
+            while len(lines) < 5:
                 lines.append(watch.stdout.readline())
                 times.append(time.monotonic())
         silent = [line for line in lines if "no answer for" in line]
-        assert len(silent) >= 7
+        assert len(silent) >= 3
         assert "has not answered since" in silent[0]
         assert max(after - before for before, after in itertools.pairwise(times)) < 2.5
         while "no answer for" in (line := watch.stdout.readline()):

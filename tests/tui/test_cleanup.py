@@ -1,23 +1,15 @@
-"""Pane 4: a plan from the form, from marks or from a finding, its list, its one confirmation, its run and its undo."""
-
-import re
-from pathlib import Path
+"""A cleanup on the screen: from the form to the report, and nothing unconfirmed."""
 
 import pytest
 
-from redis_oom_tui.models.action import Action, Backup
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
-from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
-from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.flows.state import Stage
-from redis_oom_tui.tui.messages import ApplyRemedy, MakePlan
+from redis_oom_tui.tui.messages import MakePlan
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -46,13 +38,6 @@ async def to_preview(pilot, *, pattern="session:*"):
 async def to_dialog(pilot, kind=PlanDialog):
     await until(pilot, lambda: isinstance(pilot.app.screen, kind) and pilot.app.focused is not None)
     await until(pilot, lambda: screen_text(pilot.app).strip() != "")
-
-
-async def run_it(pilot):
-    await to_preview(pilot)
-    await pilot.press("x")
-    await to_dialog(pilot)
-    await pilot.press("tab", "enter")
 
 
 async def test_a_plan_from_the_form_to_the_report():
@@ -95,16 +80,6 @@ async def test_nothing_runs_unconfirmed(keys):
         assert operator.calls == ["plan delete"]
 
 
-async def test_tab_keeps_what_was_typed_and_never_leaves_an_open_line():
-    app = an_app(operator=ScriptedOperator())
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.state.snapshot is not None)
-        await pilot.press("4", "enter", *"tmp:*", "tab")
-        form = app.main.panes["cleanup"]
-        await until(pilot, lambda: form.form_view.form.match == "tmp:*" and not form.edit.is_open)
-        assert app.focused is form.form_view
-
-
 async def test_what_runs_is_the_plan_that_was_shown():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
@@ -135,92 +110,6 @@ async def test_marked_rows_of_hogs_are_planned_by_identity_and_the_hidden_ones_a
         assert "3 of them are marked rows" in screen_text(app)
 
 
-async def test_a_finding_fills_in_the_form_and_looks_for_nothing_yet():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: app.session.state.snapshot is not None)
-        app.post_message(ApplyRemedy(Remedy("cleanup", match=b"cache:\\[x\\]:*")))
-        await until(pilot, lambda: app.main.pane == "cleanup")
-        await until(pilot, lambda: "cache:" in screen_text(app))
-        assert operator.calls == []
-        await pilot.press("x")
-        await until(pilot, lambda: operator.criteria == [Criteria(patterns=(b"cache:\\[x\\]:*",))])
-
-
-async def test_the_whole_form_is_what_is_looked_for():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", "enter", *"a:*,b:*", "enter", "right", "down")
-        await pilot.press("enter", *"0,3", "enter", "enter", *"30d", "enter", "right", "right", "down")
-        await pilot.press("enter", *"1mb", "enter", "enter", *"500", "enter", "enter", *"2gb", "enter", "right", "x")
-        await until(pilot, lambda: operator.criteria)
-        assert operator.criteria[0] == Criteria(
-            patterns=(b"a:*", b"b:*"),
-            types=("string",),
-            databases=(0, 3),
-            idle_over_seconds=30 * 86400,
-            ttl=TtlFilter.WITHOUT,
-            larger_than_bytes=1024**2,
-            max_keys=500,
-            max_bytes=2 * 1024**3,
-            order=Order.OLDEST,
-        )
-
-
-async def test_expire_in_place_of_delete():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", "enter", *"a:*", "enter")
-        view = app.main.panes["cleanup"].form_view
-        view.go_to([entry.field for entry in _entries(view.form)].index("operation"))
-        await pilot.press("right", "down", "enter")
-        await pilot.press(*["backspace"] * 3, *"1h", "enter", "x")
-        await at(pilot, Stage.PREVIEW)
-        plan = app.session.actions.cleanup.plan
-        assert (plan.operation, plan.expire_seconds) == (Operation.EXPIRE, 3600)
-        assert "To expire within 1h00m" in screen_text(app)
-        await pilot.press("x")
-        await to_dialog(pilot)
-        assert "Expire 40 keys?" in screen_text(app)
-
-
-def _entries(form):
-    from redis_oom_tui.tui.panes.cleanup_form import entries
-
-    return entries(form)
-
-
-@pytest.mark.parametrize(
-    ("line", "typed", "sentence"),
-    [
-        (0, "\\q", "backslash"),
-        (2, "x", "not a whole number"),
-        (3, "soon", "not a length of time"),
-        (5, "50%", "not a size"),
-    ],
-)
-async def test_what_means_nothing_is_told_at_once_and_stays_to_be_mended(line, typed, sentence):
-    app = an_app(operator=ScriptedOperator())
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", *["down"] * line, "enter", *typed, "enter")
-        await until(pilot, lambda: sentence in screen_text(app))
-        assert app.focused.id == "edit"
-        await pilot.press("escape")
-        await until(pilot, lambda: sentence not in screen_text(app))
-
-
-async def test_an_empty_form_is_refused_in_a_sentence():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", "x")
-        await until(pilot, lambda: "Nothing was asked for" in screen_text(app))
-        assert app.session.actions.cleanup.stage is Stage.FORM
-
-
 async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so():
     operator = ScriptedOperator(hurry=False)
     app = an_app(operator=operator)
@@ -230,87 +119,6 @@ async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so
         await pilot.press("escape")
         await at(pilot, Stage.PREVIEW)
         assert "The search ended early" in screen_text(app)
-
-
-async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():
-    operator = ScriptedOperator(hurry=False)
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", "enter", *"s*", "enter", "x")
-        await until(pilot, lambda: operator.plannings)
-        operator.plannings[0].done.set()
-        await at(pilot, Stage.PREVIEW)
-        await pilot.press("x")
-        await to_dialog(pilot)
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: operator.runs)
-        run = operator.runs[0]
-        run.step(10)
-        run.words = "throttled: the server answers in 40 ms"
-        await until(pilot, lambda: "10 of 40 keys" in screen_text(app))
-        assert "throttled: the server answers in 40 ms" in screen_text(app)
-        await pilot.press("1", "4")
-        await pilot.press("escape")
-        await at(pilot, Stage.REPORT)
-        assert "Stopped by you" in screen_text(app)
-        assert "not attempted 30" in screen_text(app)
-
-
-async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge():
-    operator = ScriptedOperator(hurry=False)
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await pilot.press("4", "enter", *"s*", "enter", "x")
-        await until(pilot, lambda: operator.plannings)
-        operator.plannings[0].done.set()
-        await at(pilot, Stage.PREVIEW)
-        await pilot.press("x")
-        await to_dialog(pilot)
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RUNNING)
-        await pilot.press("q")
-        await until(pilot, lambda: "Stop it and quit?" in screen_text(app))
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: not app.is_running)
-    assert operator.runs[0].ended == "Stopped by you at the edge of a batch."
-
-
-async def test_undo_of_a_run_asks_and_puts_its_backup_back():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await run_it(pilot)
-        await at(pilot, Stage.REPORT)
-        await pilot.press("z")
-        await to_dialog(pilot, ConfirmDialog)
-        assert "never overwritten" in screen_text(app)
-        await pilot.press("enter")
-        await pilot.pause()
-        assert operator.restores[0].done.is_set()
-        assert app.session.actions.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
-        await pilot.press("z")
-        await to_dialog(pilot, ConfirmDialog)
-        await pilot.press("tab", "enter")
-        await at(pilot, Stage.RESTORED)
-        assert "38 of 40 keys are back" in screen_text(app)
-        assert operator.restores[-1].path == Path("/state/backups/one.oomb")
-
-
-def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
-    full = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), Memory(used_bytes=130, maxmemory_bytes=100))
-    asked = restore_question("one.oomb", "cache-1", None, full)
-    assert any("over maxmemory, at 130% of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
-    roomy = replace(full, memory=replace(full.memory, used_bytes=50))
-    asked = restore_question("one.oomb", "cache-1", None, roomy)
-    assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)
-
-
-def test_the_restore_dialog_knows_the_cluster_that_a_backup_is_of():
-    backup = Backup("one.oomb", 0.0, "the cluster behind 10.0.0.1:7000", "valkey", "9", 5, 500)
-    asked = restore_question("one.oomb", "the cluster of 10.0.0.1:7000 (3 primaries)", backup, None)
-    assert not any("different address" in warning for warning in asked.warnings)
-    asked = restore_question("one.oomb", "the cluster of 10.0.0.2:7000 (3 primaries)", backup, None)
-    assert any("different address" in warning for warning in asked.warnings)
 
 
 async def test_the_list_scrolls_to_every_key_and_shows_a_long_name_whole():
@@ -407,18 +215,6 @@ async def test_a_search_that_fails_is_a_sentence():
         assert app.session.actions.cleanup.stage is Stage.FORM
 
 
-async def test_a_run_that_crashes_is_told_and_leaves_a_report():
-    operator = ScriptedOperator()
-    operator.crash = RuntimeError("a defect [/red]")
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await run_it(pilot)
-        await until(pilot, lambda: "a defect [/red]" in screen_text(app))
-        await at(pilot, Stage.REPORT)
-        await pilot.press("down")
-        await until(pilot, lambda: "The run was interrupted" in screen_text(app))
-
-
 async def test_expired_keys_are_reaped_only_after_a_question():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
@@ -453,11 +249,3 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
             lambda: app.session.actions.cleanup.stage is Stage.FORM and "Preview matching keys" in screen_text(app),
         )
         assert "v" not in enabled_keys(app)
-
-
-async def test_a_finding_about_one_database_fills_in_that_one():
-    app = an_app(operator=ScriptedOperator())
-    async with app.run_test(size=(80, 24)) as pilot:
-        app.post_message(ApplyRemedy(Remedy("cleanup", match=b"session:*", db=3)))
-        await until(pilot, lambda: re.search(r"Database +3", screen_text(app)) is not None)
-        assert "Key pattern      session:*" in screen_text(app)

@@ -1,4 +1,4 @@
-"""Pane 3: what each policy would do here, a change with its confirmation, the way back, and what cannot be done."""
+"""Limits: policies and settings, changed after a question and read back."""
 
 import pytest
 
@@ -9,9 +9,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, KeepDialog
 from redis_oom_tui.tui.messages import ApplyRemedy, ChangeSetting, StartScan
-from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view
+from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -164,90 +163,6 @@ async def test_a_yes_or_no_is_picked_from_a_list():
         await until(pilot, lambda: operator.calls == ["set lazyfree-lazy-eviction=yes persist=False revert=None"])
 
 
-async def change_for_a_minute(pilot) -> None:
-    """To allkeys-lru, to go back by itself unless kept."""
-    await on_limits(pilot)
-    await pilot.press("down", "enter")
-    await to_dialog(pilot)
-    for widget in ("#revert", "#act"):
-        pilot.app.screen.query_one(widget).focus()
-        await pilot.press("enter")
-    await to_dialog(pilot, KeepDialog)
-
-
-async def test_a_timed_return_counts_down_and_can_be_kept():
-    clock = FakeClock()
-    operator = ScriptedOperator()
-    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await change_for_a_minute(pilot)
-        assert "Reverts to noeviction in 60s" in screen_text(app)
-        await pilot.press("escape")
-        await until(pilot, lambda: "s: keep" in screen_text(app))
-        clock.move(20)
-        await until(pilot, lambda: "in 40s" in screen_text(app))
-        await pilot.press("s")
-        await until(pilot, lambda: "keep maxmemory-policy" in operator.calls)
-        assert "stays allkeys-lru" in screen_text(app)
-
-
-async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_while_it_waits():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 30)) as pilot:
-        await on_limits(pilot)
-        app.post_message(ChangeSetting("maxmemory", "1gb"))
-        await to_dialog(pilot)
-        assert "When it reverts" not in screen_text(app)
-        app.screen.query_one("#revert").focus()
-        await pilot.press("enter")
-        told = "When it reverts to 512.0 MiB, every write is refused until"
-        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
-        app.screen.query_one("#act").focus()
-        await pilot.press("enter")
-        await to_dialog(pilot, KeepDialog)
-        assert told in " ".join(screen_text(app).split())
-
-
-async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
-    clock = FakeClock()
-    operator = ScriptedOperator()
-    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await change_for_a_minute(pilot)
-        await pilot.press("escape")
-        clock.move(62)
-        await until(pilot, lambda: "reverted to noeviction" in screen_text(app))
-        assert app.session.actions.limits.changes == ()
-
-
-async def test_an_old_value_that_did_not_return_is_not_said_to_be_back():
-    clock = FakeClock()
-    operator = ScriptedOperator()
-    operator.stuck = "cache-1:6379 closed the connection"
-    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await change_for_a_minute(pilot)
-        await pilot.press("escape")
-        clock.move(62)
-        await until(pilot, lambda: "did not revert to noeviction (cache-1:6379 closed" in screen_text(app))
-        assert app.session.actions.limits.went_wrong
-        assert len(app.session.actions.limits.changes) == 1, "it can still be undone"
-
-
-async def test_who_keeps_it_too_late_is_told_how_it_ended():
-    clock = FakeClock()
-    operator = ScriptedOperator()
-    operator.in_time = False
-    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await change_for_a_minute(pilot)
-        await pilot.press("escape")
-        await until(pilot, lambda: "s: keep" in screen_text(app))
-        await pilot.press("s")
-        await until(pilot, lambda: "reverted to noeviction" in screen_text(app))
-
-
 async def test_undo_asks_and_puts_the_old_value_back():
     operator = ScriptedOperator()
     app = an_app(operator=operator)
@@ -325,22 +240,6 @@ async def test_forty_columns_show_every_row_and_what_it_means():
         await until(pilot, lambda: "What this means here" in screen_text(app))
 
 
-async def test_what_goes_back_by_itself_is_not_written_to_the_file():
-    operator = ScriptedOperator()
-    app = an_app(operator=operator)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot)
-        await pilot.press("down", "enter")
-        await to_dialog(pilot)
-        for toggle in ("persist", "revert"):
-            app.screen.query_one(f"#{toggle}").focus()
-            await pilot.press("enter")
-        await until(pilot, lambda: "[ ] persist with" in screen_text(app) and "[x] revert auto" in screen_text(app))
-        app.screen.query_one("#act").focus()
-        await pilot.press("enter")
-        await until(pilot, lambda: operator.calls == ["set maxmemory-policy=allkeys-lru persist=False revert=60.0"])
-
-
 async def test_undoing_what_went_into_the_file_says_that_it_stays_there():
     operator = ScriptedOperator()
     operator.rewrite_answer = "OK"
@@ -397,46 +296,3 @@ async def test_a_long_refusal_is_shown_whole_on_demand():
         assert "z undo" not in rows(app)[-1], "there is nothing to undo, so there is no greyed key for it"
         await pilot.press("i")
         await until(pilot, lambda: "word59" in screen_text(app))
-
-
-async def test_it_is_told_in_any_pane_that_the_old_value_is_back():
-    clock = FakeClock()
-    app = an_app(ScriptedSource(clock=clock), operator=ScriptedOperator(), clock=clock)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await change_for_a_minute(pilot)
-        await pilot.press("escape")
-        await until(pilot, lambda: "s: keep" in screen_text(app))
-        await pilot.press("1")
-        await until(pilot, lambda: "memory by use" in screen_text(app))
-        clock.move(62)
-        await until(pilot, lambda: "maxmemory-policy reverted to noeviction" in screen_text(app))
-
-
-async def test_leaving_while_a_setting_waits_to_go_back_asks():
-    clock = FakeClock()
-    app = an_app(ScriptedSource(clock=clock), operator=ScriptedOperator(), clock=clock)
-    async with app.run_test(size=(80, 24)) as pilot:
-        await change_for_a_minute(pilot)
-        await pilot.press("escape")
-        await until(pilot, lambda: "s: keep" in screen_text(app))
-        await pilot.press("q")
-        await to_dialog(pilot, ConfirmDialog)
-        assert "maxmemory-policy will revert to noeviction now" in screen_text(app)
-        await pilot.press("enter")
-        await until(pilot, lambda: "s: keep" in screen_text(app))
-        await pilot.press("q")
-        await to_dialog(pilot, ConfirmDialog)
-        await pilot.press("tab", "enter")
-        await until(pilot, lambda: app.return_code == 0)
-
-
-async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
-    told = "maxmemory was to revert to 1.0 GiB 4 minutes ago, and the tool was killed before that: it is still 2.0 GiB"
-
-    class Killed(ScriptedOperator):
-        async def limits(self, scan=None):
-            return replace(await super().limits(scan), unreturned=(told,))
-
-    app = an_app(operator=Killed())
-    async with app.run_test(size=(80, 24)) as pilot:
-        await on_limits(pilot, "! maxmemory was to revert to 1.0 GiB 4 minutes ago")

@@ -1,0 +1,117 @@
+"""A cleanup that runs: how far it is, its stop, its end and its undo."""
+
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.action import Backup
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
+from redis_oom_tui.tui.flows.state import Stage
+from tests.support.scripted_operator import ScriptedOperator
+from tests.tui.support import an_app, screen_text, until
+from tests.tui.test_cleanup import at, to_dialog, to_preview
+
+pytestmark = pytest.mark.usefixtures("listening_at_once")
+
+
+async def run_it(pilot):
+    await to_preview(pilot)
+    await pilot.press("x")
+    await to_dialog(pilot)
+    await pilot.press("tab", "enter")
+
+
+async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():
+    operator = ScriptedOperator(hurry=False)
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4", "enter", *"s*", "enter", "x")
+        await until(pilot, lambda: operator.plannings)
+        operator.plannings[0].done.set()
+        await at(pilot, Stage.PREVIEW)
+        await pilot.press("x")
+        await to_dialog(pilot)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.runs)
+        run = operator.runs[0]
+        run.step(10)
+        run.words = "throttled: the server answers in 40 ms"
+        await until(pilot, lambda: "10 of 40 keys" in screen_text(app))
+        assert "throttled: the server answers in 40 ms" in screen_text(app)
+        await pilot.press("1", "4")
+        await pilot.press("escape")
+        await at(pilot, Stage.REPORT)
+        assert "Stopped by you" in screen_text(app)
+        assert "not attempted 30" in screen_text(app)
+
+
+async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge():
+    operator = ScriptedOperator(hurry=False)
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4", "enter", *"s*", "enter", "x")
+        await until(pilot, lambda: operator.plannings)
+        operator.plannings[0].done.set()
+        await at(pilot, Stage.PREVIEW)
+        await pilot.press("x")
+        await to_dialog(pilot)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.RUNNING)
+        await pilot.press("q")
+        await until(pilot, lambda: "Stop it and quit?" in screen_text(app))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: not app.is_running)
+    assert operator.runs[0].ended == "Stopped by you at the edge of a batch."
+
+
+async def test_undo_of_a_run_asks_and_puts_its_backup_back():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await run_it(pilot)
+        await at(pilot, Stage.REPORT)
+        await pilot.press("z")
+        await to_dialog(pilot, ConfirmDialog)
+        assert "never overwritten" in screen_text(app)
+        await pilot.press("enter")
+        await pilot.pause()
+        assert operator.restores[0].done.is_set()
+        assert app.session.actions.cleanup.stage is Stage.REPORT, "Cancel had the focus: nothing was put back"
+        await pilot.press("z")
+        await to_dialog(pilot, ConfirmDialog)
+        await pilot.press("tab", "enter")
+        await at(pilot, Stage.RESTORED)
+        assert "38 of 40 keys are back" in screen_text(app)
+        assert operator.restores[-1].path == Path("/state/backups/one.oomb")
+
+
+def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
+    full = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), Memory(used_bytes=130, maxmemory_bytes=100))
+    asked = restore_question("one.oomb", "cache-1", None, full)
+    assert any("over maxmemory, at 130% of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
+    roomy = replace(full, memory=replace(full.memory, used_bytes=50))
+    asked = restore_question("one.oomb", "cache-1", None, roomy)
+    assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)
+
+
+def test_the_restore_dialog_knows_the_cluster_that_a_backup_is_of():
+    backup = Backup("one.oomb", 0.0, "the cluster behind 10.0.0.1:7000", "valkey", "9", 5, 500)
+    asked = restore_question("one.oomb", "the cluster of 10.0.0.1:7000 (3 primaries)", backup, None)
+    assert not any("different address" in warning for warning in asked.warnings)
+    asked = restore_question("one.oomb", "the cluster of 10.0.0.2:7000 (3 primaries)", backup, None)
+    assert any("different address" in warning for warning in asked.warnings)
+
+
+async def test_a_run_that_crashes_is_told_and_leaves_a_report():
+    operator = ScriptedOperator()
+    operator.crash = RuntimeError("a defect [/red]")
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await run_it(pilot)
+        await until(pilot, lambda: "a defect [/red]" in screen_text(app))
+        await at(pilot, Stage.REPORT)
+        await pilot.press("down")
+        await until(pilot, lambda: "The run was interrupted" in screen_text(app))

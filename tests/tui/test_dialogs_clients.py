@@ -1,0 +1,74 @@
+"""Dialogs of clients and memory: closing a client by its id, purging memory."""
+
+import pytest
+
+from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question
+from redis_oom_tui.tui.messages import ApplyRemedy
+from tests.support.scripted import ScriptedSource
+from tests.support.scripted_operator import ScriptedOperator
+from tests.tui.support import an_app, screen_text, until
+from tests.tui.test_dialogs import opened
+
+pytestmark = pytest.mark.usefixtures("listening_at_once")
+
+
+async def test_closing_a_client_names_it_by_what_it_is():
+    client = ClientBuffer(
+        id=77, address="10.0.0.9:5123", name=b"\x1b[2Jreports", command=b"monitor", flags="O", total_bytes=9 * 1024**2
+    )
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await opened(pilot, ConfirmDialog(kill_question(client, "127.0.0.1:6379 (primary)")))
+        text = screen_text(app)
+        for words in ("client 77", "10.0.0.9:5123", "\\x1b[2Jreports", "9.0 MiB", "127.0.0.1:6379"):
+            assert words in text, words
+
+
+async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
+    clients = [ClientBuffer(id=n, address=f"10.0.0.{n}:5000", total_bytes=n * 1024**2) for n in range(1, 4)]
+    operator = ScriptedOperator()
+    app = an_app(ScriptedSource(clients=clients), operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state.clients)
+        await pilot.press("c")
+        await until(pilot, lambda: "Which client?" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and screen_text(app).strip() != "")
+        await pilot.press("enter")
+        await pilot.pause()
+        assert operator.calls == []
+        app.post_message(ApplyRemedy(Remedy("triage", client_id=3)))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and "10.0.0.3:5000" in screen_text(app))
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["kill 3"])
+
+
+async def test_a_client_that_has_gone_is_told():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state.snapshot is not None)
+        app.post_message(ApplyRemedy(Remedy("triage", client_id=99)))
+        await until(pilot, lambda: "Client 99 has already disconnected" in screen_text(app))
+
+
+async def test_without_an_operator_the_key_is_grey_and_says_why():
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state.snapshot is not None)
+        await pilot.press("c")
+        await until(pilot, lambda: "Nothing can be changed" in screen_text(app))
+
+
+async def test_memory_is_purged_from_the_palette_after_a_question():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state.snapshot is not None)
+        commands = {command.title: command for command in app.get_system_commands(app.screen)}
+        commands["Purge free memory"].callback()
+        await until(pilot, lambda: "Run MEMORY PURGE?" in screen_text(app) and app.focused is not None)
+        assert "never used_memory" in screen_text(app)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: operator.calls == ["purge"])
