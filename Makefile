@@ -120,7 +120,8 @@ test-resilience: $(STAMP)
 		$(BIN)/uv pip install --quiet --python $(RESILIENCE) "redis[hiredis]==$$release"; \
 		$(RESILIENCE)/bin/python -c 'import redis; print("redis-py", redis.__version__)'; \
 		$(RESILIENCE)/bin/python -m pytest -q -n 2 -W ignore::ResourceWarning \
-			-W ignore::pytest.PytestUnraisableExceptionWarning redis_oom_tui/resilience.py tests/server/test_resilience.py; \
+			-W ignore::pytest.PytestUnraisableExceptionWarning redis_oom_tui/resilience.py tests/server/test_resilience.py \
+			tests/server/test_resilience_asyncio.py; \
 	done
 
 # What is handed out, on a host without Python: two minutes to build, seconds to test.

@@ -16,6 +16,7 @@ from redis_oom_tui.rules.verdict.causes import CAUSES
 from tests.cli import test_check as checked
 from tests.cli import test_public_reports as reported
 from tests.cli import test_skewed_clock as skewed
+from tests.rules import test_foreign_info as foreign
 from tests.rules import test_garbled_info as garbled
 from tests.rules import test_verdict_rules as by_figures
 from tests.server import test_applications_live as of_apps
@@ -28,6 +29,7 @@ from tests.server import test_findings_live as found
 from tests.server import test_savings_live as saving
 from tests.server import test_states_live as states
 from tests.server import test_verdict_live as judged
+from tests.server import test_verdict_writes_live as refused
 
 Shown = dict[str, tuple[Callable[..., object], ...]]
 
@@ -61,7 +63,7 @@ VERDICTS: Shown = {
     "refusing-count-unknown": (reported.test_check_tells_it,),
     "refusing-limit-unknown": (reported.test_check_tells_it,),
     "refusing-no-limit": (garbled.test_refusals_without_a_limit_name_no_cause,),
-    "count-unknown": (garbled.test_kvrocks_reports_no_memory_and_is_not_blamed_on_permissions,),
+    "count-unknown": (foreign.test_kvrocks_reports_no_memory_and_is_not_blamed_on_permissions,),
     "limit-unknown": (reported.test_check_tells_it,),
     "foreign-rss": (reported.test_check_tells_it,),
     "contradictory": (garbled.test_more_in_use_than_the_host_has_is_a_contradiction,),
@@ -70,17 +72,17 @@ VERDICTS: Shown = {
     "crowded": (causes.test_the_cause_and_the_first_step,),
     "machine-full": (states.test_a_machine_that_others_have_filled,),
     "refusing-large": (states.test_a_write_larger_than_the_room_left,),
-    "misconf": (judged.test_a_failed_save_is_told_apart_from_memory,),
-    "noreplicas": (judged.test_too_few_replicas_block_writes_whatever_the_memory,),
+    "misconf": (refused.test_a_failed_save_is_told_apart_from_memory,),
+    "noreplicas": (refused.test_too_few_replicas_block_writes_whatever_the_memory,),
     "buffers": (judged.test_client_buffers_hold_the_memory,),
     "behind": (states.test_eviction_that_does_not_keep_up,),
     "close-warning": (judged.test_close_to_the_limit, judged.test_few_keys_to_evict_are_told_before_they_run_out),
     "close-critical": (judged.test_close_to_the_limit,),
-    "replica-own-limit": (judged.test_a_replica_that_keeps_to_its_own_limit,),
+    "replica-own-limit": (refused.test_a_replica_that_keeps_to_its_own_limit,),
     "replica-copying": (states.test_a_fresh_replica_is_no_alarm,),
-    "replica-link": (judged.test_a_replica_over_its_limit_is_no_outage,),
-    "replica-limit": (judged.test_a_replica_beyond_its_own_limit_is_told_before_a_failover,),
-    "save-failed": (judged.test_a_failed_save_is_told_apart_from_memory,),
+    "replica-link": (refused.test_a_replica_over_its_limit_is_no_outage,),
+    "replica-limit": (refused.test_a_replica_beyond_its_own_limit_is_told_before_a_failover,),
+    "save-failed": (refused.test_a_failed_save_is_told_apart_from_memory,),
     "host-full": (states.test_a_container_that_is_nearly_full,),
     "swapped": (states.test_a_server_whose_machine_swaps,),
     "fragmented": (states.test_memory_full_of_holes,),
