@@ -18,8 +18,8 @@ from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.values import sample_patterns
+from tests.server.scenes import EVERY, MIB, SEVEN_ON, Scene
 from tests.server.test_applications_live import delete_finished, queue
-from tests.server.test_causes_live import EVERY, MIB, SEVEN_ON, Scene
 from tests.server.test_savings_live import Command, collections, documents, long_named, users, word
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
