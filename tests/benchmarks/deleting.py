@@ -68,7 +68,7 @@ def deleting(given: argparse.Namespace) -> Iterator[Table]:
 
 
 def felt(given: argparse.Namespace) -> Iterator[Table]:
-    """What others wait while a plan is made and run."""
+    """What others wait while a plan is made, run with a backup, restored, and run without one."""
     title = "10,000 GET/s in front of a cleanup"
     with started(given.server) as server:
         yield from in_both_tables("felt", title, server, lambda: _felt(server, given))
@@ -148,7 +148,7 @@ class _Clock:
 
 
 def _felt(server: RunningServer, given: argparse.Namespace) -> Told:
-    """What a probe waits while a plan is made, and while it runs."""
+    """What a probe waits while a plan is made, run and taken back."""
     told = Told()
     with loaded(server, _LOAD):
         for _ in range(given.runs):
@@ -160,14 +160,14 @@ def _felt(server: RunningServer, given: argparse.Namespace) -> Told:
 
 
 def _feel_a_cleanup(server: RunningServer, told: Told) -> float:
-    """Probe beside both halves of one; the share of a core that they took."""
+    """Probe beside each part of one; the share of a core that they took."""
     command = [sys.executable, "-m", "tests.benchmarks.one_cleanup", server.socket_path, "stale:*"]
     shares = []
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         time.sleep(1.0)
-        for doing in ("planning", "deleting"):
+        for doing in ("planning", "saving and deleting", "restoring", "deleting"):
             with probing(server, told.waits(doing)):
                 print(file=process.stdin, flush=True)
                 found = json.loads(process.stdout.readline())

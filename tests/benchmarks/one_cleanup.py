@@ -1,4 +1,6 @@
-"""A plan made and run in a process of its own, each when a line comes in; prints what each took, as JSON."""
+"""A plan made and run, restored, and run again without a backup, in a process of its own; each begins when a line comes
+in, and prints what it took, as JSON.
+"""
 
 import argparse
 import asyncio
@@ -6,14 +8,18 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 from redis_oom_tui.cli.process import give_way
-from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace
 from tests.support.acting import operating, planned
+
+_T = TypeVar("_T")
 
 
 async def _clean(path: str, pattern: str) -> None:
@@ -22,24 +28,25 @@ async def _clean(path: str, pattern: str) -> None:
         async with operating(Connection(Address(socket_path=path)), Path(folder)) as operator:
             await operator.learn()
             give_way(Pace.NORMAL)
-            await _told_to()
-            began, used = time.perf_counter(), time.process_time()
-            plan = await planned(operator, Criteria(patterns=(pattern.encode(),)))
-            _tell(len(plan.keys), began, used)
-            await _told_to()
-            began, used = time.perf_counter(), time.process_time()
-            await operator.run(plan, backup=BackupChoice(wanted=False)).run()
-            _tell(len(plan.keys), began, used)
+            criteria = Criteria(patterns=(pattern.encode(),))
+            plan = await _felt(lambda: planned(operator, criteria), lambda plan: len(plan.keys))
+            view = await _felt(lambda: operator.run(plan, backup=BackupChoice()).run(), lambda _: len(plan.keys))
+            backup = Path(str(view.backup_path))
+            await _felt(lambda: operator.restore(backup).run(), lambda report: report.counts[RestoreOutcome.RESTORED])
+            again = await planned(operator, criteria)
+            no_backup = BackupChoice(wanted=False)
+            await _felt(lambda: operator.run(again, backup=no_backup).run(), lambda _: len(again.keys))
 
 
-async def _told_to() -> None:
+async def _felt(work: Callable[[], Awaitable[_T]], keys: Callable[[_T], int]) -> _T:
+    """What `work` comes to, begun when a line comes in; tells how many keys that were, in which time."""
     await asyncio.to_thread(sys.stdin.readline)
-
-
-def _tell(keys: int, began: float, used: float) -> None:
+    began, used = time.perf_counter(), time.process_time()
+    done = await work()
     seconds = time.perf_counter() - began
-    found = {"keys": keys, "seconds": seconds, "cpu_share": (time.process_time() - used) / seconds}
+    found = {"keys": keys(done), "seconds": seconds, "cpu_share": (time.process_time() - used) / seconds}
     print(json.dumps(found), flush=True)
+    return done
 
 
 if __name__ == "__main__":
