@@ -135,8 +135,15 @@ def _end_of(file: BinaryIO, head: Mapping[str, Any]) -> tuple[End, int] | None:
 
 
 def read_records(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
-    """The keys in the file, in order; None for one that is damaged or cut. Raises BadInput as `read_head`."""
-    return (record for part in read_parts(path, damaged_ok=damaged_ok) for record in part.records)
+    """The keys in the file, in order; None for one that is damaged. Raises BadInput as `read_head`.
+
+    What was being written when the file was cut off is none of them: nothing was deleted before it was whole on disk.
+    """
+    return (record for part in read_parts(path, damaged_ok=damaged_ok) if _counts(part) for record in part.records)
+
+
+def _counts(part: BackupPart) -> bool:
+    return part.whole or any(record is not None for record in part.records)
 
 
 def read_parts(path: Path, *, damaged_ok: bool = False) -> Iterator[BackupPart]:
@@ -153,15 +160,18 @@ def read_parts(path: Path, *, damaged_ok: bool = False) -> Iterator[BackupPart]:
 def records_backward(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
     """As `read_records`, the last first, each with its place in the file as `outside`."""
     places, index = [], 0
-    for part in read_parts(path, damaged_ok=damaged_ok):
-        places.append((part.offset, index))
-        index += len(part.records)
     try:
         with open_plain(path) as file:
             head = _head(path, file)
-            for offset, index in reversed(places):
+            _checked(path, head, damaged_ok=damaged_ok)
+            for part in filter(_counts, _parts(file, head)):
+                places.append((part.offset, index, len(part.records)))
+                index += len(part.records)
+            for offset, index, number in reversed(places):
                 file.seek(offset)
-                records = next(_parts(file, head)).records
+                # The file may have been cut since.
+                part = next(_parts(file, head), BackupPart(0, offset, ()))
+                records = part.records if len(part.records) == number else [None] * number
                 for place, record in reversed(list(enumerate(records, index))):
                     yield None if record is None else record._replace(outside=place)
     except OSError as error:

@@ -165,6 +165,17 @@ def test_what_was_rolled_back_is_not_there_and_the_file_is_whole(tmp_path: Path)
     assert not inspect(tmp_path / "f").damaged
 
 
+def test_a_file_that_is_cut_while_it_is_read_backward_costs_what_was_cut(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    backward = records_backward(path)
+    assert next(backward) == KEYS[-1]._replace(outside=11)
+    os.truncate(path, len(b"".join(pieces(path)[:10])) + 9)
+    assert [None if record is None else record._replace(outside=0) for record in backward] == [
+        *[None] * 2,
+        *KEYS[8::-1],
+    ]
+
+
 def test_the_head_tells_where_it_is_from(tmp_path: Path) -> None:
     head = read_head(written(tmp_path / "f"))
     assert (head.server, head.flavour, head.version, head.made_at) == ("unix:/tmp/a b/s", "valkey", "9.1.2", 5.0)
@@ -183,8 +194,8 @@ def test_wherever_the_writing_was_cut_off_what_is_whole_counts(tmp_path: Path, k
     for length in range(len(parts[0]), len(raw)):
         path.write_bytes(raw[:length])
         whole = sum(length >= len(b"".join(parts[: n + 2])) for n in range(3))
-        cut = length > len(b"".join(parts[: whole + 1]))
-        assert list(read_records(path)) == [*records[:whole], *[None] * cut]
+        assert list(read_records(path)) == records[:whole]
+        assert [record._replace(outside=0) for record in records_backward(path) if record] == records[:whole][::-1]
         assert not inspect(path).damaged
         assert inspect(path).keys == whole
 
