@@ -1,6 +1,7 @@
 """A backup put back on one node: its connection, its room, its clock, and what became of each key there."""
 
 import contextlib
+import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
@@ -249,13 +250,14 @@ class NodeRestore(PacedWork):
         return await take_back(connection.channel, list(map(_expiry, records)), scripted=scripted, alone=alone)
 
     async def _put_elements(self, connection: PinnedConnection, records: Sequence[Record]) -> list[RestoreReply]:
-        """Of one key, as a batch has the elements of one plan; in calls that the server works off quickly.
-
-        Behind one that was not carried out none is sent: a list would have the elements in another order.
+        """Of one key, as a batch has the elements of one plan; in calls that the server works off quickly. Behind one
+        that was not carried out none is sent: a list would have the elements in another order.
         """
         replies: list[RestoreReply] = []
-        for start in range(0, len(records), _ELEMENTS_AT_ONCE):
-            part = records[start : start + _ELEMENTS_AT_ONCE]
+        # As large as one another: whether a single one is in a list already cannot be told.
+        at_once = math.ceil(len(records) / math.ceil(len(records) / _ELEMENTS_AT_ONCE))
+        for start in range(0, len(records), at_once):
+            part = records[start : start + at_once]
             elements = [record.element or () for record in part]
             last = part[-1]
             facts = Elements(last.id.key, last.type, elements, last.expires_ms, last.end or "left", last.outside)

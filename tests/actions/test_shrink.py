@@ -211,6 +211,26 @@ async def test_elements_that_others_resemble_come_back_once(
             assert client.llen(NAME) == 1201
 
 
+async def test_elements_that_differ_come_back_once_though_the_rest_was_taken(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        filled(client, "list", 300)
+        before = content(client)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.steps.run_shrink(await frozen(operator, "list"), backup=BackupChoice()).run()
+            client.delete(NAME)
+            # As an interrupted restore leaves it.
+            client.rpush(NAME, *before[70:100])
+            path = Path(str(view.backup_path))
+            outcomes = [dict((await operator.restore(path).run()).counts) for _ in range(2)]
+            assert outcomes == [
+                {RestoreOutcome.EXISTS: 30, RestoreOutcome.RESTORED: 70},
+                {RestoreOutcome.EXISTS: 100},
+            ]
+            assert content(client) == before[:100]
+
+
 @pytest.mark.parametrize("kind", ["list", "zset"])
 async def test_a_change_at_the_oldest_end_stops_it(server: RunningServer, tmp_path: Path, kind: str) -> None:
     with server.client() as client:

@@ -52,29 +52,44 @@ end
 local function in_list()
   local n, outside, were, left = #elements, tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[3] == 'left'
   local length = redis.call('LLEN', key)
-  local function there(number, depth)
-    if depth < 0 or depth + number > length then return false end
-    if were >= 0 and length - depth < were - outside - n + number then return false end
-    local first = left and depth or length - depth - number
-    local found = redis.call('LRANGE', key, first, first + number - 1)
+  local seen, distinct = {}, 0
+  for _, element in ipairs(elements) do
+    if not seen[element[1]] then distinct = distinct + 1 end
+    seen[element[1]] = true
+  end
+  -- Elements that differ are told by their row; those that are alike by how many stand inward of them.
+  local function evident(number, depth)
+    local more = length - depth - (were - outside - n + number)
+    if were < 0 or more == 0 or (number == n and more > 0) then return true end
+    return (n >= 4 and 10 * distinct >= 9 * n) or (number >= 8 and 2 * distinct >= n)
+  end
+  local function stands(found, first, number)
     for i = 1, number do
-      if found[i] ~= elements[left and number + 1 - i or i][1] then return false end
+      if found[first + i] ~= elements[left and number + 1 - i or i][1] then return false end
     end
     return true
+  end
+  local function there(depth)
+    if depth < 0 or depth + n > length then return false end
+    local first = left and depth or length - depth - n
+    return stands(redis.call('LRANGE', key, first, first + n - 1), 0, n) and evident(n, depth)
   end
   local function known()
     local rank = left and 1 or -1
     local places = redis.call('LPOS', key, elements[n][1], 'RANK', rank, 'COUNT', 100, 'MAXLEN', outside + n) or {}
     for _, place in ipairs(places) do
-      if there(n, left and place or length - 1 - place) then return n end
+      if there(left and place or length - 1 - place) then return n end
     end
+    if were < 0 then return 0 end
     -- Where many are alike: from where it stands if nothing came at the other end, on.
-    local deepest = were >= 0 and #places == 100 and math.min(outside, length - (were - outside)) or -1
+    local deepest = #places == 100 and math.min(outside, length - (were - outside)) or -1
     for depth = deepest, math.max(0, deepest - 1000), -1 do
-      if there(n, depth) then return n end
+      if there(depth) then return n end
     end
-    for number = were >= 0 and n - 1 or 0, 1, -1 do
-      if there(number, 0) then return number end
+    local most = math.min(n - 1, length)
+    local found = most > 0 and redis.call('LRANGE', key, left and 0 or -most, left and most - 1 or -1) or {}
+    for number = most, 1, -1 do
+      if stands(found, left and 0 or most - number, number) and evident(number, 0) then return number end
     end
     return 0
   end
