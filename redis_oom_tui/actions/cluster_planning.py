@@ -163,7 +163,7 @@ class ClusterPlanMaker:
                     twice.append(key)
                     continue
                 seen.add(identity)
-                chosen.add(_on(key, name))
+                chosen.add(replace(key, id=replace(key.id, node=name)))
         keys = chosen.taken()
         # What follows from the keys of one node is said once, of all.
         counted = {flag for _, plan in plans for flag in flags_of_keys(plan.keys, plan.operation)}
@@ -191,10 +191,6 @@ class ClusterPlanMaker:
                 limit_bytes=None if None in limits else sum([limit or 0 for limit in limits]),
             )
         )
-
-
-def _on(key: PlannedKey, node: str) -> PlannedKey:
-    return replace(key, id=replace(key.id, node=node))
 
 
 def _known_bytes(plans: Sequence[Plan], twice: Sequence[PlannedKey]) -> int:

@@ -26,7 +26,7 @@ def way_to_plan(
     db = row.db if len(view.databases) > 1 else None
     way = (*connection_args, *database_args(db if options.databases is None else options.databases[0]))
     if of_application := application_options(row, recognition):
-        what = f"what {_label(row, recognition)} no longer needs"
+        what = f"what {recognition.of(row)[0].application.name} no longer needs"
         return ["", f"To plan a cleanup of {what} (nothing is deleted yet):", line(way, "cleanup", *of_application)]
     if recognition.of(row) and loss_of(row, recognition) is not Loss.HARMLESS:
         return []
@@ -56,10 +56,6 @@ def _largest(view: ScanView, recognition: Recognition) -> PatternRow | None:
     parents = {(row.db, row.parent) for row in view.patterns}
     leaf = next((row for row in view.patterns if (row.db, row.pattern) not in parents), None)
     return leaf if leaf is not None and recognition.of(leaf) else next(iter(view.patterns), None)
-
-
-def _label(row: PatternRow, recognition: Recognition) -> str:
-    return recognition.of(row)[0].application.name
 
 
 def _one_key(view: ScanView, row: PatternRow) -> KeyRow | None:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from redis_oom_tui.formatting.sizes import count, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
-from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -145,7 +144,7 @@ def without_names(scan: ScanView) -> ScanView:
         return known.setdefault(name, b"pattern-%d" % (len(known) + 1))
 
     patterns = tuple(_nameless(row, number(row.pattern), row.parent and number(row.parent)) for row in scan.patterns)
-    top = tuple(_keyless(row, index) for index, row in enumerate(scan.top, 1))
+    top = tuple(replace(row, id=replace(row.id, key=b"key-%d" % index)) for index, row in enumerate(scan.top, 1))
     return replace(scan, patterns=patterns, top=top)
 
 
@@ -156,7 +155,3 @@ def nameless_clients(clients: tuple[ClientBuffer, ...]) -> tuple[ClientBuffer, .
 
 def _nameless(row: PatternRow, name: bytes, parent: bytes | None) -> PatternRow:
     return replace(row, pattern=name, match=name, parent=parent, select=None)
-
-
-def _keyless(row: KeyRow, index: int) -> KeyRow:
-    return replace(row, id=replace(row.id, key=b"key-%d" % index))

@@ -77,7 +77,7 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
         share=held / scan.bytes_seen if scan and scan.bytes_seen and held is not None and scan.complete else None,
         equals_noeviction=is_volatile(name) and keys == 0,
         enough=enough,
-        flagged=_flagged(name, keys, enough, _endangered(first, recognition)),
+        flagged=name != NOEVICTION and (keys == 0 or enough is False or _endangered(first, recognition) >= _ALARMING),
         first_to_go=tuple(row.pattern for row in first.named),
         first_by=first.by,
         first_unknown=first.unknown if scan is not None else _UNSCANNED if name != NOEVICTION else None,
@@ -147,11 +147,6 @@ def _first_out(name: str, scan: ScanView, current: str, over: int) -> FirstOut:
     needed = max(over, scan.bytes_seen * _AHEAD)
     held = scan.volatile_bytes if is_volatile(name) else scan.bytes_seen
     return first_out(name, scan, current, min(1.0, needed / held) if held else 1.0)
-
-
-def _flagged(name: str, keys: int | None, enough: bool | None, endangered: float) -> bool:
-    """Whether to mark it among its like; noeviction takes nothing, and says so."""
-    return name != NOEVICTION and (keys == 0 or enough is False or endangered >= _ALARMING)
 
 
 def _endangered(first: FirstOut, recognition: Recognition) -> float:

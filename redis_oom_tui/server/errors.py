@@ -48,7 +48,7 @@ def as_ours(error: BaseException, where: object, doing: str = "") -> errors.Tria
     text = own_words(error)
     # redis-py tells what the handshake of a connection was refused for as a plain ConnectionError.
     if isinstance(error, exceptions.BusyLoadingError) or text.startswith("LOADING "):
-        return _loading(where)
+        return errors.ServerBusy(f"{where} is loading its data from disk: it answers when that is done")
     if isinstance(error, exceptions.ConnectionError) and text.startswith("BUSY "):
         return _busy(error, text, where)
     # The pool hands a refused login on as a plain ConnectionError: then only its text tells.
@@ -121,10 +121,6 @@ def _login(text: str, where: object) -> errors.TriageError:
     if "WRONGPASS" in text or "invalid" in text.lower():
         return errors.LoginRefused(f"{where} refused this user name or password: check --user, -a and REDISCLI_AUTH")
     return errors.LoginRefused(f"{where} requires a password: give it by REDISCLI_AUTH, -a or --user with -a")
-
-
-def _loading(where: object) -> errors.ServerBusy:
-    return errors.ServerBusy(f"{where} is loading its data from disk: it answers when that is done")
 
 
 def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: str) -> errors.TriageError:

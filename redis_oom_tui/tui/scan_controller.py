@@ -70,7 +70,7 @@ class ScanController:
         if self._scan is not None and self.active:
             self._scan.stop()
         if self._host.scan is not None and self._host.scan.complete:
-            self.before = self._host.scan if _alike(options, self.walked) else None
+            self.before = self._host.scan if _asked(options) == _asked(self.walked) else None
         self.options, self.asked_for = usual, asked_for
         self.walked = options
         self._run(self._host.source.scan(options))
@@ -187,11 +187,6 @@ async def _end_of(worker: Worker[Any] | None) -> None:
     if worker is not None:
         with contextlib.suppress(WorkerFailed, WorkerCancelled):
             await worker.wait()
-
-
-def _alike(one: ScanOptions, other: ScanOptions) -> bool:
-    """Whether two scans walk the same keys, so that they can be compared."""
-    return _asked(one) == _asked(other)
 
 
 def _asked(options: ScanOptions) -> tuple[object, ...]:

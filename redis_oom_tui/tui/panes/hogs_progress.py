@@ -91,7 +91,11 @@ class ScanProgressView(LineWidget):
             held = sizes.known_bytes(row.size, row.keys)
             mark = mark_of_sum(kind_of_sum((row.type,), held, view))
             pieces += [(f"{safe_text(row.type, 12)} ", "dim"), (f"{mark}{sizes.short_size(held)}  ", "text")]
-        lost = [f"{sizes.count(count)} {word}" for count, word in _uncounted(view) if count]
+        lost = [
+            f"{sizes.count(count)} {word}"
+            for count, word in ((view.vanished_keys, "gone during scan"), (view.refused_keys, "no permission"))
+            if count
+        ]
         if lost:
             pieces.append((", ".join(lost), "dim"))
         noted = self._noted(view, width - cells_of(pieces) - 2)
@@ -122,10 +126,6 @@ def _applications(view: ScanView, line_width: int) -> list[Piece]:
             break
         pieces += more
     return pieces
-
-
-def _uncounted(view: ScanView) -> tuple[tuple[int, str], ...]:
-    return (view.vanished_keys, "gone during scan"), (view.refused_keys, "no permission")
 
 
 def _scattered(view: ScanView) -> bool:
