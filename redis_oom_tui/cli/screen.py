@@ -17,9 +17,8 @@ from redis_oom_tui.server.preflight import Preflight
 
 if TYPE_CHECKING:
     from redis_oom_tui.models.snapshot import Snapshot
-    from redis_oom_tui.monitor.poller import PolledSource
     from redis_oom_tui.ports.operator import Operator
-    from redis_oom_tui.ports.source import Source
+    from redis_oom_tui.ports.source import PolledSource, Source
     from redis_oom_tui.server.cluster.source import ClusterSource
     from redis_oom_tui.server.live import LiveServer
     from redis_oom_tui.tui.profiles import ProfileSession

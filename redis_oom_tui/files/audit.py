@@ -136,11 +136,7 @@ class AuditFile:
     def unfinished(self, plan_hash: str) -> dict[str, set[tuple[int, bytes]]]:
         """By backup file: the keys, as (database, name), to which runs of this plan had come, without settling them."""
         found = UnfinishedRuns(plan_hash)
-        for line in self._lines(batches=True):
-            try:
-                found.take(line)
-            except Damaged:
-                self.skipped += 1
+        self._give(found)
         return found.keys()
 
     def earlier(self, plan_hash: str) -> EarlierRuns:
@@ -153,13 +149,16 @@ class AuditFile:
         # A plan runs once as a rule: then nothing has to be read line by line.
         if plan_hash and plan_hash.encode() not in tail:
             return found
-        for line in self._lines(batches=True):
-            try:
-                found.take(line)
-            except Damaged:
-                self.skipped += 1
+        self._give(found)
         found.end()
         return found
+
+    def _give(self, runs: EarlierRuns | UnfinishedRuns) -> None:
+        for line in self._lines(batches=True):
+            try:
+                runs.take(line)
+            except Damaged:
+                self.skipped += 1
 
     def _lines(self, *, batches: bool = False, tail: int = _TAIL) -> Iterator[AuditLine]:
         self.skipped = 0

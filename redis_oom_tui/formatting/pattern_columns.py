@@ -11,10 +11,7 @@ from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import CURVE_SHARES, Interval, PatternRow
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.hogs import KeyLabelFields
-
-if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.hogs import IntervalFields
+    from redis_oom_tui.formatting.documents.hogs import IntervalFields, KeyLabelFields
 
 
 def pattern_columns(

@@ -6,11 +6,9 @@ import functools
 import math
 import time
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
@@ -20,7 +18,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock, LoopLag
 from redis_oom_tui.monitor.details import Details
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.ports.source import Replayable, TellsSettings
+from redis_oom_tui.ports.source import PolledSource, Replayable, TellsSettings
 from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
 from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
@@ -44,23 +42,6 @@ def backoff(attempts: int) -> float:
     [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     """
     return min(_LONGEST_WAIT, 2.0 ** min(attempts - 1, 10))
-
-
-class PolledSource(Protocol):
-    """The part of `ports.Source` that every poll needs."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is, for people."""
-
-    async def open(self) -> None:
-        """Connect; raises one of `models.errors`."""
-
-    async def close(self) -> None:
-        """Let go of every connection; never raises. It may be opened again."""
-
-    async def snapshot(self) -> Snapshot:
-        """One INFO, parsed; raises one of `models.errors`."""
 
 
 class Poller:

@@ -56,8 +56,8 @@ class KeepsItsPlace(Protocol):
         """Where it stopped, in plain values (JSON's); None where nothing is left to do, or it cannot be resumed."""
 
 
-class Source(Protocol):
-    """A server that can be read. Its errors are `models.errors`, each one plain sentence."""
+class PolledSource(Protocol):
+    """A server that can be polled. Its errors are `models.errors`, each one plain sentence."""
 
     @property
     def address(self) -> Address:
@@ -67,13 +67,17 @@ class Source(Protocol):
         """Connect and ask who is there and what it can do."""
 
     async def close(self) -> None:
-        """Let go of every connection; never raises."""
-
-    async def capabilities(self) -> Capabilities:
-        """What may be used, as known by now."""
+        """Let go of every connection; never raises. It may be opened again."""
 
     async def snapshot(self) -> Snapshot:
         """One INFO, parsed."""
+
+
+class Source(PolledSource, Protocol):
+    """A server that can be read."""
+
+    async def capabilities(self) -> Capabilities:
+        """What may be used, as known by now."""
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """CLIENT LIST, the largest holders of memory first."""

@@ -3,12 +3,11 @@
 import contextlib
 import re
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
@@ -22,7 +21,7 @@ from redis_oom_tui.rules.sampling import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
-from redis_oom_tui.server.scan.connection import ThrottledConnection
+from redis_oom_tui.server.scan.connection import ScanServer, ThrottledConnection
 from redis_oom_tui.server.sizing import Words
 from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
@@ -57,16 +56,6 @@ _READS: dict[str, tuple[_Question, ...]] = {
 }
 
 
-class _Server(Protocol):
-    @property
-    def address(self) -> Address: ...
-
-    @property
-    def connection(self) -> Connection: ...
-
-    async def capabilities(self) -> Capabilities: ...
-
-
 class _Wanted(Struct):
     """A pattern, and the names found of it. Of an index of jobs, `job_names` names the keys of each; `names_keys` says
     that it is of sets whose members name keys."""
@@ -93,7 +82,7 @@ class _Wanted(Struct):
 
 
 async def sample_patterns(
-    server: _Server, scan: ScanView, *, applications_only: bool = False
+    server: ScanServer, scan: ScanView, *, applications_only: bool = False
 ) -> tuple[PatternSample, ...]:
     """Samples of the largest patterns of `scan`: at most 40 patterns, 32 keys each, 8 KiB a value, and 30,000 names of
     each database; beside them of at most 40 that tell of applications, or of these alone. Without that, the readers of

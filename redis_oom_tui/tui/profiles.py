@@ -7,9 +7,8 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.config import Profile
-from redis_oom_tui.monitor.poller import PolledSource
 from redis_oom_tui.ports.operator import Operator
-from redis_oom_tui.ports.source import Source
+from redis_oom_tui.ports.source import PolledSource, Source
 
 
 class ProfileSession(Struct, frozen=True):

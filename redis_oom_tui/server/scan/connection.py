@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from redis import exceptions
 
 from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.capabilities import Capabilities
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.client import connection_class
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
@@ -123,6 +125,16 @@ class MonitoredServer(Protocol):
     @property
     def connection(self) -> Connection:
         """How to reach it now."""
+
+
+class ScanServer(MonitoredServer, Protocol):
+    """What a scan and a sample ask of a server as well."""
+
+    async def snapshot(self) -> Snapshot:
+        """One INFO, parsed."""
+
+    async def capabilities(self) -> Capabilities:
+        """What may be read here."""
 
 
 class ThrottledConnection:

@@ -8,11 +8,9 @@ from redis import exceptions
 from redis.asyncio import Redis
 
 from redis_oom_tui.formatting.sizes import size as size_words
-from redis_oom_tui.models.address import Address, Connection
-from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow, SizeKind
-from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, SizeAnswer, judged, most_of_all
@@ -20,6 +18,7 @@ from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.errors import translated, waits
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, array, data, integer_or_none, room_in, strings, text_or_none
 from redis_oom_tui.server.scan.aggregates import with_size
+from redis_oom_tui.server.scan.connection import ScanServer
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, worth_asking
 from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
@@ -32,25 +31,11 @@ _LARGEST_ELEMENT = 64 * 1024
 _FEW_ELEMENTS = 10_000
 
 
-class DetailsServer(Protocol):
+class DetailsServer(ScanServer, Protocol):
     """What a closer look needs of a live server."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is, for people."""
-
-    @property
-    def connection(self) -> Connection:
-        """How it is reached."""
 
     def client(self, db: int = 0, *, changing: bool = False) -> Redis:
         """The client of one database; `changing` may leave traces, unless under --read-only."""
-
-    async def capabilities(self) -> Capabilities:
-        """What may be read here."""
-
-    async def snapshot(self) -> Snapshot:
-        """One INFO, parsed."""
 
 
 async def details(server: DetailsServer, key: KeyId, *, touch: bool = False) -> KeyDetails | None:

@@ -16,8 +16,9 @@ from redis_oom_tui.server.rate_controller import Hold
 from redis_oom_tui.server.resp import ScanCommand
 from redis_oom_tui.server.scan.aggregates import Columns, ScanAggregates
 from redis_oom_tui.server.scan.checkpoint import Checkpoint, checkpoint_values
+from redis_oom_tui.server.scan.connection import ScanServer
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange
-from redis_oom_tui.server.scan.preparation import RETRY_SECONDS, AnotherServer, ScanPreparation, ScanServer
+from redis_oom_tui.server.scan.preparation import RETRY_SECONDS, AnotherServer, ScanPreparation
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
 from redis_oom_tui.server.scan.workers import ScanControl, ScanWorkers

@@ -3,12 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import Protocol
 
 from msgspec import Struct
 from redis import exceptions
 
-from redis_oom_tui.models.address import Address, Connection
+from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import ScanOptions
@@ -22,7 +21,7 @@ from redis_oom_tui.server.replies import page
 from redis_oom_tui.server.replies import whole as integer
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.connection import ScanConnection
+from redis_oom_tui.server.scan.connection import ScanConnection, ScanServer
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, counts_in_reversed_bits, divided, whole
 from redis_oom_tui.server.scan.view import ScanProgress
 from redis_oom_tui.server.scan.workers import ScanControl
@@ -161,24 +160,6 @@ RETRY_SECONDS = 0.2
 
 class AnotherServer(ServerUnreachable):
     """What answers is not what the scan began on: the cursors mean nothing to it."""
-
-
-class ScanServer(Protocol):
-    """What the scan needs of a live server."""
-
-    @property
-    def address(self) -> Address:
-        """Where it is, for people."""
-
-    @property
-    def connection(self) -> Connection:
-        """How to reach it."""
-
-    async def snapshot(self) -> Snapshot:
-        """One INFO, parsed."""
-
-    async def capabilities(self) -> Capabilities:
-        """What may be read here."""
 
 
 class ScanPreparation:

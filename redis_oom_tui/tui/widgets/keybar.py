@@ -120,19 +120,14 @@ class KeyBar(LineWidget):
 
     async def on_click(self, event: events.Click) -> None:
         """A click on a key's name does what the key does."""
-        x = 0
         left, right = self._entries()
-        for active in left:
-            x += _cells(self._pieces([active]))
-            if event.x < x:
-                await self.app.run_action(active.binding.action, active.node)
-                return
-        x = self.size.width - _cells(self._pieces(right))
-        for active in right:
-            x += _cells(self._pieces([active]))
-            if event.x < x:
-                await self.app.run_action(active.binding.action, active.node)
-                return
+        for start, entries in ((0, left), (self.size.width - _cells(self._pieces(right)), right)):
+            x = start
+            for active in entries:
+                x += _cells(self._pieces([active]))
+                if event.x < x:
+                    await self.app.run_action(active.binding.action, active.node)
+                    return
 
 
 def _rank(active: ActiveBinding) -> int:
