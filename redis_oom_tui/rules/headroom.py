@@ -198,8 +198,8 @@ def has_room(bytes_: int, free: int | None) -> bool:
 def size_is_reported(kind: str, bytes_: int | None, name_bytes: int) -> bool:
     """Whether `bytes_` is the size of a key of type `kind`, and not what a module says for want of anything better.
 
-    >>> size_is_told("hash", 90, 3), size_is_told("graphdata", 90, 3), size_is_told("hash", None, 3)
-    (True, False, False)
+    >>> size_is_reported("hash", 90, 3), size_is_reported("graphdata", 90, 3)
+    (True, False)
     """
     return bytes_ is not None and (kind in SIZED_TYPES or bytes_ > UNSIZED_MODULE_BYTES + name_bytes)
 

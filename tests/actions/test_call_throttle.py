@@ -195,7 +195,7 @@ async def test_behind_a_link_that_turns_slow_the_run_brakes_and_finishes(
                 ready, decide = CallThrottle.ready, RateController.decide
 
                 async def slow(self: CallThrottle) -> None:
-                    """Calls wait for the brake to notice, and from then on the link is quick again."""
+                    """Calls wait for the throttle to notice, and from then on the link is quick again."""
                     wire.faults.delay = 0.0 if any("throttled" in phase for phase in phases) else 0.2
                     await ready(self)
 

@@ -196,7 +196,7 @@ def test_a_server_that_dies_in_the_middle_is_unknown(
     assert (ended, document_of("check", out)["verdict"]) == (3, "unknown")
 
 
-@pytest.mark.parametrize("moment", ["snapshot", "look_closely"])
+@pytest.mark.parametrize("moment", ["snapshot", "read_closely"])
 def test_one_that_dies_behind_the_driver_is_unknown(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:

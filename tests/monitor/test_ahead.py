@@ -98,6 +98,6 @@ async def test_the_container_is_known_to_the_watch_as_to_the_screen(
         memory=replace(here.memory, maxmemory_bytes=None, host_bytes=2**40),
     )
     root = machine(tmp_path, 7, limit=1150 * 2**20)
-    monkeypatch.setattr("redis_oom_tui.monitor.poller.with_room", lambda seen: with_host_memory(seen, root))
+    monkeypatch.setattr("redis_oom_tui.monitor.poller.with_host_memory", lambda seen: with_host_memory(seen, root))
     (state,) = await looks_at(iter([here]), 1)
     assert state.verdict.rule == "host-full"

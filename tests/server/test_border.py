@@ -125,7 +125,7 @@ async def _reopened(live: LiveServer) -> None:
 OPERATIONS: dict[str, Callable[[LiveServer], Awaitable[object]]] = {
     "open": lambda live: live.open(),
     "snapshot": lambda live: live.snapshot(),
-    "look_closely": lambda live: live.read_closely(),
+    "read_closely": lambda live: live.read_closely(),
     "clients": lambda live: live.clients(),
     "client by id": lambda live: live.client_by_id(1),
     "settings": lambda live: live.settings(),

@@ -84,6 +84,6 @@ async def test_a_finding_fills_in_exactly_the_keys_it_counts(server, tmp_path):
                 one for one in find(app.session.state.snapshot, app.session.scan) if one.id == "no-ttl-stragglers"
             )
             app.main.active_pane.pull(finding.remedy)
-            app.main.active_pane.action_look()
+            app.main.active_pane.action_preview()
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             assert len(app.session.actions.cleanup.plan.keys) == 300
