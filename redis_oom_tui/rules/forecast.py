@@ -69,7 +69,20 @@ def _forecast(samples: Sequence[TrendSample], limit_bytes: int | None) -> Foreca
         found = _over(_last(points, window), limit)
         if window >= watched or _within_reach(found):
             break
-    return found
+    return _with_late_end(found, points, limit) if found.watched_seconds < watched else found
+
+
+def _with_late_end(found: Forecast, points: list[Point], limit: int | None) -> Forecast:
+    """`found` of the last stretch, with the end by all that was watched where growth wears off over that: in a stretch
+    so short it looks straight.
+    """
+    low, high = found.seconds_to_limit or (0.0, None)
+    points = unbroken(_last(points, math.inf), _SPANS + 1)
+    if high is None or len(points) < _LEAST_POINTS or _wears_off(_course(points)) is None:
+        return found
+    whole = _over(points, limit).seconds_to_limit
+    late = None if whole is None else whole[1]
+    return replace(found, seconds_to_limit=(low, None if late is None else max(high, late)))
 
 
 def _on_a_wave(wave: Season, limit: int | None, watched: float) -> Forecast:
@@ -253,7 +266,18 @@ def _slowest(ahead: float, course: _Course, slope: float) -> float:
     # What slows down tends to slow down faster: the way to a daily peak bends twice as hard as it did so far.
     bend = 2 * min(0.0, course.bends[0])
     turn = min(ahead, max(0.0, -slope / bend)) if bend < 0 else ahead
-    return min(_walk(ahead, course, -_T_LATE), slope * turn + bend * turn * turn / 2)
+    lasts = _wears_off(course)
+    worn = math.inf if lasts is None else course.recent * lasts * (1 - math.exp(-ahead / lasts))
+    return min(_walk(ahead, course, -_T_LATE), slope * turn + bend * turn * turn / 2, worn)
+
+
+def _wears_off(course: _Course) -> float | None:
+    """Seconds in which gains fall to a third of themselves (1/e), where they fall by more than chance; else None."""
+    half = len(course.gains) // 2
+    before, since = statistics.fmean(course.gains[:half]), statistics.fmean(course.gains[half:])
+    if not course.bends[0] or not 0 < since < before:
+        return None
+    return half * course.width / math.log(before / since)
 
 
 def _walk(ahead: float, course: _Course, deviations: float) -> float:
