@@ -149,8 +149,9 @@ class FinishedPlanner(PacedWork):
             break
         names = list(dict.fromkeys([index, *names]))
         types = await self._types(channel, names)
-        here = [(self._request.db, name, type_) for name, type_ in zip(names, types, strict=True) if type_ != "none"]
-        labels = next((alike.labels for alike in alike_keys(here)), ())
+        here = {name: type_ for name, type_ in zip(names, types, strict=True) if type_ != "none"}
+        alike = alike_keys([self._request.db] * len(here), list(here), list(here.values()))
+        labels = alike[0].labels if alike else ()
         return any(label.application is application and label.confidence is not Confidence.POSSIBLE for label in labels)
 
     async def _types(self, channel: ExclusiveConnection, names: Sequence[bytes]) -> list[str]:

@@ -1,18 +1,21 @@
 """How much the keys of a plan really hold: measured closer before they count against a bound, or are shown."""
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
+from typing import TypeVar
 
-from redis_oom_tui.models.keys import KeyId, SizeKind
+from redis_oom_tui.models.keys import KeyId, SizeKind, inexact
 from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
 from redis_oom_tui.rules.sizing import Size, first_size, weight
-from redis_oom_tui.server.mutations.key_reader import KeyReader, by_database
+from redis_oom_tui.server.mutations.key_reader import KeyReader
 from redis_oom_tui.server.sizing import Known, Sizer, worth_asking
 
 _AT_ONCE = 256
 # So many keys are measured as well as it goes, one by one, where nothing depends on it but what is shown.
 _ALONE = 50
+_Key = TypeVar("_Key")
 Readers = Callable[[int], KeyReader]
 """Makes a reader of one database."""
 
@@ -37,14 +40,18 @@ class Measuring:
 
     async def all(self, keys: Sequence[PlannedKey]) -> list[PlannedKey]:
         """`keys` in their order, each with its size and what that is worth; the largest as exactly as it goes."""
-        found: list[PlannedKey] = []
-        for part in _parts(keys):
-            found += part if self._stopping() else await self._together(part)
-        partly = [position for position, key in enumerate(found) if key.id in self._partly]
+        found = list(keys)
+        # Of a string, and of what tells no size, nothing more can be known.
+        for part in _parts([index for index, key in enumerate(keys) if key.type != "string" and key.size is not None]):
+            if self._stopping():
+                break
+            for index, key in zip(part, await self._together([keys[index] for index in part]), strict=True):
+                found[index] = key
+        partly = [position for position, key in enumerate(found) if key.id in self._partly] if self._partly else []
         for position in sorted(partly, key=lambda position: -(found[position].size or 0))[:_ALONE]:
             if not self._stopping():
                 found[position] = await self._alone(found[position])
-        return found if self._limit is None else list(together_at_most(found, self._limit))
+        return found if self._limit is None else together_at_most(found, self._limit)
 
     async def within(self, keys: Sequence[PlannedKey], max_bytes: int) -> list[PlannedKey]:
         """The first of `keys` that hold no more than `max_bytes` together, each measured before it counts."""
@@ -67,16 +74,20 @@ class Measuring:
         return found
 
     async def _together(self, keys: Sequence[PlannedKey]) -> list[PlannedKey]:
-        worth = {key.id: known for key in keys if worth_asking(known := _known(key))}
-        found = {key.id: key if key.id in worth else _first(key, self._limit) for key in keys}
-        for db, names in by_database(worth).items():
-            ids = [KeyId(db, name) for name in names]
-            sizes = await (await self._sizer(db)).together([worth[id_] for id_ in ids])
-            for id_, size in zip(ids, sizes, strict=True):
-                found[id_] = _with(found[id_], size)
+        found = list(keys)
+        worth: defaultdict[int, dict[int, Known]] = defaultdict(dict)
+        for index, key in enumerate(keys):
+            if worth_asking(known := _known(key)):
+                worth[key.id.db][index] = known
+            else:
+                found[index] = _first(key, self._limit)
+        for db, asked in worth.items():
+            sizes = await (await self._sizer(db)).together(list(asked.values()))
+            for index, size in zip(asked, sizes, strict=True):
+                found[index] = _with(keys[index], size)
                 if not size.whole:
-                    self._partly.add(id_)
-        return list(found.values())
+                    self._partly.add(keys[index].id)
+        return found
 
     async def _alone(self, key: PlannedKey) -> PlannedKey:
         return _with(key, await (await self._sizer(key.id.db)).alone(_known(key)))
@@ -89,27 +100,29 @@ class Measuring:
         return self._open[db].sizer()
 
 
-def _parts(keys: Sequence[PlannedKey]) -> Iterator[Sequence[PlannedKey]]:
+def _parts(keys: Sequence[_Key]) -> Iterator[Sequence[_Key]]:
     return (keys[start : start + _AT_ONCE] for start in range(0, len(keys), _AT_ONCE))
 
 
-def together_at_most(keys: Sequence[PlannedKey], limit: int) -> Iterator[PlannedKey]:
+def together_at_most(keys: list[PlannedKey], limit: int) -> list[PlannedKey]:
     """`keys`, of which the estimates are taken for less where all together would hold more than `limit`.
 
     >>> keys = [PlannedKey(KeyId(0, b"a"), "stream", 900, size_low=150, size_high=900)]
     >>> [key.size for key in together_at_most([*keys, PlannedKey(KeyId(0, b"b"), "string", 200)], 1000)]
     [800, 200]
     """
-    exact = sum([key.size or 0 for key in keys if key.size_kind is SizeKind.EXACT])
-    estimated = sum([key.size or 0 for key in keys]) - exact
+    estimated = sum([key.size or 0 for key in inexact(keys)])
+    exact = sum([key.size or 0 for key in keys]) - estimated
     share = max(0, limit - exact) / estimated if estimated else 1.0
-    for key in keys:
-        if share < 1.0 and key.size is not None and key.size_kind is SizeKind.ESTIMATED:
-            # What the server answered stays: the check before the deletion compares with that.
-            answered = key.size if key.answered is None else key.answered
-            yield replace(key, size=max(key.size_low or 0, round(key.size * share)), answered=answered)
-        else:
-            yield key
+    return keys if share >= 1.0 else [_reduced(key, share) for key in keys]
+
+
+def _reduced(key: PlannedKey, share: float) -> PlannedKey:
+    if key.size is None or key.size_kind is not SizeKind.ESTIMATED:
+        return key
+    # What the server answered stays: the check before the deletion compares with that.
+    answered = key.size if key.answered is None else key.answered
+    return replace(key, size=max(key.size_low or 0, round(key.size * share)), answered=answered)
 
 
 def _known(key: PlannedKey) -> Known:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from msgspec import Struct, field
 
 from redis_oom_tui.models.errors import KeyMoved
-from redis_oom_tui.models.keys import KeyId, KeyPattern, Sized, SizeKind
+from redis_oom_tui.models.keys import KeyId, KeyPattern, Sized, SizeKind, inexact
 
 
 class TtlFilter(StrEnum):
@@ -129,9 +129,11 @@ class Plan(Struct, frozen=True):
     @property
     def size_range(self) -> tuple[int, int]:
         """The least and the most that the keys hold, as far as their sizes could be measured."""
-        low = sum([key.least for key in self.keys])
-        high = sum([key.most or key.size or 0 for key in self.keys])
-        return low, high if self.limit_bytes is None else min(high, max(self.limit_bytes, self.size, low))
+        unsure, size = inexact(self.keys), self.size
+        exact = size - sum([key.size or 0 for key in unsure])
+        low = exact + sum([key.least for key in unsure])
+        high = exact + sum([key.most or key.size or 0 for key in unsure])
+        return low, high if self.limit_bytes is None else min(high, max(self.limit_bytes, size, low))
 
     @property
     def unmeasured(self) -> int:

@@ -275,7 +275,8 @@ class PatternCache(Generic[Pattern]):
         # Numbers come in few shapes; random letters never come in the same one again.
         few = self._shapes_of[pattern] < _SHAPES_OF_ONE
         if few and len(name) <= LONGEST_NAME and settled(normal):
-            self._shapes_of[pattern] += 1
+            # The names of one call may be many of one shape.
+            self._shapes_of[pattern] += shape not in self._by_shape
             self._by_shape[shape] = pattern
             token = self._normaliser.token(name)
             if token is not None:

@@ -2,10 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from json.encoder import encode_basestring_ascii as _quoted
-from typing import TypeVar, cast
+from typing import Any
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact
@@ -13,11 +13,8 @@ from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 
 _AT_ONCE = 1000
-_NULL = "null"
-_LINE = f"[{', '.join(['%s'] * 9)}]"
 # What stands otherwise in the exact spelling of a name, or in JSON.
 _ESCAPED = frozenset(b'"\\')
-Value = TypeVar("Value", str, float | None)
 
 
 def fingerprint(plan: Plan) -> str:
@@ -70,7 +67,7 @@ def _fingerprint(plan: Plan, stated: list[object]) -> str:
     for start in range(0, len(plan.keys), _AT_ONCE):
         digest.update(_lines(plan.keys[start : start + _AT_ONCE]).encode("ascii"))
     # Plans of before sizes had ranges keep their hashes.
-    if any(key.size_high is not None or key.answered is not None for key in plan.keys):
+    if sum([key.size_high is not None or key.answered is not None for key in plan.keys]):
         ranges = [(key.size_low, key.size_high, key.answered) for key in plan.keys]
         digest.update(json.dumps(ranges).encode("ascii"))
     return digest.hexdigest()
@@ -85,40 +82,41 @@ def _lines(keys: Sequence[PlannedKey]) -> str:
     True
     """
     ids = [key.id for key in keys]
-    columns = (
-        [id_.db for id_ in ids],
-        _names([id_.key for id_ in ids]),
-        _each_once([id_.node for id_ in ids], _quoted),
-        _each_once([key.type for key in keys], _quoted),
-        _numbers([key.size for key in keys]),
-        _numbers([key.ttl_ms for key in keys]),
-        _numbers([key.idle_seconds for key in keys]),
-        _numbers([key.frequency for key in keys]),
-        # Keys of one page were read at one time.
-        _each_once([key.read_at for key in keys], lambda at: _NULL if at is None else repr(at)),
+    columns: tuple[Sequence[Any], ...] = (
+        [id_.node for id_ in ids],
+        [key.type for key in keys],
+        [key.size for key in keys],
+        [key.ttl_ms for key in keys],
+        [key.idle_seconds for key in keys],
+        [key.frequency for key in keys],
+        [key.read_at for key in keys],
     )
-    return _LINE * len(keys) % tuple(chain.from_iterable(zip(*columns, strict=True)))
+    line, varying = ["%d", '"%s"'], [[id_.db for id_ in ids], _names([id_.key for id_ in ids])]
+    for column in columns:
+        alike = {value: _written(value) for value in set(column)}
+        if len(alike) == 1:
+            # What is one for all, as most is, stands in the format.
+            line.append(alike[column[0]].replace("%", "%%"))
+        else:
+            line.append("%s")
+            varying.append([alike[value] for value in column])
+    return f"[{', '.join(line)}]" * len(keys) % tuple(chain.from_iterable(zip(*varying, strict=True)))
+
+
+def _written(value: str | float | None) -> str:
+    if value is None:
+        return "null"
+    return _quoted(value) if isinstance(value, str) else repr(value)
 
 
 def _names(names: Sequence[bytes]) -> list[str]:
+    """The names exactly, as they stand between quotation marks."""
     together = b"".join(names)
     text = together.decode("ascii") if together.isascii() else ""
     # One look at all of them tells whether they need no escaping at all, which is usual.
     if text.isprintable() and len(text) == len(together) and not _ESCAPED.intersection(together):
-        return [f'"{name.decode("ascii")}"' for name in names]
-    return [_quoted(escape_exact(name)) for name in names]
-
-
-def _numbers(values: list[int | None]) -> Sequence[int | str]:
-    if None not in values:
-        return cast("list[int]", values)
-    return [_NULL if value is None else value for value in values]
-
-
-def _each_once(values: Sequence[Value], written: Callable[[Value], str]) -> list[str]:
-    """Each of `values` as `written`, which is asked once for those that are alike."""
-    known = {value: written(value) for value in set(values)}
-    return [known[value] for value in values]
+        return [name.decode("ascii") for name in names]
+    return [_quoted(escape_exact(name))[1:-1] for name in names]
 
 
 def frozen(plan: Plan) -> Plan:

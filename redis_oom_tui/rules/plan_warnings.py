@@ -110,7 +110,7 @@ def idle_flags(
 
 def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     """What to say of keys that were used in the very second in which the preview read them."""
-    number = sum(1 for key in keys if key.in_use)
+    number = sum([key.read_at is None and key.in_use for key in keys])
     if not number:
         return ()
     were, them = ("was", "it") if number == 1 else ("were", "them")

@@ -1,14 +1,16 @@
 """Which keys a cleanup takes: the criteria, checked and applied to what a scan reads."""
 
 import heapq
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TypeVar
+from operator import is_, itemgetter
+from typing import Any, TypeVar
 
 from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId, KeyRow, SizeKind
+from redis_oom_tui.models.keys import KeyId, KeyRow, inexact
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules import key_patterns
 from redis_oom_tui.rules.key_patterns import compiled_glob
@@ -153,7 +155,7 @@ class Selected:
         first = self.matched_keys
         self.matched_keys += len(keys)
         self.matched_bytes += sum([key.size or 0 for key in keys])
-        self._estimated += _estimates(keys)
+        self._estimated += len(inexact(keys))
         if self._heap is None and self.matched_keys <= self._limit:
             self._found += keys
         else:
@@ -189,13 +191,14 @@ class Selected:
         """`keys` as they are ordered. The number of each, `first` on, stands for the key itself, which has no order:
         SCAN may show a key twice.
         """
-        if self._order is Order.OLDEST:
-            ranks = [key.idle_seconds or 0 for key in keys]
-        else:
-            ranks = [key.size or 0 for key in keys]
         ids = [key.id for key in keys]
         names, databases, nodes = [id_.key for id_ in ids], [id_.db for id_ in ids], [id_.node for id_ in ids]
-        return zip(ranks, names, databases, nodes, range(first, first + len(keys)), keys, strict=True)
+        return zip(self._ranks(keys), names, databases, nodes, range(first, first + len(keys)), keys, strict=True)
+
+    def _ranks(self, keys: Sequence[PlannedKey]) -> list[int]:
+        if self._order is Order.OLDEST:
+            return [key.idle_seconds or 0 for key in keys]
+        return [key.size or 0 for key in keys]
 
     def renew(self, rows: Mapping[KeyId, PlannedKey | None]) -> None:
         """Put each of `rows` in the place of what was known of that key before; None for one that fits no more."""
@@ -205,7 +208,7 @@ class Selected:
             new = rows.get(key.id, key)
             self.matched_bytes += ((new.size or 0) if new is not None else 0) - (key.size or 0)
             if new is not key:
-                self._estimated += _estimates([] if new is None else [new]) - _estimates([key])
+                self._estimated += len(inexact([] if new is None else [new])) - len(inexact([key]))
             if new is None:
                 self.matched_keys -= 1
             else:
@@ -222,38 +225,53 @@ class Selected:
 
     def ordered(self) -> list[PlannedKey]:
         """The chosen keys, first by the order, whatever they hold: each once, though SCAN may show one twice."""
-        ordered = sorted(self._entries(self._found, 0) if self._heap is None else self._heap, reverse=True)
-        if not ordered:
-            return []
-        _, names, databases, nodes, _, keys = zip(*ordered, strict=True)
-        return list(dict(zip(zip(names, databases, nodes, strict=True), keys, strict=True)).values())
+        found = self._found
+        if self._heap is not None:
+            found = [entry[-1] for entry in sorted(self._heap, key=itemgetter(4))]
+        ids = [key.id for key in found]
+        places: list[Any] = [id_.key for id_ in ids]
+        if len({(id_.db, id_.node) for id_ in ids}) > 1:
+            places = [(id_.key, id_.db, id_.node) for id_ in ids]
+        # Many have the same rank: names are compared within it, the last found first of equal ones.
+        alike: defaultdict[int, list[int]] = defaultdict(list)
+        for index, rank in zip(range(len(found) - 1, -1, -1), reversed(self._ranks(found)), strict=True):
+            alike[rank].append(index)
+        order: list[int] = []
+        for rank in sorted(alike, reverse=True):
+            order += sorted(alike[rank], key=places.__getitem__, reverse=True)
+        if len(set(places)) == len(places):
+            return [found[index] for index in order]
+        return list({places[index]: found[index] for index in order}.values())
 
     def remeasured(self, before: Sequence[PlannedKey], found: Sequence[PlannedKey]) -> list[PlannedKey]:
         """Those of `found`, which are of `before` and were measured closer, that are wanted still, in their order."""
-        sizes = {key.id: key.size or 0 for key in before}
-        self.matched_bytes += sum([(key.size or 0) - sizes[key.id] for key in found])
-        renewed = {key.id for key in found}
-        self._estimated += _estimates(found) - _estimates([key for key in before if key.id in renewed])
-        least = self._larger_than
-        small = [] if least is None else [key for key in found if key.size is not None and key.size <= least]
-        self.matched_keys -= len(small)
-        self.matched_bytes -= sum([key.size or 0 for key in small])
-        left_out = {key.id for key in small}
-        kept = [key for key in found if key.id not in left_out] if small else list(found)
+        unchanged = len(found) == len(before) and all(map(is_, found, before))
+        kept = list(found) if unchanged else self._renewed(before, found)
+        if (least := self._larger_than) is not None:
+            small = {key.id: key for key in kept if key.size is not None and key.size <= least}
+            self.matched_keys -= len(small)
+            self.matched_bytes -= sum([key.size or 0 for key in small.values()])
+            kept = [key for key in kept if key.id not in small] if small else kept
         return kept if self._order is Order.OLDEST else sorted(kept, key=lambda key: -(key.size or 0))
+
+    def _renewed(self, before: Sequence[PlannedKey], found: Sequence[PlannedKey]) -> list[PlannedKey]:
+        """`found`, with the sums corrected by what was known of these keys `before`."""
+        old = before
+        if len(found) < len(before):
+            known = {key.id: key for key in before}
+            old = [known[key.id] for key in found]
+        self.matched_bytes += sum([key.size or 0 for key in found]) - sum([key.size or 0 for key in old])
+        self._estimated += len(inexact(found)) - len(inexact(old))
+        return list(found)
 
     def known_bytes(self, taken: Sequence[PlannedKey]) -> int:
         """What all keys that matched hold; 0 where `taken` are but some, and of the others it is only estimated."""
-        return 0 if self._estimated > _estimates(taken) else self.matched_bytes
+        return 0 if self._estimated > len(inexact(taken)) else self.matched_bytes
 
     def taken(self) -> tuple[PlannedKey, ...]:
         """The chosen keys that fit the bound in bytes."""
         keys = self.ordered()
         return tuple(keys if self._max_bytes is None else within(keys, self._max_bytes))
-
-
-def _estimates(keys: Iterable[PlannedKey]) -> int:
-    return sum([key.size_kind is not SizeKind.EXACT for key in keys])
 
 
 class SharedLimit:

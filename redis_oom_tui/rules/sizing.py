@@ -17,6 +17,7 @@ elements (0.99-1.13 for plain, uneven and trimmed streams), and what consumers a
 """
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
@@ -90,6 +91,7 @@ def needs_closer(kind: str, size: int | None) -> bool:
     return kind == "stream" or enough_samples(kind, size) > SAMPLES
 
 
+@lru_cache(maxsize=4096)
 def first_size(kind: str, size: int, name_bytes: int, limit: int | None = None) -> Size:
     """The size of a key of which only the first few elements were read; `limit` is what no key can exceed."""
     return judged(kind, (SizeAnswer(SAMPLES, size),), name_bytes=name_bytes, limit=limit)

@@ -34,6 +34,15 @@ def test_looked_up_or_taken_apart_is_the_same(names: list[bytes], delimiters: by
         assert known.patterns_of(names) == normaliser.names(names)
 
 
+def test_every_shape_of_one_call_is_learnt() -> None:
+    known, taken = known_of(Normaliser())
+    names = [b"job:%d" % number for number in range(9000, 10_100)]
+    known.patterns_of(names)
+    taken.clear()
+    known.patterns_of(names)
+    assert taken == []
+
+
 def test_hashes_are_taken_apart_once() -> None:
     chance = random.Random(3)
     names = [b"session:app%d:%032x" % (number % 7, chance.getrandbits(128)) for number in range(500)]

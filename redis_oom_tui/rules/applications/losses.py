@@ -134,7 +134,8 @@ def lost_with_plan(keys: Iterable[PlannedKey], operation: Operation) -> tuple[st
 
     listed = tuple(keys)
     found: dict[tuple[str, KeyUse], _Lost] = {}
-    for alike in alike_keys([(key.id.db, key.id.key, key.type) for key in listed]):
+    ids = [key.id for key in listed]
+    for alike in alike_keys([id_.db for id_ in ids], [id_.key for id_ in ids], [key.type for key in listed]):
         lost = _lost(listed[alike.first], alike.text, alike.labels)
         if lost is not None:
             found.setdefault((application_names(lost.labels), lost.use), lost).number += alike.number

@@ -14,6 +14,8 @@ from redis_oom_tui.rules.applications.finished import finished_jobs, index_rows,
 from redis_oom_tui.rules.applications.matching import Group, Name, groups_of, rank, surer
 from redis_oom_tui.rules.key_patterns import matcher
 
+_AT_ONCE = 500
+
 
 def rows_to_sample(scan: ScanView, recognition: Recognition) -> tuple[tuple[PatternRow, frozenset[str]], ...]:
     """The patterns of which a sample would tell more: the indexes of finished jobs, then values that prove whose they
@@ -58,16 +60,20 @@ class AlikeKeys(Struct):
     number: int
 
 
-def alike_keys(keys: Sequence[tuple[int, bytes, str]]) -> list[AlikeKeys]:
-    """The keys (database, name, type) by what they are, which the names of all tell together; in their order."""
+def alike_keys(databases: Sequence[int], names: Sequence[bytes], types: Sequence[str]) -> list[AlikeKeys]:
+    """The keys by what they are, which the names of all tell together; in their order."""
     known: patterns.PatternCache[bytes] = patterns.PatternCache(patterns.Normaliser(), bytes)
-    normal = known.patterns_of([name for _, name, _ in keys])
-    places = [(db, text, type_) for (db, _, type_), text in zip(keys, normal, strict=True)]
-    first = {place: index for index, place in reversed(list(enumerate(places)))}
-    names = {place: Name(*place) for place in first}
-    labels = _labels(groups_of(tuple(names.values())))
-    numbers = Counter(places)
-    found = [AlikeKeys(place[1], labels.get(names[place], ()), index, numbers[place]) for place, index in first.items()]
+    # What the first names taught is known of those that follow.
+    normal: list[bytes] = []
+    for start in range(0, len(names), _AT_ONCE):
+        normal += known.patterns_of(list(names[start : start + _AT_ONCE]))
+    numbers = Counter(zip(databases, normal, types, strict=True))
+    # Of those that are alike the first is written last, and stays.
+    backwards = zip(reversed(databases), reversed(normal), reversed(types), strict=True)
+    first = dict(zip(backwards, range(len(names) - 1, -1, -1), strict=True))
+    alike = {place: Name(*place) for place in first}
+    labels = _labels(groups_of(tuple(alike.values())))
+    found = [AlikeKeys(place[1], labels.get(alike[place], ()), index, numbers[place]) for place, index in first.items()]
     return sorted(found, key=lambda alike: alike.first)
 
 
