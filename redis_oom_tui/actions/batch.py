@@ -43,9 +43,9 @@ class Ready(NamedTuple):
 class Checks(Sequence[Check]):
     """How the keys at `positions` must look, worked out when they are asked for: while the server is at work."""
 
-    def __init__(self, positions: Sequence[int], check: Callable[[int], Check]) -> None:
+    def __init__(self, positions: Sequence[int], made: Callable[[Sequence[int]], list[Check]]) -> None:
         self._positions = positions
-        self._check = check
+        self._made = made
 
     def __len__(self) -> int:
         return len(self._positions)
@@ -58,8 +58,8 @@ class Checks(Sequence[Check]):
 
     def __getitem__(self, index: int | slice) -> Check | list[Check]:
         if isinstance(index, int):
-            return self._check(self._positions[index])
-        return [self._check(position) for position in self._positions[index]]
+            return self._made([self._positions[index]])[0]
+        return self._made(self._positions[index])
 
 
 class BatchWorker:
@@ -194,13 +194,19 @@ class BatchWorker:
         keys, copies = self._plan.keys, self._copies
         untouched = self._saver is not None and self._saver.untouched
 
-        def check(position: int) -> Check:
-            key = keys[position]
-            if copied and (digest := copied.get(position, NO_COPY).digest):
-                return Check(key.id, expected(key, digest, saved_untouched=untouched))
-            return Check(key.id, expected(key, copies.get((key.id.db, key.id.key), "") if copies else ""))
+        def made(some: Sequence[int]) -> list[Check]:
+            planned = [keys[position] for position in some]
+            if not copied and not copies:
+                return [Check(key.id, expected(key)) for key in planned]
+            own = [copied.get(position, NO_COPY).digest for position in some]
+            return [
+                Check(key.id, expected(key, digest, saved_untouched=untouched))
+                if digest
+                else Check(key.id, expected(key, copies.get((key.id.db, key.id.key), "")))
+                for key, digest in zip(planned, own, strict=True)
+            ]
 
-        return Checks(positions, check)
+        return Checks(positions, made)
 
     async def _save(self, connection: PinnedConnection, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
         async def hold() -> bool:
@@ -278,7 +284,7 @@ class BatchWorker:
 
     def _let_go(self, positions: Sequence[int]) -> None:
         known = self._due_ms if self._plan.operation is Operation.EXPIRE or self._saver is None else self._saver.saved
-        for position in positions:
+        for position in positions if known else ():
             known.pop(position, None)
 
     def _came_to(self, position: int, reply: ReplyOrError) -> tuple[Outcome, str]:

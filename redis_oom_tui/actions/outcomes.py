@@ -94,6 +94,10 @@ class OutcomeTable:
         """The refusal of a node that does not serve the key at position `at`; None where there was none."""
         return self._moved.get(position)
 
+    def moved_of(self, positions: Sequence[int]) -> list[int]:
+        """Those of `positions` whose keys a node refused that does not serve them."""
+        return [position for position in positions if position in self._moved] if self._moved else []
+
     def deleted_earlier(self) -> int:
         """How many are gone because an earlier run of the plan deleted them."""
         return sum(detail == DELETED_EARLIER for detail in self._details.values())

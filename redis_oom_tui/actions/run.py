@@ -158,6 +158,9 @@ class Run:
         ]
 
     def _shares(self, left: Sequence[int]) -> dict[Place, list[int]]:
+        if not self._deployment.clustered:
+            place = self._deployment.place_of(b"")
+            return {} if place is None or not left else {place: list(left)}
         shares: dict[Place, list[int]] = defaultdict(list)
         for position in left:
             place = self._place(position)
@@ -242,7 +245,7 @@ class Run:
         if any(isinstance(worker.failure, OF_ALL_NODES) for worker in workers):
             return []
         by_idle = self._plan.criteria.idle_over_seconds is not None
-        left = [position for worker in workers for position in worker.positions if self._table.moved(position)]
+        left = self._table.moved_of([position for worker in workers for position in worker.positions])
         lost = [position for worker in workers if worker.may_have_successor for position in worker.positions]
         nowhere = [position for position, tried in enumerate(self._tried) if not tried]
         untouched = () if by_idle else (*lost, *nowhere)

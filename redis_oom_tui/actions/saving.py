@@ -6,7 +6,9 @@ import hashlib
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import cast
+
+from msgspec import Struct
 
 from redis_oom_tui.actions.context import SharedRun
 from redis_oom_tui.actions.outcomes import KEPT, READ_BY_BACKUP, gone
@@ -30,7 +32,7 @@ UNKNOWN_SIZE = 64 * 1024
 _FREEING_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.1
 
 
-class Copied(NamedTuple):
+class Copied(Struct, frozen=True, gc=False):
     """A copy in the backup: the SHA-1 of its DUMP, and the size of the key; NO_COPY has neither."""
 
     digest: str
@@ -155,7 +157,13 @@ class Saver:
         async with contextlib.aclosing(mutator.save(checks, sizes, limit)) as parts:
             async for first, replies in parts:
                 sent = first + len(replies)
-                for position, reply in zip(left[first : first + len(replies)], replies, strict=True):
+                part = left[first:sent]
+                if set(map(type, replies)) == {Saved} and self.saved.keys().isdisjoint(part):
+                    # As it is nearly always.
+                    for position, copy in zip(part, cast("list[Saved]", replies), strict=True):
+                        self._copied(position, copy)
+                    continue
+                for position, reply in zip(part, replies, strict=True):
                     waits = wait and reply_room.freeing and self._fits_later(reply)
                     waiting = waiting or waits
                     busy = isinstance(reply, ServerBusy)

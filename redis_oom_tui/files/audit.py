@@ -20,7 +20,7 @@ import platformdirs
 
 from redis_oom_tui.files.audit_lines import LETTERS, AuditLine, EarlierRuns, UnfinishedRuns, read_line, take
 from redis_oom_tui.files.disk import MIB, Line, lines, make_folder, open_plain, sync_file, sync_folder
-from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.sanitize import escape_all, safe_text
 from redis_oom_tui.formatting.typed import Damaged, encoded
 from redis_oom_tui.models.action import AuditEntry, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput, TriageError
@@ -77,8 +77,8 @@ class AuditFile:
 
     def batch(self, action_id: str, number: int, names: Sequence[tuple[int, bytes]]) -> None:
         """Write down the keys, as (database, name), that are acted on next."""
-        keys = [[db, escape_exact(name)] for db, name in names]
-        self._write({"phase": "batch", "id": action_id, "batch": number, "keys": keys}, sync=True)
+        keys = zip([db for db, _ in names], escape_all([name for _, name in names]), strict=True)
+        self._write({"phase": "batch", "id": action_id, "batch": number, "keys": list(keys)}, sync=True)
 
     def done(
         self,

@@ -11,6 +11,7 @@ import os
 import re
 import traceback
 import unicodedata
+from collections.abc import Sequence
 
 from redis_oom_tui import __version__
 from redis_oom_tui.models.errors import BadInput
@@ -78,6 +79,18 @@ def escape_exact(raw: bytes) -> str:
         if text.isprintable():
             return text
     return "".join(chr(b) if 32 <= b < 127 and b != 92 else "\\\\" if b == 92 else f"\\x{b:02x}" for b in raw)
+
+
+def escape_all(names: Sequence[bytes]) -> list[str]:
+    r"""`escape_exact` of each, for many: one look at all of them tells whether any needs it, which is rare.
+
+    >>> escape_all([b"a:1", b"b"]), escape_all([b"a", b"\n"])
+    (['a:1', 'b'], ['a', '\\x0a'])
+    """
+    together = b"".join(names)
+    if together.isascii() and b"\\" not in together and together.decode("ascii").isprintable():
+        return [name.decode("ascii") for name in names]
+    return [escape_exact(name) for name in names]
 
 
 def unescape_exact(text: str) -> bytes:

@@ -7,6 +7,8 @@ very second of the read could not be told from the one before: who reads keys ma
 
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from redis_oom_tui.models.plan import PlannedKey
 
 TTL_SLACK_MS = 5000
@@ -96,7 +98,7 @@ class ReadSpan(NamedTuple):
         return now.least_idle_clock - self._unknown > self.latest_idle_clock
 
 
-class Expected(NamedTuple):
+class Expected(Struct, frozen=True, gc=False):
     """How a key looks if nobody changed it, by the server's clock: -1 where a comparison is left out.
 
     `expires_ms` is when it expires, in Unix milliseconds: -1 for never, -2 for any time. `used_at` is the second of its
@@ -121,14 +123,17 @@ def expected(key: PlannedKey, digest: str = "", *, saved_untouched: bool = False
     Expected(type='string', expires_ms=-1, used_at=95, smallest=90, largest=90, digest='')
     """
     read_at, ttl_ms, idle = key.read_at, key.ttl_ms, key.idle_seconds
-    expires_ms, used_at = -1, -1
+    expires_ms = used_at = smallest = largest = -1
     if ttl_ms is not None:
         expires_ms = -2 if read_at is None else round(read_at * 1000) + ttl_ms
-    if idle is not None and read_at is not None and (saved_untouched or not digest):
+    if idle is None:
+        pass
+    elif read_at is None:
+        used_at = -1 if digest else IN_USE
+    elif saved_untouched or not digest:
         used_at = max(0, int(read_at) - idle)
-    elif not digest and key.in_use:
-        used_at = IN_USE
-    smallest, largest = (-1, -1) if digest else size_class(key)
+    if not digest:
+        smallest, largest = size_class(key)
     return Expected(key.type, expires_ms, used_at, smallest, largest, digest)
 
 

@@ -8,13 +8,11 @@ from json.encoder import encode_basestring_ascii as _quoted
 from typing import Any
 
 from redis_oom_tui.formatting import pattern_text
-from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.formatting.sanitize import escape_all, escape_exact
 from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.structs import replace
 
 _AT_ONCE = 1000
-# What stands otherwise in the exact spelling of a name, or in JSON.
-_ESCAPED = frozenset(b'"\\')
 
 
 def fingerprint(plan: Plan) -> str:
@@ -111,12 +109,11 @@ def _written(value: str | float | None) -> str:
 
 def _names(names: Sequence[bytes]) -> list[str]:
     """The names exactly, as they stand between quotation marks."""
-    together = b"".join(names)
-    text = together.decode("ascii") if together.isascii() else ""
-    # One look at all of them tells whether they need no escaping at all, which is usual.
-    if text.isprintable() and len(text) == len(together) and not _ESCAPED.intersection(together):
-        return [name.decode("ascii") for name in names]
-    return [_quoted(escape_exact(name))[1:-1] for name in names]
+    escaped = escape_all(names)
+    together = "".join(escaped)
+    # What was escaped has a backslash, which JSON escapes again.
+    plain = '"' not in together and "\\" not in together
+    return escaped if plain else [_quoted(name)[1:-1] for name in escaped]
 
 
 def frozen(plan: Plan) -> Plan:

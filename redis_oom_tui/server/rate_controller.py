@@ -35,6 +35,7 @@ class Probes:
 
     def __init__(self) -> None:
         self._first: float | None = None
+        self._at_rest: float | None = None
         self._quiet: deque[float] = deque(maxlen=_QUIET_PROBES)
         self._beside: deque[float] = deque(maxlen=_PROBES)
         self._since_decided: list[float] = []
@@ -46,6 +47,7 @@ class Probes:
         quiet = _quick(pings)
         self._first = quiet if self._first is None else self._first
         self._quiet.append(quiet)
+        self._at_rest = median_low(self._quiet)
         self._since_decided = []
         self.quickest = min(self.quickest, *pings)
 
@@ -59,7 +61,7 @@ class Probes:
     @property
     def at_rest(self) -> float | None:
         """How long a PING takes at rest; None before the first."""
-        return median_low(self._quiet) if self._quiet else None
+        return self._at_rest
 
     @property
     def least_at_rest(self) -> float:
@@ -69,7 +71,7 @@ class Probes:
     @property
     def round_trip(self) -> float:
         """The same, 0 where nobody knows."""
-        return self.at_rest or 0.0
+        return self._at_rest or 0.0
 
     @property
     def waited(self) -> float:

@@ -155,7 +155,7 @@ class KeyMutator:
         return KeyReplies(at, self._heeded(replies))
 
     def _heeded(self, replies: list[_Reply]) -> list[_Reply]:
-        self._held = self._held or any(isinstance(reply, ServerBusy) for reply in replies)
+        self._held = self._held or any(issubclass(kind, ServerBusy) for kind in set(map(type, replies)))
         return replies
 
     @property

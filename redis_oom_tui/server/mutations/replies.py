@@ -5,6 +5,8 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from msgspec import Struct
+
 from redis_oom_tui.models.errors import CommandMissing, NotRedis, ServerBusy, TriageError
 from redis_oom_tui.rules import expected_state
 from redis_oom_tui.rules.expected_state import ServerTime
@@ -19,7 +21,7 @@ ReplyOrError = Reply | TriageError
 _SAVED = [bytes, int, int, int, int, int]
 
 
-class Saved(NamedTuple):
+class Saved(Struct, frozen=True, gc=False):
     """A key's value as DUMP gives it, with what DUMP leaves out; None where the key has none or it is not known.
 
     `now_ms` is the server's time then, in Unix milliseconds.
@@ -109,11 +111,11 @@ def saved(reply: Sequence[Any]) -> Saved | Uncopied:
     """A saved value from DUMP, PTTL, idle time, frequency, size, of which -1 are none or not known, and the
     server's time; or what is there instead, the size alone. Raises NotRedis for anything else.
     """
-    kinds = [type(part) for part in reply]
-    if kinds not in (_SAVED, [int]):
-        raise nonsense()
-    if len(reply) == 1:
+    kinds = list(map(type, reply))
+    if kinds == [int]:
         return Uncopied(None if reply[0] < 0 else reply[0])
+    if kinds != _SAVED:
+        raise nonsense()
     payload, ttl, idle, frequency, size, now_ms = reply
     return Saved(
         payload,

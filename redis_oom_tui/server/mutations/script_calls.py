@@ -13,7 +13,9 @@ from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from itertools import islice
-from typing import Any, NamedTuple
+from typing import Any
+
+from msgspec import Struct
 
 from redis_oom_tui.models.errors import CommandMissing, CommandRefused, PermissionRefused
 from redis_oom_tui.models.keys import KeyId
@@ -30,7 +32,7 @@ _MAY_NOT_CALL = re.compile(r"(permissions? to run the|unknown command) ['`](eval
 _MOST_TRIES = 4
 
 
-class Check(NamedTuple):
+class Check(Struct, frozen=True, gc=False):
     """A key and how it must look for anything to be done to it."""
 
     id: KeyId
@@ -141,17 +143,20 @@ def checking(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -
     [b'1', b'k']
     """
     wanted = [check.expected for check in checks]
-    kinds, *facts, sizes = zip(*wanted, strict=True)
+    kinds = [want.type for want in wanted]
     types = list(dict.fromkeys(kinds))
     number = {kind: at for at, kind in enumerate(types, _FIRST_TYPE)}
-    records = list(map(WANTS.pack, map(number.__getitem__, kinds), *facts))
+    records = [
+        WANTS.pack(number[want.type], want.expires_ms, want.used_at, want.smallest, want.largest) for want in wanted
+    ]
     if dues:
         more = struct.Struct(f"<{len(dues[0])}d")
         records = [record + more.pack(*due) for record, due in zip(records, dues, strict=True)]
-    digests = "".join([digest or NOT_SAVED for digest in sizes]).encode("ascii") if any(sizes) else b""
+    digests = [want.digest for want in wanted]
+    saved = "".join([digest or NOT_SAVED for digest in digests]).encode("ascii") if any(digests) else b""
     names = [check.id.key for check in checks]
     type_names = [kind.encode("ascii", "replace") for kind in types]
-    return ScriptCall(script, [b"%d" % len(checks), *names, b"".join(records), digests, *type_names])
+    return ScriptCall(script, [b"%d" % len(checks), *names, b"".join(records), saved, *type_names])
 
 
 def _packed(call: ScriptCall) -> bytes:
