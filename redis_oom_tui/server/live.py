@@ -1,7 +1,7 @@
 """A live server, as screens and commands see it."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from redis.asyncio import Redis
@@ -31,7 +31,8 @@ class LiveServer:
     """One server behind redis-py's connections. Implements `ports.Source`; `monotonic` stamps its snapshots.
 
     `seen` is who answered last, None before the first: a failover changes its role, a restart its run id. `known` is
-    what may be done here, as far as a command learnt it; None to ask when it is wanted next.
+    what may be done here, as far as a command learnt it; None to ask when it is wanted next. `superseded` asks other
+    nodes of its cluster whether its slots are served elsewhere now: then nobody waits for it to come back.
     """
 
     def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
@@ -40,6 +41,7 @@ class LiveServer:
         self._clients: dict[tuple[int, bool], Redis] = {}
         self.known: Capabilities | None = None
         self.seen: Server | None = None
+        self.superseded: Callable[[], Awaitable[bool]] = _never
 
     @property
     def connection(self) -> addresses.Connection:
@@ -176,6 +178,10 @@ class LiveServer:
         from redis_oom_tui.server.scan.details import details  # noqa: PLC0415 - as for the scan
 
         return await details(self, key, touch=touch)
+
+
+async def _never() -> bool:
+    return False
 
 
 async def _forgotten(server: LiveServer, moved: bool) -> bool:

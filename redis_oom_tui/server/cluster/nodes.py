@@ -1,6 +1,8 @@
 """The members of a cluster: who serves what, as last asked, and a server for each of them."""
 
-from collections.abc import Callable, Collection, Iterable
+import contextlib
+from collections.abc import Awaitable, Callable, Collection, Iterable
+from functools import partial
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import CommandRefused, KeyMoved, NotRedis, ServerUnreachable, TriageError
@@ -11,11 +13,17 @@ from redis_oom_tui.server.live import LiveServer
 
 
 class Servers:
-    """Makes a server of each address, reached as `connection` says. Each way of reaching it has its own connections."""
+    """Makes a server of each address, reached as `connection` says. Each way of reaching it has its own connections.
 
-    def __init__(self, connection: Connection, monotonic: Callable[[], float]) -> None:
+    `superseded` asks whether what the node at an address served is served elsewhere now.
+    """
+
+    def __init__(
+        self, connection: Connection, monotonic: Callable[[], float], superseded: Callable[[Address], Awaitable[bool]]
+    ) -> None:
         self._connection = replace(connection, cluster=False, sentinel=None)
         self._monotonic = monotonic
+        self._superseded = superseded
         self._made: dict[Connection, LiveServer] = {}
 
     def at(self, address: Address) -> LiveServer:
@@ -38,12 +46,15 @@ class Servers:
 
     def _server(self, connection: Connection) -> LiveServer:
         if connection not in self._made:
-            self._made[connection] = LiveServer(connection, monotonic=self._monotonic)
+            self._made[connection] = made = LiveServer(connection, monotonic=self._monotonic)
+            made.superseded = partial(self._superseded, connection.address)
         return self._made[connection]
 
 
 # Who serves what changes rarely; a lost node or a changed role asks for it at once.
 _TOPOLOGY_EVERY = 10.0
+# So many nodes are asked whether another one is lost for good: they may be lost as well.
+_ASKED_OF = 3
 # Nodes named where one is asked for that is not there.
 _NAMED = 12
 
@@ -54,8 +65,9 @@ class Nodes:
     def __init__(self, connection: Connection, monotonic: Callable[[], float]) -> None:
         self.address = connection.address
         self._monotonic = monotonic
-        self._servers = Servers(connection, monotonic)
+        self._servers = Servers(connection, monotonic, self._superseded)
         self._topology: Topology | None = None
+        self._served: set[Address] = set()
         self._due = 0.0
         self._owners: Owners | None = None
         self._answered: tuple[Address, ...] = ()
@@ -141,6 +153,15 @@ class Nodes:
                 failure = error
         raise failure or ServerUnreachable(f"no node of the cluster behind {self.address} answers")
 
+    async def _superseded(self, address: Address) -> bool:
+        """Whether the node at `address` served slots, and another that answers says that it does no more."""
+        others = dict.fromkeys([*self._answered, *(node.address for node in self.topology.primaries)])
+        for other in [other for other in others if other != address][:_ASKED_OF]:
+            with contextlib.suppress(TriageError):
+                await self._discover(self.at(other))
+                break
+        return address in self._served and all(node.address != address for node in self.topology.primaries)
+
     def _address_of(self, name: str) -> Address:
         known = self.topology.by_name(name)
         if known is None:
@@ -159,6 +180,7 @@ class Nodes:
         if not found.primaries:
             raise NotRedis(f"{server.address} knows no node that serves slots: it was never joined to a cluster")
         before, self._topology, self._owners = self._topology, found, None
+        self._served.update(node.address for node in found.primaries)
         self._due = self._monotonic() + _TOPOLOGY_EVERY
         if before is None or before == found:
             return False

@@ -211,7 +211,8 @@ class PinnedConnection:
     async def reopen(self) -> None:
         """After a loss: connect again, patiently, and see to it that nothing sent on the old connection can still run.
 
-        Raises OtherServer, or ServerUnreachable when the server did not come back within `timeouts.GIVE_UP`.
+        Raises OtherServer, or ServerUnreachable when the server did not come back within `timeouts.GIVE_UP`, or as soon
+        as another node of its cluster serves what it served.
         """
         lost = self._client_id
         deadline, wait = time.monotonic() + timeouts.GIVE_UP, _FIRST_WAIT
@@ -227,6 +228,8 @@ class PinnedConnection:
                 failure = error
             except TimeoutError:
                 break
+            if await self._superseded(deadline):
+                break
             await asyncio.sleep(min(wait, max(0.0, deadline - time.monotonic())))
             wait = min(_LONGEST_WAIT, 2 * wait)
         with contextlib.suppress(TriageError):
@@ -234,6 +237,12 @@ class PinnedConnection:
         raise failure or ServerUnreachable(
             f"{self._server.address} did not answer for {timeouts.GIVE_UP:.0f}s", silent=True
         )
+
+    async def _superseded(self, deadline: float) -> bool:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
+                return await self._server.superseded()
+        return False
 
     async def hold(self, stopped: Callable[[], bool]) -> None:
         """Wait until the server carries out commands again, or when `stopped`. Raises as `settled` and `reopen` do."""
