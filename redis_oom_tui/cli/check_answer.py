@@ -65,13 +65,14 @@ _ENDED = re.compile(rb'"phase":"result","id":"(\w+)"')
 
 class Answer(Struct, frozen=True):
     """The second sample, and what was made of both; `unreturned` is what was to go back by itself and did not,
-    None where the audit log could not be read.
+    None where the audit log could not be read. `connection_args` lead a command to the server.
     """
 
     verdict: Verdict
     snapshot: Snapshot
     findings: tuple[Finding, ...]
     unreturned: tuple[str, ...] | None = ()
+    connection_args: tuple[str, ...] = ()
 
 
 def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float) -> Answer:
@@ -87,6 +88,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         replicas=samples.replicas,
         thresholds=thresholds,
         rates=between(samples.before, now),
+        connection_args=invocation.connection_args,
     )
     late = _unreturned(invocation, now, samples.settings)
     verdict = judge(now, samples.before, thresholds, clients=samples.clients)
@@ -96,7 +98,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
-    return Answer(verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late)
+    return Answer(verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late, invocation.connection_args)
 
 
 def _unlisted(case: Case) -> tuple[str, ...]:
@@ -185,7 +187,13 @@ def document(answer: Answer) -> "CheckDocument":
     """The promised document."""
     snapshot = answer.snapshot
     return check_document(
-        answer.verdict, snapshot.server.address, snapshot, answer.findings, answer.unreturned, breakdown_of(snapshot)
+        answer.verdict,
+        snapshot.server.address,
+        snapshot,
+        answer.findings,
+        answer.unreturned,
+        breakdown_of(snapshot),
+        answer.connection_args,
     )
 
 
@@ -194,7 +202,10 @@ def for_chat(answer: Answer, form: "ChatForm") -> str:
     from redis_oom_tui.formatting.chat import chat_text_of
 
     notes = (*answer.snapshot.notes, *((AUDIT_UNREAD,) if answer.unreturned is None else answer.unreturned))
-    return chat_text_of(answer.verdict, answer.snapshot, answer.findings, notes, _held(answer), form)
+    way = answer.connection_args
+    return chat_text_of(
+        answer.verdict, answer.snapshot, answer.findings, notes, _held(answer), form, connection_args=way
+    )
 
 
 def _held(answer: Answer) -> str:
@@ -236,8 +247,9 @@ def lines(answer: Answer) -> list[str]:
 
         found += [f"  {line}" for line in node_lines(snapshot.cluster)]
     if verdict.first_step:
-        found.append(f"  Next: {with_commands(verdict.first_step)}")
+        found.append(f"  Next: {with_commands(verdict.first_step, answer.connection_args)}")
     if verdict.confirm and verdict.level is not Level.OK:
         found.append(f"  To confirm: {'; '.join(verdict.confirm)}")
-    found += [f"  - {finding.title}. {advice_with_commands(finding)}" for finding in answer.findings[:_SHOWN]]
+    for finding in answer.findings[:_SHOWN]:
+        found.append(f"  - {finding.title}. {advice_with_commands(finding, answer.connection_args)}")
     return found

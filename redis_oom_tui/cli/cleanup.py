@@ -21,6 +21,7 @@ from redis_oom_tui.cli.stepped import StepCommand, finished, refuse_alone, shrin
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields, proposal_lines
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import command_line, database_args
 from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size, progress
 from redis_oom_tui.models.action import LARGEST_COPY, Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
@@ -192,7 +193,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         give_way(Pace.NORMAL)
         server, proposal = source, None
         if target is not None:
-            server, proposal = await of_one_server(source, target, given["db"])
+            server, proposal = await of_one_server(source, target, given["db"], invocation.connection_args)
         if given["orphans"] is not None:
             planning: Plan | Planning = await _plan_orphans(operator, given["orphans"], given["db"] or 0)
         else:
@@ -301,14 +302,16 @@ def as_text(result: _Result, invocation: Invocation, given: dict[str, Any], *, s
     """The same for people, with the line that runs a plan that was only printed."""
     lines = _lines(result, invocation.connection_args, show_all=show_all)
     if result.run is None and result.plan.keys:
-        way = (*invocation.connection_args, *undo_command.database_args(invocation.connection.db))
+        way = (*invocation.connection_args, *database_args(invocation.connection.db))
         lines += _to_run_it(result.plan, way, given)
     return "\n".join(lines)
 
 
 def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -> list[str]:
     plan = result.plan
-    proposal = [] if result.proposal is None else [*map(safe_text, proposal_lines(result.proposal)), ""]
+    proposal = (
+        [] if result.proposal is None else [*map(safe_text, proposal_lines(result.proposal, connection_args)), ""]
+    )
     if not plan.keys and result.proposal is not None:
         return proposal[:-1]
     if not plan.keys:
@@ -339,4 +342,4 @@ def _to_run_it(plan: Plan, connection_args: Sequence[str], given: dict[str, Any]
         for option in ("--no-backup", "--keep-unsaved", "--delete-unsaved")
         if given[option[2:].replace("-", "_")]
     ]
-    return ["Dry run. To execute it:", undo_command.line(connection_args, "cleanup", *words, "--yes")]
+    return ["Dry run. To execute it:", command_line(connection_args, "cleanup", *words, "--yes")]

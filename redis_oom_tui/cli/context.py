@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
-from msgspec import field
+from msgspec import Struct, field
 
 from redis_oom_tui.cli.connecting import ConnectionOptions, names_a_server, resolve
 from redis_oom_tui.cli.options import connection_options_given, given_options, refuse_beside
@@ -17,20 +17,16 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import Profile, ScreenOptions, SecretKind, SecretSource, Settings
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.structs import StructWithSecrets, replace
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import Source
 
 
-class Invocation(StructWithSecrets, frozen=True):
+class Invocation(Struct, frozen=True):
     """One run of the command: where to connect, how to draw, what the file says, where to write things down.
 
     `profile` is the one in force; a nameless one where none is. `read_only` is the option: it holds for all servers.
-    `connection_args` are the words that lead to the same server again, for a line to copy; `profiles` the names of all
-    that --profile means, where it was a glob.
+    `profiles` are the names of all that --profile means, where it was a glob.
     """
-
-    # A password command is among them, and may hold what it prints: no traceback shows it.
-    SECRET_FIELDS = frozenset({"connection_args"})
 
     connection: Connection = field(default_factory=Connection)
     screen: ScreenOptions = field(default_factory=ScreenOptions)
@@ -40,8 +36,12 @@ class Invocation(StructWithSecrets, frozen=True):
     audit_path: Path | None = None
     record_path: Path | None = None
     read_only: bool = False
-    connection_args: tuple[str, ...] = ()
     profiles: tuple[str, ...] = ()
+
+    @property
+    def connection_args(self) -> tuple[str, ...]:
+        """The words that lead to the same server again, for a line to copy."""
+        return self.profile.connection_args
 
     def on_profile(self, name: str) -> "Invocation":
         """The same run on the server of that profile. Raises BadInput.
@@ -51,7 +51,9 @@ class Invocation(StructWithSecrets, frozen=True):
         """
         base = self.configuration.connection(name)
         connection = resolve(ConnectionOptions(read_only=self.read_only), {}, base)
-        return replace(self, connection=connection, profile=self.configuration.profile(name), profiles=())
+        again = {"config_path": self.config_path, "audit_path": self.audit_path, "profile": name}
+        profile = replace(self.configuration.profile(name), connection_args=connection_args(again))
+        return replace(self, connection=connection, profile=profile, profiles=())
 
 
 def read_invocation(given: Mapping[str, Any], *, elsewhere: bool = False) -> Invocation:
@@ -75,12 +77,11 @@ def read_invocation(given: Mapping[str, Any], *, elsewhere: bool = False) -> Inv
         connection=resolve(options, base=base),
         screen=read_screen(given),
         configuration=configuration,
-        profile=profile,
+        profile=replace(profile, connection_args=connection_args(given)),
         config_path=given["config_path"],
         audit_path=given["audit_path"],
         record_path=given["record_path"],
         read_only=given["read_only"],
-        connection_args=connection_args(given),
         profiles=several,
     )
 

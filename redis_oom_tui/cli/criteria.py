@@ -85,21 +85,21 @@ def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[Pat
 
 
 async def of_one_server(
-    server: "LiveServer | ClusterSource", target: float, db: int | None
+    server: "LiveServer | ClusterSource", target: float, db: int | None, connection_args: Sequence[str]
 ) -> tuple[LiveServer, Proposal]:
     """What may go to reach `target`: on the server, or on the fullest shard of a cluster, which comes with it.
 
     Raises as `proposed` does, and BadInput where no shard has a limit.
     """
     if isinstance(server, LiveServer):
-        return server, await proposed(server, target, db)
+        return server, await proposed(server, target, db, connection_args)
     cluster = await when_free(server.cluster)
     name = fullest_shard(cluster).name
     shard = server.node(name)
-    return shard, on_shard(await proposed(shard, target, db), name, cluster)
+    return shard, on_shard(await proposed(shard, target, db, connection_args), name, cluster)
 
 
-async def proposed(server: LiveServer, target: float, db: int | None) -> Proposal:
+async def proposed(server: LiveServer, target: float, db: int | None, connection_args: Sequence[str]) -> Proposal:
     """What may go to reach `target`, by a scan of all keys; no scan where it is reached already, or no deletion helps.
 
     Raises BadInput without a limit, ServerUnreachable where the scan failed.
@@ -116,4 +116,4 @@ async def proposed(server: LiveServer, target: float, db: int | None) -> Proposa
             view = await scan.run()
     if view.error is not None:
         raise ServerUnreachable(view.error)
-    return propose(view, await when_free(server.snapshot), target, await server.samples(view))
+    return propose(view, await when_free(server.snapshot), target, await server.samples(view), connection_args)

@@ -9,6 +9,7 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import Number
 from redis_oom_tui.demo.server import KEYS, DemoServer
+from redis_oom_tui.formatting.server import address_args
 from redis_oom_tui.models.structs import replace
 
 
@@ -33,6 +34,8 @@ def demo(ctx: click.Context, /, *, keys: int, check_only: bool) -> int:
         with Progress() as progress:
             server.start(keys=keys, on_progress=progress.show)
         connection = replace(server.connection, read_only=invocation.connection.read_only)
+        profile = replace(invocation.profile, connection_args=address_args(connection.address))
+        invocation = replace(invocation, profile=profile)
         if not check_only:
             from redis_oom_tui.cli.screen import show
 

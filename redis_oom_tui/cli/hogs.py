@@ -23,6 +23,7 @@ from redis_oom_tui.formatting import hogs as text
 from redis_oom_tui.formatting.applications import application_lines
 from redis_oom_tui.formatting.hogs import hogs_document, keys_csv, patterns_csv
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.errors import BadInput, CommandRefused, TriageError
 from redis_oom_tui.models.keys import KeyRow, PatternSample
@@ -117,7 +118,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         click.echo(f"redis-oom-tui: {scan.view.error}", err=True)
     try:
         if given["save"] is not None:
-            _saved(scan, given["save"])
+            _saved(scan, given["save"], invocation.connection_args)
     finally:
         # What took hours to find is told, even where it cannot be kept.
         of_a_dump = given["rdb"] is not None
@@ -149,11 +150,11 @@ def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) ->
             refuse_beside(decisive, given_options(), {"sort"}, reason)
 
 
-def _saved(scan: SavedScan, path: Path) -> None:
+def _saved(scan: SavedScan, path: Path, connection_args: Sequence[str]) -> None:
     save_scan(scan, path)
     if scan.progress is not None:
-        name = safe_text(str(path), 200)
-        click.echo(f"redis-oom-tui: what was found so far is in {name}: hogs --resume {name} continues it", err=True)
+        name, resume = safe_text(str(path), 200), command_line(connection_args, "hogs", "--resume", str(path))
+        click.echo(f"redis-oom-tui: what was found so far is in {name}. To continue it: {resume}", err=True)
 
 
 def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:

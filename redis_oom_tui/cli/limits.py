@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
@@ -20,6 +19,7 @@ from redis_oom_tui.cli.timed_change import on_trial
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.settings import limit_lines, limits_document, result_lines, shown_value
 from redis_oom_tui.formatting.sizes import ago, count, number_of, parse_duration
 from redis_oom_tui.models.action import Action, Limits
@@ -248,7 +248,7 @@ def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[
                 continue
             where = () if one or node is None else ("--node", node)
             lines[
-                undo_command.line(
+                command_line(
                     connection_args,
                     "limits",
                     *where,

@@ -14,7 +14,7 @@ from redis_oom_tui.cli.context import Invocation, recorded
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import limit_text, role_text, server_text, with_commands
+from redis_oom_tui.formatting.server import command_line, limit_text, role_text, server_text, with_commands
 from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.formatting.vitals import cluster_sums, counter_facts, gauge_facts, saving, trend_words
 from redis_oom_tui.models.address import Address, ClientBuffer, Connection
@@ -35,7 +35,7 @@ from redis_oom_tui.rules.guarded import attempt
 # Figures move at every tick: they are told again this often, words where they change.
 _AGAIN_SECONDS = 60.0
 _CLIENTS = 5
-_NO_FINDING = "finding: nothing stands out; keys are not read here (redis-oom-tui hogs)"
+_NO_FINDING = "finding: nothing stands out; keys are not read here ({hogs})"
 
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:
@@ -98,7 +98,9 @@ class PlainLines:
             return {}
         slow = None if state.next_try is None else max(0.0, state.next_try - monotonic)
         wait = [] if slow is None else [f"slow server: next poll in {sizes.duration(slow)}"]
-        first = [f"next: {safe_text(with_commands(verdict.first_step))}"] if verdict.first_step else []
+        way = self._profile.connection_args
+        nothing = _NO_FINDING.format(hogs=command_line(way, "hogs"))
+        first = [f"next: {safe_text(with_commands(verdict.first_step, way))}"] if verdict.first_step else []
         server = _server_line(state.address, snapshot, self._profile)
         found = examine(self._case(state, snapshot))
         clients = _client_lines(state, snapshot)
@@ -109,7 +111,7 @@ class PlainLines:
             "next": _Part(verdict.first_step, first),
             "figures": _Part("", _figure_lines(state, snapshot)),
             "trend": _Part(state.forecast.trend, [f"trend: {trend}"]),
-            "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [_NO_FINDING]),
+            "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [nothing]),
             "clients": _Part(tuple(line.split("  ")[-1] for line in clients), clients),
         }
         if (cluster := snapshot.cluster) is not None:
@@ -128,6 +130,7 @@ class PlainLines:
             thresholds=self._profile.watch.thresholds,
             large=state.large,
             rates=state.rates,
+            connection_args=self._profile.connection_args,
         )
 
 

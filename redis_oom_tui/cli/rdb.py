@@ -12,6 +12,7 @@ import click
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import READ_FILE, connection_options_given, given_options, refuse_beside
 from redis_oom_tui.formatting.sizes import progress
+from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rdb.server import RdbServer
@@ -47,7 +48,7 @@ def rdb(invocation: Invocation, /, file: Path, server_binary: Path | None) -> in
             click.echo(f"redis-oom-tui: {note}", err=True)
         from redis_oom_tui.cli.screen import show
 
-        return show(replace(invocation, connection=server.connection, read_only=True), server.connection)
+        return show(_of_dump(invocation, server.connection), server.connection)
 
 
 def of_server_or_dump(
@@ -66,7 +67,13 @@ def of_server_or_dump(
     refuse_beside("rdb", given_options() | server_options, server_options, _NO_SERVER)
     server = stack.enter_context(loaded(file, binary))
     connection = replace(server.connection, db=invocation.connection.db)
-    return replace(invocation, connection=connection, connection_args=(), read_only=True), server.notes()
+    return _of_dump(invocation, connection), server.notes()
+
+
+def _of_dump(invocation: Invocation, connection: Connection) -> Invocation:
+    """Read from the private server; a command to copy is for the server of the dump, which nobody told."""
+    profile = replace(invocation.profile, connection_args=("-h", "HOST"))
+    return replace(invocation, connection=connection, profile=profile, read_only=True)
 
 
 @contextlib.contextmanager

@@ -8,6 +8,8 @@ import click
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.options import READ_FILE
+from redis_oom_tui.formatting.server import address_args
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.structs import replace
 
 if TYPE_CHECKING:
@@ -29,8 +31,9 @@ def replay(invocation: Invocation, /, file: Path) -> int:
     if not recording.whole:
         click.echo(f"{file} ends in the middle of a line: what came before it is shown.", err=True)
     source = ReplaySource(recording)
+    profile = replace(invocation.profile, read_only=True, connection_args=address_args(source.address))
     if invocation.screen.plain:
-        asyncio.run(_lines(source, invocation))
+        asyncio.run(_lines(source, profile))
         return 0
     from redis_oom_tui.monitor.clock import Clock
     from redis_oom_tui.tui.run import run_app
@@ -38,14 +41,14 @@ def replay(invocation: Invocation, /, file: Path) -> int:
     return run_app(
         source,
         options=invocation.screen,
-        profile=replace(invocation.profile, read_only=True),
+        profile=profile,
         keymap=invocation.configuration.settings.keys,
         clock=Clock(source.monotonic, source.wall),
         stays="Replay shows a recording only: start the tool without replay to connect to a server",
     )
 
 
-async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
+async def _lines(source: "ReplaySource", profile: Profile) -> None:
     """With --plain: a line for each poll, at once."""
     from redis_oom_tui.cli.plain import PlainLines
     from redis_oom_tui.monitor.clock import Clock
@@ -53,7 +56,7 @@ async def _lines(source: "ReplaySource", invocation: Invocation) -> None:
     from redis_oom_tui.monitor.poller import Poller
 
     clock = Clock(source.monotonic, source.wall)
-    poller = Poller(source, invocation.profile.watch, clock, details=Details(source), shared=True, opened=True)
-    lines = PlainLines(invocation.profile)
+    poller = Poller(source, profile.watch, clock, details=Details(source), shared=True, opened=True)
+    lines = PlainLines(profile)
     for _ in range(source.position[1]):
         click.echo("\n".join(lines.lines(await poller.poll(), source.wall(), source.monotonic())))

@@ -27,6 +27,7 @@ from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
+from redis_oom_tui.formatting.server import address_args
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
@@ -208,7 +209,10 @@ def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[
 def _report(
     gathered: Gathered, invocation: Invocation, *, names: bool, actions: tuple[AuditEntry, ...]
 ) -> IncidentReport:
-    thresholds = invocation.profile.watch.thresholds
+    thresholds, connection_args = invocation.profile.watch.thresholds, invocation.connection_args
+    if gathered.recorded:
+        # Nobody recorded how the server was reached, but where it is.
+        connection_args = address_args(gathered.snapshots[-1].server.address)
     history = History()
     for snapshot in gathered.snapshots:
         history.add(snapshot)
@@ -232,6 +236,7 @@ def _report(
         thresholds=thresholds,
         large=gathered.large if names else (),
         rates=rates,
+        connection_args=connection_args,
     )
     return IncidentReport(
         made_at=time.time(),
@@ -249,4 +254,5 @@ def _report(
         split=breakdown_of(last),
         samples=history.samples,
         overdue=frozenset(entry.id for entry in overdue(actions, time.time())),
+        connection_args=connection_args,
     )

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import failure_document, print_document
@@ -16,6 +15,7 @@ from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole, read_head
 from redis_oom_tui.formatting.plan import restore_document
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.sizes import progress
 from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
 from redis_oom_tui.models.errors import BadInput
@@ -113,5 +113,5 @@ def as_text(report: RestoreReport, connection_args: Sequence[str]) -> str:
         lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
     if report.resumable:
         option = ["--damaged-ok"] if report.file_damaged else []
-        lines.append(f"To continue: {undo_command.line(connection_args, 'restore', report.path, *option)}")
+        lines.append(f"To continue: {command_line(connection_args, 'restore', report.path, *option)}")
     return "\n".join(lines)

@@ -1,14 +1,13 @@
 """The line that puts something back: a command that works when copied, with the way in of this run and no password."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.models.plan import RunView
 
-PROGRAM = "redis-oom-tui"
 _VALUES = {
     "config_path": "--config",
     "profile": "--profile",
@@ -61,26 +60,12 @@ def connection_args(given: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(words)
 
 
-def database_args(db: int | None) -> tuple[str, ...]:
-    """The option that chooses a database."""
-    return () if db is None else ("-n", str(db))
-
-
-def line(way: Sequence[str], *command: str) -> str:
-    """The whole line, quoted for a shell, as harmless text.
-
-    >>> line(("-c", "-p", "7000"), "restore", "my backup")
-    "redis-oom-tui -c -p 7000 restore 'my backup'"
-    """
-    return safe_text(shlex.join([PROGRAM, *way, *command]))
-
-
 def of_run(run: RunView, way: Sequence[str], words: str = "Undo with") -> list[str]:
     """Lines that name the backup of a run and, behind `words`, what puts back what it took."""
     lines: list[str] = []
     for path in run.backup_files:
         lines.append(f"Backup: {safe_text(path)}")
-        lines += [f"{words}: {line(way, 'restore', path)}"] if run.undoable else []
+        lines += [f"{words}: {command_line(way, 'restore', path)}"] if run.undoable else []
     return lines
 
 

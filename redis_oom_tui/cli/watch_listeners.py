@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
@@ -17,6 +16,7 @@ from redis_oom_tui.cli.options import KEPT_FILE, plan_names
 from redis_oom_tui.files.config.file import variables
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.models.address import Connection, Secret
 from redis_oom_tui.models.config import HookSettings, NamedPlan, SecretKind, SecretSource, WebhookFormat
 from redis_oom_tui.models.errors import BadInput
@@ -230,7 +230,7 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | No
             yield operator.on(node) if invocation.connection.cluster else operator
 
     def undo(path: str) -> str:
-        return undo_command.line(invocation.connection_args, "restore", path)
+        return command_line(invocation.connection_args, "restore", path)
 
     return EmergencyJob(option, plan, emergency, connect, dry_run=dry_run, undo=undo)
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from redis_oom_tui.cli.undo_command import database_args, line
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact, glob_text
+from redis_oom_tui.formatting.server import command_line, database_args
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.application import Loss, Recognition
 from redis_oom_tui.models.keys import KeyRow
@@ -27,7 +27,11 @@ def way_to_plan(
     way = (*connection_args, *database_args(db if options.databases is None else options.databases[0]))
     if of_application := application_options(row, recognition):
         what = f"what {recognition.of(row)[0].application.name} no longer needs"
-        return ["", f"To plan a cleanup of {what} (nothing is deleted yet):", line(way, "cleanup", *of_application)]
+        return [
+            "",
+            f"To plan a cleanup of {what} (nothing is deleted yet):",
+            command_line(way, "cleanup", *of_application),
+        ]
     if recognition.of(row) and loss_of(row, recognition) is not Loss.HARMLESS:
         return []
     if (key := _one_key(view, row)) is not None:
@@ -35,7 +39,7 @@ def way_to_plan(
         return [
             "",
             f"To plan that only its newest {count(_KEEP_LAST)} elements stay (nothing is deleted yet):",
-            line(way, "cleanup", *shrink),
+            command_line(way, "cleanup", *shrink),
         ]
     whole = options.pattern if options.pattern is not None and contains(row.select, options.pattern) else row.select
     words = pattern_text.cleanup_options(whole)
@@ -47,7 +51,7 @@ def way_to_plan(
     return [
         "",
         "To plan a cleanup of exactly the keys of a pattern (nothing is deleted yet):",
-        line(way, "cleanup", *words),
+        command_line(way, "cleanup", *words),
     ]
 
 

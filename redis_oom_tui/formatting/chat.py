@@ -74,6 +74,8 @@ def chat_text_of(
     notes: Sequence[str] = (),
     held: str = "",
     form: ChatForm = ChatForm.MARKDOWN,
+    *,
+    connection_args: Sequence[str] = (),
 ) -> str:
     """The verdict, then a list: the figures, what to do, `notes`, the worst nodes and the first findings.
 
@@ -82,13 +84,13 @@ def chat_text_of(
     items: list[str] = [] if snapshot is None else [_figures(snapshot, form)]
     items += [form.text(held)] if held else []
     if verdict.first_step:
-        items.append(f"{form.bold('Next')}: {form.text(with_commands(verdict.first_step))}")
+        items.append(f"{form.bold('Next')}: {form.text(with_commands(verdict.first_step, connection_args))}")
     if verdict.confirm:
         items.append(f"{form.bold('To confirm')}: {', '.join(form.code(safe_text(each)) for each in verdict.confirm)}")
     items += [f"{form.bold('Note')}: {form.text(note)}" for note in notes]
     if snapshot is not None and snapshot.cluster is not None:
         items += _first((_node(view, form) for view in snapshot.cluster.nodes), "node")
-    items += _first((_finding(each, form) for each in findings), "finding")
+    items += _first((_finding(each, form, connection_args) for each in findings), "finding")
     first = f"{form.bold(verdict.level.value.upper())}: {form.text(verdict.reason)}"
     return "\n".join([first, *([""] if items else []), *map(form.item, items)])
 
@@ -118,9 +120,9 @@ def _node(view: NodeView, form: ChatForm) -> str:
     return f"{name}: {view.verdict.level.value.upper()}, {share_of_limit(view.snapshot.memory)}"
 
 
-def _finding(finding: Finding, form: ChatForm) -> str:
+def _finding(finding: Finding, form: ChatForm, connection_args: Sequence[str]) -> str:
     saves = finding.saves_bytes
     low = f"{size(saves[0])} to" if saves and saves[0] else "up to"
     worth = f" Saves {low} {size(saves[1])}." if saves and saves[1] else ""
-    text = f"{form.text(finding.title)}. {form.text(advice_with_commands(finding))}{worth}"
+    text = f"{form.text(finding.title)}. {form.text(advice_with_commands(finding, connection_args))}{worth}"
     return f"{form.bold(finding.level.value)}: {text}"

@@ -1,6 +1,6 @@
 """What `check` says as JSON (names and units are a promise, what is not known is null); a cluster's nodes."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA, pattern_text, sizes
@@ -156,6 +156,7 @@ def check_document(
     findings: tuple[Finding, ...] = (),
     unreturned: tuple[str, ...] | None = (),
     split: Breakdown | None = None,
+    connection_args: Sequence[str] = (),
 ) -> "CheckDocument":
     """What `check --json` prints; without a snapshot every figure is null, and so is what was not looked at."""
     counters = None if snapshot is None else snapshot.counters
@@ -165,7 +166,7 @@ def check_document(
         "reason": verdict.reason,
         "rule": verdict.rule,
         "evidence": list(verdict.evidence),
-        "first_step": with_commands(verdict.first_step) or None,
+        "first_step": with_commands(verdict.first_step, connection_args) or None,
         "confirm": list(verdict.confirm),
         "since_unix_seconds": verdict.since,
         "not_judged": list(verdict.not_judged),
@@ -179,7 +180,7 @@ def check_document(
         "refused_writes_is_lower_bound": None if counters is None else counters.refused_is_lower_bound,
         "evicted_keys_total": None if counters is None else counters.evicted_keys_total,
         "clock_skew_seconds": None if snapshot is None else snapshot.clock_skew_seconds,
-        "findings": [finding_fields(finding) for finding in findings],
+        "findings": [finding_fields(finding, connection_args) for finding in findings],
         "unreturned": None if unreturned is None else list(unreturned),
         "notes": [*([] if snapshot is None else snapshot.notes), *([AUDIT_UNREAD] if unreturned is None else [])],
         "doubts": [] if snapshot is None else doubt_fields(snapshot),
@@ -248,7 +249,7 @@ def memory_fields(memory: Memory | None) -> "MemoryFields":
     }
 
 
-def finding_fields(finding: Finding) -> "FindingFields":
+def finding_fields(finding: Finding, connection_args: Sequence[str]) -> "FindingFields":
     """One finding; `saves_bytes` is the middle of its range, which stands beside it."""
     saves = finding.saves_bytes
     remedy = finding.remedy
@@ -256,7 +257,7 @@ def finding_fields(finding: Finding) -> "FindingFields":
         "id": finding.id,
         "severity": finding.level.value,
         "title": finding.title,
-        "advice": advice_with_commands(finding),
+        "advice": advice_with_commands(finding, connection_args),
         "in_the_application": finding.in_the_application or None,
         "evidence": list(finding.evidence),
         "saves_bytes": None if saves is None else sum(saves) // 2,

@@ -1,12 +1,12 @@
 """What `cleanup` and `restore` print of keys, and their JSON documents: a promise, in which the unknown is null."""
 
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_text
+from redis_oom_tui.formatting.server import cleanup_line
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Proposal, RunView
@@ -77,7 +77,7 @@ NOTHING = (
 )
 
 
-def proposal_lines(proposal: Proposal) -> list[str]:
+def proposal_lines(proposal: Proposal, connection_args: Sequence[str]) -> list[str]:
     """The proposal for people, a few lines a part."""
     first = f"It is at {percent(proposal.pressure, 1)} of maxmemory"
     if proposal.shard:
@@ -95,12 +95,13 @@ def proposal_lines(proposal: Proposal) -> list[str]:
         lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
         lines.append(f"   Risk: {part.risk}. {part.undo}")
     for jobs in proposal.jobs:
-        name = shlex.quote(f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}")
+        name = f"{jobs.application.lower()}{'' if jobs.queue is None else f':{escape_exact(jobs.queue)}'}"
         place = "Besides" if proposal.parts else "Finished work"
-        database = f"-n {jobs.db} " if jobs.db else ""
+        options = ("--finished", name, "--state", jobs.state, "--older-than", "1d")
+        command = cleanup_line(connection_args, jobs.db, *options)
         lines.append(
             f"{place}: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
-            f" To delete them: {database}cleanup --finished {name} --older-than 1d"
+            f" To plan their deletion: {command}"
         )
     if not proposal.parts and not proposal.jobs:
         lines.append(NOTHING)

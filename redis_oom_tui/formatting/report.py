@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.applications import application_documents
 from redis_oom_tui.formatting.check import finding_fields, memory_fields, node_documents, part_documents, server_fields
 from redis_oom_tui.formatting.columns import key_columns, row_document
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
-from redis_oom_tui.formatting.report_sections import Block, Bullets, Heading, Paragraph, Table, sections
+from redis_oom_tui.formatting.report_sections import Block, Bullets, Command, Heading, Paragraph, Table, sections
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import with_commands
 from redis_oom_tui.formatting.sizes import known_bytes
@@ -45,6 +45,11 @@ def _in_markdown(block: Block) -> str:
             return f"{'#' * level} {_plain(text)}"
         case Paragraph(text, strong):
             return f"**{_plain(text)}**" if strong else _plain(text)
+        case Command(text, line):
+            # A name may hold backticks.
+            marks = "``" if "`" in line else "`"
+            space = " " if "`" in line else ""
+            return f"{_plain(text)} {marks}{space}{safe_text(line)}{space}{marks}"
         case Bullets(items):
             return "\n".join(f"- {_plain(text)}" for text in items)
         case Table(header, rows):
@@ -78,7 +83,7 @@ def document(report: IncidentReport) -> "ReportDocument":
             "rule": report.verdict.rule,
             "reason": report.verdict.reason,
             "evidence": list(report.verdict.evidence),
-            "first_step": with_commands(report.verdict.first_step) or None,
+            "first_step": with_commands(report.verdict.first_step, report.connection_args) or None,
         },
         "notes": list(report.notes),
         "nodes": None if report.last.cluster is None else node_documents(report.last.cluster),
@@ -86,7 +91,7 @@ def document(report: IncidentReport) -> "ReportDocument":
         "after": _state(report.last),
         "memory_parts": part_documents(report.split),
         "episodes": [_episode_fields(episode) for episode in report.episodes],
-        "findings": [finding_fields(finding) for finding in report.findings],
+        "findings": [finding_fields(finding, report.connection_args) for finding in report.findings],
         "values_read": report.values_read,
         "scan": None if report.scan is None else _scan_fields(report.scan, report.recognition, names=report.names),
         "actions": [

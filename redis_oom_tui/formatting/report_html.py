@@ -13,6 +13,7 @@ from redis_oom_tui.formatting.report_sections import (
     VERDICTS,
     Block,
     Bullets,
+    Command,
     Heading,
     Paragraph,
     Table,
@@ -84,6 +85,8 @@ def _in_html(block: Block, level: str) -> str:
             return f"<h{depth}>{_text(text)}</h{depth}>"
         case Paragraph(text, strong):
             return f'<p class="verdict {level}">{_text(text)}</p>' if strong else f"<p>{_text(text)}</p>"
+        case Command(text, line):
+            return f"<p>{_text(text)} <code>{_text(line)}</code></p>"
         case Bullets(items):
             return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in items)}</ul>"
         case Table(header, rows):

@@ -12,14 +12,20 @@ from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import glob_text
-from redis_oom_tui.formatting.server import advice_with_commands, limit_text, role_text, server_text, with_commands
+from redis_oom_tui.formatting.server import (
+    advice_with_commands,
+    limit_text,
+    remedy_line,
+    role_text,
+    server_text,
+    with_commands,
+)
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
 from redis_oom_tui.models.action import AuditEntry
-from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView
 from redis_oom_tui.models.trend import Episode, Forecast, IncidentReport, Trend
-from redis_oom_tui.models.verdict import Finding, Remedy
+from redis_oom_tui.models.verdict import Finding
 
 R = TypeVar("R")
 _ROWS = 15
@@ -48,6 +54,13 @@ class Paragraph(NamedTuple):
     strong: bool = False
 
 
+class Command(NamedTuple):
+    """A command to copy as it is, and the words before it."""
+
+    text: str
+    line: str
+
+
 class Bullets(NamedTuple):
     """One line each."""
 
@@ -62,7 +75,7 @@ class Table(NamedTuple):
 
 
 # Their texts are as they came from the server: whoever prints them escapes them.
-Block = Heading | Paragraph | Bullets | Table
+Block = Heading | Paragraph | Command | Bullets | Table
 
 FIGURES = ("Figures", "Before and after")
 VERDICTS, PATTERNS = "Verdicts over time", "What uses the memory"
@@ -93,7 +106,7 @@ def _heading(report: IncidentReport) -> Iterator[Block]:
         yield Bullets(tuple(f"{note[:1].upper()}{note[1:]}." for note in report.notes))
     yield Paragraph(f"{verdict.level.value.upper()}: {verdict.reason}", strong=True)
     if verdict.first_step:
-        yield Paragraph(f"Next: {with_commands(verdict.first_step)}")
+        yield Paragraph(f"Next: {with_commands(verdict.first_step, report.connection_args)}")
     if verdict.evidence:
         yield Bullets(tuple(verdict.evidence))
     if outlook := _outlook(report.forecast):
@@ -191,33 +204,22 @@ def _findings(report: IncidentReport) -> Iterator[Block]:
     if report.findings or unread:
         yield Heading("Findings")
     for finding in report.findings:
-        yield from _finding(finding)
+        yield from _finding(finding, report.connection_args)
     if unread:
         yield Paragraph(_UNREAD)
 
 
-def _finding(finding: Finding) -> Iterator[Block]:
+def _finding(finding: Finding, connection_args: Sequence[str]) -> Iterator[Block]:
     saves = finding.saves_bytes
     worth = f" Frees {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
     yield Heading(finding.title, 3)
-    yield Paragraph(f"{advice_with_commands(finding)}{worth}")
+    yield Paragraph(f"{advice_with_commands(finding, connection_args)}{worth}")
     if finding.in_the_application:
         yield Paragraph(f"In the application: {finding.in_the_application}")
     if finding.evidence:
         yield Bullets(tuple(finding.evidence))
-    if plan := _to_plan(finding.remedy):
-        yield Paragraph(f"To plan it: {plan}")
-
-
-def _to_plan(remedy: Remedy | None) -> str:
-    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
-    chosen = [] if remedy is None or remedy.pattern is None else pattern_text.cleanup_options(remedy.pattern)
-    if remedy is None or not chosen or remedy.pane != "cleanup":
-        return ""
-    words = ["redis-oom-tui", *([] if remedy.db is None else ["-n", str(remedy.db)]), "cleanup", *chosen]
-    words += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
-    words += [] if remedy.idle_over_seconds is None else ["--idle-over", f"{remedy.idle_over_seconds}s"]
-    return shlex.join(words)
+    if plan := remedy_line(finding.remedy, connection_args):
+        yield Command("To plan it:", plan)
 
 
 def _applications(report: IncidentReport) -> Iterator[Block]:

@@ -1,11 +1,18 @@
-"""A server in words: who it says it is, its limit (set, not set, not reported or stated), and what is doubtful."""
+"""A server in words: who it says it is, its limit (set, not set, not reported or stated), what is doubtful, and the
+commands of this tool that lead to it."""
 
+import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from redis_oom_tui.formatting import pattern_text
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import percent_beside, share_of, size
+from redis_oom_tui.models.action import TARGET
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
-from redis_oom_tui.models.verdict import WORST_FIRST, Finding, Level
+from redis_oom_tui.models.verdict import WORST_FIRST, Finding, Level, Remedy
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.check import DoubtFields
@@ -113,29 +120,91 @@ def role_text(role: str) -> str:
     return "primary" if role == "master" else role
 
 
+PROGRAM = "redis-oom-tui"
+
+
+def command_line(connection_args: Sequence[str], *command: str) -> str:
+    """A command of this tool that works when copied, quoted for a shell, as harmless text.
+
+    >>> command_line(("-c", "-p", "7000"), "restore", "my backup")
+    "redis-oom-tui -c -p 7000 restore 'my backup'"
+    """
+    return safe_text(shlex.join([PROGRAM, *connection_args, *command]))
+
+
+def database_args(db: int | None) -> tuple[str, ...]:
+    """The option that chooses a database."""
+    return () if db is None else ("-n", str(db))
+
+
+def cleanup_line(connection_args: Sequence[str], db: int, *options: str) -> str:
+    """A command to copy that plans a cleanup in database `db`.
+
+    >>> cleanup_line(("-p", "7000"), 0, "--orphans", "celery"), cleanup_line(("--profile", "cache"), 0)
+    ('redis-oom-tui -p 7000 cleanup --orphans celery', 'redis-oom-tui --profile cache -n 0 cleanup')
+    """
+    # A URL and a profile may choose another database than the first.
+    chosen = database_args(db) if db or {"-u", "--profile"}.intersection(connection_args) else ()
+    return command_line((*connection_args, *chosen), "cleanup", *options)
+
+
+def address_args(address: Address) -> tuple[str, ...]:
+    """The options that lead to a server of which nothing but the address is known.
+
+    >>> address_args(Address("cache-1", 7000)), address_args(Address(socket_path="/run/redis"))
+    (('-h', 'cache-1', '-p', '7000'), ('-s', '/run/redis'))
+    """
+    if address.socket_path is not None:
+        return ("-s", address.socket_path)
+    return ("-h", address.host, "-p", str(address.port))
+
+
 _COMMANDS = (
-    ("(Hogs, Cleanup)", "(redis-oom-tui hogs --patterns, redis-oom-tui cleanup)"),
-    ("(Hogs)", "(redis-oom-tui hogs --patterns)"),
-    ("(Cleanup)", "(redis-oom-tui cleanup)"),
-    ("(Limits)", "(redis-oom-tui limits)"),
-    ("(Triage)", "(redis-oom-tui report)"),
+    ("(Hogs, Cleanup)", "({hogs}, {cleanup})"),
+    ("(Hogs)", "({hogs})"),
+    ("(Cleanup)", "({cleanup})"),
+    ("(Limits)", "({limits})"),
+    ("(Triage)", "({report})"),
     ("(Triage, c)", "(CLIENT KILL ID n)"),
-    ("in Cleanup", "with redis-oom-tui cleanup"),
-    ("in Limits", "with redis-oom-tui limits"),
+    ("in Cleanup", "with {cleanup}"),
+    ("in Limits", "with {limits}"),
 )
 
 
-def with_commands(step: str, client_id: int | None = None) -> str:
-    """A first step or an advice that names commands where the screen has panes; `client_id` is of whom it speaks.
+def remedy_line(remedy: Remedy | None, connection_args: Sequence[str]) -> str:
+    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
+    if remedy is None or remedy.pattern is None or remedy.pane != "cleanup":
+        return ""
+    if remedy.jobs is not None or remedy.orphans_of is not None or remedy.key is not None:
+        # Only some keys of the pattern go, or a part of one: the advice has the command.
+        return ""
+    options = list(pattern_text.cleanup_options(remedy.pattern))
+    if not options:
+        return ""
+    options += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
+    options += [] if remedy.idle_over_seconds is None else ["--idle-over", f"{remedy.idle_over_seconds}s"]
+    return cleanup_line(connection_args, remedy.db or 0, *options)
 
-    >>> with_commands("Raise maxmemory in Limits, or cache less.")
-    'Raise maxmemory with redis-oom-tui limits, or cache less.'
+
+def with_commands(
+    step: str, connection_args: Sequence[str], client_id: int | None = None, cleanup: str | None = None
+) -> str:
+    """A first step or an advice that names commands where the screen has panes; `client_id` is of whom it speaks, and
+    `cleanup` the command that stands for the pane of that name, where a closer one is known.
+
+    >>> with_commands("Raise maxmemory in Limits, or cache less.", ("-p", "7000"))
+    'Raise maxmemory with redis-oom-tui -p 7000 limits, or cache less.'
     """
+    lines = {name: command_line(connection_args, name) for name in ("limits", "report")}
+    lines["cleanup"] = cleanup or command_line(connection_args, "cleanup", "--free-to", f"{TARGET:.0%}")
+    lines["hogs"] = command_line(connection_args, "hogs", "--patterns")
     for pane, command in _COMMANDS:
-        step = step.replace(pane, command)
+        step = step.replace(pane, command.format_map(lines))
     return step if client_id is None else step.replace("CLIENT KILL ID n", f"CLIENT KILL ID {client_id}")
 
 
-def advice_with_commands(finding: Finding) -> str:
+def advice_with_commands(finding: Finding, connection_args: Sequence[str]) -> str:
     """What a finding advises, for a reader who has no screen."""
-    return with_commands(finding.advice, finding.remedy.client_id if finding.remedy is not None else None)
+    client_id = finding.remedy.client_id if finding.remedy is not None else None
+    plan = remedy_line(finding.remedy, connection_args)
+    return with_commands(finding.advice, connection_args, client_id, plan or None)

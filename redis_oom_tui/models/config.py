@@ -154,7 +154,8 @@ class Profile(Struct, frozen=True):
     """A server by name, and how to treat it. `production` asks for a warning that cannot be overlooked.
 
     `limit_bytes` is the operator's word for the maxmemory of a server that does not report one. `auto_scan`: a large
-    screen may scan its keys once by itself, gently.
+    screen may scan its keys once by itself, gently. `connection_args` are the words of a command that leads to the same
+    server again, for a line to copy; they hold no password, and are no key of the file.
     """
 
     name: str
@@ -176,6 +177,7 @@ class Profile(Struct, frozen=True):
     watch: WatchSettings = field(default_factory=WatchSettings)
     hooks: HookSettings = field(default_factory=HookSettings)
     emergency: Emergency = field(default_factory=Emergency)
+    connection_args: tuple[str, ...] = ()
 
 
 class Settings(Struct, frozen=True):

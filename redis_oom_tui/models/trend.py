@@ -110,7 +110,8 @@ class IncidentReport(Struct, frozen=True):
     `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
     into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known;
     `recognition` are the applications of the scanned keys. `split` is where the memory is at the end, `samples` how it
-    went, oldest first. `notes` are what must be said of all its figures.
+    went, oldest first. `notes` are what must be said of all its figures; `connection_args` are the words of a command
+    that leads to the server.
     """
 
     made_at: float
@@ -130,3 +131,4 @@ class IncidentReport(Struct, frozen=True):
     split: Breakdown = Breakdown(())
     samples: tuple[TrendSample, ...] = ()
     notes: tuple[str, ...] = ()
+    connection_args: tuple[str, ...] = ()

@@ -8,6 +8,7 @@ from itertools import pairwise
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import cleanup_line
 from redis_oom_tui.formatting.sizes import number_of, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Application, KeyUse, Loss, Recognition
@@ -18,7 +19,7 @@ from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
-from redis_oom_tui.rules.applications.finished_work import finished_command, queue_named, unread_work
+from redis_oom_tui.rules.applications.finished_work import finished_options, queue_named, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
 from redis_oom_tui.rules.policies import by_last_use
 from redis_oom_tui.rules.sizing import weight
@@ -104,8 +105,16 @@ def why_in_vain(snapshot: Snapshot, clients: tuple[ClientBuffer, ...] = ()) -> s
     return f"No deletion helps: {cause.clause(facts)}. First step: {step}"
 
 
-def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[PatternSample, ...] = ()) -> Proposal:
+def propose(
+    scan: ScanView,
+    snapshot: Snapshot,
+    target: float,
+    samples: tuple[PatternSample, ...] = (),
+    connection_args: Sequence[str] = (),
+) -> Proposal:
     """What may go until `target` is reached, what harms least first; parts beyond that are left out.
+
+    `connection_args` lead the commands in its sentences to the server.
 
     Raises BadInput without a limit, and where the scan did not see all keys.
     """
@@ -123,7 +132,7 @@ def propose(scan: ScanView, snapshot: Snapshot, target: float, samples: tuple[Pa
             break
         gone += part.about_bytes
         parts.append(replace(part, pressure_after=max(0, counted - gone) / limit))
-    kept = _kept(scan, recognition, enough=gone >= needed)
+    kept = (*_kept(scan, recognition, enough=gone >= needed), *_unread(recognition, connection_args))
     return Proposal(target, needed, counted / limit, tuple(parts), kept, finished_jobs(recognition))
 
 
@@ -284,19 +293,20 @@ def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[st
             _left_out(work, "with lists or sets of no known application, which may be work that waits"),
             _left_out(mixed, "of many patterns, which no pattern selects"),
         ]
-    return (*filter(None, sentences), *_unread(recognition))
+    return tuple(filter(None, sentences))
 
 
-def _unread(recognition: Recognition) -> Iterator[str]:
+def _unread(recognition: Recognition, connection_args: Sequence[str]) -> Iterator[str]:
     """Finished jobs that may be among what is not proposed: nobody read here how many they are."""
     for one in recognition.found:
         for work in unread_work(one):
             if _is_harmless(one.application, work.state):
                 labels = [label for row in one.rows[work.index] for label in recognition.of(row)]
                 names = [label.instance for label in labels if label.application is one.application]
+                command = cleanup_line(connection_args, one.db, *finished_options(one, work.state, names))
                 yield (
                     f"How many jobs of {one.application.name} are {work.state} was not read here; those may go."
-                    f" To count them (nothing is deleted): {finished_command(one, work.state, names)}"
+                    f" To count them (nothing is deleted): {command}"
                 )
 
 

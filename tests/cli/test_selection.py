@@ -192,9 +192,8 @@ def test_the_line_under_a_finding_plans_what_the_finding_counts(server: RunningS
             pipe.set(b"session:%d" % number, b"v" * 400, **({"ex": 9999} if number % 5 else {}))
             pipe.set(b"session:%d:cart" % number, b"v" * 400, ex=9999)
         pipe.execute()
-    text = run("report").replace("\\", "")
-    line = next(line for line in text.splitlines() if line.startswith("To plan it: "))
-    words = shlex.split(line.removeprefix("To plan it: "))[1:]
+    line = next(line for line in run("report").splitlines() if line.startswith("To plan it: "))
+    words = shlex.split(line.removeprefix("To plan it: ").strip("`"))[1:]
     assert matched(run(*words, "--json")) == 300
 
 

@@ -1,16 +1,22 @@
 """The lines that put something back: each works when it is copied, and holds no password."""
 
+import json
+import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+import redis
 from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
 from redis_oom_tui.cli import undo_command
-from tests.support.cluster import RunningCluster, clustered
-from tests.support.servers import RunningServer
+from redis_oom_tui.formatting.server import PROGRAM, command_line
+from tests.support.cluster import Node, RunningCluster, clustered
+from tests.support.ports import free_ports
+from tests.support.servers import RunningServer, started
 
 pytestmark = pytest.mark.usefixtures("home")
 KEYS = 30
@@ -30,7 +36,7 @@ def _run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
 
 def _copied(out: str, command: str) -> list[list[str]]:
     """The words of each line that was printed to be copied, without the program's name."""
-    lines = [line[line.index(undo_command.PROGRAM) :] for line in out.splitlines() if undo_command.PROGRAM in line]
+    lines = [line[line.index(PROGRAM) :] for line in out.splitlines() if PROGRAM in line]
     found = [shlex.split(line)[1:] for line in lines]
     assert found, out
     assert all(command in words for words in found)
@@ -127,4 +133,78 @@ def test_a_saved_plan_is_run_by_the_line_shown(
 def test_the_way_in_and_never_a_password(given: dict[str, object], words: str) -> None:
     way = undo_command.connection_args(given)
     assert sorted(way) == sorted(words.split())
-    assert "hunter2" not in undo_command.line(way, "restore", "f")
+    assert "hunter2" not in command_line(way, "restore", "f")
+
+
+# Where a command ends in a sentence.
+_END = re.compile(r"[.,;)]?(?: plans to |[.,;)]? *$|\)|, redis-oom-tui|\. |, or )", re.MULTILINE)
+_OUTPUTS = (
+    ("check",),
+    ("check", "--json"),
+    ("check", "--markdown"),
+    ("report",),
+    ("report", "--no-scan"),
+    ("hogs", "--patterns"),
+    ("cleanup", "--free-to", "80%"),
+)
+
+
+@pytest.mark.parametrize("clustered_", [False, True])
+def test_every_command_that_is_printed_leads_to_this_server(
+    clustered_: bool, cluster: RunningCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def owner(name: str) -> Node:
+        return cluster.owner(key_slot(name.encode()))
+
+    with ExitStack() as stack:
+        port = cluster.primaries[0].port if clustered_ else free_ports()[0]
+        way = ["-p", str(port), *(["-c"] if clustered_ else [])]
+        if not clustered_:
+            (tmp_path / "password").write_text("hunter2\n")
+            server = stack.enter_context(started("valkey", "bind 127.0.0.1", f"port {port}", "requirepass hunter2"))
+            _burden(stack.enter_context(server.client(password="hunter2")), lambda _: True)
+            way += ["--pass-file", str(tmp_path / "password")]
+        else:
+            for node in cluster.primaries:
+                _burden(stack.enter_context(node.server.client()), lambda name, node=node: owner(name) is node)
+        told: list[str] = []
+        for words in _OUTPUTS:
+            code, out = _run(capsys, *way, *words)
+            assert code == 0 or (words[0] == "check" and code < 3), (words, out)
+            told += _commands(json.dumps(json.loads(out), ensure_ascii=False) if "--json" in words else out)
+        found = {" ".join(shlex.split(text)) for text in told}
+        assert len(found) >= 4, found
+        for text in found:
+            words = shlex.split(text)[1:]
+            assert sorted(words[: len(way)]) == sorted(way), text
+            code, out = _run(capsys, *words)
+            assert code == 0, (text, out)
+
+
+def _burden(client: redis.Redis, holds: Callable[[str], bool]) -> None:
+    """What is spoken of with a command: a stream, a list and a sorted set that are large, replies that nobody reads."""
+
+    def here(*names: str) -> list[str]:
+        return [name for name in names if holds(name)]
+
+    pipeline = client.pipeline(transaction=False)
+    for name in here(*(f"{number:08d}-0000-3000-8000-{number:012d}.reply.celery.pidbox" for number in range(40))):
+        pipeline.lpush(name, *(b"r" * 5000 for _ in range(20)))
+    for name in here("_kombu.binding.celery", "_kombu.binding.reply.celery.pidbox", "_kombu.binding.mail"):
+        pipeline.sadd(name, "celery\x06\x16\x06\x16celery")
+    for name in here("orders:log", "old:sessions", "board"):
+        for number in range(600):
+            pipeline.xadd(name, {"body": "x" * 2000, "n": number})
+    for name in here("events:a", "jobs:b", "c"):
+        pipeline.rpush(name, *(b"x" * 2000 for _ in range(600)))
+    for name in here("scores:a", "history:b", "seen"):
+        pipeline.zadd(name, {f"{number:02000}": number for number in range(600)})
+    pipeline.execute()
+    client.config_set("maxmemory", int(int(client.info("memory")["used_memory"]) * 1.02))
+
+
+def _commands(out: str) -> list[str]:
+    """The commands of this tool in a text, from the program's name to where they end."""
+    starts = [one.start() for one in re.finditer(rf"\b{PROGRAM} (?=-)", out.replace("`", ""))]
+    text = out.replace("`", "").replace('"', "\n")
+    return [text[start : start + (found.start() if (found := _END.search(text[start:])) else 200)] for start in starts]

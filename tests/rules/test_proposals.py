@@ -78,7 +78,7 @@ def test_what_loses_work_is_never_proposed_and_that_is_said() -> None:
     found = propose(scan(QUEUE, row("session:<id>", 30 * MB, idle_days=90)), FULL, 0.8)
     assert found.parts == ()
     assert not found.enough
-    text = "\n".join(proposal_lines(found))
+    text = "\n".join(proposal_lines(found, ()))
     assert "Nothing: no cache" in text
     assert all("results" not in sentence for sentence in found.kept)
     assert "whose loss loses work or breaks an application, as queue:<id>, session:<id>." in text
@@ -97,13 +97,14 @@ def test_what_is_not_proposed_is_counted_in_full_with_its_reason() -> None:
 
 def test_finished_jobs_are_something_and_each_queue_is_named() -> None:
     jobs = tuple(ProposedJobs("BullMQ", "completed", queue, 0, 400, 20 * MB) for queue in (b"mail", b"sms"))
-    text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs)))
+    text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs), ()))
     assert "Nothing" not in text
     assert "Besides" not in text
     assert "cleanup --finished bullmq:mail" in text
     assert "cleanup --finished bullmq:sms" in text
     elsewhere = Proposal(0.8, 20 * MB, 1.0, jobs=tuple(replace(each, db=3) for each in jobs))
-    assert "To delete them: -n 3 cleanup --finished bullmq:mail" in "\n".join(proposal_lines(elsewhere))
+    text = "\n".join(proposal_lines(elsewhere, ("-p", "7000")))
+    assert "redis-oom-tui -p 7000 -n 3 cleanup --finished bullmq:mail" in text
 
 
 def test_without_idle_times_nothing_is_called_unused() -> None:
@@ -152,7 +153,7 @@ def test_no_proposal_takes_the_work_of_any_application() -> None:
 def test_a_queue_whose_name_varies_is_not_named_and_the_command_is_quoted() -> None:
     assert queue_named(b"{t\0}mail") is None
     jobs = (ProposedJobs("BullMQ", "completed", b"{eu 1}mail", 0, 400, 20 * MB),)
-    text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs)))
+    text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs), ()))
     assert "cleanup --finished 'bullmq:{eu 1}mail' --older-than 1d" in text
 
 

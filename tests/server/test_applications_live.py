@@ -252,9 +252,9 @@ async def test_what_an_application_needs_is_not_told_to_be_shortened() -> None:
             await live.close()
         logs = {one.title.split(" is a ")[0]: one for one in found if one.id == "zset-log"}
         assert set(logs) == {"dead", "old board"}
-        command = "redis-oom-tui cleanup --shrink 'old board' --keep-last N"
-        assert f"{command} removes all but the N of the highest scores." in logs["old board"].advice
+        command = "redis-oom-tui cleanup --shrink 'old board' --keep-last 1000"
+        assert f"{command} plans to keep the 1,000 highest scores." in logs["old board"].advice
         advice = [one.advice for one in found if one.title.startswith("Sidekiq: failed jobs hold 2.")]
         assert any("Do not delete them unseen" in text for text in advice), advice
         stream = next(one for one in found if one.id == "stream-untrimmed")
-        assert "cleanup --shrink orders --keep-last N" in stream.advice
+        assert "cleanup --shrink orders --keep-last 1000" in stream.advice

@@ -1,6 +1,5 @@
 """Finished work for a sentence: the command that plans its cleanup, what of it was not read, and what is orphaned."""
 
-import shlex
 from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
@@ -24,12 +23,6 @@ def finished_options(one: Recognized, state: str, instances: Iterable[bytes | No
     return ("--finished", f"{one.application.name.lower()}{queue}", "--state", state, "--older-than", "1d")
 
 
-def finished_command(one: Recognized, state: str, instances: Iterable[bytes | None]) -> str:
-    """What plans a cleanup of such jobs."""
-    place = ["-n", str(one.db)] if one.db else []
-    return shlex.join(["redis-oom-tui", *place, "cleanup", *finished_options(one, state, instances)])
-
-
 def application_options(row: PatternRow, recognition: Recognition) -> tuple[str, ...]:
     """The options by which `cleanup` takes what may go of an application's keys by its own lists; () where none do."""
     for one in recognition.found:
@@ -41,12 +34,6 @@ def application_options(row: PatternRow, recognition: Recognition) -> tuple[str,
             if any(orphans.keys == kind_id for orphans in one.application.orphans):
                 return ("--orphans", one.application.name.lower())
     return ()
-
-
-def application_command(one: Recognized, row: PatternRow, recognition: Recognition) -> str:
-    """What plans a cleanup of what may go of `row`, a pattern of that application."""
-    place = ["-n", str(one.db)] if one.db else []
-    return shlex.join(["redis-oom-tui", *place, "cleanup", *application_options(row, recognition)])
 
 
 def unread_work(one: Recognized) -> tuple[FinishedWork, ...]:

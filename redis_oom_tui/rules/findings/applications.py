@@ -19,8 +19,8 @@ from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.applications.finished_work import (
     OrphanedKeys,
-    application_command,
-    finished_command,
+    application_options,
+    finished_options,
     orphaned_keys,
     queue_named,
     unread_work,
@@ -73,7 +73,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         low, held, high = (sum(amounts) for amounts in zip(*((j.low, j.size, j.high) for j in several), strict=True))
         jobs, every = sum(j.jobs for j in several), sum(row.keys for row in one.rows[work.job])
         what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
-        plan = finished_command(one, work.state, [jobs.instance for jobs in several])
+        options = finished_options(one, work.state, [jobs.instance for jobs in several])
         worth = f"{'' if low == high else 'about '}{size(held)}{_share(case, held)}"
         yield (
             held,
@@ -82,7 +82,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {what} hold {worth}",
                 advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, jobs)}"
-                f" To plan it: {plan}.",
+                f" To plan it: {case.cleanup_line(one.db, *options)}.",
                 evidence=(
                     f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
@@ -131,8 +131,7 @@ def _orphans(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 level=_level(case, lost.size),
                 title=f"{_name(case, one)}: {count(lost.keys)} {of} {kind.use.plural} are named by no {index.id} and"
                 f" hold {size(lost.size)}{_share(case, lost.size)}",
-                advice=f"Nobody reads these: they may go. To plan it:"
-                f" {application_command(one, _largest(rows), case.recognition)}.",
+                advice=f"Nobody reads these: they may go. To plan it: {_plan_command(case, one, rows)}.",
                 evidence=(
                     f"{number_of_keys(sum(row.keys for row in rows))}: {case.named(_largest(rows))}",
                     f"compared with {case.named(_largest(one.rows[index.id]))}, which the plan reads again",
@@ -171,7 +170,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                     else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
                     *_lifetime(case, rows),
                     *_ask(case, one, unread),
-                    *([f"To plan it: {application_command(one, largest, case.recognition)}"] if orphaned else []),
+                    *([f"To plan it: {_plan_command(case, one, rows)}"] if orphaned else []),
                     *([kind.note] if kind.note else []),
                 ),
                 saves_bytes=(low, most) if harmless and not orphaned else None,
@@ -179,6 +178,11 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 in_the_application=_setting(one.application, kind_id),
             ),
         )
+
+
+def _plan_command(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> str:
+    """The command that plans what may go of a kind of key by the application's own lists."""
+    return case.cleanup_line(one.db, *application_options(_largest(rows), case.recognition))
 
 
 def _remedy_of(one: Recognized, kind_id: str, rows: Sequence[PatternRow]) -> Remedy:
@@ -207,7 +211,8 @@ def _ask(case: Case, one: Recognized, unread: Sequence[FinishedWork]) -> Iterato
         rows = one.rows[work.index]
         if length := _LENGTHS.get(rows[0].types[0][0] if rows[0].types else ""):
             yield f"{length} {safe_text(_largest(rows).pattern, 60)} tells how many are {work.state}"
-        command = finished_command(one, work.state, _instances_of(case, one, rows))
+        options = finished_options(one, work.state, _instances_of(case, one, rows))
+        command = case.cleanup_line(one.db, *options)
         yield f"To count those that are {work.state} and older than a day (nothing is deleted): {command}"
 
 

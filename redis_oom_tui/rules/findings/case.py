@@ -8,6 +8,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.server import cleanup_line
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.application import KeyLabel, Recognition
 from redis_oom_tui.models.capabilities import Capabilities
@@ -72,6 +73,7 @@ def remedy_for(row: PatternRow, pane: str = "hogs", **more: Any) -> Remedy:
 class Case(Struct, frozen=True, dict=True):
     """The evidence. `settings` is what CONFIG GET told, by name; `before` an earlier scan of the same server;
     `replicas` are those of a master without a cluster; `rates` are what the verdict is judged by, as both name a cause.
+    `connection_args` are the words of a command that leads to this server.
     """
 
     now: Snapshot
@@ -85,6 +87,7 @@ class Case(Struct, frozen=True, dict=True):
     thresholds: Thresholds = field(default_factory=Thresholds)
     large: tuple[LargeCommand, ...] = ()
     rates: Rates = field(default_factory=Rates)
+    connection_args: tuple[str, ...] = ()
 
     @property
     def memory(self) -> Memory:
@@ -131,6 +134,10 @@ class Case(Struct, frozen=True, dict=True):
     def cause(self) -> Cause:
         """Why the server is as full as it is."""
         return cause_of(self.facts)
+
+    def cleanup_line(self, db: int, *options: str) -> str:
+        """A command to copy that plans a cleanup in database `db` of this server."""
+        return cleanup_line(self.connection_args, db, *options)
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""

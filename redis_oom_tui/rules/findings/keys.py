@@ -1,7 +1,6 @@
 """Keys that hold too much (giants, untrimmed streams, queues nobody drains) or stay longer than they are of use."""
 
 import re
-import shlex
 from collections.abc import Iterator, Mapping
 
 from redis_oom_tui.formatting.keys import size_words
@@ -20,24 +19,24 @@ from redis_oom_tui.rules.key_patterns import matcher
 _GIANT_SHARE = 0.05
 _GIANTS_SHOWN = 5
 # Longer names do not fit beside the rest of a command.
-_NAME_GIVEN = 60
+_NAME_GIVEN = 200
 BY_TYPE = {
     "stream": (
         "stream-untrimmed",
         "is a large stream",
-        "Unless something trims it, {shrink} removes all but the newest N entries.",
+        "Unless something trims it, {shrink} plans to keep the newest 1,000 entries.",
         "Write with XADD key MAXLEN ~ N, and XACK what has been processed.",
     ),
     "list": (
         "queue-growing",
         "is a large list",
-        "If it is a queue, check its consumers; if a log filled by RPUSH, {shrink} --oldest-end left shortens it.",
+        "Check the consumers of a queue. Of a log by RPUSH, {shrink} --oldest-end left plans to keep the newest 1,000.",
         "Give queues a limit (LTRIM after LPUSH), and watch their length.",
     ),
     "zset": (
         "zset-log",
         "is a large sorted set",
-        "If it is a log or a timeline, {shrink} removes all but the N of the highest scores.",
+        "If it is a log or a timeline, {shrink} plans to keep the 1,000 highest scores.",
         "Trim by score where you write, or use a stream with MAXLEN.",
     ),
     "hash": (
@@ -143,7 +142,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         id=id_,
         level=Level.WARNING if share < 0.25 else case.at_least_warning,
         title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
-        advice=advice.format(shrink=_shrink(row)),
+        advice=advice.format(shrink=_shrink(case, row)),
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=_freed_with(row),
         remedy=Remedy("hogs", match=escape_glob(row.id.key)),
@@ -151,11 +150,10 @@ def _giant(case: Case, row: KeyRow) -> Finding:
     )
 
 
-def _shrink(row: KeyRow) -> str:
+def _shrink(case: Case, row: KeyRow) -> str:
     """What plans to shorten the key; a long name is left to the reader."""
-    place = ["-n", str(row.id.db)] if row.id.db else []
     name = escape_exact(row.id.key) if len(row.id.key) <= _NAME_GIVEN else "KEY"
-    return shlex.join(["redis-oom-tui", *place, "cleanup", "--shrink", name, "--keep-last", "N"])
+    return case.cleanup_line(row.id.db, "--shrink", name, "--keep-last", "1000")
 
 
 # Whole words of a name: `rate:api`, not `corporate`.

@@ -5,6 +5,7 @@ import itertools
 from pathlib import Path
 
 from redis_oom_tui.formatting.plan import NOTHING
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.sizes import count, number_of, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
 from redis_oom_tui.models.errors import BadInput
@@ -133,7 +134,7 @@ def _proposed(actions: ActionController, scan: ScanView, shard: str, values: tup
     snapshot = actions.snapshot
     if snapshot is None:
         raise BadInput("The server does not answer now: try again in a moment")
-    proposal = propose(scan, of_node(snapshot, shard), actions.target, values)
+    proposal = propose(scan, of_node(snapshot, shard), actions.target, values, actions.host.profile.connection_args)
     return proposal if snapshot.cluster is None else on_shard(proposal, shard, snapshot.cluster)
 
 
@@ -259,7 +260,8 @@ async def restore(actions: ActionController, path: Path | None) -> None:
 
 async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | None:
     if not known:
-        raise BadInput("No backup in the usual directory: use 'redis-oom-tui restore FILE'")
+        restore_file = command_line(actions.host.profile.connection_args, "restore", "FILE")
+        raise BadInput(f"No backup in the usual directory: use '{restore_file}'")
     options = [
         Option(
             one.path,

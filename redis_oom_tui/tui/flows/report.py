@@ -98,6 +98,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         thresholds=app.thresholds,
         large=state.large if names else (),
         rates=state.rates,
+        connection_args=app.profile.connection_args,
     )
     return IncidentReport(
         made_at=app.clock.wall(),
@@ -115,5 +116,6 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         split=breakdown_of(state.snapshot),
         samples=state.samples,
         overdue=frozenset(entry.id for entry in overdue(entries, app.clock.wall())),
+        connection_args=app.profile.connection_args,
         actions_skipped=actions.operator.history_skipped() if actions.acts else 0,
     )

@@ -121,6 +121,7 @@ class TriagePane(Pane):
             large=state.large,
             thresholds=self.host.thresholds,
             rates=state.rates,
+            connection_args=self.host.profile.connection_args,
         )
         found = examine(case, refused_reads, unread_values)
         self.findings.show(found, self._first_step(state.verdict), scanned=view is not None)
@@ -157,7 +158,11 @@ class TriagePane(Pane):
         held = "" if snapshot is None or verdict.level is Level.OK else parts_text(breakdown_of(snapshot))
         notes = () if snapshot is None else snapshot.notes
         found = self.findings.findings
-        texts = {form.value: chat_text_of(verdict, snapshot, found, notes, held, form) for form in ChatForm}
+        way = self.host.profile.connection_args
+        texts = {
+            form.value: chat_text_of(verdict, snapshot, found, notes, held, form, connection_args=way)
+            for form in ChatForm
+        }
         self.post_message(CopyForChat(texts))
 
     def action_clients(self) -> None:
