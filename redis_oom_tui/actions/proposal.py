@@ -8,7 +8,7 @@ from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey, Proposal
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.plan_hash import frozen
-from redis_oom_tui.rules.proposals import bound_for, with_margin
+from redis_oom_tui.rules.proposals import bound_for, must_go, with_margin
 
 
 class ProposalPlanning:
@@ -38,7 +38,7 @@ class ProposalPlanning:
 
     async def run(self) -> PlanningView:
         """Look for the keys of each part until what must go is found; never raises."""
-        needed, found = self._proposal.needed_bytes, dict[KeyId, PlannedKey]()
+        needed, found = must_go(self._proposal.needed_bytes), dict[KeyId, PlannedKey]()
         for part in self._proposal.parts:
             left = needed - sum(key.size or 0 for key in found.values())
             if self._stop or left <= 0:

@@ -98,7 +98,9 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
-    return Answer(verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late, invocation.connection_args)
+    return Answer(
+        verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late, invocation.connection_args
+    )
 
 
 def _unlisted(case: Case) -> tuple[str, ...]:

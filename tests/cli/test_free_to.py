@@ -34,7 +34,8 @@ def test_free_to_proposes_and_frees_what_harms_least(server: RunningServer, tool
         assert gone == 2000 - len(left[0]) - len(left[1])
         assert 0 < len(left[0]) + len(left[1]) < 1000
         assert len(left[2]) == 1000
-        assert 0.5 < settled(client) / limit < 0.66
+        # On so few MB what the run itself leaves on the server counts, and was reckoned with.
+        assert 0.5 < settled(client) / limit <= 0.6
         assert tool("restore", str(tmp_path / "b"), "--yes")[0] in (0, 1)
         code, out, _ = tool("cleanup", "--free-to", "99%")
         assert (code, "it is under 99% already." in out, "Nothing" in out) == (0, True, False)

@@ -245,7 +245,7 @@ def test_where_a_scan_cannot_be_saved_none_is_begun(filled: RunningServer, tmp_p
 def test_a_scan_that_broke_off_and_was_saved_says_how_to_go_on(filled: RunningServer, tmp_path: Path) -> None:
     kept = tmp_path / "kept.scan"
     done = run(filled, "--sample", "100", "--save", str(kept))
-    assert f"hogs --resume {kept} continues it" in done.stderr
+    assert f"To continue it: redis-oom-tui -s {filled.socket_path} hogs --resume {kept}\n" in done.stderr
     whole = run(filled, "--save", str(tmp_path / "whole.scan"))
     assert (whole.returncode, whole.stderr) == (0, "")
 

@@ -42,7 +42,7 @@ def test_a_scan_that_was_broken_off_is_resumed(
                     client.set(name, "v")
     port, first = cluster.primaries[0].port, str(tmp_path / "first.scan")
     assert _run(["-c", "-p", str(port), "hogs", "--sample", "600", "--save", first]) == 0
-    assert f"hogs --resume {first} continues it" in capsys.readouterr().err
+    assert f" -c hogs --resume {first}\n" in capsys.readouterr().err
     assert _run(["-p", str(port), "hogs", "--resume", first]) == 2
     assert "is of a cluster: give -c" in capsys.readouterr().err
     assert _run(["-c", "-p", str(port), "hogs", "--resume", first, "--sample", "9"]) == 2

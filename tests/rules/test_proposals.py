@@ -154,7 +154,7 @@ def test_a_queue_whose_name_varies_is_not_named_and_the_command_is_quoted() -> N
     assert queue_named(b"{t\0}mail") is None
     jobs = (ProposedJobs("BullMQ", "completed", b"{eu 1}mail", 0, 400, 20 * MB),)
     text = "\n".join(proposal_lines(Proposal(0.8, 20 * MB, 1.0, jobs=jobs), ()))
-    assert "cleanup --finished 'bullmq:{eu 1}mail' --older-than 1d" in text
+    assert "cleanup --finished 'bullmq:{eu 1}mail' --state completed --older-than 1d" in text
 
 
 @pytest.mark.parametrize("kind", ["list", "set", "zset", "stream"])

@@ -18,7 +18,15 @@ from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.rules.headroom import headroom, over_limit
-from redis_oom_tui.rules.proposals import bound_for, fullest_shard, needed_bytes, on_shard, propose, why_in_vain
+from redis_oom_tui.rules.proposals import (
+    bound_for,
+    fullest_shard,
+    must_go,
+    needed_bytes,
+    on_shard,
+    propose,
+    why_in_vain,
+)
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -161,7 +169,7 @@ async def _picked(actions: ActionController, proposal: Proposal, picked: str | N
         await shrink.finished_flow(actions, proposal.jobs[int(picked.removeprefix(_JOBS))])
     elif picked is not None:
         part = proposal.parts[int(picked)]
-        criteria = replace(part.criteria, max_bytes=bound_for(part, proposal.needed_bytes))
+        criteria = replace(part.criteria, max_bytes=bound_for(part, must_go(proposal.needed_bytes)))
         if len(criteria.key_patterns) == 1:
             actions.app.post_message(messages.MakePlan(criteria, "what may go"))
             return
