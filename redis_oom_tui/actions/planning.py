@@ -257,6 +257,8 @@ class PlanMaker(PacedWork):
     def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
         flags = plan_warnings.idle_flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
         flags += flags_of_keys(keys, self._operation) + selection.unbounded_flags(self._unbounded)
+        if keys and self._operation is Operation.DELETE:
+            flags += plan_warnings.never_evicted_flags(snapshot)
         return frozen(
             Plan(
                 keys=keys,

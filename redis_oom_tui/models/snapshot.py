@@ -200,6 +200,7 @@ class Activity(Struct, frozen=True):
     replica_expires_tracked: Annotated[int | None, info("slave_expires_tracked_keys")] = None
     cached_scripts: Annotated[int | None, info("number_of_cached_scripts")] = None
     loaded_keys: Annotated[int | None, info("rdb_last_load_keys_loaded")] = None
+    never_evicted_keys: Annotated[int | None, info("blessed_keys")] = None
     aof_enabled: Annotated[bool, info("aof_enabled", kind="flag")] = False
     aof_write_failed: bool = False
     good_replicas: Annotated[int | None, info("min_slaves_good_slaves")] = None

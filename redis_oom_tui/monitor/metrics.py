@@ -29,7 +29,7 @@ from redis_oom_tui.monitor.output import Note, aside
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.monitor.watch import Listener
 from redis_oom_tui.rules.alerts import AlertBook
-from redis_oom_tui.rules.policies import is_allkeys, is_known
+from redis_oom_tui.rules.policies import evictable_keys
 
 _TOP_PATTERNS = 20
 _EXPECTED = (OSError, ValueError)
@@ -149,10 +149,7 @@ def _trend(server: str, forecast: Forecast) -> Iterator[Metric]:
 
 def _server(server: str, snapshot: Snapshot) -> Iterator[Metric]:
     memory, counters = snapshot.memory, snapshot.counters
-    volatile_only = memory.policy.startswith("volatile-")
-    evictable: int | None = None
-    if snapshot.keyspace_known and is_known(memory.policy):
-        evictable = snapshot.keys if is_allkeys(memory.policy) else snapshot.expires if volatile_only else 0
+    evictable = evictable_keys(memory.policy, snapshot)
     gauges: tuple[tuple[str, str, float | None], ...] = (
         ("pressure_ratio", "Counted memory over maxmemory; absent without a limit", memory.pressure),
         ("used_bytes", "used_memory", memory.used_bytes),

@@ -59,6 +59,7 @@ ABILITIES: Mapping[str, str] = {
     "clients with their buffers": "CLIENT LIST",
     "who sends large values, measured": "COMMANDLOG",
     "heaviest slots of a cluster": "CLUSTER SLOT-STATS",
+    "keys that are never evicted, counted out of what a policy evicts": "INFO blessed_keys",
     "settings shown": "CONFIG GET",
     "settings changed": "CONFIG SET",
     "cleanup": "UNLINK",
@@ -82,16 +83,16 @@ RELEASES = (
     Release(
         "Redis 6.2",
         "redis6",
-        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS"}),
+        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS", "INFO blessed_keys"}),
     ),
     Release(
         "Redis 7.0",
         "redis7",
-        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS"}),
+        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS", "INFO blessed_keys"}),
     ),
     # It has CLIENT NO-TOUCH, which may crash it.
-    Release("Redis 8.2", "redis8", frozenset({"CLIENT NO-TOUCH", "COMMANDLOG"})),
-    Release("Valkey 9.1", "valkey", frozenset({"INFO keysizes"})),
+    Release("Redis 8.2", "redis8", frozenset({"CLIENT NO-TOUCH", "COMMANDLOG", "INFO blessed_keys"})),
+    Release("Valkey 9.1", "valkey", frozenset({"INFO keysizes", "INFO blessed_keys"})),
 )
 
 

@@ -10,7 +10,7 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.breakdown import room_for_data
-from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, is_volatile
+from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, evictable_keys, is_known, is_volatile
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.whatif import over_bytes
@@ -158,7 +158,7 @@ def _at_once(snapshot: Snapshot) -> str:
 
 def _evicted_words(over: int, snapshot: Snapshot) -> str:
     memory = snapshot.memory
-    pool = snapshot.expires if is_volatile(memory.policy) else snapshot.keys
+    pool = evictable_keys(memory.policy, snapshot) or 0
     estimate = evicted_keys(over, pool, snapshot)
     if is_volatile(memory.policy) and estimate >= pool:
         return (

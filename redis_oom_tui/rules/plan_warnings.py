@@ -108,6 +108,18 @@ def idle_flags(
     return tuple(found)
 
 
+def never_evicted_flags(snapshot: Snapshot) -> tuple[str, ...]:
+    """What to say of a deletion on a server that has keys which are never evicted: DUMP does not keep that."""
+    kept = snapshot.activity.never_evicted_keys
+    if not kept:
+        return ()
+    are = "is" if kept == 1 else "are"
+    loses = (
+        "one that this plan deletes and a backup brings back is evicted like any other, until BLESS SET marks it again"
+    )
+    return (f"{number_of_keys(kept)} of this server {are} never evicted (BLESS): {loses}.",)
+
+
 def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     """What to say of keys that were used in the very second in which the preview read them."""
     number = sum([key.read_at is None and key.in_use for key in keys])

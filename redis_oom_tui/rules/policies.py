@@ -5,6 +5,7 @@ from bisect import bisect_left
 from msgspec import Struct
 
 from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.sampling import Curve, falling, share_up_to
 
@@ -110,6 +111,21 @@ def by_last_use(scan: ScanView, policy: str) -> ScanView:
         return scan
     patterns = tuple(replace(row, idle_quantiles=None, idle_curve=()) for row in scan.patterns)
     return replace(scan, patterns=patterns, top=tuple(replace(row, idle_seconds=None) for row in scan.top))
+
+
+def evictable_keys(policy: str, snapshot: Snapshot) -> int | None:
+    """How many keys `policy` could evict at most, those left out that are never evicted (BLESS); None if unknown.
+
+    How many of the latter have a TTL is not told: as many as leaves most to evict.
+    """
+    if policy == NOEVICTION:
+        return 0
+    if not snapshot.keyspace_known:
+        return None
+    others = max(0, snapshot.keys - (snapshot.activity.never_evicted_keys or 0))
+    if is_volatile(policy):
+        return min(snapshot.expires, others)
+    return others if is_allkeys(policy) else None
 
 
 # So much of the keys that can go must be of rows with a curve before it says who goes first.

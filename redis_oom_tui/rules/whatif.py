@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.formatting.sizes import count, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import PolicyView, WriteStep
 from redis_oom_tui.models.application import Loss, Recognition
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -17,9 +17,9 @@ from redis_oom_tui.rules.policies import (
     NOEVICTION,
     UNKNOWN,
     FirstOut,
+    evictable_keys,
     evicts,
     first_out,
-    is_allkeys,
     is_known,
     is_lfu,
     is_lrm,
@@ -59,12 +59,16 @@ def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyV
 
 
 def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:
-    keys = _evictable_keys(name, snapshot)
+    keys = evictable_keys(name, snapshot)
     held = _evictable_bytes(name, snapshot, scan)
     over = over_bytes(snapshot.memory)
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
     if enough is False and keys and scan is not None and scan.unsized_keys:
         # Keys of modules that tell no size may be evicted too.
+        enough = None
+    kept = snapshot.activity.never_evicted_keys or 0
+    if enough and kept:
+        # What they hold is in the bytes, and stays.
         enough = None
     recognition = Recognition() if scan is None else recognize(scan)
     first = FirstOut() if scan is None else _first_out(name, scan, snapshot.memory.policy, over or 0)
@@ -75,7 +79,7 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
         evictable_keys=keys,
         evictable_bytes=held,
         share=held / scan.bytes_seen if scan and scan.bytes_seen and held is not None and scan.complete else None,
-        equals_noeviction=is_volatile(name) and keys == 0,
+        equals_noeviction=(is_volatile(name) or kept > 0) and keys == 0,
         enough=enough,
         flagged=name != NOEVICTION and (keys == 0 or enough is False or _endangered(first, recognition) >= _ALARMING),
         first_to_go=tuple(row.pattern for row in first.named),
@@ -88,19 +92,9 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
     )
 
 
-def _evictable_keys(name: str, snapshot: Snapshot) -> int | None:
-    if name == NOEVICTION:
-        return 0
-    if not snapshot.keyspace_known:
-        return None
-    if is_volatile(name):
-        return snapshot.expires
-    return snapshot.keys if is_allkeys(name) else None
-
-
 def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> int | None:
     """Bytes that could go, scaled up where the scan saw only a part of the keys; an upper bound."""
-    keys = _evictable_keys(name, snapshot)
+    keys = evictable_keys(name, snapshot)
     if keys == 0:
         return 0
     # Of keys that may not be read nobody knows the bytes: what was seen is no sample of them.
@@ -162,7 +156,14 @@ def _warnings(name: str, snapshot: Snapshot, enough: bool | None) -> tuple[str, 
     found: list[str] = []
     if unjudged := not_judged(name):
         found.append(f"This tool does not know the policy {safe_text(name, 24)}: {unjudged}.")
-    if is_volatile(name) and _evictable_keys(name, snapshot) == 0:
+    kept = snapshot.activity.never_evicted_keys
+    if kept:
+        found.append(
+            f"{number_of_keys(kept)} of this server {'is' if kept == 1 else 'are'} never evicted (BLESS), and not"
+            " counted here. What is held there is not known: the bytes are an upper bound, and what goes first may name"
+            " them."
+        )
+    if is_volatile(name) and snapshot.keyspace_known and not snapshot.expires:
         found.append(f"No key has a TTL, so {name} can evict nothing here: it behaves like noeviction.")
     elif enough is False:
         found.append(
@@ -238,10 +239,15 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
         unknown = f"{memory.policy}, which this tool does not know: {not_judged(memory.policy)}"
         return (*steps, WriteStep("Which policy?", unknown, lit=lit, end=True))
     steps.append(WriteStep("Which policy?", f"{memory.policy}: {evicts(memory.policy)[:-1].lower()}", lit=lit))
-    keys = _evictable_keys(memory.policy, snapshot)
+    keys = evictable_keys(memory.policy, snapshot)
     whose = "keys with a TTL" if is_volatile(memory.policy) else "keys"
     if keys == 0:
-        answer = f"no: there are no {whose}, so the write is refused with OOM"
+        only = (
+            "no keys but those that are never evicted (BLESS)"
+            if snapshot.activity.never_evicted_keys
+            else f"no {whose}"
+        )
+        answer = f"no: there are {only}, so the write is refused with OOM"
     elif keys is None:
         answer = f"not known: the number of {whose} is not"
     else:

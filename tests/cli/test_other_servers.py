@@ -65,3 +65,26 @@ def test_keys_are_read_and_a_refused_deletion_is_no_success(name: str, capsys: p
     assert refused_by_its_limit or SERVERS[name].removeprefix("ERR ") in text
     assert set_code != 0
     assert "is 7 now" not in changed
+
+
+def test_keys_that_are_never_evicted_are_counted_out(capsys: pytest.CaptureFixture[str]) -> None:
+    """As Redis 8.12 reports them, by its documentation: INFO stats has how many keys BLESS SET has marked."""
+    info = case("memorystore-documented").info
+    info = re.sub(r"(?m)^db0:keys=\d+,expires=\d+", f"db0:keys={len(KEYS)},expires=2", info)
+    info = info.replace("# Stats\n", "# Stats\nblessed_keys:2\n")
+
+    def run(port: int, *words: str) -> str:
+        with pytest.raises(SystemExit):
+            main(["-p", str(port), *words])
+        return capsys.readouterr().out
+
+    with replayed(replace(case("memorystore-documented"), info=info, keys=KEYS)) as port:
+        told = document_of("limits", run(port, "limits", "--scan", "--json"))
+        plan = run(port, "cleanup", "--match", "cache:*")
+    views = {each["name"]: each for each in told["policies"]}
+    assert views["noeviction"]["evictable_keys_total"] == 0
+    assert views["noeviction"]["warnings"] == []
+    for name in ("allkeys-lru", "volatile-ttl"):
+        assert views[name]["evictable_keys_total"] == 1
+        assert any("2 keys of this server are never evicted (BLESS)" in each for each in views[name]["warnings"])
+    assert "2 keys of this server are never evicted (BLESS): one that this plan deletes" in plan

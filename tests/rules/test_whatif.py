@@ -2,7 +2,8 @@
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Activity, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import policy_view, policy_views, write_path
 
@@ -142,3 +143,18 @@ def test_what_evicts_nothing_or_too_little_is_marked() -> None:
     assert flagged(scan())["volatile-lru"]
     assert flagged(scan(volatile_keys=4, volatile_bytes=4 * MIB), expires=4)["volatile-ttl"]
     assert not flagged(scan(volatile_keys=400, volatile_bytes=20 * MIB), expires=400)["volatile-ttl"]
+
+
+def test_keys_that_are_never_evicted_are_left_out_and_what_they_hold_is_unknown() -> None:
+    scan = ScanView(ScanState.COMPLETE, scanned_keys=1000, bytes_seen=80 * MIB, volatile_keys=50, volatile_bytes=MIB)
+    full = snapshot(expires=50)
+    kept = replace(full, activity=Activity(never_evicted_keys=990))
+    every = replace(full, activity=Activity(never_evicted_keys=full.keys))
+    assert policy_view("allkeys-lru", full, scan).enough is True
+    assert policy_view("allkeys-lru", kept, scan).enough is None
+    assert policy_view("allkeys-lru", kept, scan).evictable_keys == full.keys - 990
+    # How many of them have a TTL is not told.
+    assert policy_view("volatile-lru", kept, scan).evictable_keys == min(50, full.keys - 990)
+    assert policy_view("allkeys-lru", every, scan).equals_noeviction
+    steps = write_path(replace(every, memory=replace(every.memory, policy="allkeys-lru")))
+    assert "no keys but those that are never evicted" in steps[-1].answer

@@ -93,7 +93,9 @@ async def test_each_release_has_what_the_documents_say_of_it(flavour: str) -> No
         async with opened(running.connection) as live:
             known = await probing.probe_changes(live.client(changing=True), live.address, await live.capabilities())
             lacks = {feature.value for feature in known.missing}
-            lacks |= set() if (await live.snapshot()).size_histograms else {"INFO keysizes"}
+            snapshot = await live.snapshot()
+            lacks |= set() if snapshot.size_histograms else {"INFO keysizes"}
+            lacks |= {"INFO blessed_keys"} if snapshot.activity.never_evicted_keys is None else set()
             lacks |= set() if list(filter(None, slots)) else {"CLUSTER SLOT-STATS"}
             lacks |= set() if await _answers(live, "COMMANDLOG", "GET", 1, "LARGE-REQUEST") else {"COMMANDLOG"}
     assert lacks & set(ABILITIES.values()) == release.lacks
