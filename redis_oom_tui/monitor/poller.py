@@ -13,7 +13,7 @@ from redis_oom_tui.models.alert import JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.trend import Forecast
+from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock, LoopLag
 from redis_oom_tui.monitor.details import Details
@@ -31,6 +31,8 @@ _LONGEST_WAIT = 10.0
 _GOODBYE_SECONDS = 3.0
 # A forecast costs milliseconds; growth that ends must be seen to end.
 _FORECAST_EVERY_SECONDS = 5.0
+# Where so much of it went since, or the limit is another, a forecast is of a past that is over.
+_FELL_SHARE = 0.01
 
 Subscriber = Callable[[ServerState], None]
 
@@ -42,6 +44,13 @@ def backoff(attempts: int) -> float:
     [1.0, 2.0, 4.0, 8.0, 10.0, 10.0]
     """
     return min(_LONGEST_WAIT, 2.0 ** min(attempts - 1, 10))
+
+
+def _made_room(then: TrendSample | None, now: TrendSample | None) -> bool:
+    """Whether memory was freed since `then`, or the limit is another."""
+    if then is None or now is None or then.maxmemory_bytes != now.maxmemory_bytes:
+        return then is not now
+    return then.counted_bytes - now.counted_bytes > _FELL_SHARE * then.counted_bytes
 
 
 class Poller:
@@ -77,6 +86,7 @@ class Poller:
         if self.state.snapshot is not None:
             self.history.add(self.state.snapshot)
         self._forecast, self._forecast_made = Forecast(), -math.inf
+        self._forecast_of: TrendSample | None = None
         self._asked, self._lag = 0.0, LoopLag()
         self._heard: JudgedSample | None = None
         self._quickest, self._took_before, self._pause = math.inf, 0.0, 0.0
@@ -242,8 +252,10 @@ class Poller:
         return state if self._details is None else self._details.added_to(state)
 
     def _trend(self, now: float) -> Forecast:
-        if not 0 <= now - self._forecast_made < _FORECAST_EVERY_SECONDS:
+        last = next(reversed(self.history.samples), None)
+        if not 0 <= now - self._forecast_made < _FORECAST_EVERY_SECONDS or _made_room(self._forecast_of, last):
             self._forecast, self._forecast_made = forecast(self.history.samples), now
+            self._forecast_of = last
         return aged(self._forecast, now - self._forecast_made)
 
     async def _failed(self, reason: str) -> None:

@@ -11,6 +11,7 @@ from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.metrics import Metrics
 from redis_oom_tui.monitor.output import JsonLines, TextLines
 from redis_oom_tui.monitor.poller import Poller
@@ -78,6 +79,22 @@ async def test_between_two_forecasts_the_limit_comes_nearer(monkeypatch: pytest.
     states = await looks_at((snapshot(30 + 0.5 * n) for n in range(40)), 33)
     ends = [state.forecast.seconds_to_limit for state in states if state.forecast and state.forecast.seconds_to_limit]
     assert ends[-1][0] == ends[-2][0] - 5
+
+
+@pytest.mark.parametrize("how", ["memory was freed", "the limit was raised"])
+async def test_a_forecast_of_before_room_was_made_is_not_told_after(monkeypatch: pytest.MonkeyPatch, how: str) -> None:
+    monkeypatch.setattr("redis_oom_tui.monitor.poller._FORECAST_EVERY_SECONDS", 50.0)
+    filling = [snapshot(40 + 0.7 * number, refused=max(0, 10 * (number - 80))) for number in range(85)]
+    after = snapshot(40, refused=40)
+    if how == "the limit was raised":
+        memory = replace(filling[-1].memory, maxmemory_bytes=10 * (after.memory.maxmemory_bytes or 0))
+        after = replace(filling[-1], memory=memory)
+    *_, full, cured = await looks_at(iter([*filling, after]), 86)
+    assert full.verdict.level is Level.OOM
+    assert "could be full any moment" not in cured.verdict.reason
+    assert "needed more room" not in cured.verdict.reason
+    if how == "memory was freed":
+        assert cured.verdict.rule == "healthy"
 
 
 async def test_nothing_is_said_of_the_future_where_nothing_is_known() -> None:

@@ -253,8 +253,11 @@ def _guessed(facts: Facts) -> str:
 
 
 def refused_below(facts: Facts) -> bool:
-    """Whether writes are refused that need more room than there is, on a server that is not full without them."""
-    return facts.refused > 0 and facts.near is Level.OK and not facts.over_limit
+    """Whether writes are refused that need more room than there is, on a server that is not full without them.
+
+    Not of refusals before room was made: it was full then.
+    """
+    return facts.refused > 0 and facts.refusing and facts.near is Level.OK and not facts.over_limit
 
 
 def large_value(facts: Facts) -> bool:
