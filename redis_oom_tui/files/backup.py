@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.files.backup_frames import TooLargeForFrame, end_frame, frames_of, head_frame, new_mark
 from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed
-from redis_oom_tui.files.disk import make_folder, sync_file, sync_folder
+from redis_oom_tui.files.disk import lock_while_written, make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import known_bytes, size
 from redis_oom_tui.models.action import LARGEST_COPY, Action
@@ -101,6 +101,7 @@ class BackupWriter:
             make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
             self._file = os.fdopen(handle, "wb")
+            lock_while_written(handle)
             self._digest = hashlib.sha256()
             first = packed(head)
             self._write(first + head_frame(first, self._file_mark))

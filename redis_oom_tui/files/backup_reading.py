@@ -27,7 +27,7 @@ from redis_oom_tui.files.backup_lines import (
     parts_of_lines,
     record_line,
 )
-from redis_oom_tui.files.disk import cannot_be_read, iter_chunks, open_plain, shown
+from redis_oom_tui.files.disk import cannot_be_read, is_being_written, iter_chunks, open_plain, shown
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.formatting.typed import Damaged, converted, decoded
@@ -239,11 +239,13 @@ _CUT = "its run was interrupted, or the file was cut: keys may be missing from i
 
 
 def inspect(path: Path) -> BackupInspection:
-    """Read the whole file at `path`, holding little of it. Raises BadInput where it is no backup."""
+    """Read the whole file at `path`, holding little of it. Raises BadInput where it is none, or still being written."""
     try:
         with open_plain(path) as file:
             head = _head(path, file)
             found = _end_of(file, head)
+            if found is None and is_being_written(file):
+                raise BadInput(f"{shown(path)} is still being written: restore it once its run has ended")
             if found is None:
                 return _part_by_part(path, head, None, altered=False)
             end, offset = found

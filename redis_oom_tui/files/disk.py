@@ -179,6 +179,24 @@ def sync_file(handle: int) -> None:
     os.fsync(handle)
 
 
+def lock_while_written(handle: int) -> None:
+    """Let others see by `is_being_written` that this open file is; until it is closed, or the tool ends in any way."""
+    with contextlib.suppress(OSError):
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_being_written(file: BinaryIO) -> bool:
+    """Whether somebody writes what `file` reads, as far as its file system tells."""
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    fcntl.flock(file.fileno(), fcntl.LOCK_UN)
+    return False
+
+
 def sync_folder(folder: Path) -> None:
     """Bring the names in `folder` to the disk: a file that was synced can still lose its name in a crash."""
     try:

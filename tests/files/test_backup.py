@@ -408,6 +408,16 @@ def test_a_backup_whose_run_was_interrupted_is_not_damaged_but_said_to_have_no_e
     must_be_whole(found)
 
 
+def test_a_backup_whose_run_goes_on_is_not_restored_yet(tmp_path: Path) -> None:
+    writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
+    writer.add(KEYS[0])
+    writer.flush()
+    with pytest.raises(BadInput, match="f is still being written: restore it once its run has ended"):
+        inspect(tmp_path / "f")
+    writer.close()
+    assert inspect(tmp_path / "f").keys == 1
+
+
 @pytest.mark.parametrize("old", [rb',"sha256":"[0-9a-f]*"', rb',"left_out":0', rb',"bytes":\d+', rb',"m":\d+'])
 def test_backups_of_earlier_versions_stay_readable(tmp_path: Path, old: bytes) -> None:
     keys = [record._replace(size=None) for record in KEYS] if b'"m"' in old else KEYS
