@@ -20,9 +20,9 @@ from textual.widgets import Input
 from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.glyphs import ASCII
 from redis_oom_tui.tui.host import Host, host_of
+from redis_oom_tui.tui.widgets.cursor_list import ScrollingText
 from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
-from redis_oom_tui.tui.widgets.scrolling import ScrollingText
 
 T = TypeVar("T")
 EXPLAIN = Binding("f1", "app.explain", "Explain what has the focus", show=False, id="explain")
@@ -221,7 +221,7 @@ class Dialog(InputGuard[T], Generic[T]):
     def action_go_down(self, lines: int) -> None:
         """Move the text by a line; where all of it is seen, go through the choices and Cancel, never to what acts."""
         if self.text.scrolls:
-            self.text.action_scroll(lines)
+            self.text.action_move(lines)
             return
         harmless = [widget for widget in self.query("#fields *, #cancel").results(Widget) if widget.can_focus]
         index = harmless.index(self.focused) if self.focused in harmless else len(harmless) - 1

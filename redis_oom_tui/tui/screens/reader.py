@@ -16,8 +16,8 @@ from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, pad, wrap
 from redis_oom_tui.tui.header_model import level_role, level_word
 from redis_oom_tui.tui.host import Host, host_of
 from redis_oom_tui.tui.messages import ApplyRemedy
+from redis_oom_tui.tui.widgets.cursor_list import ScrollingText
 from redis_oom_tui.tui.widgets.keybar import KeyBar
-from redis_oom_tui.tui.widgets.scrolling import ScrollingText
 
 SAFETY = (
     "Nothing changes without confirmation. Cancel is the default; no single keystroke confirms.",

@@ -1,4 +1,4 @@
-"""A list with a cursor: which rows are in view, and the keys and the mouse that move it, the same for every list."""
+"""What is moved through by keys and the mouse: a list with a cursor, and text longer than the screen."""
 
 from collections.abc import Callable, Hashable, Sequence
 from typing import ClassVar, Generic, TypeVar
@@ -6,13 +6,14 @@ from typing import ClassVar, Generic, TypeVar
 from textual import events
 from textual.binding import Binding, BindingType
 
-from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.drawing import Line, spread
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
 R = TypeVar("R")
 
 _WHEEL = 3
 _END = 1_000_000
+_TELLS_KEYS_FROM = 50
 
 
 def window(count: int, cursor: int, top: int, height: int, height_of: Callable[[int], int] = lambda _: 1) -> range:
@@ -49,7 +50,40 @@ def _lines(rows: range, height_of: Callable[[int], int], enough: int) -> int:
     return total
 
 
-class CursorList(LineWidget, Generic[R], can_focus=True):
+class Navigable(LineWidget, can_focus=True):
+    """What keys and the wheel move through: by a line, by what is in view, to either end."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("down,j", "move(1)", "Down", show=False),
+        Binding("up,k", "move(-1)", "Up", show=False),
+        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
+        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
+        Binding("home,g", f"move(-{_END})", "To the start", show=False),
+        Binding("end,G", f"move({_END})", "To the end", show=False),
+    ]
+
+    @property
+    def in_view(self) -> int:
+        """How many lines a page goes on by."""
+        raise NotImplementedError
+
+    def action_move(self, by: int) -> None:
+        """Go on by so many lines."""
+        raise NotImplementedError
+
+    def action_page(self, pages: int) -> None:
+        self.action_move(pages * max(1, self.in_view))
+
+    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
+        event.stop()
+        self.action_move(_WHEEL)
+
+    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
+        event.stop()
+        self.action_move(-_WHEEL)
+
+
+class CursorList(Navigable, Generic[R]):
     """Rows under a cursor that stays on its row while others come and go. Enter is for whoever holds the list to bind;
     a second click presses it.
 
@@ -57,14 +91,6 @@ class CursorList(LineWidget, Generic[R], can_focus=True):
     one line each, `one_line` spares drawing those out of view. `follows_first`: a cursor on the first row stays first.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("pagedown,ctrl+d", "page(1)", "Page down", show=False),
-        Binding("pageup,ctrl+u", "page(-1)", "Page up", show=False),
-        Binding("home,g", f"move(-{_END})", "First row", show=False),
-        Binding("end,G", f"move({_END})", "Last row", show=False),
-    ]
     one_line: ClassVar[bool] = True
     follows_first: ClassVar[bool] = False
 
@@ -152,13 +178,12 @@ class CursorList(LineWidget, Generic[R], can_focus=True):
             lines += drawn
         return lines[:height]
 
-    def action_move(self, by: int) -> None:
-        """The cursor, by so many rows."""
-        self.go_to(self.index + by)
+    @property
+    def in_view(self) -> int:
+        return self._room - 1
 
-    def action_page(self, pages: int) -> None:
-        """The cursor, by a screenful."""
-        self.action_move(pages * max(1, self._room - 1))
+    def action_move(self, by: int) -> None:
+        self.go_to(self.index + by)
 
     def on_click(self, event: events.Click) -> None:
         """A click moves the cursor to the row, a second one does what Enter does."""
@@ -173,10 +198,41 @@ class CursorList(LineWidget, Generic[R], can_focus=True):
         if times == 2:
             self.app.simulate_key("enter")
 
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        event.stop()
-        self.action_move(_WHEEL)
 
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        event.stop()
-        self.action_move(-_WHEEL)
+class ScrollingText(Navigable):
+    """Shows what `text` gives for a width; where that is longer, the last line says what is left."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "page(1)", "Page down", show=False),
+    ]
+
+    def __init__(self, text: Callable[[int], Sequence[Line]]) -> None:
+        super().__init__()
+        self._text = text
+        self._top = 0
+
+    def lines(self, width: int, height: int) -> Sequence[Line]:
+        """What fits, from where it is scrolled to."""
+        text = self._text(width)
+        if len(text) <= height:
+            self._top = 0
+            return text
+        space = max(1, height - 1)
+        self._top = max(0, min(self._top, len(text) - space))
+        shown = text[self._top : self._top + space]
+        where = f" lines {self._top + 1} to {self._top + len(shown)} of {len(text)}"
+        where += "; up and down show the rest " if width >= _TELLS_KEYS_FROM else ""
+        return [*shown, spread(((where, "dim"),), (), width)] if height > 1 else shown
+
+    @property
+    def scrolls(self) -> bool:
+        """Whether there is more than is shown."""
+        return len(self._text(self.size.width)) > self.size.height
+
+    @property
+    def in_view(self) -> int:
+        return self.size.height - 2
+
+    def action_move(self, by: int) -> None:
+        self._top = max(0, self._top + by)
+        self.redraw()
