@@ -50,34 +50,6 @@ class PlanRun(Job["RunView", "RunView"], Protocol):
         """What became of each key, in the plan's order; `only` those of some outcomes."""
 
 
-class Cleanups(Protocol):
-    """Plans of cleanups: made, judged, run."""
-
-    def plan(
-        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
-    ) -> Planning:
-        """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
-        Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (none at all)."""
-
-    def plan_proposal(self, proposal: Proposal) -> Planning:
-        """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
-
-    def emergency(self) -> Planning:
-        """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
-
-    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
-        """How far `plan` brings the pressure down, and how much is needed; an earlier budget of it saves the sums."""
-
-    def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
-        """Sentences for the confirmation: server and role, database, count, bytes, the operation, what has no undo."""
-
-    def confirm_word(self, plan: Plan) -> str | None:
-        """The word to type before `plan` runs, for a large one (over 1,000 keys or 10% of the keyspace); else None."""
-
-    def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
-        """A run of `plan` that has not started yet."""
-
-
 class SteppedCleanups(Protocol):
     """What goes in steps: elements of a key that stays, and finished jobs."""
 
@@ -129,8 +101,53 @@ class SettingChanges(Protocol):
         """Settle what still waits: a setting whose timed return was not called off goes back now."""
 
 
-class Records(Protocol):
-    """What is written down: backups and what is restored from them, and the audit log."""
+class Operator(Protocol):
+    """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
+
+    Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.
+    """
+
+    def why_not(self, action: Action) -> str | None:
+        """Why `action` cannot be used here (read-only, no right, a missing command), in a sentence; else None.
+
+        Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
+        """
+
+    @property
+    def steps(self) -> SteppedCleanups:
+        """What goes in steps."""
+
+    @property
+    def settings(self) -> SettingChanges:
+        """What reads and changes settings."""
+
+    # Plans of cleanups: made, judged, run.
+
+    def plan(
+        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
+    ) -> Planning:
+        """A plan by `criteria`; with `criteria.keys` those keys are read again by identity instead of scanned for.
+        Raises BadInput for criteria that mean nothing (an empty pattern), or everything unawares (none at all)."""
+
+    def plan_proposal(self, proposal: Proposal) -> Planning:
+        """One plan of the parts of `proposal`, not looked for yet: as many of them as reach its target."""
+
+    def emergency(self) -> Planning:
+        """The plan that the configuration prepared; raises BadInput where it prepared none (the default)."""
+
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
+        """How far `plan` brings the pressure down, and how much is needed; an earlier budget of it saves the sums."""
+
+    def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
+        """Sentences for the confirmation: server and role, database, count, bytes, the operation, what has no undo."""
+
+    def confirm_word(self, plan: Plan) -> str | None:
+        """The word to type before `plan` runs, for a large one (over 1,000 keys or 10% of the keyspace); else None."""
+
+    def run(self, plan: Plan, *, backup: BackupChoice) -> PlanRun:
+        """A run of `plan` that has not started yet."""
+
+    # What is written down: backups and what is restored from them, and the audit log.
 
     def backups(self, *others: Path) -> tuple[Backup, ...]:
         """The backup files in the default place and those of `others` that are backups, newest first."""
@@ -153,9 +170,7 @@ class Records(Protocol):
     def history_skipped(self) -> int:
         """How many lines of the audit file the last `history` could not read."""
 
-
-class AdminCommands(Protocol):
-    """What is done at once: a client killed, memory purged, expired keys reaped."""
+    # What is done at once.
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, by its id, if that id is still the same address."""
@@ -165,27 +180,6 @@ class AdminCommands(Protocol):
 
     async def reap(self) -> Done:
         """Scan all keys once, by which the server drops those that have expired and still hold memory."""
-
-
-class Operator(Cleanups, Records, AdminCommands, Protocol):
-    """Everything that changes the server, and what must be known first. Nothing here asks: whoever calls has asked.
-
-    Each action is written to the audit file before and after. Errors are `models.errors`, each one plain sentence.
-    """
-
-    def why_not(self, action: Action) -> str | None:
-        """Why `action` cannot be used here (read-only, no right, a missing command), in a sentence; else None.
-
-        Known after `limits`, or after `Source.open` for what that asked; cheap enough for every key press.
-        """
-
-    @property
-    def steps(self) -> SteppedCleanups:
-        """What goes in steps."""
-
-    @property
-    def settings(self) -> SettingChanges:
-        """What reads and changes settings."""
 
     async def close(self) -> None:
         """Settle what still waits: a setting whose timed return was not called off goes back now. Never raises."""
