@@ -130,7 +130,7 @@ def _further_checks(invocation: Invocation, case: Case) -> Further:
     import asyncio
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
-    from redis_oom_tui.server.expired_sample import expired_among
+    from redis_oom_tui.server.info_reader import expired_among
     from redis_oom_tui.server.large_commands import large_commands
     from redis_oom_tui.server.live import LiveServer
 

@@ -1,9 +1,10 @@
-"""One look at a server: INFO, parsed, with settings and clients where they may be read; and one at each replica."""
+"""What INFO says of a server, with its settings and clients; of each replica; and how many of some keys had expired."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
+from redis import exceptions
 from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
@@ -13,6 +14,8 @@ from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
+from redis_oom_tui.rules.info_checks import most_expiring
+from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.replies import (
     ask_settings,
@@ -20,9 +23,11 @@ from redis_oom_tui.server.replies import (
     clients_in,
     data,
     info_in,
+    page,
     refused_settings,
     settings_in,
 )
+from redis_oom_tui.server.scan.connection import MonitoredServer
 from redis_oom_tui.server.tasks import together
 from redis_oom_tui.server.tls_fallback import with_tls_hint
 
@@ -155,3 +160,34 @@ async def _replica_view(primary: Connection, where: Address, server: Callable[[C
         return NodeView(node, error=str(error))
     finally:
         await replica.close()
+
+
+_PAGE = 500
+
+
+async def expired_among(server: MonitoredServer, snapshot: Snapshot) -> tuple[int, int]:
+    """Of some keys of the database with most TTLs, how many had expired, and how many live. Raises `models.errors`.
+
+    Nothing but the server's own count tells of the first: no command shows a key that has expired.
+    """
+    database = most_expiring(snapshot)
+    if database is None:
+        return 0, 0
+    client = make_client(server.connection, db=database.db)
+    try:
+        with translated(server.address, "SCAN"):
+            pipeline = client.pipeline(transaction=False)
+            pipeline.execute_command("INFO", "stats")
+            pipeline.execute_command("SCAN", "0", "COUNT", _PAGE)
+            pipeline.execute_command("INFO", "stats")
+            before, names, after = await pipeline.execute(raise_on_error=False)
+            if any(isinstance(reply, exceptions.RedisError) for reply in (before, names, after)):
+                return 0, 0
+            return max(0, _expired(after) - _expired(before)), len(page(names)[1])
+    finally:
+        await client.aclose()
+
+
+def _expired(reply: object) -> int:
+    expired = str(info_in(data(reply)).get("expired_keys", ""))
+    return int(expired) if expired.isdecimal() else 0

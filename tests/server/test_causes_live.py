@@ -20,7 +20,7 @@ from redis_oom_tui.rules.info_checks import with_expired, with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.causes import CAUSES
 from redis_oom_tui.rules.verdict.clauses import WAIT
-from redis_oom_tui.server.expired_sample import expired_among
+from redis_oom_tui.server.info_reader import expired_among
 from redis_oom_tui.server.replies import info_in
 from tests.server import scenes
 from tests.server.scenes import EVERY, MIB, SEVEN_ON, Scene
