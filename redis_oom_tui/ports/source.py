@@ -18,18 +18,18 @@ _Result_co = TypeVar("_Result_co", covariant=True)
 _View_co = TypeVar("_View_co", covariant=True)
 
 
-class StoppableJob(Protocol):
+class StoppableJob(Protocol[_Result_co]):
     """Work under way: start `run` in a worker that outlives whoever asked; the rest may be called meanwhile."""
+
+    async def run(self) -> _Result_co:
+        """To the end, a stop or a failure."""
 
     def stop(self) -> None:
         """End after the page or batch in flight; what was done or found so far is kept, marked as incomplete."""
 
 
-class Job(StoppableJob, Protocol[_Result_co, _View_co]):
+class Job(StoppableJob[_Result_co], Protocol[_Result_co, _View_co]):
     """Work that is followed while it goes on: `view` and `stop` may be called meanwhile, in the same event loop."""
-
-    async def run(self) -> _Result_co:
-        """To the end, a stop or a failure."""
 
     def view(self) -> _View_co:
         """How far it is."""

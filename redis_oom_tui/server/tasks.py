@@ -5,11 +5,12 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import MonitorBroken, ServerBusy
+from redis_oom_tui.ports.source import StoppableJob
 
 
 class ReusableTimeout:
@@ -134,17 +135,6 @@ _AGAIN_SECONDS = 0.2
 
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
-
-
-class Stoppable(Protocol[T_co]):
-    """A run that can be asked to end at its next safe point."""
-
-    async def run(self) -> T_co:
-        """Carry it out."""
-
-    def stop(self) -> None:
-        """End it at the next safe point."""
 
 
 async def end(tasks: Iterable["asyncio.Task[Any]"]) -> None:
@@ -198,7 +188,7 @@ async def together(asked: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         await end(tasks)
 
 
-async def run_all(runs: Sequence[Stoppable[T]]) -> list[T]:
+async def run_all(runs: Sequence[StoppableJob[T]]) -> list[T]:
     """Each of `runs` to its end. One that breaks stops the others: they end at a safe point, where they record what
     they did, and only then is its error raised.
     """
