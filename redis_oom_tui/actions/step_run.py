@@ -5,7 +5,6 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from types import MappingProxyType
-from typing import Protocol
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, PacedWork
 from redis_oom_tui.actions.deployment import Deployment
@@ -17,6 +16,7 @@ from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
 from redis_oom_tui.rules.report import memory_words
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import OtherServer
@@ -25,29 +25,15 @@ from redis_oom_tui.server.tasks import ActiveClock
 _FREEING_LONGEST_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.05
 
 
-class SteppedPlan(Protocol):
-    """What such a run needs of its plan."""
-
-    @property
-    def going(self) -> int:
-        """How many go."""
-
-    @property
-    def about_bytes(self) -> int | None:
-        """About what they hold."""
-
-    @property
-    def run_id(self) -> str | None:
-        """Of the server when the plan was made."""
-
-
 class StepRun(PacedWork, ABC):
     """A run in steps. Its views count what `things` names in place of keys; `verb` is what was done to them."""
 
     things = "elements"
     verb = "Removed"
 
-    def __init__(self, context: ActionContext, deployment: Deployment, plan: SteppedPlan, backup: BackupChoice) -> None:
+    def __init__(
+        self, context: ActionContext, deployment: Deployment, plan: ShrinkPlan | FinishedPlan, backup: BackupChoice
+    ) -> None:
         super().__init__()
         self._context = context
         self._deployment = deployment

@@ -4,7 +4,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 import click
 from msgspec import Struct
@@ -25,7 +25,7 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import RunView
 from redis_oom_tui.models.scan import Pace
-from redis_oom_tui.models.stepped import FinishedRequest, ListEnd, ScoreUnit, ShrinkRequest
+from redis_oom_tui.models.stepped import FinishedPlan, FinishedRequest, ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.ports.source import Job
 from redis_oom_tui.rules import finished as finished_jobs
 from redis_oom_tui.rules import shrinking
@@ -72,19 +72,7 @@ def refuse_alone() -> None:
         raise BadInput(f"{lonely[0]} requires --shrink KEY: it says which elements of that key go")
 
 
-class HashedPlan(Protocol):
-    """A frozen plan."""
-
-    @property
-    def hash(self) -> str:
-        """What --hash compares."""
-
-    @property
-    def going(self) -> int:
-        """How many go."""
-
-
-_Plan = TypeVar("_Plan", bound=HashedPlan)
+_Plan = TypeVar("_Plan", ShrinkPlan, FinishedPlan)
 
 
 class Stepped(Struct, Generic[_Plan], frozen=True):
@@ -269,7 +257,9 @@ def _progress(view: RunView, things: str) -> str:
     return f"{view.phase}: {progress(view.done_keys, view.total_keys, view.elapsed_seconds, things)}"
 
 
-def _result_lines(result: SteppedResult[_Plan], connection_args: tuple[str, ...], undo: str) -> list[str]:
+def _result_lines(
+    result: SteppedResult[ShrinkPlan] | SteppedResult[FinishedPlan], connection_args: tuple[str, ...], undo: str
+) -> list[str]:
     """The plan that takes something, and its report where it ran, for people; `undo` says when it can be undone."""
     plan, run = result.plan, result.run
     lines = [safe_text(sentence) for sentence in result.consent]

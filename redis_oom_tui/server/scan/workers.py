@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.scan import Pace, ThrottleState
@@ -131,25 +131,6 @@ class ScanControl:
         self.batch.add(db, names, asked, answers)
 
 
-class ScanControlProtocol(Protocol):
-    """What the connections ask whoever runs them."""
-
-    @property
-    def rate(self) -> RateController:
-        """What holds the pages back, and is told of those on their way."""
-
-    @property
-    def step(self) -> PaceStep:
-        """How many connections, and how large a page, right now."""
-
-    @property
-    def stopping(self) -> bool:
-        """Whether to end after the page in flight."""
-
-    def count(self, db: int, names: list[bytes], asked: tuple[KeyQuestion, ...], answers: list[Any]) -> None:
-        """Take one page: of each of `names` one after the other the answers to what was `asked`."""
-
-
 class ScanWorkers:
     """Scans `cursor_ranges`, all of one database of about `keys`, to their ends. `keep` says which names count."""
 
@@ -157,7 +138,7 @@ class ScanWorkers:
         self,
         connection: Connection,
         cursor_ranges: list[CursorRange],
-        control: ScanControlProtocol,
+        control: ScanControl,
         *,
         command: ScanCommand,
         columns: tuple[KeyQuestion, ...],
