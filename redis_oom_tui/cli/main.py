@@ -130,6 +130,10 @@ def _run(given: list[str]) -> int:
     usage, failed = (EXIT_UNKNOWN, EXIT_UNKNOWN) if command in _MONITORS else (EXIT_USAGE, EXIT_FAILED)
     try:
         code = cli.main(args=given, prog_name="redis-oom-tui", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Its message is the help, in many lines.
+        error.show()
+        return usage
     except click.UsageError as error:
         return _failed(given, command, _plain(error, command), usage)
     except (click.Abort, KeyboardInterrupt):
@@ -162,7 +166,7 @@ def _run(given: list[str]) -> int:
 
 def _plain(error: click.UsageError, command: str) -> str:
     """What is wrong with the options in one sentence, and where they are listed."""
-    words = safe_text(error.format_message().rstrip("."), 400)
+    words = safe_text(" ".join(error.format_message().split()).rstrip("."), 400)
     if isinstance(error, click.BadParameter) and isinstance(error.param, click.Option):
         words = f"{'/'.join(error.param.opts)}: {safe_text(error.message.rstrip('.'), 400)}"
     if isinstance(error, click.NoSuchOption):

@@ -147,6 +147,7 @@ def test_help_as_the_value_of_an_option_asks_for_none(capsys: pytest.CaptureFixt
         (("hogs", "--no", "--match", "check"), "no such option '--no'"),
         (("-p",), "option '-p' requires an argument"),
         (("hogs", "--port", "x"), "-p/--port: 'x' is not a whole number"),
+        (("completion",), "Choose from: bash, zsh, fish"),
     ],
 )
 def test_what_cannot_be_read_is_told_in_one_line(
@@ -155,6 +156,13 @@ def test_what_cannot_be_read_is_told_in_one_line(
     code, out, err = ran(capsys, *words)
     assert (code, out, len(err.splitlines())) == (2, "", 1)
     assert sentence in err
+
+
+def test_a_group_without_its_command_prints_its_help(capsys: pytest.CaptureFixture[str]) -> None:
+    code, out, err = ran(capsys, "config")
+    assert (code, out) == (2, "")
+    assert err.startswith("Usage: redis-oom-tui config")
+    assert "\n  example" in err
 
 
 @pytest.mark.parametrize("words", [("--no", "check"), ("--no", "x", "check"), ("-h", "hogs", "check", "--no")])
