@@ -90,8 +90,8 @@ _WORDS = {
     "clean": "delete unlink expire evict",
     "maxmemory-policy": "evict eviction lru lfu",
     "free": "delete evict oom cleanup",
-    "emergency": "delete evict oom",
-    "restore": "undo backup deleted",
+    "emergency": "oom delete evict",
+    "restore": "undo backup",
     "undo": "revert back restore rollback",
     "scan": "keys biggest bigkeys memkeys size",
     "kill": "client buffer disconnect close",
@@ -110,16 +110,30 @@ class CommandSearch(Provider):
                 yield DiscoveryHit(command.title, command.callback, help=command.help)
 
     async def search(self, query: str) -> Hits:
-        """Titles by the letters in them, the rest by the words as typed, and behind the titles."""
+        """The words as typed first: what people call it, its title, its description; then titles by their letters."""
         matcher, wanted = self.matcher(query), query.casefold().split()
         for command in self.app.get_system_commands(self.screen):
-            score = matcher.match(command.title)
-            names = " ".join(_WORDS.get(word, "") for word in command.title.casefold().split())
-            more = f"{command.title} {command.help} {names}".casefold()
-            if score <= 0 and wanted and all(word in more for word in wanted):
-                score = 0.01
+            score = by_words(command.title, command.help, wanted) or 0.01 * min(1.0, matcher.match(command.title))
             if score > 0:
                 yield Hit(score, matcher.highlight(command.title), command.callback, help=command.help)
+
+
+def by_words(title: str, description: str, wanted: Sequence[str]) -> float:
+    """How well a command is named by the words that somebody typed, all of which must be there; 0 is not at all.
+
+    >>> by_words("Change maxmemory-policy", "", ["evict"]) > by_words("Change lazyfree-lazy-eviction", "", ["evict"])
+    True
+    >>> by_words("Free memory", "", ["delete"]) > by_words("Restore a backup", "Restore deleted keys", ["delete"])
+    True
+    """
+    title = title.casefold()
+    names = " ".join(_WORDS.get(word, "") for word in title.split()).split()
+    if not wanted or not all(word in f"{title} {description.casefold()} {' '.join(names)}" for word in wanted):
+        return 0.0
+    if wanted[0] in names:
+        return 3.0 + 1 / (1 + names.index(wanted[0]))
+    # Of two titles with the words, the one that says less else.
+    return 2.0 + len(" ".join(wanted)) / len(title) if all(word in title for word in wanted) else 1.0
 
 
 def commands(app: App[int], screen: Screen[object]) -> Iterable[SystemCommand]:
