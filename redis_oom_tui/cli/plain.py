@@ -35,7 +35,7 @@ from redis_oom_tui.rules.guarded import attempt
 # Figures move at every tick: they are told again this often, words where they change.
 _AGAIN_SECONDS = 60.0
 _CLIENTS = 5
-_NO_FINDING = "finding: nothing stands out; keys are not read here ({hogs})"
+_NO_FINDING = "finding: nothing stands out; keys are not read here (`{hogs}`)"
 
 
 def watch_plainly(invocation: Invocation, connection: Connection | None = None) -> int:

@@ -8,7 +8,14 @@ from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import advice_with_commands, role_text, server_text, share_of_limit, with_commands
+from redis_oom_tui.formatting.server import (
+    advice_with_commands,
+    role_text,
+    server_text,
+    share_of_limit,
+    with_code,
+    with_commands,
+)
 from redis_oom_tui.formatting.sizes import count, number_of, size
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
@@ -53,7 +60,7 @@ class ChatForm(StrEnum):
         >>> ChatForm.SLACK.text("3 keys of user:* (used_memory 5 MiB), see <other>.")
         '3 keys of `user:*` (`used_memory` 5 MiB), see `<other>`.'
         """
-        return " ".join(map(self._word, safe_text(text, None).split(" ")))
+        return with_code(safe_text(text, None), lambda part: " ".join(map(self._word, part.split(" "))), self.code)
 
     def _word(self, word: str) -> str:
         if not _SPECIAL.search(word):

@@ -9,9 +9,9 @@ from redis_oom_tui.formatting.applications import application_documents
 from redis_oom_tui.formatting.check import finding_fields, memory_fields, node_documents, part_documents, server_fields
 from redis_oom_tui.formatting.columns import key_columns, row_document
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
-from redis_oom_tui.formatting.report_sections import Block, Bullets, Command, Heading, Paragraph, Table, sections
+from redis_oom_tui.formatting.report_sections import Block, Bullets, Heading, Paragraph, Table, sections
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import with_commands
+from redis_oom_tui.formatting.server import with_code, with_commands
 from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.application import Recognition
@@ -44,14 +44,9 @@ def _in_markdown(block: Block) -> str:
         case Heading(text, level):
             return f"{'#' * level} {_plain(text)}"
         case Paragraph(text, strong):
-            return f"**{_plain(text)}**" if strong else _plain(text)
-        case Command(text, line):
-            # A name may hold backticks.
-            marks = "``" if "`" in line else "`"
-            space = " " if "`" in line else ""
-            return f"{_plain(text)} {marks}{space}{safe_text(line)}{space}{marks}"
+            return f"**{_plain(text)}**" if strong else _sentences(text)
         case Bullets(items):
-            return "\n".join(f"- {_plain(text)}" for text in items)
+            return "\n".join(f"- {_sentences(text)}" for text in items)
         case Table(header, rows):
             return "\n".join(_lines(header, rows))
 
@@ -70,6 +65,11 @@ def _plain(text: str) -> str:
     \[x\](y) \<b\>\|user:\*
     """
     return _SPECIAL.sub(r"\\\1", safe_text(text))
+
+
+def _sentences(text: str) -> str:
+    """The same, its commands as code: they are copied as they stand."""
+    return with_code(safe_text(text), _plain, lambda line: f"`{line}`")
 
 
 def document(report: IncidentReport) -> "ReportDocument":

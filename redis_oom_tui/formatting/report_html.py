@@ -13,13 +13,13 @@ from redis_oom_tui.formatting.report_sections import (
     VERDICTS,
     Block,
     Bullets,
-    Command,
     Heading,
     Paragraph,
     Table,
     sections,
 )
 from redis_oom_tui.formatting.sanitize import glob_text, safe_text
+from redis_oom_tui.formatting.server import with_code
 from redis_oom_tui.models.trend import IncidentReport
 
 HTML_SUFFIXES = (".html", ".htm")
@@ -84,11 +84,9 @@ def _in_html(block: Block, level: str) -> str:
         case Heading(text, depth):
             return f"<h{depth}>{_text(text)}</h{depth}>"
         case Paragraph(text, strong):
-            return f'<p class="verdict {level}">{_text(text)}</p>' if strong else f"<p>{_text(text)}</p>"
-        case Command(text, line):
-            return f"<p>{_text(text)} <code>{_text(line)}</code></p>"
+            return f'<p class="verdict {level}">{_text(text)}</p>' if strong else f"<p>{_sentences(text)}</p>"
         case Bullets(items):
-            return f"<ul>{''.join(f'<li>{_text(item)}</li>' for item in items)}</ul>"
+            return f"<ul>{''.join(f'<li>{_sentences(item)}</li>' for item in items)}</ul>"
         case Table(header, rows):
             head = "".join(f'<th scope="col">{_text(cell)}</th>' for cell in header)
             kinds = [' class="name"' if title in _NAMES else "" for title in header]
@@ -102,3 +100,8 @@ def _in_html(block: Block, level: str) -> str:
 
 def _text(raw: str) -> str:
     return escape(safe_text(raw), quote=True)
+
+
+def _sentences(raw: str) -> str:
+    """The same, its commands as code."""
+    return with_code(safe_text(raw), _text, lambda line: f"<code>{_text(line)}</code>")

@@ -54,13 +54,6 @@ class Paragraph(NamedTuple):
     strong: bool = False
 
 
-class Command(NamedTuple):
-    """A command to copy as it is, and the words before it."""
-
-    text: str
-    line: str
-
-
 class Bullets(NamedTuple):
     """One line each."""
 
@@ -75,7 +68,7 @@ class Table(NamedTuple):
 
 
 # Their texts are as they came from the server: whoever prints them escapes them.
-Block = Heading | Paragraph | Command | Bullets | Table
+Block = Heading | Paragraph | Bullets | Table
 
 FIGURES = ("Figures", "Before and after")
 VERDICTS, PATTERNS = "Verdicts over time", "What uses the memory"
@@ -219,7 +212,7 @@ def _finding(finding: Finding, connection_args: Sequence[str]) -> Iterator[Block
     if finding.evidence:
         yield Bullets(tuple(finding.evidence))
     if plan := remedy_line(finding.remedy, connection_args):
-        yield Command("To plan it:", plan)
+        yield Paragraph(f"To plan it: `{plan}`")
 
 
 def _applications(report: IncidentReport) -> Iterator[Block]:

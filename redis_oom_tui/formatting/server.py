@@ -1,8 +1,9 @@
 """A server in words: who it says it is, its limit (set, not set, not reported or stated), what is doubtful, and the
 commands of this tool that lead to it."""
 
+import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import pattern_text
@@ -132,6 +133,19 @@ def command_line(connection_args: Sequence[str], *command: str) -> str:
     return safe_text(shlex.join([PROGRAM, *connection_args, *command]))
 
 
+_IN_A_SENTENCE = re.compile(f"`({PROGRAM} [^`]*)`")
+
+
+def with_code(text: str, plain: Callable[[str], str], code: Callable[[str], str]) -> str:
+    """`text` with the commands in it, which stand in backticks, as `code` writes them, and the rest as `plain` does.
+
+    >>> with_code("To plan it: `redis-oom-tui cleanup --key a_b`.", str.upper, lambda line: f"<{line}>")
+    'TO PLAN IT: <redis-oom-tui cleanup --key a_b>.'
+    """
+    parts = _IN_A_SENTENCE.split(text)
+    return "".join(code(part) if at % 2 else plain(part) for at, part in enumerate(parts) if part)
+
+
 def database_args(db: int | None) -> tuple[str, ...]:
     """The option that chooses a database."""
     return () if db is None else ("-n", str(db))
@@ -160,14 +174,14 @@ def address_args(address: Address) -> tuple[str, ...]:
 
 
 _COMMANDS = (
-    ("(Hogs, Cleanup)", "({hogs}, {cleanup})"),
-    ("(Hogs)", "({hogs})"),
-    ("(Cleanup)", "({cleanup})"),
-    ("(Limits)", "({limits})"),
-    ("(Triage)", "({report})"),
+    ("(Hogs, Cleanup)", "(`{hogs}`, `{cleanup}`)"),
+    ("(Hogs)", "(`{hogs}`)"),
+    ("(Cleanup)", "(`{cleanup}`)"),
+    ("(Limits)", "(`{limits}`)"),
+    ("(Triage)", "(`{report}`)"),
     ("(Triage, c)", "(CLIENT KILL ID n)"),
-    ("in Cleanup", "with {cleanup}"),
-    ("in Limits", "with {limits}"),
+    ("in Cleanup", "with `{cleanup}`"),
+    ("in Limits", "with `{limits}`"),
 )
 
 
@@ -193,7 +207,7 @@ def with_commands(
     `cleanup` the command that stands for the pane of that name, where a closer one is known.
 
     >>> with_commands("Raise maxmemory in Limits, or cache less.", ("-p", "7000"))
-    'Raise maxmemory with redis-oom-tui -p 7000 limits, or cache less.'
+    'Raise maxmemory with `redis-oom-tui -p 7000 limits`, or cache less.'
     """
     lines = {name: command_line(connection_args, name) for name in ("limits", "report")}
     lines["cleanup"] = cleanup or command_line(connection_args, "cleanup", "--free-to", f"{TARGET:.0%}")

@@ -146,7 +146,7 @@ def test_facts_are_told_again_each_minute_and_words_as_they_change() -> None:
     assert len(first) > 6
     assert len(told.lines(LIVE, 1.0, 101.0)) == 1, "nothing changed"
     other = replace(LIVE, verdict=replace(LIVE.verdict, first_step="Raise maxmemory in Limits."))
-    assert told.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with redis-oom-tui limits."]
+    assert told.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with `redis-oom-tui limits`."]
     assert len(told.lines(LIVE, 60.0, 161.0)) == len(first)
 
 

@@ -136,8 +136,8 @@ def test_the_way_in_and_never_a_password(given: dict[str, object], words: str) -
     assert "hunter2" not in command_line(way, "restore", "f")
 
 
-# Where a command ends in a sentence.
-_END = re.compile(r"[.,;)]?(?: plans to |[.,;)]? *$|\)|, redis-oom-tui|\. |, or )", re.MULTILINE)
+# In a sentence in backticks, else to the end of its line.
+_COMMAND = re.compile(rf"`({PROGRAM} [^`]*)`|(?:^|: )({PROGRAM} -.*)$", re.MULTILINE)
 _OUTPUTS = (
     ("check",),
     ("check", "--json"),
@@ -171,7 +171,8 @@ def test_every_command_that_is_printed_leads_to_this_server(
         for words in _OUTPUTS:
             code, out = _run(capsys, *way, *words)
             assert code == 0 or (words[0] == "check" and code < 3), (words, out)
-            told += _commands(json.dumps(json.loads(out), ensure_ascii=False) if "--json" in words else out)
+            told += _commands("\n".join(_texts(json.loads(out))) if "--json" in words else out)
+            assert len(_commands(out)) == out.count(f"{PROGRAM} -"), out
         found = {" ".join(shlex.split(text)) for text in told}
         assert len(found) >= 4, found
         for text in found:
@@ -204,7 +205,13 @@ def _burden(client: redis.Redis, holds: Callable[[str], bool]) -> None:
 
 
 def _commands(out: str) -> list[str]:
-    """The commands of this tool in a text, from the program's name to where they end."""
-    starts = [one.start() for one in re.finditer(rf"\b{PROGRAM} (?=-)", out.replace("`", ""))]
-    text = out.replace("`", "").replace('"', "\n")
-    return [text[start : start + (found.start() if (found := _END.search(text[start:])) else 200)] for start in starts]
+    """The commands of this tool in a text."""
+    return [in_sentence or whole for in_sentence, whole in _COMMAND.findall(out)]
+
+
+def _texts(document: object) -> Iterator[str]:
+    """Every text in a JSON document."""
+    if isinstance(document, str):
+        yield document
+    for each in document.values() if isinstance(document, dict) else document if isinstance(document, list) else ():
+        yield from _texts(each)

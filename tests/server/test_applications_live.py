@@ -69,14 +69,14 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
             assert "ZCARD bull:mail:completed tells how many are completed" in data.evidence
             assert "Do not delete" not in data.advice
             assert "Which of them are finished was not read here" in data.advice
-            command = "redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d"
+            command = "`redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d`"
             assert any(sentence.endswith(f"(nothing is deleted): {command}") for sentence in data.evidence)
             return
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 305 completed jobs of 2 queues (mail, sms) hold about ")
         assert jobs.advice == (
             "removeOnComplete by default: every completed job is kept for ever. These 305 may go. To plan it:"
-            " redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d."
+            " `redis-oom-tui cleanup --finished bullmq --state completed --older-than 1d`."
         )
         assert jobs.in_the_application.startswith("Set removeOnComplete to { count: 1000 } (")
         assert jobs.evidence[0] == "305 of 378 jobs: the length of bull:mail:completed and 1 more"
@@ -91,7 +91,7 @@ async def test_jobs_that_are_all_finished_are_measured_not_guessed() -> None:
         found, _ = await told(server)
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 200 completed jobs of queue mail hold 3.")
-        assert jobs.advice.endswith("cleanup --finished bullmq:mail --state completed --older-than 1d.")
+        assert jobs.advice.endswith("cleanup --finished bullmq:mail --state completed --older-than 1d`.")
         low, high = jobs.saves_bytes
         assert low * 0.95 <= delete_finished(client, "mail", "completed") <= high * 1.05
 
@@ -123,7 +123,7 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         replies = found["application-data"]
         assert replies.title.startswith("Celery: reply queues hold 2.")
         assert replies.advice.endswith("that no list of the application names any more may go; the others are in use.")
-        assert "To plan it: redis-oom-tui cleanup --orphans celery" in replies.evidence
+        assert "To plan it: `redis-oom-tui cleanup --orphans celery`" in replies.evidence
         assert replies.saves_bytes is None, "how many are orphaned was not read"
         assert "control_queue_expires" in replies.in_the_application
         assert (replies.remedy.pane, replies.remedy.orphans_of) == ("cleanup", "Celery")
@@ -143,7 +143,7 @@ async def test_reply_queues_that_no_binding_names_are_counted() -> None:
         assert "application-data" not in found
         lost = found["orphaned-keys"]
         assert lost.title.startswith("Celery: 11 of 22 reply queues are named by no binding and hold 1.1 MiB")
-        assert lost.advice.endswith("To plan it: redis-oom-tui cleanup --orphans celery.")
+        assert lost.advice.endswith("To plan it: `redis-oom-tui cleanup --orphans celery`.")
         assert (lost.remedy.pane, lost.remedy.orphans_of) == ("cleanup", "Celery")
         before = used_at_rest(client)
         client.delete(*(f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(0, 22, 2)))
@@ -252,7 +252,7 @@ async def test_what_an_application_needs_is_not_told_to_be_shortened() -> None:
             await live.close()
         logs = {one.title.split(" is a ")[0]: one for one in found if one.id == "zset-log"}
         assert set(logs) == {"dead", "old board"}
-        command = "redis-oom-tui cleanup --shrink 'old board' --keep-last 1000"
+        command = "`redis-oom-tui cleanup --shrink 'old board' --keep-last 1000`"
         assert f"{command} plans to keep the 1,000 highest scores." in logs["old board"].advice
         advice = [one.advice for one in found if one.title.startswith("Sidekiq: failed jobs hold 2.")]
         assert any("Do not delete them unseen" in text for text in advice), advice

@@ -136,8 +136,8 @@ class Case(Struct, frozen=True, dict=True):
         return cause_of(self.facts)
 
     def cleanup_line(self, db: int, *options: str) -> str:
-        """A command to copy that plans a cleanup in database `db` of this server."""
-        return cleanup_line(self.connection_args, db, *options)
+        """A command to copy that plans a cleanup in database `db` of this server, marked off from its sentence."""
+        return f"`{cleanup_line(self.connection_args, db, *options)}`"
 
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""

@@ -30,7 +30,7 @@ BY_TYPE = {
     "list": (
         "queue-growing",
         "is a large list",
-        "Check the consumers of a queue. Of a log by RPUSH, {shrink} --oldest-end left plans to keep the newest 1,000.",
+        "Check the consumers of a queue. Of a log by RPUSH, {shrink} plans to keep the newest 1,000.",
         "Give queues a limit (LTRIM after LPUSH), and watch their length.",
     ),
     "zset": (
@@ -153,7 +153,8 @@ def _giant(case: Case, row: KeyRow) -> Finding:
 def _shrink(case: Case, row: KeyRow) -> str:
     """What plans to shorten the key; a long name is left to the reader."""
     name = escape_exact(row.id.key) if len(row.id.key) <= _NAME_GIVEN else "KEY"
-    return case.cleanup_line(row.id.db, "--shrink", name, "--keep-last", "1000")
+    end = ("--oldest-end", "left") if row.type == "list" else ()
+    return case.cleanup_line(row.id.db, "--shrink", name, "--keep-last", "1000", *end)
 
 
 # Whole words of a name: `rate:api`, not `corporate`.
