@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
 from redis import exceptions
 from redis.asyncio import Redis
@@ -12,6 +12,7 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports.source import PolledSource
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.info_checks import most_expiring
@@ -118,14 +119,8 @@ async def _info(way: Connection, client: "Redis", section: str) -> dict[str, Any
 _PATIENCE_SECONDS = 1.0
 
 
-class _Replica(Protocol):
-    async def snapshot(self) -> Snapshot: ...
-
-    async def close(self) -> None: ...
-
-
 async def replicas_of(
-    primary: Connection, lines: Iterable[Mapping[str, object]], server: Callable[[Connection], _Replica]
+    primary: Connection, lines: Iterable[Mapping[str, object]], server: Callable[[Connection], PolledSource]
 ) -> tuple[NodeView, ...]:
     """What each replica that `lines` of the INFO of `primary` name says of itself, with the same login; `server`
     makes what asks it.
@@ -143,7 +138,7 @@ def _address(line: Mapping[str, object]) -> Address | None:
     return Address(str(host), int(port)) if host and port.isascii() and port.isdigit() else None
 
 
-async def _replica_view(primary: Connection, where: Address, server: Callable[[Connection], _Replica]) -> NodeView:
+async def _replica_view(primary: Connection, where: Address, server: Callable[[Connection], PolledSource]) -> NodeView:
     node = ClusterNode(str(where), str(where), where, str(primary.address))
     replica = server(
         replace(

@@ -17,6 +17,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint, cluster_checkpoint_values
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
+from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.scan_view import (
     BY_SLOT,
     UNEVEN,
@@ -25,7 +26,7 @@ from redis_oom_tui.server.cluster.scan_view import (
     fair_sample,
     quotas,
 )
-from redis_oom_tui.server.cluster.topology import Owners, PartialSlots, ScanNodes, SlotMigration, slot_migrations, still
+from redis_oom_tui.server.cluster.topology import Owners, PartialSlots, SlotMigration, slot_migrations, still
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.tasks import end, together
@@ -45,7 +46,7 @@ class ClusterScan:
 
     def __init__(
         self,
-        nodes: ScanNodes,
+        nodes: Nodes,
         options: ScanOptions,
         *,
         begun: ClusterCheckpoint | None = None,

@@ -5,7 +5,7 @@ import bisect
 import contextlib
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
@@ -221,19 +221,6 @@ class SlotNodes(Protocol):
 
     def node(self, name: str) -> LiveServer:
         """The node called `name`."""
-
-
-class ScanNodes(SlotNodes, Protocol):
-    """What the scan needs of a cluster."""
-
-    async def refresh(self) -> bool:
-        """Ask who serves what; whether it changed."""
-
-    def importer(self, name: str) -> LiveServer:
-        """The node called `name`, for the keys that it has of slots that are not its own yet."""
-
-    def replica_of(self, name: str, but: Collection[str] = ()) -> LiveServer | None:
-        """A replica of it, for reading keys, that is none of `but`."""
 
 
 class SlotMigration(Struct, frozen=True):
