@@ -66,7 +66,7 @@ install-man: man
 	@echo $(DESTDIR)$(PREFIX)/share/man/man1/redis-oom-tui.1
 
 docs: $(STAMP)
-	@$(BIN)/python docs/reference.py
+	@PYTHONPATH=. $(BIN)/python docs/reference.py
 
 screenshots: $(STAMP)
 	@$(BIN)/python -m screenshots.draw

@@ -17,10 +17,11 @@ from redis_oom_tui.cli.main import cli
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
 from redis_oom_tui.formatting.documents.terms import FailureDocument
 from redis_oom_tui.rules import findings, verdict
-from redis_oom_tui.rules.flavours import ABILITIES, FLAVOURS, MANAGED, PRODUCTS, REFUSAL, RELEASES, Product
+from redis_oom_tui.rules.flavours import FLAVOURS, MANAGED, PRODUCTS, REFUSAL, Product
 from redis_oom_tui.rules.providers import PROVIDERS
 from redis_oom_tui.rules.verdict import limit_rules
 from redis_oom_tui.rules.verdict.causes import CAUSES
+from tests.support.releases import ABILITIES, RELEASES
 
 DOCS = Path(__file__).parent
 PROMISED = DOCS.parent / "tests" / "rules" / "public_ids.json"

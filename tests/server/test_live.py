@@ -12,10 +12,10 @@ from redis_oom_tui.models.errors import CommandMissing, LoginRefused, NotRedis, 
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import policies
-from redis_oom_tui.rules.flavours import ABILITIES, RELEASES
 from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import CLIENT_NAME
 from redis_oom_tui.server.live import LiveServer
+from tests.support.releases import ABILITIES, RELEASES
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
 
