@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
-from redis_oom_tui.cli.instant import instant, show_before_the_scan
+from redis_oom_tui.cli.instant import hot, instant, show_before_the_scan
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
@@ -73,6 +73,7 @@ class _Wish(Struct, frozen=True):
 @click.option("--patterns", is_flag=True, help="Group by key pattern.")
 @click.option("--sample", type=Number(1), metavar="N", help="Stop after N keys; figures are then estimates.")
 @click.option("--instant", is_flag=True, help="Only the server's own count of key sizes, without a scan (Redis 8.0+).")
+@click.option("--hot", is_flag=True, help="Only the hottest keys, where the server tracks them (Redis 8.6+): no scan.")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the patterns too.")
 @click.option("--delimiter", default=":", show_default=True, help="Characters that separate name parts.")
@@ -93,6 +94,8 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
     """
     if given["instant"]:
         return instant(invocation, given)
+    if given["hot"]:
+        return hot(invocation, given)
     _refuse_what_has_no_effect(invocation, given)
     older = None if given["older"] is None else load_scan(given["older"])
     wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")

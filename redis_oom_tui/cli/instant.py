@@ -1,4 +1,4 @@
-"""`hogs --instant`: the sizes of keys that the server itself keeps count of, without a scan."""
+"""`hogs --instant` and `hogs --hot`: what the server itself keeps of its keys, without a scan."""
 
 import asyncio
 import contextlib
@@ -14,10 +14,12 @@ from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump
 from redis_oom_tui.formatting import key_sizes as text
 from redis_oom_tui.models.errors import BadInput, CommandRefused
+from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.key_sizes import key_sizes
 
 _USED = {"instant", "top", "form", "pace", "rdb", "server_binary"}
+_USED_HOT = {"hot", "top", "form"}
 _BEFORE_A_SCAN = 5
 
 
@@ -38,6 +40,34 @@ def instant(invocation: Invocation, given: dict[str, Any]) -> int:
     else:
         click.echo("\n".join((*notes, *text.summary(sizes), "", *text.table(sizes, given["top"]))).rstrip())
     return 0
+
+
+def hot(invocation: Invocation, given: dict[str, Any]) -> int:
+    """Print the hottest keys, where they are tracked; raises BadInput beside what needs a scan."""
+    reason = "no key is read, only what the server tracks"
+    refuse_beside("hot", given_options(), given_options().keys() - _USED_HOT, reason)
+    if given["form"] == "csv":
+        raise BadInput(f"--csv cannot be given with --hot: {reason}")
+    if invocation.connection.cluster:
+        raise BadInput("--hot is of one server: leave -c out, and name the node")
+    found = asyncio.run(_hot_keys(invocation))
+    if given["form"] == "json":
+        print_document(text.hot_document(found, given["top"]))
+    else:
+        click.echo("\n".join(text.hot_lines(found, given["top"])))
+    return 0
+
+
+async def _hot_keys(invocation: Invocation) -> HotKeys | None:
+    from redis_oom_tui.server.hot_keys import hot_keys
+    from redis_oom_tui.server.live import LiveServer
+
+    server = LiveServer(invocation.connection)
+    try:
+        await when_free(server.open)
+        return await hot_keys(server)
+    finally:
+        await server.close()
 
 
 def show_before_the_scan(snapshot: Snapshot, db: int | None) -> None:

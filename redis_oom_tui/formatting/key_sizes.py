@@ -1,13 +1,21 @@
-"""What INFO keysizes tells, for people and as JSON."""
+"""What the server itself keeps of its keys (INFO keysizes, HOTKEYS), for people and as JSON."""
 
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import SCHEMA
-from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, short_size, size
+from redis_oom_tui.formatting.sanitize import key_fields, safe_text
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
+from redis_oom_tui.models.keys import HotKeys
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.hogs import KeySizesDocument, SizeHistogramFields
+    from redis_oom_tui.formatting.documents.hogs import (
+        HotKeyFields,
+        HotKeysDocument,
+        KeySizesDocument,
+        SizeHistogramFields,
+    )
 
 NOT_REPORTED = "this server does not tell the sizes of its keys without a scan (INFO keysizes: Redis 8.0 and later)"
 _UNITS = {Measure.VALUE: "value", Measure.MEMORY: "memory", Measure.ELEMENTS: "elements"}
@@ -103,4 +111,65 @@ def _histogram(histogram: SizeHistogram) -> "SizeHistogramFields":
         "measure": histogram.measure.value,
         "keys": histogram.keys,
         "buckets": [{"low": one.low, "high": one.high, "keys": one.keys} for one in histogram.buckets],
+    }
+
+
+NOT_TRACKED = (
+    "No hot keys are tracked on this server. This tool starts no tracking: it costs the server CPU for each command.",
+    "To track them for a minute: HOTKEYS START METRICS 2 CPU NET DURATION 60 SAMPLE 10; afterwards HOTKEYS RESET.",
+)
+
+
+def hot_lines(found: HotKeys | None, top: int) -> list[str]:
+    """The `top` hottest keys by each of what is tracked."""
+    if found is None:
+        return list(NOT_TRACKED)
+    since = "" if found.began_at is None else f" since {datetime.fromtimestamp(found.began_at).astimezone():%F %T}"
+    lasted = "" if found.seconds is None else f" for {duration(found.seconds)}"
+    sampled = f", one key of {count(found.sample_ratio)}" if found.sample_ratio > 1 else ""
+    lines = [f"hot keys, {'tracked' if found.active else 'not tracked any more, but'}{since}{lasted}{sampled}"]
+    if found.by_cpu is not None:
+        rows = [(f"{used / 1000:,.1f} ms", used, key) for key, used in found.by_cpu[:top]]
+        lines += ["", *_hot_table("CPU time", rows, found.cpu_us)]
+    if found.by_net is not None:
+        rows = [(size(used), used, key) for key, used in found.by_net[:top]]
+        lines += ["", *_hot_table("network", rows, found.net_bytes)]
+    return lines
+
+
+def _hot_table(title: str, rows: list[tuple[str, int, bytes]], whole: int | None) -> list[str]:
+    shares = [percent(used / whole) if whole else "?" for _, used, _ in rows]
+    table = zip(rows, shares, strict=True)
+    return [
+        f"{title:>12} {'share':>6}  key",
+        *(f"{used:>12} {share:>6}  {safe_text(key, 200)}" for (used, _, key), share in table),
+    ]
+
+
+def hot_document(found: HotKeys | None, top: int) -> "HotKeysDocument":
+    """What `hogs --hot --json` prints."""
+    known = found or HotKeys(active=False)
+    return {
+        "schema": SCHEMA,
+        "tracked": found is not None,
+        "active": None if found is None else known.active,
+        "began_unix_seconds": known.began_at,
+        "tracked_seconds": known.seconds,
+        "sample_ratio": None if found is None else known.sample_ratio,
+        "by_cpu": None if known.by_cpu is None else [_hot(each, known.cpu_us, cpu=True) for each in known.by_cpu[:top]],
+        "by_network": None
+        if known.by_net is None
+        else [_hot(each, known.net_bytes, cpu=False) for each in known.by_net[:top]],
+    }
+
+
+def _hot(one: tuple[bytes, int], whole: int | None, *, cpu: bool) -> "HotKeyFields":
+    name, used = one
+    shown, exact = key_fields(name)
+    return {
+        "key": shown,
+        "key_base64": exact,
+        "cpu_seconds": used / 1e6 if cpu else None,
+        "network_bytes": None if cpu else used,
+        "share": round(min(1.0, used / whole), 4) if whole else None,
     }

@@ -188,3 +188,20 @@ class PatternSample(Struct, frozen=True):
     job_bytes: tuple[int, ...] = ()
     named: tuple[bytes, ...] | None = None
     groups: tuple[GroupHealth, ...] = ()
+
+
+class HotKeys(Struct, frozen=True):
+    """What a server has tracked of its hottest keys, since somebody started that; `active` while it goes on.
+
+    `by_cpu` are keys with their microseconds, `by_net` with their bytes, each None where that is not tracked, beside
+    those of all commands (`cpu_us`, `net_bytes`). One key of `sample_ratio` is tracked. `began_at` is Unix seconds.
+    """
+
+    active: bool
+    sample_ratio: int = 1
+    began_at: float | None = None
+    seconds: float | None = None
+    cpu_us: int | None = None
+    net_bytes: int | None = None
+    by_cpu: tuple[tuple[bytes, int], ...] | None = None
+    by_net: tuple[tuple[bytes, int], ...] | None = None

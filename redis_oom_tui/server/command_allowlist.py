@@ -15,6 +15,7 @@ _CONTAINERS = frozenset(
         "CLUSTER",
         "COMMANDLOG",
         "CONFIG",
+        "HOTKEYS",
         "LATENCY",
         "MEMORY",
         "OBJECT",
@@ -54,6 +55,8 @@ READS = frozenset(
         "MEMORY STATS",
         "LATENCY LATEST",
         "COMMANDLOG GET",
+        # of a tracking that somebody else has started
+        "HOTKEYS GET",
         "SLOWLOG GET",
         "SLOWLOG LEN",
         "CLUSTER INFO",

@@ -12,7 +12,7 @@ import pytest
 from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.formatting.check import check_document
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
-from redis_oom_tui.formatting.key_sizes import instant_document
+from redis_oom_tui.formatting.key_sizes import hot_document, instant_document
 from redis_oom_tui.formatting.report import document as report_document
 from redis_oom_tui.formatting.settings import limits_document
 from redis_oom_tui.formatting.watch_lines import json_line, missing_object, silence_object, tick_object
@@ -20,6 +20,7 @@ from redis_oom_tui.models.action import Limits
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
+from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot
@@ -142,10 +143,12 @@ def pure_documents() -> dict[str, set[str]]:
     both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "same_server_as": [], "check": clustered}]}
     strings = SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),))
     sizes = KeySizes((strings,), 4, 3, 100, 12, 21, ("hash",))
+    hot = HotKeys(True, 10, 1.0, 6.4, 200, 100, ((b"k", 90),), ((b"k", 90),))
     report = IncidentReport(0.0, snapshot, replace(snapshot, cluster=cluster), verdict, (), findings)
     return {
         "check -c": described_fields("check", clustered),
         "check --all -c": described_fields("check", both),
+        "hogs --hot": described_fields("hogs", hot_document(hot, 9)),
         "hogs --instant": described_fields("hogs", instant_document(sizes)),
         "limits -c": described_fields("limits", limits_document(Limits(None, "noeviction"), [by_node])),
         "report -c": described_fields("report", report_document(report)),
@@ -201,6 +204,7 @@ def test_every_field_of_a_schema_is_promised(command: str) -> None:
         spelled(command),
         f"{command} -c",
         f"{command} --all",
+        f"{command} --hot",
         f"{command} --instant",
         f"{command} --shrink",
         f"{command} --free-to",

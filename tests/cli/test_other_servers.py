@@ -11,7 +11,8 @@ import pytest
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.rules.flavours import MANAGED, PRODUCTS, REFUSAL
 from tests.support.json_documents import document_of
-from tests.support.replayed import case, replayed
+from tests.support.replayed import case, replayed, reply
+from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("home")
 
@@ -88,3 +89,52 @@ def test_keys_that_are_never_evicted_are_counted_out(capsys: pytest.CaptureFixtu
         assert views[name]["evictable_keys_total"] == 1
         assert any("2 keys of this server are never evicted (BLESS)" in each for each in views[name]["warnings"])
     assert "2 keys of this server are never evicted (BLESS): one that this plan deletes" in plan
+
+
+# HOTKEYS GET by its documentation: one list within another, names and values in turn.
+HOT = [
+    *("tracking-active", 1, "sample-ratio", 10, "selected-slots", [], "all-commands-all-slots-us", 200_000),
+    *("net-bytes-all-commands-all-slots", 1000, "collection-start-time-unix-ms", 1_770_824_933_147),
+    *(
+        "collection-duration-ms",
+        6408,
+        "total-cpu-time-user-ms",
+        3,
+        "by-cpu-time-us",
+        ["cold", 1500, "hot:\x1b[1m", 150_000],
+    ),
+    *("by-net-bytes", ["hot:\x1b[1m", 900]),
+]
+
+
+def test_hot_keys_are_read_where_they_are_tracked_and_no_tracking_is_started(
+    capsys: pytest.CaptureFixture[str], server: RunningServer
+) -> None:
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words])
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    for shape in ([HOT], HOT):
+        with replayed(replace(case("tair-documented"), answers={"HOTKEYS GET": reply(shape)})) as port:
+            _, text, _ = run("-p", str(port), "hogs", "--hot")
+            told = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
+        assert "tracked since 2026-02-1" in text
+        assert "for 6s, one key of 10" in text
+        assert re.search(r"150\.0 ms +75%  hot:", text)
+        assert "\x1b" not in text
+        assert [each["cpu_seconds"] for each in told["by_cpu"]] == [0.15, 0.0015]
+        assert [(each["network_bytes"], each["share"]) for each in told["by_network"]] == [(900, 0.9)]
+    for nothing in (None, []):
+        with replayed(replace(case("tair-documented"), answers={"HOTKEYS GET": reply(nothing)})) as port:
+            code, text, _ = run("-p", str(port), "hogs", "--hot")
+            told = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
+        assert code == 0
+        assert text.startswith("No hot keys are tracked on this server.")
+        assert (told["tracked"], told["active"], told["by_cpu"]) == (False, None, None)
+    # Of those that the tests run on, none has it.
+    code, _, err = run("-s", str(server.socket_path), "hogs", "--hot")
+    assert (code, err.count("HOTKEYS")) == (3, 2)
+    assert "has no HOTKEYS GET: unknown command" in err
+    for words, why in ((("-c",), "leave -c out"), (("--sample", "3"), "--sample"), (("--csv",), "--csv")):
+        assert why in run("-s", str(server.socket_path), "hogs", "--hot", *words)[2]

@@ -37,7 +37,8 @@ _DISABLED = b"-ERR This instance has cluster support disabled\r\n"
 class Case:
     """An INFO text and a CLIENT LIST; `growing` counters gain so much with each INFO after the first.
 
-    `keys` are strings of 100 bytes that nobody used for 1,000 seconds; `refusal` is the answer to each write.
+    `keys` are strings of 100 bytes that nobody used for 1,000 seconds; `refusal` is the answer to each write, `answers`
+    those to some commands.
     """
 
     info: str
@@ -46,6 +47,7 @@ class Case:
     growing: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
     keys: Sequence[str] = ()
     refusal: str = ""
+    answers: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
 
     def after(self, polls: int) -> str:
         """The text of the INFO that follows so many others."""
@@ -142,6 +144,8 @@ class _Server:
         unknown = f"-ERR unknown command '{words[0]}', with args beginning with: \r\n".encode()
         if any(command.startswith(name.upper()) for name in self._case.refused):
             return unknown
+        if command in self._case.answers:
+            return self._case.answers[command]
         if words[0].upper() == "INFO":
             self._polls += 1
             return _bulk(self._case.after(self._polls - 1).replace("\n", "\r\n"))
@@ -168,6 +172,19 @@ class _Server:
             "LATENCY LATEST": _array(),
         }
         return fixed.get(command) or fixed.get(words[0].upper()) or (_DISABLED if "CLUSTER" in command else unknown)
+
+
+def reply(value: object) -> bytes:
+    """A text, a number, a list of them, or nothing, as RESP2 has it.
+
+    >>> reply(["k", 1]), reply(None)
+    (b'*2\\r\\n$1\\r\\nk\\r\\n:1\\r\\n', b'$-1\\r\\n')
+    """
+    if isinstance(value, list):
+        return _array(*map(reply, value))
+    if isinstance(value, int):
+        return f":{value}\r\n".encode()
+    return b"$-1\r\n" if value is None else _bulk(str(value))
 
 
 def _bulk(text: str) -> bytes:

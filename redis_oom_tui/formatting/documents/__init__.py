@@ -15,7 +15,7 @@ from redis_oom_tui.formatting.documents.cleanup import (
     RestoreDocument,
     ShrinkDocument,
 )
-from redis_oom_tui.formatting.documents.hogs import HogsDocument, KeySizesDocument
+from redis_oom_tui.formatting.documents.hogs import HogsDocument, HotKeysDocument, KeySizesDocument
 from redis_oom_tui.formatting.documents.report import ReportDocument
 from redis_oom_tui.formatting.documents.settings import ConfigDocument, LimitsDocument
 from redis_oom_tui.formatting.documents.terms import FailureDocument
@@ -32,7 +32,7 @@ from redis_oom_tui.formatting.documents.watch import (
 
 DOCUMENTS: dict[str, tuple[type, ...]] = {
     "check": (CheckDocument, CheckAllDocument, FailureDocument),
-    "hogs": (HogsDocument, KeySizesDocument),
+    "hogs": (HogsDocument, KeySizesDocument, HotKeysDocument),
     "limits": (LimitsDocument, FailureDocument),
     "cleanup": (CleanupDocument, ShrinkDocument, FinishedDocument, FailureDocument),
     "restore": (RestoreDocument, FailureDocument),

@@ -222,6 +222,28 @@ class KeySizesDocument(Failed):
     key_sizes: Annotated[list[SizeHistogramFields], says("by database, type and measure")]
 
 
+class HotKeyFields(TypedDict):
+    """A hot key."""
+
+    key: Annotated[str, says("its name, printable")]
+    key_base64: Annotated[str | None, says("its exact bytes, where the printable form is not these")]
+    cpu_seconds: Annotated[float | None, says("how long commands on it took; null in the list by network")]
+    network_bytes: Annotated[int | None, says("what was received and sent for it; null in the list by CPU")]
+    share: Annotated[Share | None, says("its share of what all commands took")]
+
+
+class HotKeysDocument(Failed):
+    """With --hot: the hottest keys, where the server tracks them already (HOTKEYS GET)."""
+
+    tracked: Annotated[bool, says("whether somebody has started a tracking; without one all else is null")]
+    active: Annotated[bool | None, says("whether it goes on")]
+    began_unix_seconds: Annotated[UnixSeconds | None, says("since when")]
+    tracked_seconds: Annotated[float | None, says("for how long")]
+    sample_ratio: Annotated[int | None, says("one key of so many is tracked")]
+    by_cpu: Annotated[list[HotKeyFields] | None, says("by CPU time, the hottest first; null: not tracked")]
+    by_network: Annotated[list[HotKeyFields] | None, says("by bytes received and sent; null: not tracked")]
+
+
 class HogsDocument(Failed):
     """What a scan of the keys found."""
 

@@ -1,0 +1,60 @@
+"""The hottest keys, where the server tracks them already (HOTKEYS, Redis 8.6): no tracking is started or stopped."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from redis_oom_tui.models.keys import HotKeys
+from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.live import LiveServer
+
+
+async def hot_keys(server: LiveServer) -> HotKeys | None:
+    """What was tracked; None where no tracking was started. Raises CommandRefused where the server has none."""
+    with translated(server.address, "HOTKEYS GET"):
+        return hot_keys_in(await server.client().execute_command("HOTKEYS", "GET"))
+
+
+def hot_keys_in(reply: Any) -> HotKeys | None:
+    """The reply of HOTKEYS GET: a map, or names and values in turn, perhaps as the only element of a list.
+
+    >>> hot_keys_in([[b"tracking-active", 1, b"by-net-bytes", [b"k", 40]]]).by_net
+    ((b'k', 40),)
+    >>> hot_keys_in(None) is None
+    True
+    """
+    if isinstance(reply, list) and len(reply) == 1:
+        reply = reply[0]
+    fields = _pairs(reply)
+    if b"tracking-active" not in fields:
+        return None
+    began, lasted = _whole(fields, b"collection-start-time-unix-ms"), _whole(fields, b"collection-duration-ms")
+    return HotKeys(
+        active=fields[b"tracking-active"] == 1,
+        sample_ratio=_whole(fields, b"sample-ratio") or 1,
+        began_at=None if began is None else began / 1000,
+        seconds=None if lasted is None else lasted / 1000,
+        cpu_us=_whole(fields, b"all-commands-all-slots-us"),
+        net_bytes=_whole(fields, b"net-bytes-all-commands-all-slots"),
+        by_cpu=_keys(fields, b"by-cpu-time-us"),
+        by_net=_keys(fields, b"by-net-bytes"),
+    )
+
+
+def _pairs(reply: Any) -> Mapping[Any, Any]:
+    if isinstance(reply, dict):
+        return reply
+    return dict(zip(reply[::2], reply[1::2], strict=False)) if isinstance(reply, list) else {}
+
+
+def _whole(fields: Mapping[bytes, Any], name: bytes) -> int | None:
+    value = fields.get(name)
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _keys(fields: Mapping[bytes, Any], name: bytes) -> tuple[tuple[bytes, int], ...] | None:
+    """The keys, the hottest first; None where that was not tracked."""
+    if name not in fields:
+        return None
+    pairs = _pairs(fields[name]).items()
+    found = [(key, used) for key, used in pairs if isinstance(key, bytes) and isinstance(used, int)]
+    return tuple(sorted(found, key=lambda one: -one[1]))
