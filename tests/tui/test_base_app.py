@@ -203,7 +203,7 @@ async def test_a_rule_or_a_drawing_that_fails_ends_nothing(place, monkeypatch):
     # Its polls are seconds apart, so that there is a trend to fail at.
     clock = FakeClock()
     source = ScriptedSource([a_snapshot(at=1000.0 + 2 * n, used=(300 + n) * 2**20) for n in range(60)], clock=clock)
-    app = an_app(source, clock=clock, options=ScreenOptions(interval_seconds=0.02))
+    app = an_app(source, clock=clock, options=ScreenOptions(interval_seconds=0.05))
     async with app.run_test(size=(120, 36)) as pilot:
         await until(pilot, lambda: app.session.state is not None and len(app.session.state.samples) > 20)
         for number in "12345":
