@@ -218,7 +218,7 @@ KILLED = [("valkey", 0, False), ("valkey", 500, True)] + [(flavour, 500, False) 
 async def test_a_primary_killed_during_the_run_is_followed_by_its_replica(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flavour: str, done: int, elected: bool
 ) -> None:
-    many = 6000
+    many = 3000
     monkeypatch.setattr(running_plans, "_PATIENCE_SECONDS", 90.0)
     # The dead node is not asked for so long: another has its slots by then.
     monkeypatch.setattr(timeouts, "GIVE_UP", 60.0)

@@ -15,7 +15,7 @@ from tests.support.proxy import Faults, Wire, wired
 from tests.tui.support import screen_text
 from tests.tui.test_managed_panes import HEALTHY, PANES, WRONG, waited
 
-SLOW = Faults(delay=0.1, bytes_per_second=30_000)
+SLOW = Faults(delay=0.05, bytes_per_second=120_000)
 _NOT_REDIS = "does not speak the Redis protocol"
 BROKEN = {
     "cut": (Faults(cut_after=200), "closed the connection"),
