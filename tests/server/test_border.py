@@ -6,15 +6,13 @@ from collections.abc import Awaitable, Callable, Iterator
 import pytest
 
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.address import Address, Connection, Sentinel
+from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
-from redis_oom_tui.server.cluster.scan import ClusterScan
-from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import restoring, rights, settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -25,19 +23,28 @@ from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
 from redis_oom_tui.server.preflight import Preflight
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
-from tests.support.cluster import clustered
 from tests.support.faulty import FAULTS, faulty
-from tests.support.sentinel import Watched, watched
 from tests.support.servers import RunningServer, started
 
 # Few, so that each operation is followed to its end: what one more key asks is what the one before it asked.
 KEYS = 4
+
+
 # No operation below asks as much.
-_MOST = 90
-_AT_ONCE = 6
+_MOST = 80
+
+
+# All operations run side by side: more places of each would mostly lie behind its end.
+_AT_ONCE, _AT_ONCE_SILENT = 2, 6
+
+
 # What a connection begins with: HELLO, two manners, and one more.
 _GREETING = 4
+
+
 _WHOLE = {"open", "reopen", "follow", "preflight"}
+
+
 BOUND = 20.0
 
 
@@ -162,15 +169,15 @@ def _with_keys(flavour: str) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(scope="module")
-def filled() -> Iterator[RunningServer]:
-    yield from _with_keys("valkey")
-
-
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "GIVE_UP", 0.2)
     monkeypatch.setattr(timeouts, "BUSY", 0.1)
+
+
+@pytest.fixture(scope="module")
+def filled() -> Iterator[RunningServer]:
+    yield from _with_keys("valkey")
 
 
 async def _on_live(name: str, connection: Connection) -> None:
@@ -181,7 +188,7 @@ async def _on_live(name: str, connection: Connection) -> None:
         await live.close()
 
 
-async def _faults_at_each_place(
+async def faults_at_each_place(
     filled: Connection,
     name: str,
     fault: str,
@@ -189,10 +196,13 @@ async def _faults_at_each_place(
     connection: bool,
     lasting: bool,
     carry_out: Callable[[str, Connection], Awaitable[None]] = _on_live,
+    begin: int = 0,
+    every: int = 1,
 ) -> list[str]:
     """`fault` at each place of the operation; returns what came out that is no error of ours.
 
-    Several places at a time, each with a proxy and a server object of its own: the time goes in waiting.
+    At `every` second place from `begin` on, where another fault takes the others. Several places at a time, each with a
+    proxy and a server object of its own: the time goes in waiting.
     """
 
     async def at_place(at: int) -> tuple[bool, list[str]]:
@@ -206,12 +216,11 @@ async def _faults_at_each_place(
             return proxy.met, [f"{name} at {at}: {outcome!r}"] if foreign else []
 
     foreign: list[str] = []
-    # Most operations have one connection: nothing is gained by going on beside it.
-    step = 2 if connection else _AT_ONCE
     # All operations begin with the same connection: "open" meets every fault at its commands.
     start = 1 if connection or name in _WHOLE else _GREETING + 1
-    for first in range(start, _MOST, step):
-        reached = await asyncio.gather(*(at_place(at) for at in range(first, first + step)))
+    number = _AT_ONCE_SILENT if fault == "silence" else _AT_ONCE
+    for first in range(start + begin, _MOST, number * every):
+        reached = await asyncio.gather(*(at_place(first + every * n) for n in range(number)))
         foreign += [line for _, lines in reached for line in lines]
         if not all(was_reached for was_reached, _ in reached):
             return foreign if reached[0][0] or first > start else [f"{name}: nothing was met"]
@@ -220,16 +229,34 @@ async def _faults_at_each_place(
 
 async def _faults_in_all_operations(filled: RunningServer, fault: str, *, connection: bool, lasting: bool) -> list[str]:
     # They mostly wait: together they take a tenth of the time.
+    turns = [pair.index(fault) for pair in _IN_TURN if fault in pair and not connection]
     runs = [
-        _faults_at_each_place(filled.connection, name, fault, connection=connection, lasting=lasting)
+        faults_at_each_place(
+            filled.connection,
+            name,
+            fault,
+            connection=connection,
+            lasting=lasting,
+            begin=(number + turns[0]) % 2 if turns else 0,
+            every=2 if turns else 1,
+        )
         for number, name in enumerate(OPERATIONS)
-        if connection or not any(fault == pair[number % 2] for pair in _SAME_TO_THE_DRIVER)
     ]
     return [line for foreign in await asyncio.gather(*runs) for line in foreign]
 
 
-# Two that the driver reports alike: at its commands an operation meets one of them, at its connections both.
-_SAME_TO_THE_DRIVER = (("hang up", "reset"), ("NOAUTH", "WRONGPASS"), ("noise", "http"))
+# Two that the driver reports alike, or of one kind: a command meets one of them, the next one the other. A connection
+# meets both.
+_IN_TURN = (
+    ("hang up", "reset"),
+    ("NOAUTH", "WRONGPASS"),
+    ("noise", "http"),
+    ("MISCONF", "CLUSTERDOWN"),
+    ("bare MOVED", "odd ASK"),
+    ("nil", "number"),
+    ("word", "bytes"),
+    ("empty array", "nested"),
+)
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
@@ -245,10 +272,6 @@ async def test_every_fault_at_every_command_is_an_error_of_ours(filled: RunningS
     assert not await _faults_in_all_operations(filled, fault, connection=False, lasting=False)
 
 
-# Enough to tell whether another server, or another connection to it, lets a foreign error out.
-FEW_FAULTS = ("silence", "cut", "maxclients", "LOADING", "nested")
-
-
 @pytest.fixture(scope="module")
 def older() -> Iterator[RunningServer]:
     yield from _with_keys("redis6")
@@ -257,88 +280,6 @@ def older() -> Iterator[RunningServer]:
 @pytest.mark.parametrize("fault", ["cut", "nested"])
 async def test_on_an_older_server_as_well(older: RunningServer, fault: str) -> None:
     assert not await _faults_in_all_operations(older, fault, connection=False, lasting=False)
-
-
-async def _cluster_scanned(source: ClusterSource) -> None:
-    view = await ClusterScan(source.members, ScanOptions(pace=Pace.FULL_SPEED), patience_seconds=0.2).run()
-    assert view.state is ScanState.COMPLETE or view.error, view
-
-
-async def _cluster_sampled(source: ClusterSource) -> None:
-    row = PatternRow(b"k:<n>", b"k:*", KEYS, 100, 1.0, KEYS, types=(("string", KEYS),))
-    await source.samples(ScanView(ScanState.COMPLETE, patterns=(row,)))
-
-
-async def _nothing(source: ClusterSource) -> None: ...
-
-
-ON_CLUSTERS: dict[str, Callable[[ClusterSource], Awaitable[object]]] = {
-    "open": _nothing,
-    "snapshot": lambda source: source.snapshot(),
-    "cluster": lambda source: source.cluster(),
-    "capabilities": lambda source: source.capabilities(),
-    "clients": lambda source: source.clients(),
-    "details": lambda source: source.details(KeyId(0, b"k:1")),
-    "settings": lambda source: source.settings(),
-    "samples": _cluster_sampled,
-    "scan": _cluster_scanned,
-}
-
-
-async def _on_cluster(name: str, connection: Connection) -> None:
-    source = ClusterSource(replace(connection, cluster=True))
-    try:
-        await source.open()
-        await ON_CLUSTERS[name](source)
-    finally:
-        await source.close()
-
-
-@pytest.fixture(scope="module")
-def lone_node() -> Iterator[Connection]:
-    with clustered(1, replicas=False) as cluster:
-        with cluster.primaries[0].server.client() as client:
-            for n in range(KEYS):
-                client.set(b"k:%d" % n, b"v" * 50)
-        yield cluster.connection
-
-
-@pytest.mark.parametrize("connection", [False, True], ids=["at a command", "at a connection"])
-@pytest.mark.parametrize("fault", FEW_FAULTS)
-async def test_a_cluster_is_behind_the_border_as_well(lone_node: Connection, fault: str, connection: bool) -> None:
-    runs = [
-        _faults_at_each_place(lone_node, name, fault, connection=connection, lasting=False, carry_out=_on_cluster)
-        for name in ON_CLUSTERS
-    ]
-    assert not [line for foreign in await asyncio.gather(*runs) for line in foreign]
-
-
-@pytest.fixture(scope="module")
-def sentinels() -> Iterator[Watched]:
-    with watched("valkey") as running:
-        yield running
-
-
-@pytest.mark.parametrize("lasting", [False, True], ids=["once", "lasting"])
-@pytest.mark.parametrize("fault", FEW_FAULTS)
-async def test_so_are_sentinels(sentinels: Watched, fault: str, lasting: bool) -> None:
-    asked = sentinels.connection.sentinel
-    assert asked is not None
-
-    async def followed(_: str, connection: Connection) -> None:
-        named = Sentinel((connection.address,), asked.master)
-        live = LiveServer(replace(connection, address=Address(), sentinel=named))
-        try:
-            await live.open()
-            await live.snapshot()
-        finally:
-            await live.close()
-
-    proxied = replace(sentinels.connection, address=asked.addresses[0], sentinel=None)
-    for connection in (True, False):
-        assert not await _faults_at_each_place(
-            proxied, "follow", fault, connection=connection, lasting=lasting, carry_out=followed
-        )
 
 
 @pytest.mark.parametrize("fault", FAULTS)
@@ -353,6 +294,6 @@ async def test_what_is_asked_before_the_driver_is_there_leaves_errors_to_it(fill
                 sample.capabilities()
 
     for connection in (True, False):
-        assert not await _faults_at_each_place(
+        assert not await faults_at_each_place(
             filled.connection, "preflight", fault, connection=connection, lasting=False, carry_out=asked
         )

@@ -91,10 +91,10 @@ async def test_a_page_packed_by_hand_is_asked_for_key_by_key(cluster: RunningClu
 
 async def test_the_owner_names_the_node_to_ask(cluster: RunningCluster) -> None:
     async with cluster_opened(cluster.connection) as source:
-        assert source.topology.told(target(cluster).name, source.address) == source.topology.by_name(
+        assert source.topology.node_at(target(cluster).name, source.address) == source.topology.by_name(
             target(cluster).name
         )
-        at_home = source.topology.told(f":{target(cluster).port}", source.address)
+        at_home = source.topology.node_at(f":{target(cluster).port}", source.address)
         assert at_home is not None
         assert at_home.name == target(cluster).name
-        assert source.topology.told("10.9.8.7:1", source.address) is None
+        assert source.topology.node_at("10.9.8.7:1", source.address) is None
