@@ -246,8 +246,8 @@ async def test_a_job_that_has_no_keys_is_listed_once(server: RunningServer, tmp_
     ("call", "instead", "words"),
     [
         (
-            "redis.pcall('RESTORE', KEYS[i], ARGV[at]",
-            "redis.pcall('RESTORE', KEYS[i], 3600000",
+            "string.format('%.0f', span)",
+            "3600000",
             "its expiry is not that",
         ),
         ("redis.pcall('RESTORE', KEYS[i]", "redis.pcall('RESTORE', KEYS[i] .. 'x'", "the key is not there"),
@@ -269,6 +269,28 @@ async def test_a_job_is_said_to_be_back_once_it_was_read_again(
             report = await operator.restore(Path(str(view.backup_path))).run()
     assert dict(report.counts) == {RestoreOutcome.FAILED: plan.going}
     assert words in str(report.ended)
+
+
+async def test_a_job_that_waited_to_be_restored_expires_when_it_should(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_time = node_restore.server_time
+
+    async def a_minute_ago(channel: ExclusiveConnection) -> ServerTime:
+        now = await server_time(channel)
+        return now._replace(ms=now.ms - 60_000)
+
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            for name in (name for job in plan.jobs for name in job.keys):
+                client.expire(name, 1800)
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+            monkeypatch.setattr(node_restore, "server_time", a_minute_ago)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}, report.ended
+        assert all(1_700_000 < client.pttl(job.keys[0]) <= 1_800_000 for job in plan.jobs)
 
 
 async def test_age_and_queue_choose(valkey: RunningServer, tmp_path: Path) -> None:

@@ -239,19 +239,18 @@ async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], n
     alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
     calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
     for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
-        results[at] = _job_told(jobs[at].keys, reply, now_ms)
+        results[at] = _job_reply([key for key in jobs[at].keys if key.lives_at(now_ms)], reply)
     return results
 
 
-def _job_told(keys: Sequence[JobKey], reply: Any, now_ms: int) -> RestoreReply:
-    """What became of a job by the reply of its script: where it was put back, what was read behind that."""
+def _job_reply(keys: Sequence[JobKey], reply: Any) -> RestoreReply:
+    """What became of a job by the reply of its script: where its `keys` were put back, what was read behind that."""
     if not isinstance(reply, list):
         return _element_reply(reply)
-    listed, *ttls = reply
-    alive = [key for key in keys if key.lives_at(now_ms)]
-    if len(ttls) != len(alive):
+    if len(reply) != 2 + len(keys):
         return restore_reply(nonsense())
-    for key, ttl in zip(alive, ttls, strict=True):
+    listed, now_ms, *ttls = reply
+    for key, ttl in zip(keys, ttls, strict=True):
         found = restored_for(None if key.expires_ms is None else key.expires_ms - now_ms, ttl)
         if found.outcome is RestoreOutcome.FAILED:
             return found

@@ -50,19 +50,23 @@ class Value(NamedTuple):
 
 
 class ValueRestorer:
-    """Puts values back on `channel`, in calls as large as `throttle` says. `old_idle_bug` as on Redis 6.2."""
+    """Puts values back on `channel`, in calls as large as `throttle` says. `old_idle_bug` as on Redis 6.2.
+
+    What the values have left to live is counted from when this was made.
+    """
 
     def __init__(self, channel: ExclusiveConnection, throttle: Throttle, *, old_idle_bug: bool) -> None:
         self._channel = channel
         self._throttle = throttle
         self._idle_limit = _OLD_IDLE_LIMIT if old_idle_bug else _IDLE_LIMIT
+        self._began = time.monotonic()
 
     async def put_back(self, values: Sequence[Value]) -> AsyncGenerator[dict[int, RestoreReply], None]:
         """RESTORE each value where no key stands, and see that it is there: yields what became of some, by their
         positions, until all are told of, one met a busy server, or the throttle is stopping. Raises ServerUnreachable
         where replies were lost.
         """
-        calls = _RestoreCalls(self._channel, self._throttle, values, self._idle_limit)
+        calls = _RestoreCalls(self._channel, self._throttle, values, self._idle_limit, self._began)
         without_age: list[int] = []
         async with contextlib.aclosing(windowed(self._throttle, calls, len(values))) as answers:
             async for start, end, replies in answers:
@@ -87,13 +91,18 @@ class _RestoreCalls:
     """
 
     def __init__(
-        self, channel: ExclusiveConnection, throttle: Throttle, values: Sequence[Value], idle_limit: int
+        self,
+        channel: ExclusiveConnection,
+        throttle: Throttle,
+        values: Sequence[Value],
+        idle_limit: int,
+        began: float,
     ) -> None:
         self._channel = channel
         self._throttle = throttle
         self._values = values
         self._idle_limit = idle_limit
-        self._began = time.monotonic()
+        self._began = began
         self.busy = False
 
     @property
