@@ -198,6 +198,13 @@ def test_keys_that_stay_too_long() -> None:
     passing = told(snapshot_of(), scanned(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
     assert "no-ttl-family" in passing
     assert "no-ttl-family" not in told(snapshot_of(), scanned(pattern_row(b"user:*", 500, 30 * MIB, no_ttl=500)))
+    begun = scanned(pattern_row(b"cache:page:*", 500, 3 * MIB, no_ttl=500))
+    begun = replace(begun, state=ScanState.RUNNING, scanned_keys=500, total_keys=5_240)
+    part = told(snapshot_of(), begun)["no-ttl-family"]
+    assert part.title == "~5,200 keys in cache:page:* have no TTL"
+    assert part.evidence[0] == "500 keys, 3.0 MiB among the 9.5% of all keys that were read, no TTL"
+    assert part.saves_bytes is not None
+    assert part.saves_bytes[1] > 20 * MIB
     late = giant(b"report:1", "string", 4 * MIB, ttl_ms=90 * DAY * 1000, idle_seconds=5 * DAY)
     assert "long-ttl" in told(snapshot_of(), scanned(top=(late,)))
 

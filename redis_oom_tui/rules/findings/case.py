@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import cleanup_line
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.application import KeyLabel, Recognition
 from redis_oom_tui.models.capabilities import Capabilities
@@ -193,3 +194,15 @@ class Case(Struct, frozen=True, dict=True):
         if self.scan is None or self.scan.complete or not self.scan.scanned_keys:
             return 1.0
         return max(1.0, self.scan.total_keys / self.scan.scanned_keys)
+
+    def keys_text(self, seen: int) -> str:
+        """How many keys there are like the `seen` ones: counted, or about so many where the scan has not ended."""
+        if self.scale == 1.0:
+            return count(seen)
+        about = round(seen * self.scale)
+        return f"~{count(round(about, 2 - len(str(about))))}"
+
+    def seen_text(self, row: PatternRow) -> str:
+        """What the scan saw of a pattern, and among how many of the keys where it has not ended."""
+        among = "" if self.scale == 1.0 else f" among the {percent(1 / self.scale, 1)} of all keys that were read"
+        return f"{number_of_keys(row.keys)}, {size(row.size)}{among}"

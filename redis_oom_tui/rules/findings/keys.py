@@ -177,10 +177,11 @@ def stragglers(case: Case) -> Iterator[Finding]:
     held = [(row, *_without_ttl(case, row)) for row in rows]
     held = [(row, amount, known) for row, amount, known in held if case.matters(amount, 0.005)]
     for row, amount, known in held[:_PATTERNS_SHOWN]:
+        some, of = case.keys_text(row.no_ttl_keys), case.keys_text(row.keys)
         yield Finding(
             id="no-ttl-stragglers",
             level=Level.WARNING,
-            title=f"{count(row.no_ttl_keys)} of {count(row.keys)} keys in {case.named(row)} have no TTL",
+            title=f"{some} of {of} keys in {case.named(row)} have no TTL",
             advice="Expire or delete those without a TTL in Cleanup; the others of their pattern expire by themselves.",
             evidence=(
                 f"{percent(1 - row.no_ttl_keys / row.keys)} of the pattern's keys have a TTL",
@@ -238,9 +239,9 @@ def passing_data(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="no-ttl-family",
                 level=Level.WARNING,
-                title=f"{count(row.keys)} keys in {case.named(row)} have no TTL",
+                title=f"{case.keys_text(row.keys)} keys in {case.named(row)} have no TTL",
                 advice="If these are cache or session data, as the name suggests, give them a TTL in Cleanup.",
-                evidence=(f"{count(row.keys)} keys, {size(row.size)}, no TTL", *_idle(row)),
+                evidence=(f"{case.seen_text(row)}, no TTL", *_idle(row)),
                 saves_bytes=freed(held, held, round(row.keys * case.scale), exact=row.sizes_exact),
                 remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
                 in_the_application=_SET_TTL,
@@ -260,7 +261,7 @@ def old_data(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="old-data",
                 level=Level.OK,
-                title=f"Half of the {count(row.keys)} keys in {name} have been idle for {duration(middle)}",
+                title=f"Half of the {case.keys_text(row.keys)} keys in {name} have been idle for {duration(middle)}",
                 advice="Plan a cleanup of keys idle for over 30 days; it lists every key before anything is deleted.",
                 evidence=_idle(row),
                 saves_bytes=(int(share[0] * held), int(share[1] * held)),

@@ -58,14 +58,15 @@ def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Findin
     if high <= 0 or not case.matters(high):
         return
     fields = [row.pattern.rpartition(b":")[2] for row in rows]
-    keys = sum(row.keys for row in rows)
+    keys = case.keys_text(sum(row.keys for row in rows))
+    each = case.keys_text(max(row.keys for row in rows)).removeprefix("~")
     yield Finding(
         id="hash-grouping",
         level=Level.OK,
-        title=f"{count(keys)} keys {safe_text(stem, 32)}:{{{safe_text(b','.join(fields), 40)}}} could be one hash each",
+        title=f"{keys} keys {safe_text(stem, 32)}:{{{safe_text(b','.join(fields), 40)}}} could be one hash each",
         advice=f"Keep them as fields of one hash {safe_text(stem, 32)}: a key costs more than a small value.",
         evidence=(
-            f"{len(rows)} strings for each of about {count(max(row.keys for row in rows))} {safe_text(stem, 32)}",
+            f"{len(rows)} strings for each of about {each} {safe_text(stem, 32)}",
             f"{size(sum(row.size for row in rows))} now",
         ),
         # Where the low end is near nothing, allocators' rounding decides, and that cannot be told.
@@ -134,9 +135,10 @@ def long_names(case: Case) -> Iterator[Finding]:
             yield Finding(
                 id="long-names",
                 level=Level.OK,
-                title=f"{count(row.keys)} key names in {case.named(row)} repeat {cut + 4 * len(fixed)} constant bytes",
+                title=f"{case.keys_text(row.keys)} key names in {case.named(row)} repeat"
+                f" {cut + 4 * len(fixed)} constant bytes",
                 advice=f"Names with four letters for each long part would be {cut} bytes shorter, every time.",
-                evidence=(f"{count(row.keys)} keys, {size(row.size)}",),
+                evidence=(case.seen_text(row),),
                 saves_bytes=(low, high),
                 remedy=remedy_for(row, "hogs"),
                 in_the_application="Shorten the fixed parts where names are built; keep a list of what they mean.",
@@ -237,7 +239,7 @@ def _packed(case: Case, row: PatternRow, sample: PatternSample, tables: float) -
             level=Level.OK,
             title=f"Keys in {case.named(row)} have about {elements:.0f} members, just above {name} {limit}",
             advice=f"Set {name} to {wanted} on the server: each key is re-encoded when it is next written or restored.",
-            evidence=(f"{count(row.keys)} keys, {size(row.size)}", f"{percent(tables)} of the sampled ones are tables"),
+            evidence=(case.seen_text(row), f"{percent(tables)} of the sampled ones are tables"),
             saves_bytes=(low, high),
             remedy=remedy_for(row, "hogs"),
             in_the_application=f"Or split each key so that a part holds fewer than {limit} members.",
