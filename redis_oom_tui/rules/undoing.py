@@ -7,7 +7,7 @@ from msgspec import Struct, field
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value
-from redis_oom_tui.formatting.sizes import ago, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, percent, size
 from redis_oom_tui.models.action import Action, AuditEntry, Backup, RestoreOutcome
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
@@ -307,8 +307,9 @@ def _without_backup(history: Sequence[AuditEntry], kept: Collection[str]) -> Ite
     for entry in history:
         if entry.action not in _CLEANUPS or entry.undo in kept:
             continue
-        what = f"cleanup: {safe_text(entry.what, 80)}"
         taken = entry.counts.get(Outcome.DELETED.value, 0) + entry.counts.get(Outcome.EXPIRING.value, 0)
+        part = f", of which {count(taken)} went" if taken != sum(entry.counts.values()) else ""
+        what = f"cleanup: {safe_text(entry.what, 80)}{part}"
         if entry.undo:
             refused = f"Its backup is missing, or is not a backup now: {safe_text(entry.undo, 300)}"
             yield Undoable(entry.at, what, refused=refused, path=entry.undo)

@@ -45,6 +45,8 @@ class ScanController:
         # What the scan at hand walks: one from a file may walk less than the next one will.
         self.walked = self.options
         self.ended_at: float | None = None
+        self.outdated = False
+        """Whether keys were deleted, changed or restored here since: its figures are of before."""
         self.saved = False
         # A scan that the screen began by itself is nobody's loss.
         self.asked_for = True
@@ -103,7 +105,7 @@ class ScanController:
         return scan.progress() if isinstance(scan, KeepsItsPlace) else None
 
     def _run(self, scan: Scan) -> None:
-        self._scan, self.ended_at, self.saved = scan, None, False
+        self._scan, self.ended_at, self.saved, self.outdated = scan, None, False, False
         self._worker = self._workers.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
         self._poll()
         if self._timer is None:

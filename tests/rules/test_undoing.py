@@ -111,12 +111,13 @@ def test_what_speaks_against_a_backup() -> None:
 def test_a_cleanup_without_its_file_or_without_a_copy_says_so() -> None:
     history = (
         entry(10, "delete", what="delete 4 keys", counts={"deleted": 4}),
-        entry(20, "delete", what="delete 5 keys", counts={"deleted": 5}, undo="/gone"),
+        entry(20, "delete", what="delete 5 keys", counts={"deleted": 3, "not attempted": 2}, undo="/gone"),
         entry(30, "delete", what="delete 6 keys", counts={"changed": 6}),
     )
     assert kept_elsewhere(history, {HERE}) == ("/gone",)
     without, missing = listed(*history)
     assert (without.what, without.refused) == ("cleanup: delete 4 keys", "No copy was made: it cannot be undone.")
+    assert missing.what == "cleanup: delete 5 keys, of which 3 went"
     assert missing.refused == "Its backup is missing, or is not a backup now: /gone"
 
 

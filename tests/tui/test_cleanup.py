@@ -6,10 +6,12 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.messages import MakePlan
+from tests.support.scripted import ScriptedSource, a_view
 from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -65,6 +67,29 @@ async def test_a_plan_from_the_form_to_the_report():
             '"session:000009"',
         ):
             assert words in text, words
+
+
+async def test_what_a_scan_told_before_a_cleanup_is_old_after_it():
+    operator = ScriptedOperator()
+    app = an_app(ScriptedSource(views=[a_view(ScanState.COMPLETE)]), operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state.snapshot is not None)
+        await pilot.press("2", "r")
+        await until(pilot, lambda: "COMPLETE" in screen_text(app))
+        await to_preview(pilot)
+        assert not app.session.scanner.outdated
+        await pilot.press("x")
+        await to_dialog(pilot)
+        await pilot.press("tab", "enter")
+        await at(pilot, Stage.REPORT)
+        await pilot.press("2")
+        await until(pilot, lambda: "OLD: " in screen_text(app))
+        await pilot.press("1")
+        await until(pilot, lambda: any("Findings" in row and "OLD scan" in row for row in rows(app)))
+        await pilot.press("2", "r")
+        await to_dialog(pilot, Dialog)
+        await pilot.press("tab", "enter")
+        await until(pilot, lambda: "COMPLETE" in screen_text(app) and "OLD" not in screen_text(app))
 
 
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("y",), ("1",), ("d",), ("tab", "escape"), ("tab", "y")])

@@ -261,6 +261,7 @@ class ActionController:
     def show_cleanup(self, state: CleanupState) -> None:
         """The cleanup has moved on."""
         self.cleanup = state
+        self.host.scanner.outdated |= state.changed_keys
         self.app.main.active_pane.actions_changed()
 
     def show_limits(self, state: LimitsState) -> None:

@@ -4,9 +4,9 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreReport
+from redis_oom_tui.models.action import AuditEntry, Limits, PlanningView, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.keys import PatternSample
-from redis_oom_tui.models.plan import KeyOutcome, Plan, RunView
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, RunView
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import ChangeResult
 
@@ -43,6 +43,14 @@ class CleanupState(Struct, frozen=True):
     def working(self) -> bool:
         """Whether something goes on that can be stopped."""
         return self.stage in {Stage.PLANNING, Stage.RUNNING, Stage.RESTORING}
+
+    @property
+    def changed_keys(self) -> bool:
+        """Whether keys were deleted, changed or restored by then."""
+        run, restoring = self.run, self.restoring
+        done = () if run is None else (run.counts.get(Outcome.DELETED), run.counts.get(Outcome.EXPIRING))
+        back = None if restoring is None else restoring.counts.get(RestoreOutcome.RESTORED)
+        return any((*done, back))
 
 
 class ShardScan(Struct, frozen=True):

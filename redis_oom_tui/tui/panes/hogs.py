@@ -284,7 +284,7 @@ class HogsPane(BrowseKeys):
         hidden = not any(map(self.has_class, ("-patterns", "-wide", "-stacked")))
         ended = self.host.scanner.ended_at
         age = 0.0 if ended is None else self.host.clock.wall() - ended
-        self.progress.show(self._view, note, hidden=hidden, age=age)
+        self.progress.show(self._view, note, hidden=hidden, age=age, outdated=self.host.scanner.outdated)
         self.tables.fade(stale=self.progress.stale)
 
     def wanted_names(self) -> bytes | None:

@@ -39,10 +39,13 @@ class ScanProgressView(LineWidget):
     refusal: str | None = None
     hidden = False
     age_seconds = 0.0
+    outdated = False
 
-    def show(self, view: ScanView | None, note: str, *, hidden: bool = False, age: float = 0.0) -> None:
-        """Draw the scan as it stands, or stood when it ended `age` seconds ago."""
-        self.view, self.note, self.hidden, self.age_seconds = view, note, hidden, age
+    def show(
+        self, view: ScanView | None, note: str, *, hidden: bool = False, age: float = 0.0, outdated: bool = False
+    ) -> None:
+        """Draw the scan as it stands, or stood when it ended `age` seconds ago; `outdated`: keys were changed since."""
+        self.view, self.note, self.hidden, self.age_seconds, self.outdated = view, note, hidden, age, outdated
         self.redraw()
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
@@ -73,17 +76,18 @@ class ScanProgressView(LineWidget):
         return spread((*left, *progress), right, width)
 
     def _age(self, view: ScanView) -> list[Piece]:
-        if view.state in (ScanState.RUNNING, ScanState.PAUSED) or self.age_seconds < _OLD_SECONDS:
+        moving = view.state in (ScanState.RUNNING, ScanState.PAUSED)
+        if moving or (self.age_seconds < _OLD_SECONDS and not self.outdated):
             return []
         since = f"{sizes.ago(self.age_seconds)} "
         return [(f"OLD: {since}", "warn")] if self.stale else [(since, "dim")]
 
     @property
     def stale(self) -> bool:
-        """Whether the scan ended so long ago that its figures may be others by now."""
+        """Whether its figures may be others by now: it ended long ago, or keys were changed from here."""
         view = self.view
         moving = view is None or view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        return not moving and self.age_seconds >= _STALE_SECONDS
+        return not moving and (self.outdated or self.age_seconds >= _STALE_SECONDS)
 
     def _totals(self, view: ScanView, width: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]

@@ -124,7 +124,8 @@ class TriagePane(Pane):
             connection_args=self.host.profile.connection_args,
         )
         found = examine(case, refused_reads, unread_values)
-        self.findings.show(found, self._first_step(state.verdict), scanned=view is not None)
+        old = view is not None and self.host.scanner.outdated
+        self.findings.show(found, self._first_step(state.verdict), scanned=view is not None, outdated=old)
 
     def _first_step(self, verdict: Verdict | None) -> str:
         """First step, where the header has no line left to say it."""

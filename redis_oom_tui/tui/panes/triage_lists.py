@@ -31,6 +31,7 @@ _ROOMY = 100
 _ALIGNED = 60
 _CLIENTS = 5
 _FEW = 6
+_OUTDATED, _OUTDATED_BRIEF = "OLD: keys changed since the scan ", "OLD scan "
 _NONE_YET = "Nothing stands out yet. Scan in Hogs (2, r) to check the keys too."
 _PANE = max(len(pane) for pane in PANES)
 
@@ -49,9 +50,15 @@ class Findings(CursorList[Finding]):
         self._first_step = ""
         self._none = "Waiting for the first INFO."
         self._most = 0
+        self._outdated = False
 
-    def show(self, findings: tuple[Finding, ...], first_step: str = "", *, scanned: bool = True) -> None:
-        """Draw these, and beside their title what to do first; `scanned` is whether keys were looked at for them."""
+    def show(
+        self, findings: tuple[Finding, ...], first_step: str = "", *, scanned: bool = True, outdated: bool = False
+    ) -> None:
+        """Draw these, and beside their title what to do first; `scanned` is whether keys were looked at for them,
+        `outdated` whether keys were changed from here since.
+        """
+        self._outdated = outdated
         before = self.current
         self._none = "Nothing stands out." if scanned else _NONE_YET
         self.findings, self._first_step = findings, safe_text(first_step, 300)
@@ -80,8 +87,10 @@ class Findings(CursorList[Finding]):
         count = len(self.findings)
         more = f" ({count})" if count > height - 1 else ""
         first = f"{self.style.glyphs.right} {self._first_step}" if self._first_step else ""
-        step = shorten(first, max(1, width - 14 - len(more)))
-        title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), (), width)
+        words = _OUTDATED if width >= _ROOMY else _OUTDATED_BRIEF
+        old: Line = ((words, "warn"),) if self._outdated else ()
+        step = shorten(first, max(1, width - 14 - len(more) - cells_of(old)))
+        title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), old, width)
         if count:
             return [title]
         return [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
