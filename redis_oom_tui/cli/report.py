@@ -41,7 +41,7 @@ from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.ports.source import SamplesValues, SeesReplicas, TellsLargeCommands, TellsSettings
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
-from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads
@@ -198,12 +198,12 @@ def _recorded(path: Path) -> Gathered:
 def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[tuple[AuditEntry, ...], int]:
     """The actions on these servers, and how many lines of the audit file could not be read."""
     path = invocation.audit_path or state_folder() / "audit.jsonl"
-    servers = servers_in(gathered.snapshots[-1])
     audit = AuditFile(path, wall=time.time)
     entries = audit.history()
     if audit.skipped:
         click.echo(f"redis-oom-tui: {skipped_lines(audit.skipped)}: {shown(path)}", err=True)
-    return tuple(entry for entry in reversed(entries) if entry.server in servers and entry.at >= since), audit.skipped
+    mine = actions_on(gathered.snapshots[-1], reversed(entries))
+    return tuple(entry for entry in mine if entry.at >= since), audit.skipped
 
 
 def _report(

@@ -60,6 +60,7 @@ class Intent(Struct, tag_field="phase", tag="intent", kw_only=True):
     who: str = ""
     what: str = ""
     plan: str | None = None
+    run_id: str | None = None
     backup: str | None = None
     reverts_in_seconds: UnixTime | None = None
     change: ChangeFields | None = None
@@ -124,6 +125,7 @@ def _entry(line: Intent) -> AuditEntry:
         undo=line.backup or "",
         returns_at=None if line.reverts_in_seconds is None else line.at + line.reverts_in_seconds,
         plan=line.plan or "",
+        run_id=line.run_id or "",
         change=None if line.change is None else line.change.result(),
     )
 

@@ -269,7 +269,8 @@ class AuditEntry(Struct, frozen=True):
 
     `at` is Unix seconds; `ended` is None for an action whose end was never written (the tool was killed, or it runs
     now). `undo` is the backup file or the old value that would take it back, '' where nothing does. `returns_at` is
-    when a setting was to go back by itself, None where it was to stay; `plan` the hash of the plan that was run.
+    when a setting was to go back by itself, None where it was to stay; `plan` the hash of the plan that was run;
+    `run_id` that of the server, '' where it was not written down.
     """
 
     at: float
@@ -286,6 +287,7 @@ class AuditEntry(Struct, frozen=True):
     change: ChangeResult | None = None
     returns_at: float | None = None
     plan: str = ""
+    run_id: str = ""
 
 
 class Budget(Struct, frozen=True):

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, percent
+from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.settings import Difference
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -88,11 +89,19 @@ def profiles_of_servers(found: Sequence[tuple[str, SameServer]]) -> str:
     return number_of(len(found), "profile") + (f" of {number_of(len(found) - before, 'server')}" if before else "")
 
 
-def run_ids(snapshot: Snapshot) -> frozenset[str]:
+def run_ids(snapshot: Snapshot | None) -> frozenset[str]:
     """The run_id of the process that answered, or of each node; one of a single character repeated is none."""
+    if snapshot is None:
+        return frozenset()
     nodes = [] if snapshot.cluster is None else [view.snapshot for view in snapshot.cluster.nodes]
     answered = [each.server.run_id for each in (snapshot, *nodes) if each is not None]
     return frozenset(run_id for run_id in answered if run_id is not None and len(set(run_id)) > 1)
+
+
+def actions_on(snapshot: Snapshot | None, entries: Iterable[AuditEntry], *given: str) -> tuple[AuditEntry, ...]:
+    """Those of `entries` on what `snapshot` is of: by one of its names, or by its run_id under another address."""
+    names, ids = servers_in(snapshot, *given), run_ids(snapshot)
+    return tuple(entry for entry in entries if entry.server in names or entry.run_id in ids)
 
 
 _BEHIND = "the cluster behind "

@@ -65,6 +65,18 @@ def test_the_document_says_the_same(valkey: RunningServer, capsys: pytest.Captur
     assert len(told["scan"]["keys"]) == 100
 
 
+def test_actions_on_this_server_under_another_address_are_told_with_that(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client() as client:
+        client.mset({f"old:{number}": "x" * 100 for number in range(20)})
+    reported(capsys, "-s", server.socket_path, "cleanup", "--match", "old:*", "--yes")
+    other = tmp_path / "other"
+    other.symlink_to(server.socket_path)
+    told = document_of("report", reported(capsys, "-s", str(other), "report", "--no-scan", "--json"))
+    assert [(each["action"], each["server"]) for each in told["actions"]] == [("delete", f"unix:{server.socket_path}")]
+
+
 def test_without_names_no_name_is_told(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     load(valkey)
     for form in ((), ("--json",)):

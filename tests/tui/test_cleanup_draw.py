@@ -110,7 +110,7 @@ def test_the_log(what, room, height, style):
     entry = AuditEntry(
         1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
     )
-    every = log_draw.log_entries([], [entry], None, 0.0)
+    every = log_draw.log_entries([], [entry], 0.0)
     harmless(log_draw.log_head(None, height, room, now=9e9, level=None), room)
     for here in (True, False):
         harmless([log_draw.log_row(every[0], room, style, 9e9, here=here, several=not here)], room)

@@ -120,7 +120,7 @@ def logs(some: Sequence[bytes]) -> Drawn:
     entries = [
         AuditEntry(9.0, said, said, said, said, said, 10.0, said, True, undo=said) for said in map(text_of, some)
     ]
-    every = log_draw.log_entries((), entries, None, 0.0)
+    every = log_draw.log_entries((), entries, 0.0)
     yield [log_draw.log_row(one, ROOM, PEN, 10.0, here=n == 0, several=True) for n, one in enumerate(every)]
 
 

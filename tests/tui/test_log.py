@@ -44,6 +44,18 @@ async def on_log(pilot, words):
     await until(pilot, lambda: words in screen_text(pilot.app))
 
 
+async def test_an_action_on_this_server_under_another_address_says_so():
+    operator = ScriptedOperator()
+    run_id = a_snapshot().server.run_id
+    operator.entries = [an_entry(1, server="10.0.0.1:6379", run_id=run_id), an_entry(2, server="10.0.0.2:6379")]
+    app = an_app(operator=operator)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await on_log(pilot, "delete     10.0.0.1:6379 = here  1 keys")
+        assert "10.0.0.2" not in screen_text(app)
+        await pilot.press("enter")
+        await until(pilot, lambda: "This server, by its run_id, under another address." in screen_text(app))
+
+
 async def test_actions_of_this_server_newest_first_and_others_on_demand():
     operator = ScriptedOperator()
     operator.entries = [an_entry(1), an_entry(2), an_entry(3, server="10.0.0.1:6379")]

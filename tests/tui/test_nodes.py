@@ -143,7 +143,7 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
     name = "prod-cache-0001-001.internal:7002"
     what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
     entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
-    every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
+    every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], 0.0)
     for room, told in ((80, "….internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
         lines = _lines(every, room)
         row = next(line for line in lines if ":7002  " in line)
@@ -153,7 +153,7 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
 def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -> None:
     said = "n:7002 does not let this user run CONFIG SET: log in as a user with permission, or set it in the file"
     entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
-    every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], None, 0.0)
+    every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], 0.0)
     lines = _lines(every, 80)
     told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
     assert told.endswith("…")
@@ -161,7 +161,7 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
 
 
 def _row_of(entry: AuditEntry, room: int = 80) -> str:
-    every = log_entries((), [entry, replace(entry, id="b", server="n:7003", what="other")], None, now=20.0)
+    every = log_entries((), [entry, replace(entry, id="b", server="n:7003", what="other")], now=20.0)
     lines = _lines(every, room)
     return next(line for line in lines if (" delete " in line or " kill " in line) and ":7003" not in line)
 

@@ -15,7 +15,7 @@ from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.rules.breakdown import breakdown_of
-from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads
@@ -53,8 +53,7 @@ async def export(actions: ActionController) -> None:
         return
     history = await asyncio.to_thread(actions.operator.history) if actions.acts else ()
     seen = None if actions.host.state is None else actions.host.state.snapshot
-    servers = servers_in(seen, str(actions.host.source.address))
-    entries = tuple(entry for entry in reversed(history) if entry.server in servers)
+    entries = actions_on(seen, reversed(history), str(actions.host.source.address))
     made = gathered(actions, names=choice.names, entries=entries)
     text = _in_form(made, choice.path.suffix.lower())
     await asyncio.to_thread(write_new, choice.path, text)

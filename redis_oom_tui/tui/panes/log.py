@@ -11,7 +11,7 @@ from textual.widget import Widget
 
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.cluster import actions_on, servers_in
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
 from redis_oom_tui.tui.drawing import Line
@@ -37,8 +37,10 @@ class LogView(CursorList[LogEntry]):
     def items(self) -> list[LogEntry]:
         app = host_of(self)
         seen = None if app.state is None else app.state.snapshot
-        servers = None if self.everywhere else servers_in(seen, str(app.source.address))
-        return log_entries(app.timeline.events, app.actions.log.entries, servers, app.clock.wall())
+        here = str(app.source.address)
+        entries = app.actions.log.entries if self.everywhere else actions_on(seen, app.actions.log.entries, here)
+        names = None if self.everywhere else servers_in(seen, here)
+        return log_entries(app.timeline.events, entries, app.clock.wall(), names)
 
     def identify(self, item: LogEntry) -> Hashable:
         return item.identity
@@ -58,7 +60,9 @@ class LogView(CursorList[LogEntry]):
         return [(("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
-        self._several = len({one.entry.server for one in self.items if one.entry is not None}) > 1
+        actions = [one for one in self.items if one.entry is not None]
+        several = len({one.entry.server for one in actions if one.entry is not None}) > 1
+        self._several = several or any(one.aliased for one in actions)
         return super().lines(width, height)
 
     def row(self, item: LogEntry, width: int, *, here: bool) -> Sequence[Line]:

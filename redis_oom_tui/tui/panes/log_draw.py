@@ -32,13 +32,15 @@ _DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome
 class LogEntry(Struct, frozen=True):
     """Something with a time: an event of the server, or an action of ours.
 
-    `forgotten` is a setting that was to go back by itself, and did not.
+    `forgotten` is a setting that was to go back by itself, and did not; `aliased` an action on the server that is
+    shown, under another address.
     """
 
     at: float
     event: Event | None = None
     entry: AuditEntry | None = None
     forgotten: bool = False
+    aliased: bool = False
 
     @property
     def identity(self) -> tuple[str, float, str]:
@@ -49,14 +51,21 @@ class LogEntry(Struct, frozen=True):
 
 
 def log_entries(
-    events: Iterable[Event], entries: Iterable[AuditEntry], servers: Collection[str] | None, now: float
+    events: Iterable[Event], entries: Sequence[AuditEntry], now: float, names: Collection[str] | None = None
 ) -> list[LogEntry]:
-    """Both, the newest first; with `servers`, only the actions on those. `now` is the time of day."""
-    mine = [entry for entry in entries if servers is None or entry.server in servers]
-    forgotten = {entry.id for entry in overdue(mine, now)}
+    """Both, the newest first; `names` are those of the server, where all entries are on it. `now` is Unix seconds."""
+    forgotten = {entry.id for entry in overdue(entries, now)}
     every = [
         *(LogEntry(event.at, event=event) for event in events),
-        *(LogEntry(entry.at, entry=entry, forgotten=entry.id in forgotten) for entry in mine),
+        *(
+            LogEntry(
+                entry.at,
+                entry=entry,
+                forgotten=entry.id in forgotten,
+                aliased=names is not None and entry.server not in names,
+            )
+            for entry in entries
+        ),
     ]
     return sorted(every, key=lambda one: one.at, reverse=True)
 
@@ -132,7 +141,7 @@ def _entry_pieces(one: LogEntry, width: int, *, several: bool) -> list[Piece]:
     if entry is None:
         return []
     first, *rest = _deed_pieces(one, entry)
-    name = safe_text(entry.server, 60)
+    name = safe_text(entry.server, 60) + (" = here" if one.aliased else "")
     # A refusal may begin with it.
     begins_with_it = rest[0][0].startswith(name)
     if entry.ended is not None and not entry.ok and _over([first, rest[0]], width):
@@ -194,6 +203,8 @@ def in_full(one: LogEntry) -> list[Piece]:
     if one.event is not None:
         return _event_in_full(one.event)
     pieces = _entry_in_full(one.entry)
+    if one.aliased:
+        pieces.append(("This server, by its run_id, under another address.", "text"))
     return [*pieces, (_FORGOTTEN, "warn")] if one.forgotten else pieces
 
 
