@@ -51,6 +51,8 @@ _PRIVATE = {
     "gate": "command_allowlist",
     "manners": "handshake",
     "brake": "throttle",
+    "walk": "scan",
+    "walked": "scanned",
     "family": "pattern",
     "families": "patterns",
 }

@@ -61,7 +61,7 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
         before = await server.snapshot()
         async with throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle:
             for database in before.databases:
-                await _walk(server, database.db, throttle)
+                await _scan_all(server, database.db, throttle)
         after = await server.snapshot()
         started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
         reaped = None if started is None or ended is None else max(0, ended - started)
@@ -75,7 +75,7 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
     return await _recorded(context, server, Action.REAP, "scan all keys to remove expired ones", act)
 
 
-async def _walk(server: LiveServer, db: int, throttle: CallThrottle) -> None:
+async def _scan_all(server: LiveServer, db: int, throttle: CallThrottle) -> None:
     connection = ThrottledConnection(server, db, throttle)
     try:
         await connection.open()

@@ -141,7 +141,7 @@ class ClusterPlanMaker:
 
     def _together(self) -> PlanningView:
         views = [maker.view() for maker in self._makers.values()]
-        # What the askers look at was walked already.
+        # What the askers look at was scanned already.
         every = views + [maker.view() for maker in self._askers.values()]
         return PlanningView(
             scanned_keys=sum(view.scanned_keys for view in views),
@@ -171,8 +171,10 @@ class ClusterPlanMaker:
         without = [f"{error}: its keys are not in the plan." for error in lost]
         first = plans[0][1]
         limits = [plan.limit_bytes for _, plan in plans]
-        # An asker's keys were counted where they were walked.
-        walked = [plan for index, (name, plan) in enumerate(plans) if name not in [other for other, _ in plans[:index]]]
+        # An asker's keys were counted where they were scanned.
+        scanned = [
+            plan for index, (name, plan) in enumerate(plans) if name not in [other for other, _ in plans[:index]]
+        ]
         return frozen(
             replace(
                 first,
@@ -181,13 +183,13 @@ class ClusterPlanMaker:
                 made_at=self._wall(),
                 server=cluster_behind(self._where),
                 run_id=None,
-                keyspace_keys=sum(plan.keyspace_keys for plan in walked),
-                scanned_keys=sum(plan.scanned_keys for plan in walked),
+                keyspace_keys=sum(plan.keyspace_keys for plan in scanned),
+                scanned_keys=sum(plan.scanned_keys for plan in scanned),
                 complete=not lost and all(plan.complete for _, plan in plans) and not self._unasked,
                 flags=(*flags, *flags_of_keys(keys, first.operation), *map(safe_text, without)),
                 matched_keys=sum(plan.matched_keys for _, plan in plans) - len(twice),
                 matched_bytes=_known_bytes([plan for _, plan in plans], twice),
-                role="1 primary" if len(walked) == 1 else f"{len(walked)} primaries",
+                role="1 primary" if len(scanned) == 1 else f"{len(scanned)} primaries",
                 limit_bytes=None if None in limits else sum([limit or 0 for limit in limits]),
             )
         )

@@ -217,7 +217,7 @@ class LiveOperator:
         return await _on_each(self.deployment, self._context, Action.PURGE, admin_commands.purge)
 
     async def reap(self) -> Done:
-        """Walk all keys once, by which servers drop those that have expired."""
+        """Scan all keys once, by which servers drop those that have expired."""
         return await _on_each(self.deployment, self._context, Action.REAP, admin_commands.reap)
 
     def history(self) -> tuple[AuditEntry, ...]:

@@ -37,7 +37,7 @@ _REFUSE_ALL = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
 # So often keys are read again of which it was not known in which second they were read.
 _READ_AGAIN = 3
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
-"""Tells, before the walk, whether an LFU policy was on since the server started, and more flags for the plan."""
+"""Tells, before the scan, whether an LFU policy was on since the server started, and more flags for the plan."""
 
 
 class PlanMaker(PacedWork):
@@ -147,13 +147,13 @@ class PlanMaker(PacedWork):
         while left:
             db = left.pop(0)
             total = sum(database.keys for database in snapshot.databases if database.db == db)
-            walk = contextlib.aclosing(self._pages(db, throttle, frequencies=is_lfu(snapshot.memory.policy)))
+            pages = contextlib.aclosing(self._pages(db, throttle, frequencies=is_lfu(snapshot.memory.policy)))
             before = self._view.scanned_keys
-            async with walk as found:
+            async with pages as found:
                 async for page in found:
                     self._take(db, page)
-                    walked = self._view.scanned_keys + page.walked
-                    self._view = replace(self._view, scanned_keys=min(walked, before + total) if total else walked)
+                    scanned = self._view.scanned_keys + page.scanned
+                    self._view = replace(self._view, scanned_keys=min(scanned, before + total) if total else scanned)
                     self._show(PlanningState.RUNNING, phase=throttle.words("looking"))
                     if self._stop and not (page.last and not left):
                         self._cut_short = True

@@ -180,7 +180,7 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
 
 
 def _broken_off(invocation: Invocation, given: dict[str, Any]) -> SavedScan:
-    """The scan to go on with: what it walks and asks was said when it began. Raises BadInput where it cannot go on."""
+    """The scan to go on with: what it scans and asks was said when it began. Raises BadInput where it cannot go on."""
     name = safe_text(str(given["resume"]), 200)
     options = {"--match": "match", "--pattern": "pattern", "--type": "kind", "--idle": "idle", "--replicas": "replicas"}
     extra = [option for option, place in options.items() if given[place]]
@@ -251,7 +251,7 @@ async def _samples(server: Source, view: ScanView) -> tuple[PatternSample, ...]:
 
 
 async def _seen(server: Source) -> tuple[Snapshot | None, CommandRefused | None]:
-    """The server as it is now; or why it refuses INFO: its keys may be walked all the same."""
+    """The server as it is now; or why it refuses INFO: its keys may be scanned all the same."""
     try:
         return await when_free(server.snapshot), None
     except CommandRefused as refusal:

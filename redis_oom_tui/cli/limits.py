@@ -282,10 +282,10 @@ async def _policy_scan(server: Source, saved: SavedScan | None, *, scan: bool) -
 async def _scanned(server: Source) -> PolicyScan | None:
     options = ScanOptions(idle=True, sample=SAMPLE)
     give_way(options.pace)
-    walk = server.scan(options)
-    with stopping(walk.stop):
-        async with Ticker(lambda: progress(walk.view())):
-            view = await walk.run()
+    scanning = server.scan(options)
+    with stopping(scanning.stop):
+        async with Ticker(lambda: progress(scanning.view())):
+            view = await scanning.run()
     if view.state is ScanState.FAILED or not view.scanned_keys:
         reason = view.error or ("there are no keys" if view.complete else "no key was seen")
         click.echo(f"redis-oom-tui: the scan shows nothing: {safe_text(reason)}", err=True)

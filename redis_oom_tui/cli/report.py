@@ -158,9 +158,9 @@ async def _live(invocation: Invocation, *, scan: bool) -> Gathered:
         if isinstance(source, TellsLargeCommands):
             gathered.large = await source.large_commands()
         if scan:
-            walk = source.scan(ScanOptions(databases=_databases(invocation), idle=True))
-            async with Ticker(lambda: progress(walk.view()), "scanning the keys"):
-                gathered.scan = await walk.run()
+            scanning = source.scan(ScanOptions(databases=_databases(invocation), idle=True))
+            async with Ticker(lambda: progress(scanning.view()), "scanning the keys"):
+                gathered.scan = await scanning.run()
             gathered.values = await _sampled(source, gathered.scan)
         gathered.snapshots = [with_host_memory(seen) for seen in (*gathered.snapshots, await source.snapshot())]
     finally:

@@ -48,7 +48,7 @@ class _View(Struct):
     refused_keys: Whole
     explained_share: Number | None
     error: str | None
-    walked_share: Number | None
+    scanned_share: Number | None = field(name="walked_share")
     # Files of before these were written were made where TTLs were told, and counted no key without a size.
     ttls_known: bool = field(name="ttls_told", default=True)
     unsized_keys: Whole = 0

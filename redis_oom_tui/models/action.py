@@ -65,7 +65,7 @@ class PlanningState(StrEnum):
 
 
 class PlanningView(Struct, frozen=True):
-    """A plan in the making: keys walked, keys that match and their bytes so far, and how many there are to walk.
+    """A plan in the making: keys scanned, keys that match and their bytes so far, and how many there are to scan.
 
     `phase` says what it is doing, and how hard it leans on the server. `plan` is there once it is complete or stopped;
     `error` is one sentence where it failed.

@@ -122,9 +122,9 @@ class ScanView(Struct, frozen=True):
     `volatile_keys` and `volatile_bytes` are the scanned keys with a TTL; they and what rows say of TTLs mean nothing
     where `ttls_known` is False. `explained_share` is bytes_seen over used_memory once complete. Keys that went away, or
     that this user may not read, are counted; `unsized_keys` are of modules that do not tell what a key holds, which is
-    then in no sum. `contradiction` is why the sum of the sizes cannot be true, in a sentence. `walked_share` is how far
-    SCAN's cursor has come, None where it does not tell; `notes` are sentences on what these figures leave out. `nodes`
-    are the shares of a cluster's nodes.
+    then in no sum. `contradiction` is why the sum of the sizes cannot be true, in a sentence. `scanned_share` is how
+    far SCAN's cursor has come, None where it does not tell; `notes` are sentences on what these figures leave out.
+    `nodes` are the shares of a cluster's nodes.
     """
 
     state: ScanState
@@ -146,7 +146,7 @@ class ScanView(Struct, frozen=True):
     throttle: ThrottleState = field(name="brake", default_factory=ThrottleState)
     pace: Pace = Pace.NORMAL
     error: str | None = None
-    walked_share: float | None = None
+    scanned_share: float | None = field(name="walked_share", default=None)
     notes: tuple[str, ...] = ()
     ttls_known: bool = field(name="ttls_told", default=True)
     nodes: tuple["NodeShare", ...] = ()
@@ -186,8 +186,8 @@ class ScanView(Struct, frozen=True):
         """From 0.0 to 1.0: by SCAN's cursor, or by key count where that does not tell."""
         if self.complete:
             return 1.0
-        if self.walked_share is not None:
-            return self.walked_share
+        if self.scanned_share is not None:
+            return self.scanned_share
         return min(1.0, self.scanned_keys / self.total_keys) if self.total_keys else 0.0
 
 

@@ -259,7 +259,7 @@ def _slowed(course: _Course) -> bool:
 
 def _fastest(ahead: float, course: _Course, slope: float) -> float:
     bend = max(0.0, course.bends[1])
-    return max(_walk(ahead, course, _T), slope * ahead + bend * ahead * ahead / 2)
+    return max(_random_walk(ahead, course, _T), slope * ahead + bend * ahead * ahead / 2)
 
 
 def _slowest(ahead: float, course: _Course, slope: float) -> float:
@@ -268,7 +268,7 @@ def _slowest(ahead: float, course: _Course, slope: float) -> float:
     turn = min(ahead, max(0.0, -slope / bend)) if bend < 0 else ahead
     lasts = _wears_off(course)
     worn = math.inf if lasts is None else course.recent * lasts * (1 - math.exp(-ahead / lasts))
-    return min(_walk(ahead, course, -_T_LATE), slope * turn + bend * turn * turn / 2, worn)
+    return min(_random_walk(ahead, course, -_T_LATE), slope * turn + bend * turn * turn / 2, worn)
 
 
 def _wears_off(course: _Course) -> float | None:
@@ -280,7 +280,7 @@ def _wears_off(course: _Course) -> float | None:
     return half * course.width / math.log(before / since)
 
 
-def _walk(ahead: float, course: _Course, deviations: float) -> float:
+def _random_walk(ahead: float, course: _Course, deviations: float) -> float:
     """What a random walk with the gains seen so far adds in `ahead`, that many deviations off its mean."""
     spans = ahead / course.width
     return spans * course.mean + deviations * course.spread * math.sqrt(spans + spans * spans / len(course.gains))

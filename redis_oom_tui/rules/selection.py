@@ -112,7 +112,7 @@ def matching(criteria: Criteria, rows: Sequence[Row], wanted: frozenset[KeyId] |
     if criteria.patterns:
         patterns = [compiled_glob(pattern).fullmatch for pattern in criteria.patterns]
         first = patterns[0]
-        if len(patterns) == 1:  # the usual case, asked of every key of a walk
+        if len(patterns) == 1:  # the usual case, asked of every key of a scan
             rows = [row for row in rows if first(row.id.key)]
         else:
             rows = [row for row in rows if any(pattern(row.id.key) for pattern in patterns)]

@@ -42,8 +42,8 @@ class ScanController:
         self.before: ScanView | None = None
         self.values: tuple[PatternSample, ...] = ()
         self.options = ScanOptions(idle=True)
-        # What the scan at hand walks: one from a file may walk less than the next one will.
-        self.walked = self.options
+        # What the scan at hand scans: one from a file may scan less than the next one will.
+        self.scanned = self.options
         self.ended_at: float | None = None
         self.outdated = False
         """Whether keys were deleted, changed or restored here since: its figures are of before."""
@@ -60,28 +60,28 @@ class ScanController:
     @property
     def pace(self) -> Pace:
         """That of the scan under way, else of the next one: a scan that began by itself may be slower than those."""
-        return self.walked.pace if self.active else self.options.pace
+        return self.scanned.pace if self.active else self.options.pace
 
     def start(self, options: ScanOptions, *, asked_for: bool = True, match: bytes | None = None) -> None:
         """Begin, in place of the scan that may run: that one ends after the page in flight.
 
-        `match` bounds this scan alone: the next one walks what `options` say.
+        `match` bounds this scan alone: the next one scans what `options` say.
         """
         usual = options if asked_for else self.options
         options = options if match is None else replace(options, match=match)
         if self._scan is not None and self.active:
             self._scan.stop()
         if self._host.scan is not None and self._host.scan.complete:
-            self.before = self._host.scan if _asked(options) == _asked(self.walked) else None
+            self.before = self._host.scan if _asked(options) == _asked(self.scanned) else None
         self.options, self.asked_for = usual, asked_for
-        self.walked = options
+        self.scanned = options
         self._run(self._host.source.scan(options))
 
     def go_on(self, saved: SavedScan) -> None:
         """Go on where a saved scan broke off. Raises BadInput where its file is damaged."""
         if isinstance(self._host.source, GoesOn):
             scan = self._host.source.resumed(saved.progress or {}, pace=self.options.pace)
-            self.walked = replace(
+            self.scanned = replace(
                 self.options,
                 match=saved.match,
                 type=saved.type,
@@ -93,8 +93,12 @@ class ScanController:
 
     def compare_with(self, saved: SavedScan) -> bool:
         """Let findings say what grew since `saved`; False where it did not see the same keys as the scan here does."""
-        alike = (saved.match, saved.type, saved.pattern) == (self.walked.match, self.walked.type, self.walked.pattern)
-        alike = alike and saved.databases in (None, self.walked.databases)
+        alike = (saved.match, saved.type, saved.pattern) == (
+            self.scanned.match,
+            self.scanned.type,
+            self.scanned.pattern,
+        )
+        alike = alike and saved.databases in (None, self.scanned.databases)
         if saved.view.complete and alike:
             self.before = saved.view
         return saved.view.complete and alike
@@ -147,7 +151,7 @@ class ScanController:
 
     def set_pace(self, pace: Pace) -> None:
         """From the next page on, and for the next scan."""
-        self.options, self.walked = replace(self.options, pace=pace), replace(self.walked, pace=pace)
+        self.options, self.scanned = replace(self.options, pace=pace), replace(self.scanned, pace=pace)
         if self._scan is not None and self.active:
             self._scan.set_pace(pace)
             self._poll()

@@ -233,7 +233,7 @@ async def test_a_lever_that_is_cut_off_leaves_its_last_line(
         at_it.set()
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(admin_commands, "_walk", for_ever)
+    monkeypatch.setattr(admin_commands, "_scan_all", for_ever)
     with valkey.client() as client:
         client.set("key", "x")
         async with operating(valkey.connection, tmp_path) as operator:

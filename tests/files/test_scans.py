@@ -22,7 +22,7 @@ VIEW = ScanView(
     ),
     types=(TypeRow("hash", 5, 600),),
     estimated_bytes=Interval(2000.0, 1500.0, 2500.0),
-    walked_share=0.5,
+    scanned_share=0.5,
     notes=("a note",),
 )
 

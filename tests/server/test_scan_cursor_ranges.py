@@ -10,7 +10,7 @@ from redis_oom_tui.server.scan.cursor_ranges import (
     counts_in_reversed_bits,
     divided,
     reversed_bits,
-    share_walked,
+    share_scanned,
 )
 from tests.support.servers import RunningServer
 
@@ -55,7 +55,7 @@ class Parts:
         return True
 
     def until(self, share: float) -> None:
-        while share_walked(self.cursor_ranges) < share and self.step():
+        while share_scanned(self.cursor_ranges) < share and self.step():
             pass
 
     def to_the_end(self) -> list[bytes]:

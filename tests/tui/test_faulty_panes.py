@@ -34,7 +34,7 @@ def the_app(wire: Wire, folder: Path, patience: float) -> TriageApp:
     )
 
 
-async def walked(pilot, said) -> None:
+async def scanned(pilot, said) -> None:
     """Each pane in turn, asked for what it asks of the server, until it says what it must; never a wrong figure."""
     for number, pane in enumerate(PANES, 1):
         await pilot.press(str(number))
@@ -58,7 +58,7 @@ async def test_over_a_slow_link_each_pane_comes_to_the_same(tmp_path: Path) -> N
         wire.faults = SLOW
         app = the_app(wire, tmp_path, 3.0)
         async with app.run_test(size=(120, 36)) as pilot:
-            await walked(pilot, HEALTHY.__getitem__)
+            await scanned(pilot, HEALTHY.__getitem__)
             assert_whole(app)
 
 
@@ -77,10 +77,10 @@ async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_p
             wire.faults = faults
             wire.drop()
             await waited(pilot, ("NO ANSWER", f"? UNKNOWN 127.0.0.1: {why}", *HEALTHY["triage"][1:]))
-            await walked(pilot, lost)
+            await scanned(pilot, lost)
             wire.faults = Faults()
             wire.drop()
             await pilot.press("1")
             await waited(pilot, ("live", "OOM Refusing writes at"))
-            await walked(pilot, HEALTHY.__getitem__)
+            await scanned(pilot, HEALTHY.__getitem__)
             assert_whole(app)

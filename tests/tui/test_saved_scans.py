@@ -142,7 +142,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
         await pilot.press("enter")
         await until(pilot, lambda: second.session.scan is not None and second.session.scan.complete)
         assert second.session.scan.scanned_keys == KEYS
-        assert (second.session.scanner.walked.match, second.session.scanner.options.match) == (b"user:*", None)
+        assert (second.session.scanner.scanned.match, second.session.scanner.options.match) == (b"user:*", None)
 
 
 async def test_a_cluster_is_gone_on_with_and_elsewhere_half_a_scan_is_no_baseline(tmp_path):

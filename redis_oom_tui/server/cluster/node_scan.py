@@ -226,8 +226,8 @@ class NodeScan(KeyspaceScan):
         """Take one page of replies, less the keys that are not this node's."""
         # On the way of every key, so in few steps: most names have no hash tag, most pages no stranger.
         slots = [crc_hqx(name, 0) & _SLOT_BITS if b"{" not in name else key_slot(name) for name in names]
-        walked = slots if self.last_slot is None else [self.last_slot, *slots]
-        if self.by_slot and walked != sorted(walked):
+        reached = slots if self.last_slot is None else [self.last_slot, *slots]
+        if self.by_slot and reached != sorted(reached):
             self.by_slot = False
         own = list(map(self._own.__getitem__, slots))
         asked = _asked(columns)

@@ -68,7 +68,7 @@ class ClusterScanView:
         complete = standing.state is ScanState.COMPLETE
         held = standing.past_keys + standing.unseen_keys + sum(scan.held_keys for scan in standing.scans)
         total = max(aggregates.keys, held)
-        walked = 1.0 if complete else aggregates.keys / total if total else None
+        scanned = 1.0 if complete else aggregates.keys / total if total else None
         return ScanView(
             state=standing.state,
             scanned_keys=aggregates.keys,
@@ -78,7 +78,7 @@ class ClusterScanView:
             volatile_bytes=aggregates.volatile_bytes,
             elapsed_seconds=elapsed,
             keys_per_second=aggregates.keys / elapsed if elapsed > 0 else 0.0,
-            remaining_seconds=None if complete or not walked else elapsed * (1 - walked) / walked,
+            remaining_seconds=None if complete or not scanned else elapsed * (1 - scanned) / scanned,
             top=tuple(self._placed(top.row) for top in aggregates.largest()),
             patterns=self._patterns.rows(standing.state, standing.sample),
             types=aggregates.types(),
@@ -89,7 +89,7 @@ class ClusterScanView:
             throttle=_together([scan.throttle for scan in standing.scans]),
             pace=standing.pace,
             error=standing.error,
-            walked_share=walked,
+            scanned_share=scanned,
             notes=tuple(standing.notes),
             ttls_known=standing.timed,
             unsized_keys=aggregates.unsized,

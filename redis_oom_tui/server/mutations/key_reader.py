@@ -40,7 +40,7 @@ class Page(Struct, frozen=True):
     second that was.
     """
 
-    walked: int
+    scanned: int
     rows: list[PlannedKey] = field(default_factory=list)
     refused_keys: int = 0
     moved: Mapping[bytes, str | None] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class _Found(NamedTuple):
     """Names that SCAN gave, how many keys it walked for them, and whether there is more to walk."""
 
     names: Sequence[bytes]
-    walked: int
+    scanned: int
     more: bool
 
 
@@ -88,7 +88,7 @@ class KeyReader:
         self._db = db
         self._criteria = criteria
         self._command = ScanCommand(server_match(criteria), None if kind is None else kind.encode())
-        self._walk = CursorRange(db)
+        self._cursor = CursorRange(db)
         self._connection = ThrottledConnection(server, db, throttle, self._command)
         self._filtered = self._command.match is not None or self._command.type is not None
         self._late = KeyQuestion.SIZE, KeyQuestion.FREQUENCY if frequencies else KeyQuestion.IDLE
@@ -112,21 +112,21 @@ class KeyReader:
     async def pages(self) -> AsyncGenerator[Page, None]:
         """Walk the whole database by SCAN: one write asks about the keys of a page and for the names of the next.
 
-        A walk with MATCH or TYPE does not tell how many keys it passed: `walked` is then its COUNT, a good guess.
+        A walk with MATCH or TYPE does not tell how many keys it passed: `scanned` is then its COUNT, a good guess.
         """
-        found, self._walk = _Found((), 0, True), CursorRange(self._db)
+        found, self._cursor = _Found((), 0, True), CursorRange(self._db)
         ahead: asyncio.Task[tuple[_KeyFacts, _Found]] | None = None
         try:
             while found.names or found.more:
                 facts, following = await (ahead or self._step(found))
-                ahead, walked, found = None, found.walked, following
+                ahead, scanned, found = None, found.scanned, following
                 if self._throttle.window > 1 and (found.names or found.more):
                     # The server works on the next page while this one is made of what it told, and looked at.
                     ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
-                if walked:
+                if scanned:
                     last = not found.names and not found.more
-                    yield replace(self._page(facts, walked), last=last)
+                    yield replace(self._page(facts, scanned), last=last)
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -166,7 +166,7 @@ class KeyReader:
         await self._throttle.ready()
         names = found.names
         asked = _EARLY if self._early else (*_EARLY, *self._late)
-        scan, size = self._pages.request(self._walk, self._at_once) if found.more else (b"", 0)
+        scan, size = self._pages.request(self._cursor, self._at_once) if found.more else (b"", 0)
         replies, span = await self._ask_timed(packed_by_key(asked, names), len(asked) * len(names), scan)
         following = self._found(replies.pop(), size) if scan else _Found((), 0, False)
         with translated(self._where):
@@ -194,11 +194,11 @@ class KeyReader:
 
     def _found(self, answer: Any, size: int) -> _Found:
         with translated(self._where, "SCAN"):
-            names = self._pages.take(self._walk, answer, size)
-        walked = size if self._filtered else len(names)
+            names = self._pages.take(self._cursor, answer, size)
+        scanned = size if self._filtered else len(names)
         if self._command.match is None or self._criteria.key_patterns:
             names = names_matching(self._criteria, names)
-        return _Found(names, walked, not self._walk.ended)
+        return _Found(names, scanned, not self._cursor.ended)
 
     async def _of_wanted(
         self, names: Sequence[bytes], columns: Sequence[Sequence[Any]]
@@ -218,13 +218,13 @@ class KeyReader:
         types, ttl_ms = self._criteria.types, None if ttl < 0 else ttl
         return (not types or kind.decode("ascii", "replace") in types) and ttl_matches(self._criteria.ttl, ttl_ms)
 
-    def _page(self, facts: _KeyFacts, walked: int) -> Page:
+    def _page(self, facts: _KeyFacts, scanned: int) -> Page:
         """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
         names, columns, span = facts
         if span is None:
-            return Page(walked)
+            return Page(scanned)
         if _plain(columns):
-            return self._page_of(walked, names, columns, span)
+            return self._page_of(scanned, names, columns, span)
         refused = 0
         moved: dict[bytes, str | None] = {}
         there: list[tuple[Any, ...]] = []
@@ -240,11 +240,11 @@ class KeyReader:
                 known = [number if isinstance(number, int) else None for number in (size, used)]
                 there.append((name, kind, ttl, *known))
         if not there:
-            return Page(walked, [], refused, moved)
+            return Page(scanned, [], refused, moved)
         names, *columns = zip(*there, strict=True)
-        return replace(self._page_of(walked, names, columns, span), refused_keys=refused, moved=moved)
+        return replace(self._page_of(scanned, names, columns, span), refused_keys=refused, moved=moved)
 
-    def _page_of(self, walked: int, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan) -> Page:
+    def _page_of(self, scanned: int, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan) -> Page:
         """Keys of which all is told that ever is."""
         used, most = columns[-1], span.in_use_seconds
         in_use: frozenset[bytes] = frozenset()
@@ -252,7 +252,7 @@ class KeyReader:
             in_use = frozenset(
                 [name for name, idle in zip(names, used, strict=True) if idle is not None and idle <= most]
             )
-        return Page(walked, self._rows(names, columns, span, in_use), in_use=in_use, unsure=span.ticked)
+        return Page(scanned, self._rows(names, columns, span, in_use), in_use=in_use, unsure=span.ticked)
 
     def _rows(
         self, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan, in_use: frozenset[bytes]

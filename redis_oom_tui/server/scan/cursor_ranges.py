@@ -116,7 +116,7 @@ def divided(db: int, keys: int) -> list[CursorRange]:
     return cursor_ranges
 
 
-def share_walked(cursor_ranges: Sequence[CursorRange]) -> float:
+def share_scanned(cursor_ranges: Sequence[CursorRange]) -> float:
     """How much of the cursor space of all `cursor_ranges` is behind them."""
     return sum(cursor_range.share for cursor_range in cursor_ranges) / len(cursor_ranges) if cursor_ranges else 1.0
 
@@ -126,8 +126,8 @@ def counts_in_reversed_bits(cursor: int, count: int, keys: int) -> bool:
 
     A server that only speaks Redis's protocol may count otherwise, and must not be walked in parts.
     """
-    walked = reversed_bits(cursor) / (1 << _BITS)
-    return cursor != 0 and 0 < walked < 20 * count / max(1, keys)
+    reached = reversed_bits(cursor) / (1 << _BITS)
+    return cursor != 0 and 0 < reached < 20 * count / max(1, keys)
 
 
 class PageSize:

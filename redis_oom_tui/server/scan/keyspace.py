@@ -162,13 +162,13 @@ class KeyspaceScan:
             async with monitored(monitor.watch(), self._control.stop, "latency watch"):
                 async with monitored(self._refine(refiner), self._control.stop, "measuring of the largest keys"):
                     for cursor_ranges in self._standing.cursor_ranges.values():
-                        await self._walk(cursor_ranges)
+                        await self._scan_ranges(cursor_ranges)
                 if not self._control.stopped:
                     await self._patiently(refiner.finish, "MEMORY USAGE")
                 await self._preparation.reckon()
                 if (
                     not self._control.stopped
-                    and self._standing.walked_all
+                    and self._standing.scanned_all
                     and self._view_builder.contradiction() is not None
                 ):
                     await self._patiently(refiner.finish_all, "MEMORY USAGE")
@@ -198,7 +198,7 @@ class KeyspaceScan:
                     await refiner.close()
                     raise
 
-    async def _walk(self, cursor_ranges: list[CursorRange]) -> None:
+    async def _scan_ranges(self, cursor_ranges: list[CursorRange]) -> None:
         """Follow the walks of one database; a lost server is waited for, as long as it is the same one."""
         lost_at: float | None = None
         while not self._control.stopping and not all(cursor_range.done for cursor_range in cursor_ranges):
@@ -250,7 +250,7 @@ class KeyspaceScan:
         return max(self._patience, timeouts.BUSY) if isinstance(error, ServerBusy) else self._patience
 
     def _ended(self) -> ScanState:
-        if self._standing.walked_all:
+        if self._standing.scanned_all:
             # Of a cluster only all nodes together tell: slots move.
             self._standing.error = self._preparation.missing if self._alone else None
             return ScanState.COMPLETE if self._standing.error is None else ScanState.FAILED

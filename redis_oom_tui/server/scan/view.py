@@ -11,7 +11,7 @@ from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.sizing import contradiction, corrected_total, expired_note, unsized_note
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_walked
+from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_scanned
 from redis_oom_tui.server.tasks import ActiveClock
 
 _EVERY_SECONDS = 0.5
@@ -83,7 +83,7 @@ class ScanProgress(Struct):
         return 0 if before is None or now is None else max(0, now - before)
 
     @property
-    def walked_all(self) -> bool:
+    def scanned_all(self) -> bool:
         """Whether every walk has come to its end."""
         return all(cursor_range.done for cursor_ranges in self.cursor_ranges.values() for cursor_range in cursor_ranges)
 
@@ -136,9 +136,9 @@ class ScanViewBuilder:
         """The scan as it stands."""
         aggregates, standing = self._aggregates, self._standing
         complete = standing.state is ScanState.COMPLETE
-        walked = self._walked()
+        scanned = self._scanned()
         rate = self._rate()
-        sample = self._sample(walked)
+        sample = self._sample(scanned)
         return ScanView(
             state=standing.state,
             scanned_keys=aggregates.keys,
@@ -148,7 +148,7 @@ class ScanViewBuilder:
             volatile_bytes=aggregates.volatile_bytes,
             elapsed_seconds=self.elapsed,
             keys_per_second=rate,
-            remaining_seconds=self._remaining(walked, rate),
+            remaining_seconds=self._remaining(scanned, rate),
             top=tuple(top.row for top in aggregates.largest()),
             patterns=self._patterns.rows(standing.state, sample),
             types=aggregates.types(),
@@ -159,7 +159,7 @@ class ScanViewBuilder:
             throttle=throttle,
             pace=pace,
             error=standing.error,
-            walked_share=walked,
+            scanned_share=scanned,
             notes=standing.notes + unsized_note(aggregates.unsized) + expired_note(standing.expired, aggregates.keys),
             ttls_known=standing.timed,
             unsized_keys=aggregates.unsized,
@@ -174,7 +174,7 @@ class ScanViewBuilder:
         wanted = self._options.databases
         return held if wanted is None else {db: held.get(db, 0) for db in wanted}
 
-    def _walked(self) -> float | None:
+    def _scanned(self) -> float | None:
         """By the cursors, each database weighed by its keys; by the count of keys where the cursors do not tell."""
         cursor_ranges = self._standing.cursor_ranges
         if not cursor_ranges:
@@ -184,15 +184,15 @@ class ScanViewBuilder:
             return None if self._options.filtered or not total else min(1.0, self._aggregates.keys / total)
         held = self._held()
         weights = {db: held.get(db, 0) + 1 for db in cursor_ranges}
-        return sum(weights[db] * share_walked(cursor_ranges[db]) for db in cursor_ranges) / sum(weights.values())
+        return sum(weights[db] * share_scanned(cursor_ranges[db]) for db in cursor_ranges) / sum(weights.values())
 
-    def _sample(self, walked: float | None) -> sampling.SampledShare | None:
+    def _sample(self, scanned: float | None) -> sampling.SampledShare | None:
         """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
         nobody has said how many keys there are."""
         standing = self._standing
-        if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not walked:
+        if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not scanned:
             return None
-        total = round(self._aggregates.keys / walked) if self._options.filtered else self.total_keys
+        total = round(self._aggregates.keys / scanned) if self._options.filtered else self.total_keys
         return self._aggregates.sample(total)
 
     def _whole(self, sample: sampling.SampledShare | None) -> Interval | None:
@@ -218,12 +218,12 @@ class ScanViewBuilder:
             return keys / elapsed if elapsed > 0 else 0.0
         return (keys - before) / (now - since)
 
-    def _remaining(self, walked: float | None, rate: float) -> float | None:
-        if not self._standing.under_way or not walked or rate <= 0:
+    def _remaining(self, scanned: float | None, rate: float) -> float | None:
+        if not self._standing.under_way or not scanned or rate <= 0:
             return None
         if rate * self.elapsed < _HELD_UP * self._aggregates.keys:
             return None
-        return self._aggregates.keys / walked * (1 - walked) / rate
+        return self._aggregates.keys / scanned * (1 - scanned) / rate
 
     def contradiction(self) -> str | None:
         """Why the sum of all sizes cannot be true; None where it can."""

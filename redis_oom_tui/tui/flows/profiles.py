@@ -112,7 +112,7 @@ async def _reached(board: Switchboard, name: str, failure: str) -> ProfileSessio
 
 
 def _refuse_if_busy(actions: ActionController) -> None:
-    """What changes a server, or waits to, is not walked away from."""
+    """What changes a server, or waits to, is not simply left."""
     if actions.is_changing or actions.jobs or actions.cleanup.working:
         raise BadInput("An action is running here: let it end, or stop it with Esc in Cleanup, then switch")
     if actions.limits.reverting is not None:

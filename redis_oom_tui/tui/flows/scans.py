@@ -66,7 +66,7 @@ async def all_keys(actions: ActionController) -> ScanView | None:
     None where the user did not want it, or has turned to something else. Raises BadInput where it did not end.
     """
     scan, main, scanner = actions.scan, actions.app.main, actions.host.scanner
-    if scan is not None and scan.complete and not scanner.walked.filtered:
+    if scan is not None and scan.complete and not scanner.scanned.filtered:
         return scan
     main.action_show_pane("hogs")
     if not scanner.active:
@@ -77,7 +77,7 @@ async def all_keys(actions: ActionController) -> ScanView | None:
     scan = await scanner.ended()
     if scan is None:
         return None
-    if scanner.walked.filtered:
+    if scanner.scanned.filtered:
         raise BadInput("This scan was limited by a filter: press x again to scan all keys")
     if not scan.complete:
         raise BadInput(scan.error or "The scan was stopped: what may go is proposed after a scan of all keys")
@@ -169,11 +169,11 @@ def _at_hand(actions: ActionController) -> SavedScan | None:
         actions.host.clock.wall() if scans.ended_at is None else scans.ended_at,
         str(actions.host.source.address),
         None if snapshot is None else snapshot.server.run_id,
-        scans.walked.match,
-        scans.walked.type,
+        scans.scanned.match,
+        scans.scanned.type,
         scans.progress(),
-        scans.walked.pattern,
-        scans.walked.databases,
+        scans.scanned.pattern,
+        scans.scanned.databases,
     )
 
 

@@ -69,7 +69,7 @@ class Pane(Vertical, can_focus=True):
         return None
 
     def why_no_scan(self) -> str | None:
-        """Why keys cannot be walked here, in a sentence; None where they can, or that is not known yet."""
+        """Why keys cannot be scanned here, in a sentence; None where they can, or that is not known yet."""
         state = self.host.state
         reason = None if state is None else state.capabilities.why_not(Feature.SCAN)
         return None if reason is None else f"SCAN is refused here: {reason}"

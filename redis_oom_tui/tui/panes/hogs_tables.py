@@ -236,16 +236,16 @@ class HogsTables(Horizontal):
         return None if key is None else MakePlan(Criteria(keys=(key.id,)), "one key in Hogs")
 
     def _criteria(self, pattern: PatternRow) -> Criteria:
-        """What the row counted: with what the scan itself was asked for, where it walked only some of the keys."""
-        walked = host_of(self).scanner.walked
-        globs = () if walked.match is None else (walked.match,)
-        types = () if walked.type is None else (walked.type,)
+        """What the row counted: with what the scan itself was asked for, where it scanned only some of the keys."""
+        scanned = host_of(self).scanner.scanned
+        globs = () if scanned.match is None else (scanned.match,)
+        types = () if scanned.type is None else (scanned.type,)
         if pattern.select is None:
             # A file of before patterns were kept with it: its glob may take more, which the preview shows.
             return Criteria(patterns=(pattern.match,), types=types)
         select = pattern.select
-        if walked.pattern is not None and contains(select, walked.pattern):
-            select = walked.pattern
+        if scanned.pattern is not None and contains(select, scanned.pattern):
+            select = scanned.pattern
         return Criteria(patterns=globs, key_patterns=(select,), types=types)
 
 
