@@ -1,5 +1,7 @@
 """What is told of applications on live servers, and whether it is true: by deleting what may go."""
 
+import uuid
+
 import redis
 from redis.crc import key_slot
 
@@ -127,6 +129,27 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         assert replies.saves_bytes is None, "how many are orphaned was not read"
         assert "control_queue_expires" in replies.in_the_application
         assert (replies.remedy.pane, replies.remedy.orphans_of) == ("cleanup", "Celery")
+
+
+async def test_results_that_never_expire_are_told() -> None:
+    with started("valkey") as server, server.client() as client:
+        pipeline = client.pipeline(transaction=False)
+        for number in range(300):
+            result = f'{{"status": "SUCCESS", "result": "{"x" * 2000}", "date_done": null, "task_id": "{number}"}}'
+            name = f"celery-task-meta-{uuid.UUID(int=number * 7919)}"
+            pipeline.set(name, result, ex=None if number % 3 else 80_000)
+        pipeline.execute()
+        found, _ = await told(server)
+        results = found["application-data"]
+        assert results.title.startswith("Celery: results hold ")
+        assert results.advice == (
+            "result_expires by default: results are kept for one day. 200 of 300 never expire: only a deletion or an"
+            " eviction removes these. They may go."
+        )
+        pipeline.execute()
+        for key in client.scan_iter():
+            client.expire(key, 80_000)
+        assert "never" not in (await told(server))[0]["application-data"].advice
 
 
 async def test_reply_queues_that_no_binding_names_are_counted() -> None:

@@ -9,7 +9,9 @@ from redis_oom_tui.models.application import (
     Confidence,
     FinishedJobs,
     FinishedWork,
+    KeyKind,
     KeyLabel,
+    KeyUse,
     Loss,
     Recognized,
 )
@@ -155,6 +157,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         low, (_, most) = int(held * _HARMLESS_SAVES), freed(held, held, sum(row.keys for row in rows))
         orphaned = any(orphans.keys == kind_id for orphans in one.application.orphans)
         unread = [work for work in unread_work(one) if work.job == kind_id]
+        lifetime, stay = _lifetime(case, rows), _stay(case, kind, rows)
         yield (
             held,
             Finding(
@@ -162,13 +165,13 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _instances_of(case, one, rows))} hold"
                 f" {size(held)}{_share(case, held)}",
-                advice=f"{_default(one.application, kind_id)}"
+                advice=f"{_default(one.application, kind_id)}{stay}"
                 f"{_NOT_READ if unread else _ORPHANED if orphaned else _LOSS[kind.loss]}",
                 evidence=(
                     f"{number_of_keys(sum(row.keys for row in rows))}, most of them {case.named(largest)}"
                     if len(rows) > 1
                     else f"{number_of_keys(largest.keys)}: {case.named(largest)}",
-                    *_lifetime(case, rows),
+                    *(() if stay else lifetime),
                     *_ask(case, one, unread),
                     *([f"To plan it: {_plan_command(case, one, rows)}"] if orphaned else []),
                     *([kind.note] if kind.note else []),
@@ -227,6 +230,14 @@ def _lifetime(case: Case, rows: Sequence[PatternRow]) -> tuple[str, ...]:
         return ()
     middle = largest.ttl_curve[CURVE_SHARES.index(0.5)]
     return (f"half of them expire in {duration(middle)} or less",)
+
+
+def _stay(case: Case, kind: KeyKind, rows: Sequence[PatternRow]) -> str:
+    """That results of finished work do not go by themselves; '' where they do, or for anything else."""
+    if kind.use is not KeyUse.RESULT or not any(row.no_ttl_keys for row in rows):
+        return ""
+    told = "".join(_lifetime(case, rows))
+    return f"{told[:1].upper()}{told[1:]}: only a deletion or an eviction removes these. " if told else ""
 
 
 def _instances_of(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> list[bytes | None]:
