@@ -236,8 +236,8 @@ def _stay(case: Case, kind: KeyKind, rows: Sequence[PatternRow]) -> str:
     """That results of finished work do not go by themselves; '' where they do, or for anything else."""
     if kind.use is not KeyUse.RESULT or not any(row.no_ttl_keys for row in rows):
         return ""
-    told = "".join(_lifetime(case, rows))
-    return f"{told[:1].upper()}{told[1:]}: only a deletion or an eviction removes these. " if told else ""
+    known = "".join(_lifetime(case, rows))
+    return f"{known[:1].upper()}{known[1:]}: only a deletion or an eviction removes these. " if known else ""
 
 
 def _instances_of(case: Case, one: Recognized, rows: Sequence[PatternRow]) -> list[bytes | None]:
