@@ -197,6 +197,7 @@ class Activity(Struct, frozen=True):
     watched_keys: Annotated[int | None, info("total_watched_keys")] = None
     tracking_keys: Annotated[int | None, info("tracking_total_keys")] = None
     tracking_items: Annotated[int | None, info("tracking_total_items")] = None
+    tracking_prefixes: Annotated[int | None, info("tracking_total_prefixes")] = None
     replica_expires_tracked: Annotated[int | None, info("slave_expires_tracked_keys")] = None
     cached_scripts: Annotated[int | None, info("number_of_cached_scripts")] = None
     loaded_keys: Annotated[int | None, info("rdb_last_load_keys_loaded")] = None
@@ -286,9 +287,7 @@ class NodeView(Struct, frozen=True):
 
 
 class ClusterView(Struct, frozen=True):
-    """The whole cluster: `nodes` are primaries and replicas, worst first; `open_slots` are served by nobody, `moving`
-    are on their way to another node.
-    """
+    """The whole cluster: `nodes`, the worst first; nobody serves `open_slots`; `moving` are changing their node."""
 
     nodes: tuple[NodeView, ...]
     differences: tuple[Difference, ...] = ()

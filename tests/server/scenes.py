@@ -23,12 +23,14 @@ class Scene:
         self.client: redis.Redis = stack.enter_context(server.client())
         self._stack = stack
 
-    def hold(self, *commands: tuple[bytes, ...], raw: bytes = b"", count: int = 1) -> list[socket.socket]:
+    def hold(
+        self, *commands: tuple[bytes, ...], raw: bytes = b"", count: int = 1, before: bytes = b""
+    ) -> list[socket.socket]:
         """Connections that send this and then neither go on nor read."""
         lines = [self._stack.enter_context(socket.socket(socket.AF_UNIX)) for _ in range(count)]
         for line in lines:
             line.connect(self.server.socket_path)
-            line.sendall(b"".join(map(packed, commands)) + raw)
+            line.sendall(before + b"".join(map(packed, commands)) + raw)
         return lines
 
     def keys(self, count: int, size: int, name: str = "k", ttl: int | None = None) -> None:
@@ -199,6 +201,26 @@ def tracking(scene: Scene) -> None:
     scene.hold(raw=asked)
     scene.wait("stats", "tracking_total_keys", 60_000)
     scene.limit_at(1.02)
+
+
+def tracked_prefixes(scene: Scene) -> None:
+    """By many clients: each new prefix is compared with all that its client tracks."""
+    words = [word for number in range(15_000) for word in (b"PREFIX", b"p%05d:" % number)]
+    for at in range(0, len(words), 2000):
+        asked = (b"CLIENT", b"TRACKING", b"ON", b"BCAST", *words[at : at + 2000])
+        scene.hold(asked, before=b"HELLO 3\r\n")
+    scene.wait("stats", "tracking_total_prefixes", 15_000)
+    scene.limit_at(1.02)
+
+
+def slow_log(scene: Scene) -> None:
+    scene.several(("DEL", *[b"y" * 120] * 30) for _ in range(2200))
+
+
+def made_at_once(scene: Scene) -> None:
+    """The command passes while there is room before it."""
+    scene.keys(100, 1000)
+    scene.client.setrange("bitmap", 15 * MIB, b"x")
 
 
 def channels(scene: Scene) -> None:

@@ -153,6 +153,16 @@ STATES: dict[str, State] = {
         scenes.functions, "refusing-functions", "function libraries hold", "FUNCTION DELETE", flavours=SEVEN_ON
     ),
     "tracking": State(scenes.tracking, "refusing-tracking", "client-side caching", "tracking-table-max-keys"),
+    "tracked prefixes": State(
+        scenes.tracked_prefixes, "refusing-tracking", "client-side caching", "track fewer prefixes"
+    ),
+    "a long slow log": State(
+        scenes.slow_log, "refusing-nothing-left", "no key is left to evict, and .* is held by no key", "SLOWLOG LEN",
+        ("maxmemory 9mb", "slowlog-log-slower-than 0", "slowlog-max-len 100000"),
+    ),
+    "one key made at once": State(
+        scenes.made_at_once, "refusing-giant", "one key, bitmap, holds", "See that key first", ("maxmemory 10mb",)
+    ),
     "channels": State(scenes.channels, "refusing-channels", "pub/sub channels", "CLIENT LIST"),
     "watched keys": State(
         scenes.watched, "refusing-watched", "watched keys", "CLIENT LIST", flavours=("redis8", "valkey")
@@ -211,6 +221,8 @@ async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
         assert any(one.id == "client-hogs" and one.title.startswith("A subscriber holds") for one in found)
     if name == "refused before, room now":
         assert any("a limit that was lower then, or large values" in one.title for one in found)
+    if name == "a long slow log":
+        assert "slowlog-max-len 100000: its log may be long" in found[0].evidence
     if name == "functions":
         assert found[0].id == "functions"
     if name == "many connections":

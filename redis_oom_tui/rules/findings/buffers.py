@@ -12,6 +12,7 @@ from redis_oom_tui.rules.breakdown import break_down, tracking_bytes
 from redis_oom_tui.rules.clients import HOG_BYTES, SENDERS, ClientKind, Hog, rank
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.verdict.causes import AFTER_FLUSH
+from redis_oom_tui.rules.verdict.clauses import tracking_step
 from redis_oom_tui.rules.verdict.holders import are_many
 
 _READ_FASTER = {
@@ -24,6 +25,8 @@ _READ_FASTER = {
 }
 _KILL = "Kill the largest (Triage, c): that frees its buffers at once, and well-behaved clients reconnect."
 _HOG_ADVICE = {
+    ClientKind.REPLICA: "Find why it does not read and fix or disconnect it: it then catches up, or copies all data"
+    " again. client-output-buffer-limit replica bounds it.",
     ClientKind.LARGE_VALUE: "Have it write in parts or compressed: to kill it (Triage, c) frees its buffer until it"
     " sends the next.",
     ClientKind.SENDER: f"Where its query buffer no longer grows, its command never ends. {_KILL}",
@@ -243,15 +246,20 @@ def tracking(case: Case) -> Iterator[Finding]:
     low, high = tracking_bytes(case.now.activity)
     if not case.matters(low, 0.02):
         return
-    keys, items = case.now.activity.tracking_keys, case.now.activity.tracking_items
+    activity = case.now.activity
+    keys, items, prefixes = activity.tracking_keys, activity.tracking_items, activity.tracking_prefixes
     for_clients = f", {count(items)} times in all," if items and items > (keys or 0) else ""
+    tracked = f"{count(prefixes)} prefixes and {count(keys)} keys" if prefixes else f"{count(keys)} keys"
     yield Finding(
         id="tracking",
-        level=case.at_least_warning if case.matters(low, 0.25) else Level.OK,
-        title=f"{count(keys)} keys tracked for clients{for_clients} take about {size(low)} to {size(high)}",
-        advice=f"Lower tracking-table-max-keys on the server, or track by prefix. {_NO_KEY}",
-        evidence=(f"tracking_total_keys {count(keys)}, tracking_total_items {count(items)}",),
-        in_the_application="Track by prefix (BCAST), or only what is read again (OPTIN).",
+        level=case.at_least_warning if case.matters(low, 0.25) or case.cause.name == "tracking" else Level.OK,
+        title=f"{tracked} tracked for clients{for_clients} take about {size(low)} to {size(high)}",
+        advice=f"{tracking_step(activity)} {_NO_KEY}",
+        evidence=(
+            f"tracking_total_keys {count(keys)}, tracking_total_items {count(items)}",
+            f"tracking_total_prefixes {count(prefixes)}",
+        ),
+        in_the_application="Track a few prefixes (BCAST), or only what is read again (OPTIN).",
     )
 
 

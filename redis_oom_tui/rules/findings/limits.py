@@ -56,7 +56,8 @@ def limit_over_host(case: Case) -> Iterator[Finding]:
 def raise_limit(case: Case) -> Iterator[Finding]:
     """The quickest cure, where the host has room and data fills the limit."""
     memory, limit = case.memory, case.memory.maxmemory_bytes
-    if limit is None or case.near is Level.OK or is_allkeys(case.policy):
+    # Where eviction makes room, a full cache is no trouble.
+    if limit is None or case.near is Level.OK or is_allkeys(case.policy) or not case.facts.limit_is_hard:
         return
     # What the operator states, and another product's limit, may be set elsewhere than by this setting.
     if memory.limit_source is not LimitSource.SERVER or case.now.server.is_foreign:

@@ -150,8 +150,21 @@ def keyless(case: Case) -> Iterator[Finding]:
             *((f"{size(booked)} of the rest is booked: tables, buffers, scripts",) if booked else ()),
             *holders.suspects(facts),
             *((f"slave_expires_tracked_keys {count(tracked)}",) if tracked else ()),
+            *(f"{name} {value}: its log may be long" for name, value in _long_logs(case)),
         ),
     )
+
+
+# By default a log has 128 entries at most, of up to 4 KB each.
+_LONG_LOG = 2000
+
+
+def _long_logs(case: Case) -> Iterator[tuple[str, str]]:
+    """The bounds of logs that are kept in memory, where these are high."""
+    for name in ("slowlog-max-len", "acllog-max-len"):
+        value = case.settings.get(name, "")
+        if value.isdecimal() and int(value) >= _LONG_LOG:
+            yield name, value
 
 
 @finding("cluster-links")

@@ -178,10 +178,8 @@ CAUSES = (
         lambda facts: (
             f"client-side caching (tracking) holds {clauses.estimated(facts, Share.TRACKING)} of it, not data"
         ),
-        lambda _: (
-            "Lower tracking-table-max-keys on the server, or let clients track by prefix (BCAST): no key holds it."
-        ),
-        ("INFO stats (tracking_total_keys, tracking_total_items)",),
+        lambda facts: f"{clauses.tracking_step(facts.now.activity)} No key holds it.",
+        ("INFO stats (tracking_total_keys, tracking_total_items, tracking_total_prefixes)",),
         in_keys=False,
         findings=("tracking",),
     ),

@@ -6,6 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Confidence, KeyLabel, Loss
 from redis_oom_tui.models.breakdown import Share
+from redis_oom_tui.models.snapshot import Activity
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import guessed_use
@@ -53,6 +54,13 @@ def estimated(facts: Facts, share: Share) -> str:
     """The bytes of a part that the server tells only numbers of, as a range in words."""
     low, high = estimated_bytes(facts.now.activity)[share]
     return f"about {size(low)} to {size(min(high, facts.now.memory.counted_bytes or high))}"
+
+
+def tracking_step(activity: Activity) -> str:
+    """What bounds the table of client-side caching: of keys, or of prefixes."""
+    if (activity.tracking_prefixes or 0) > (activity.tracking_keys or 0):
+        return "Let clients track fewer prefixes (CLIENT TRACKING with BCAST and PREFIX): no setting bounds them."
+    return "Lower tracking-table-max-keys on the server, or let clients track by a few prefixes (BCAST)."
 
 
 def limit_below_startup(facts: Facts) -> bool:
@@ -111,8 +119,11 @@ def _known(facts: Facts) -> str:
 
 def keyless_step(facts: Facts) -> str:
     """Where to look when no key holds the memory and nothing is booked for it."""
-    checks = ["who is connected (CLIENT LIST)"]
-    if facts.now.activity.modules:
+    checks = [
+        "who is connected (CLIENT LIST)",
+        "the server's logs (SLOWLOG LEN; SLOWLOG RESET and ACL LOG RESET empty them)",
+    ]
+    if holders.module_names(facts):
         checks.append("the modules' own figures (INFO modules)")
     if facts.now.server.mode == "cluster":
         checks.append("the links of the cluster bus (CLUSTER LINKS)")
@@ -147,7 +158,12 @@ def rehashing(facts: Facts) -> bool:
 
 def over_by_no_write(facts: Facts) -> bool:
     """Whether it is further over its limit than writes bring it: lowered, passed by a script, or data was loaded."""
-    return not facts.can_evict and is_known(facts.policy) and (facts.pressure or 0.0) >= _WRITTEN
+    if facts.can_evict or not is_known(facts.policy) or (facts.pressure or 0.0) < _WRITTEN:
+        return False
+    # SETRANGE or COPY makes one large key at once: the command passes while there is room before it.
+    over = (facts.now.memory.counted_bytes or 0) - (facts.now.memory.maxmemory_bytes or 0)
+    made_at_once = facts.giant is not None and (facts.giant.size or 0) > over
+    return _since_start(facts) or not made_at_once
 
 
 def _since_start(facts: Facts) -> bool:
