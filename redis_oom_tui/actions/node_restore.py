@@ -9,7 +9,7 @@ from redis_oom_tui.actions.context import ActionRecord, Losses, PacedWork, asked
 from redis_oom_tui.actions.deployment import ActionNode
 from redis_oom_tui.actions.node_worker import too_slow
 from redis_oom_tui.files.backup_lines import JobRecord, Record
-from redis_oom_tui.formatting.sizes import number_of_keys, percent, percent_beside, size
+from redis_oom_tui.formatting.sizes import percent, percent_beside, size
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError
@@ -17,7 +17,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.policies import NOEVICTION
-from redis_oom_tui.rules.restoring import FILLED_TO, restored_size, table_growth
+from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
 from redis_oom_tui.server.mutations.finished import JobKey
@@ -38,15 +38,12 @@ from redis_oom_tui.server.tasks import not_busy
 _SWELLS = 3
 # A difference between clocks that is not from the way.
 _SKEW_MS = 5000
-# What the connections of a restore take besides: query and reply buffers of a few clients.
-_BUFFERS = 64 * 1024
+_BUFFERS = 64 * 1024  # what the connections of a restore take: query and reply buffers of a few clients
 _ELEMENTS_AT_ONCE = 100
-# Where there is no room for more keys than that, fewer are tried.
-_FEWEST = 100
+_FEWEST = 100  # where there is no room for more keys than that, fewer are tried
 _UNTRIED = RestoreReply(RestoreOutcome.NOT_ATTEMPTED)
 _EXPIRED = RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")
-# What an element takes beside its own bytes.
-_ELEMENT_MORE = 64
+_ELEMENT_MORE = 64  # bytes that an element takes beside its own
 
 
 class NodeRestore(PacedWork):
@@ -156,9 +153,10 @@ class NodeRestore(PacedWork):
         pressure = memory.pressure or 0
         after = (memory.counted_bytes + needed + arriving) / memory.maxmemory_bytes
         now, then = (percent_beside(share, (FILLED_TO,)) for share in (pressure, after))
+        keys = number_restored(self._head.operation, len(batch))
         full = (
-            f"The next {number_of_keys(len(batch))} may need up to {size(needed + arriving)} while they arrive, which"
-            f" would take the server from {now} to {then} of maxmemory: over {percent(FILLED_TO)}, close to the limit"
+            f"The next {keys} may need up to {size(needed + arriving)} while they arrive, which would take the server"
+            f" from {now} to {then} of maxmemory: over {percent(FILLED_TO)}, close to the limit"
         )
         if pressure >= 1:
             full = f"{self._server.address} is over maxmemory"
@@ -218,7 +216,9 @@ class NodeRestore(PacedWork):
         now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
         later = {node: self._later_ms(now_ms, node) for node in {record.id.node for record in batch}}
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
-        live = [index for index, one in enumerate(records) if one.expires_ms is None or one.expires_ms > now_ms]
+        # The key that elements belong to may expire later now: their script looks.
+        until = -1 if self._head.operation == Action.SHRINK.value else now_ms
+        live = [index for index, one in enumerate(records) if one.expires_ms is None or one.expires_ms > until]
         if len(live) < len(records):
             yield dict.fromkeys(set(range(len(records))).difference(live), _EXPIRED)
         refused = await too_large(connection.channel, {index: _largest_part(records[index]) for index in live})

@@ -13,13 +13,15 @@ from redis_oom_tui.actions import node_restore
 from redis_oom_tui.actions.node_restore import NodeRestore
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.actions.shrink import ShrinkRun
-from redis_oom_tui.files.backup_reading import as_lines
+from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup_reading import as_lines, read_records
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.address import Connection
+from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import BadInput, NotAllowed, ReadOnlyMode
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.models.stepped import ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import shrinking
@@ -209,6 +211,25 @@ async def test_elements_that_others_resemble_come_back_once(
             again = await operator.restore(path).run()
             assert dict(again.counts) == {RestoreOutcome.EXISTS: 1000}
             assert client.llen(NAME) == 1201
+
+
+async def test_elements_come_back_where_their_key_lives_on(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        filled(client, "hash", 300)
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator, "hash")
+            view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
+            # As a session that was to expire, and was used again meanwhile.
+            path = tmp_path / "of a session"
+            writer = BackupWriter(path, plan, Server("valkey", "9", "master", Address()), 0.0)
+            writer.add(*[one._replace(expires_ms=1) for one in read_records(Path(str(view.backup_path))) if one])
+            writer.close()
+            report = await operator.restore(path).run()
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: 100}, report.ended
+            client.delete(NAME)
+            report = await operator.restore(path).run()
+            assert dict(report.counts) == {RestoreOutcome.EXPIRED: 100}, report.ended
+            assert not client.exists(NAME)
 
 
 async def test_elements_that_differ_come_back_once_though_the_rest_was_taken(

@@ -122,12 +122,14 @@ local function put(element)
   return -1
 end
 if kind ~= 'none' and kind ~= wanted then return every(-1) end
+local time, expires = redis.call('TIME'), tonumber(ARGV[2])
+if kind == 'none' and expires >= 0 and expires <= time[1] * 1000 + time[2] / 1000 then return every(-9) end
 if wanted == 'list' then
   in_list()
 else
   for i, element in ipairs(elements) do out[i] = put(element) end
 end
-if kind == 'none' and tonumber(ARGV[2]) >= 0 then redis.pcall('PEXPIREAT', key, ARGV[2]) end
+if kind == 'none' and expires >= 0 then redis.pcall('PEXPIREAT', key, ARGV[2]) end
 return out
 """)
 
