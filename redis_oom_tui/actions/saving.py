@@ -19,10 +19,10 @@ from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.errors import BadInput, ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Outcome, Plan, PlannedKey
+from redis_oom_tui.models.plan import Outcome, Plan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
-from redis_oom_tui.server.mutations.replies import Limit, ReplyOrError, Saved, Uncopied
+from redis_oom_tui.server.mutations.replies import Limit, ReplyOrError, Saved, Uncopied, digest
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 
@@ -160,8 +160,7 @@ class Saver:
                 part = left[first:sent]
                 if set(map(type, replies)) == {Saved} and self.saved.keys().isdisjoint(part):
                     # As it is nearly always.
-                    for position, copy in zip(part, cast("list[Saved]", replies), strict=True):
-                        self._copied(position, copy)
+                    self._copied(part, cast("list[Saved]", replies))
                     continue
                 for position, reply in zip(part, replies, strict=True):
                     waits = wait and reply_room.freeing and self._fits_later(reply)
@@ -171,7 +170,7 @@ class Saver:
                     if waits or busy or reply is Reply.LATER:
                         later.append(position)
                     elif isinstance(reply, Saved) and not self.saved.get(position):
-                        self._copied(position, reply)
+                        self._copied([position], [reply])
                     else:
                         self._take(position, reply, reply_room.free)
         if self._busy:
@@ -197,9 +196,15 @@ class Saver:
         else:
             self._refused(position, reply)
 
-    def _copied(self, position: int, reply: Saved) -> None:
-        self._lines.append(self._record(self._keys[position], reply))
-        self._ready[position] = Copied(reply.digest, reply.size or len(reply.payload))
+    def _copied(self, positions: Sequence[int], copies: Sequence[Saved]) -> None:
+        """Take copies that are to be written."""
+        for position, copy in zip(positions, copies, strict=True):
+            key, payload, now_ms = self._keys[position], copy.payload, copy.now_ms
+            expires_ms = None if copy.ttl_ms is None else now_ms + copy.ttl_ms
+            held = key.size if copy.size is None else copy.size
+            facts = (payload, expires_ms, copy.idle_seconds, copy.frequency, now_ms, None, held)
+            self._lines.append(Record(self._placed(key.id), key.type, *facts))
+            self._ready[position] = Copied(digest(payload), copy.size or len(payload))
 
     def _fits_later(self, reply: Saved | Uncopied | ReplyOrError) -> bool:
         """Whether it is for want of room alone that there is no copy."""
@@ -253,12 +258,6 @@ class Saver:
             id_ = self._placed(key.id)
             self._writer.add(Record(id_, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[position]))
         await on_disk(self._writer)
-
-    def _record(self, key: PlannedKey, saved: Saved) -> Record:
-        now_ms, id_ = saved.now_ms, self._placed(key.id)
-        expires_ms = None if saved.ttl_ms is None else now_ms + saved.ttl_ms
-        held = key.size if saved.size is None else saved.size
-        return Record(id_, key.type, saved.payload, expires_ms, saved.idle_seconds, saved.frequency, now_ms, None, held)
 
     def _placed(self, id_: KeyId) -> KeyId:
         return id_ if id_.node == self._node else KeyId(id_.db, id_.key, self._node)

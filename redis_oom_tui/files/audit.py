@@ -88,7 +88,7 @@ class AuditFile:
         details: Mapping[int, str],
     ) -> None:
         """Write down what became of the keys of a batch, in its order; it is on disk by the next line that is."""
-        letters = "".join(LETTERS[outcome] for outcome in outcomes)
+        letters = "".join([LETTERS[outcome] for outcome in outcomes])
         line: dict[str, Any] = {"phase": "done", "id": action_id, "batch": number, "outcomes": letters}
         if details:
             line["details"] = {str(at): text for at, text in details.items()}

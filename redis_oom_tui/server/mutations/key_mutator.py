@@ -19,7 +19,7 @@ from redis_oom_tui.server.mutations.replies import (
     Uncopied,
     replies_of_all,
     reply_or_error,
-    saved,
+    saved_or_error,
     server_time,
     string,
 )
@@ -144,12 +144,7 @@ class KeyMutator:
         limits = [(most, limit.at_once)] * len(checks)
         async with contextlib.aclosing(self._calls(scripts.SAVE, checks, limits, weights=weights)) as calls:
             async for at, replies in calls:
-                yield (
-                    at,
-                    self._heeded(
-                        [saved(reply) if isinstance(reply, list) else reply_or_error(reply) for reply in replies]
-                    ),
-                )
+                yield at, self._heeded(saved_or_error(replies))
 
     def _held_replies(self, at: int, replies: list[ReplyOrError]) -> KeyReplies:
         return KeyReplies(at, self._heeded(replies))

@@ -127,6 +127,21 @@ def saved(reply: Sequence[Any]) -> Saved | Uncopied:
     )
 
 
+def saved_or_error(replies: Sequence[Any]) -> list[Saved | Uncopied | ReplyOrError]:
+    """What is said of each key: its value, as `saved` returns it, or what `reply_or_error` returns. Raises NotRedis."""
+    if set(map(type, replies)) == {list} and set(map(len, replies)) == {len(_SAVED)}:
+        # As it is nearly always: looked at by columns, in half the time.
+        columns = list(zip(*replies, strict=True))
+        if [set(map(type, column)) for column in columns] == [{kind} for kind in _SAVED]:
+            payloads, ttls, idles, frequencies, sizes, times = columns
+            return list(map(Saved, payloads, _known(ttls), _known(idles), _known(frequencies), times, _known(sizes)))
+    return [saved(reply) if isinstance(reply, list) else reply_or_error(reply) for reply in replies]
+
+
+def _known(numbers: Sequence[int]) -> list[int | None]:
+    return [None if number < 0 else number for number in numbers]
+
+
 ASKED: tuple[Command, ...] = (("TIME",), ("INFO", "server"))
 """What is asked for it. TIME may be refused where INFO is not, and INFO may leave the time out."""
 PACKED_TIME = b"".join(packed([str(word).encode() for word in command]) for command in ASKED)
