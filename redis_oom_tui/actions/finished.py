@@ -155,7 +155,6 @@ class FinishedPlanner(PacedWork):
         return any(label.application is application and label.confidence is not Confidence.POSSIBLE for label in labels)
 
     async def _types(self, channel: ExclusiveConnection, names: Sequence[bytes]) -> list[str]:
-        """The type of each key, in a cluster by the node that serves it."""
         if not self._deployment.clustered:
             return await jobs_on.types_of(channel, names)
         shares: dict[Place, list[bytes]] = defaultdict(list)

@@ -283,7 +283,6 @@ class NodeScan(KeyspaceScan):
         return there
 
     async def _refine_imported(self, importer: LiveServer, names: Collection[bytes]) -> None:
-        """Measure those of the largest keys that are among `names`."""
         aggregates = NodeAggregates(self._shared, names.__contains__)
         aggregates.limit = self._aggregates.limit
         refiner = TopKeyRefiner(
