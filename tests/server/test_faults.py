@@ -37,7 +37,7 @@ async def looking(wire: Wire, patience: float = 3.0) -> AsyncIterator[LiveServer
 
 @pytest.mark.parametrize("pace", list(Pace))
 async def test_a_scan_over_a_long_way_comes_to_its_end(wire: Wire, pace: Pace) -> None:
-    wire.faults = Faults(delay=0.3)
+    wire.faults = Faults(delay=0.15)
     async with looking(wire) as live:
         view = await asyncio.wait_for(live.scan(ScanOptions(pace=pace)).run(), 3 * BOUND)
     assert (view.state, view.scanned_keys, view.error) == (ScanState.COMPLETE, KEYS, None)
@@ -68,9 +68,9 @@ async def test_a_long_reply_over_a_slow_link_is_slow_and_not_lost(wire: Wire, va
     with contextlib.ExitStack() as stack:
         for _ in range(60):
             stack.enter_context(valkey.client()).ping()
-        async with looking(wire, 0.5) as live:
+        async with looking(wire, 0.4) as live:
             await live.open()
-            wire.faults = Faults(bytes_per_second=10_000)
+            wire.faults = Faults(bytes_per_second=15_000)
             assert len(await live.clients()) >= 60
             view = await live.scan(ScanOptions()).run()
     assert (view.state, view.scanned_keys) == (ScanState.COMPLETE, KEYS)
