@@ -12,7 +12,8 @@ from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.messages import MakePlan
 from tests.support.scripted import ScriptedSource, a_view
-from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan, some_keys
+from tests.support.scripted_operator import ScriptedOperator
+from tests.support.scripted_runs import HOSTILE, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")

@@ -21,7 +21,8 @@ from redis_oom_tui.tui.glyphs import ASCII, FULL
 from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form, limits_draw, log_draw
 from redis_oom_tui.tui.panes.cleanup_form import Form
 from tests.support.scripted import a_snapshot
-from tests.support.scripted_operator import HOSTILE, ScriptedOperator, a_plan
+from tests.support.scripted_operator import ScriptedOperator
+from tests.support.scripted_runs import HOSTILE, a_plan
 
 ODD = "\x1b]0;x\x07[red]\x9b2J\u202e\u0301\ufe0f\udcff😀漢[@click=app.quit]"
 names = st.one_of(st.binary(max_size=60), st.sampled_from([*HOSTILE[:-1], ODD.encode("utf-8", "surrogateescape")]))

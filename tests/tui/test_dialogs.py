@@ -17,7 +17,7 @@ from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
 from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog
 from redis_oom_tui.tui.dialogs.typed import ExportDialog, PathDialog
-from tests.support.scripted_operator import a_plan, some_keys
+from tests.support.scripted_runs import a_plan, some_keys
 from tests.tui.support import an_app, screen_text, until
 
 QUESTION = Question("Delete it?", ("One sentence.",), "Delete", warnings=("Beware.",))

@@ -12,7 +12,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.state import Stage
-from tests.support.scripted_operator import HOSTILE
+from tests.support.scripted_runs import HOSTILE
 from tests.tui.support import screen_text, until
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")

@@ -7,7 +7,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.rules import budget
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from tests.support.scripted_operator import HOSTILE, a_plan, some_keys
+from tests.support.scripted_runs import HOSTILE, a_plan, some_keys
 from tests.tui.support import an_app, screen_text, until
 from tests.tui.test_dialogs import a_plan_dialog, opened
 

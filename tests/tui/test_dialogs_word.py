@@ -5,7 +5,7 @@ import pytest
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
-from tests.support.scripted_operator import some_keys
+from tests.support.scripted_runs import some_keys
 from tests.tui.support import an_app, screen_text, until
 from tests.tui.test_dialogs import a_plan_dialog, opened
 

@@ -10,7 +10,8 @@ from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
-from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
+from tests.support.scripted_operator import ScriptedOperator
+from tests.support.scripted_runs import a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
 MIB = 1024 * 1024

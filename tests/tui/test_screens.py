@@ -12,7 +12,8 @@ from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.glyphs import Appearance
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
-from tests.support.scripted_operator import ScriptedOperator, a_plan, some_keys
+from tests.support.scripted_operator import ScriptedOperator
+from tests.support.scripted_runs import a_plan, some_keys
 from tests.tui.support import an_app, screen_text, until
 
 STORED = Path(__file__).parent.parent / "cases" / "screens"

@@ -1,0 +1,97 @@
+"""The verdict between two looks: refusals that are over, restarts, counters that were reset."""
+
+from typing import Any
+
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import Forecast, Rates, Trend
+from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.history import between
+from redis_oom_tui.rules.verdict import follow, judge
+from tests.rules.snapshots import MIB, snapshot_of
+from tests.rules.test_verdict import second
+
+FULL: dict[str, Any] = {"used": 1000 * MIB + 5, "limit": 1000 * MIB}
+
+
+def test_refused_writes_are_counted_by_rate_and_command() -> None:
+    before = snapshot_of(**FULL, refused=100, over_ms=5000, counters={"refused_by_command": {"set": 90}})
+    gained = {"refused_writes_total": 512, "refused_by_command": {"set": 400, "hset": 20}}
+    verdict = judge(second(before, counters=gained), before)
+    assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-noeviction")
+    assert verdict.reason == (
+        "Refusing writes at 100.0% of 1000 MiB: noeviction evicts nothing;"
+        " 412 refused in the last 10s, mostly SET HSET."
+    )
+    assert verdict.since == before.taken_at + 10 - 5
+    assert "512 writes refused since restart or RESETSTAT" in verdict.evidence
+
+
+def test_a_cure_shows_at_the_next_look() -> None:
+    cured = snapshot_of(used=400 * MIB, refused=500, over_ms=0)
+    rates = Rates(seconds=10.0, refused_writes=332, refused_just_now=0)
+    assert judge(cured, rates=rates).level is Level.OK
+    assert judge(cured, rates=replace(rates, refused_just_now=3)).level is Level.OOM
+    assert judge(snapshot_of(used=980 * MIB, refused=500, over_ms=0), rates=rates).level is Level.OOM, (
+        "it may come back"
+    )
+
+
+def test_growth_towards_a_hard_limit_is_told_in_time() -> None:
+    soon = Forecast(Trend.GROWING, 1e6, (1200.0, 2400.0), 600.0)
+    verdict = judge(snapshot_of(used=700 * MIB), forecast=soon)
+    assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
+    assert "full in 20m00s to 40m00s at this rate; noeviction evicts nothing then" in verdict.reason
+    assert judge(snapshot_of(used=700 * MIB, policy="allkeys-lru"), forecast=soon).rule == "healthy"
+    late = replace(soon, seconds_to_limit=(90_000.0, None))
+    assert judge(snapshot_of(used=700 * MIB), forecast=late).rule == "healthy"
+
+
+def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
+    verdict = judge(snapshot_of(refused=400))
+    began = "Healthy: at 10% of 1000 MiB with room to write; 400 writes refused since restart or RESETSTAT"
+    assert verdict.reason == f"{began}, whether any now is not known yet."
+    once, ago = snapshot_of(used=100 * MIB, refused=1), snapshot_of(used=100 * MIB, refused=1, at=998.5)
+    assert judge(once, ago).reason.endswith("; 1 write refused since restart or RESETSTAT, none in the last 1.5s.")
+    assert (
+        ", and 400 writes refused since restart or RESETSTAT" in judge(snapshot_of(used=960 * MIB, refused=400)).reason
+    )
+
+
+def test_a_restart_begins_the_count_again() -> None:
+    before = snapshot_of(refused=500)
+    after = second(snapshot_of(refused=3, run_id="r2", uptime=4))
+    rates = between(before, after)
+    assert rates.restarted
+    assert rates.refused_writes is None
+    verdict = judge(after, before)
+    assert verdict.rule == "healthy"
+    assert "the server restarted 4 seconds ago" in verdict.evidence
+
+
+def test_a_reset_of_the_counters_is_noticed() -> None:
+    before = snapshot_of(**FULL, refused=500, over_ms=10, counters={"commands_total": 900})
+    verdict = judge(second(before, counters={"refused_writes_total": 8, "commands_total": 20}), before)
+    assert "at least 8 refused" in verdict.reason
+    assert "its counters were reset meanwhile, so counts are lower bounds" in verdict.evidence
+
+
+def test_an_uptime_that_fell_is_a_restart_where_no_run_id_is_told() -> None:
+    anonymous = replace(snapshot_of(), server=replace(snapshot_of().server, run_id=None, uptime_seconds=5))
+    before = replace(snapshot_of(at=900.0), server=replace(snapshot_of().server, run_id=None))
+    assert between(before, anonymous).restarted
+
+
+def test_since_is_carried_while_the_verdict_stays() -> None:
+    first = follow(judge(snapshot_of()), None, 50.0)
+    assert first.since == 50.0
+    assert follow(judge(snapshot_of()), first, 60.0).since == 50.0
+    assert follow(judge(snapshot_of(used=960 * MIB)), first, 60.0).since == 60.0
+    told = judge(snapshot_of(**FULL, over_ms=3000))
+    assert follow(told, first, 60.0).since == told.since
+
+
+def test_a_cache_with_room_again_is_not_called_full() -> None:
+    before = snapshot_of(used=600 * MIB, policy="allkeys-lru", counters={"evicted_keys_total": 10})
+    verdict = judge(second(before, counters={"evicted_keys_total": 5010}), before)
+    assert (verdict.level, verdict.rule) == (Level.OK, "evicting")
+    assert verdict.reason.startswith("Has room again at 60% of 1000 MiB: allkeys-lru evicted 500 keys/s")
