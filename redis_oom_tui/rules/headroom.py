@@ -109,6 +109,7 @@ def _number(value: object) -> int:
 
 # What a raised limit may be of the host's memory, and of what is free there at this moment.
 _OF_HOST, _OF_FREE = 0.7, 0.8
+_LEAST_LIMIT = 64 * 2**20
 
 
 def higher_limit(memory: Memory) -> int | None:
@@ -120,11 +121,16 @@ def higher_limit(memory: Memory) -> int | None:
     150
     >>> higher_limit(Memory(used_bytes=99, maxmemory_bytes=100, host_bytes=1000, host_free_bytes=20)) is None
     True
+    >>> higher_limit(Memory(used_bytes=950_000, maxmemory_bytes=100, host_bytes=2**30, startup_bytes=900_000))
+    67108864
     """
     limit, counted, host = memory.maxmemory_bytes, memory.counted_bytes, memory.host_bytes
     if limit is None or counted is None or not host:
         return None
     wanted = max(limit + limit // 2, counted + counted // 4)
+    if limit < 2 * (memory.startup_bytes or 0):
+        # Mistyped: the empty server alone would nearly fill half as much again.
+        wanted = max(wanted, _LEAST_LIMIT)
     if wanted > _OF_HOST * (host - memory.neighbours[1]):
         return None
     free = memory.host_free_bytes

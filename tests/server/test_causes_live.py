@@ -89,7 +89,7 @@ STATES: dict[str, State] = {
     ),
     "limit lowered": State(
         scenes.lowered, "refusing-lowered",
-        "it holds .* more than maxmemory .lowered, or passed by a script., and noevi",
+        "it holds .* more than maxmemory .lowered, or passed by one command or script., and noevi",
         "Raise maxmemory again", ("maxmemory 10mb",),
     ),
     "loaded more than the limit": State(

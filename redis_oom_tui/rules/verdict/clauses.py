@@ -177,7 +177,9 @@ def lowered_clause(facts: Facts) -> str:
     if _since_start(facts):
         up = duration(facts.now.server.uptime_seconds)
         return f"it loaded {over} more than its limit from disk when it started, {up} ago"
-    return f"it holds {over} more than maxmemory (lowered, or passed by a script), and {policy_clause(facts)}"
+    return (
+        f"it holds {over} more than maxmemory (lowered, or passed by one command or script), and {policy_clause(facts)}"
+    )
 
 
 def many_expired(facts: Facts) -> bool:
