@@ -23,7 +23,7 @@ from redis_oom_tui.formatting.server import (
     share_of_limit,
     with_commands,
 )
-from redis_oom_tui.formatting.sizes import ago, count, size
+from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, size
 from redis_oom_tui.models.address import LargeCommand
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import TriageError
@@ -218,7 +218,7 @@ def _keys(snapshot: Snapshot) -> str:
     if not snapshot.keyspace_known and not snapshot.databases:
         return "? keys"
     least = "" if snapshot.keyspace_known else "at least "
-    return f"{least}{count(snapshot.keys)} keys, {least}{count(snapshot.expires)} with a TTL"
+    return f"{least}{number_of_keys(snapshot.keys)}, {least}{count(snapshot.expires)} with a TTL"
 
 
 def lines(answer: Answer) -> list[str]:

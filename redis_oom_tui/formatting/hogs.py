@@ -48,9 +48,9 @@ def scan_progress(view: ScanView, width: int | None = None) -> str:
 def summary(view: ScanView) -> list[str]:
     """What was seen, how much of everything that is, and what was left out."""
     if not view.scanned_keys and view.state is ScanState.FAILED:
-        return [f"none of {count(view.total_keys)} keys was seen", *map(safe_text, view.notes)]
+        return [f"none of {number_of_keys(view.total_keys)} was seen", *map(safe_text, view.notes)]
     if view.complete and not view.scanned_keys and view.total_keys and not (view.refused_keys or view.vanished_keys):
-        return [f"none of the {count(view.total_keys)} keys matches", *map(safe_text, view.notes)]
+        return [f"none of the {number_of_keys(view.total_keys)} matches", *map(safe_text, view.notes)]
     held = known_bytes(view.bytes_seen, view.scanned_keys)
     about = mark_of_sum(kind_of_sum((row.type for row in view.types), held, view))
     lines = [f"{number_of_keys(view.scanned_keys)}, {about}{size(held)}, {_reach(view)}"]

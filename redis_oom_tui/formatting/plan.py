@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_text
-from redis_oom_tui.formatting.server import cleanup_line
+from redis_oom_tui.formatting.server import cleanup_line, with_commands
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Proposal, RunView
@@ -88,7 +88,7 @@ def proposal_lines(proposal: Proposal, connection_args: Sequence[str]) -> list[s
         return [f"{first}: it is under {percent(proposal.target)} already."]
     first = f"{first}; to reach {percent(proposal.target)}, {size(proposal.needed_bytes)} must go."
     if proposal.cause:
-        return [first, proposal.cause]
+        return [first, with_commands(proposal.cause, connection_args)]
     lines = [f"{first} What may go, the least harmful first:"]
     for number, part in enumerate(proposal.parts, 1):
         about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"

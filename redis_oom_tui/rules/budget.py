@@ -191,10 +191,12 @@ def nothing_planned(plan: Plan) -> str:
     '6 keys match; each may hold more than 2.0 MiB, so the limit of the plan leaves them out.'
     >>> nothing_planned(Plan((), Criteria(), 0.0, "s", scanned_keys=9))
     'No key of 9 matches.'
+    >>> nothing_planned(Plan((), Criteria(), 0.0, "s"))
+    'No key matches.'
     """
     matched, most = plan.matched_keys, plan.criteria.max_bytes
     if matched <= 0:
-        return f"No key of {count(plan.scanned_keys)} matches."
+        return f"No key of {count(plan.scanned_keys)} matches." if plan.scanned_keys else "No key matches."
     match, them = ("matches", "it") if matched == 1 else ("match", "them")
     if not plan.complete or most is None:
         return f"{number_of_keys(matched)} {match}, and none is in the plan."

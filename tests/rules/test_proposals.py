@@ -167,3 +167,9 @@ def test_what_holds_elements_of_no_known_application_may_be_work(name: str, kind
     assert propose(scan(replace(row(name, 30 * MB, idle_days=90), types=())), FULL, 0.1).parts == ()
     strings = scan(row(name, 30 * MB, idle_days=90))
     assert len(propose(strings, FULL, 0.1).parts) == 1
+
+
+def test_a_first_step_names_the_command_in_place_of_the_pane() -> None:
+    proposal = Proposal(0.8, 5, 1.2, cause="No deletion helps: x. First step: Raise maxmemory in Limits: y.")
+    (_, cause) = proposal_lines(proposal, ("-p", "7000"))
+    assert "Raise maxmemory with `redis-oom-tui -p 7000 limits`: y." in cause

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import doubt_lines, limit_text
-from redis_oom_tui.formatting.sizes import ago, count, duration, percent_beside, share_of, size
+from redis_oom_tui.formatting.sizes import ago, count, duration, number_of_keys, percent_beside, share_of, size
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
@@ -97,7 +97,7 @@ def evidence(facts: Facts) -> tuple[str, ...]:
     memory, keys, expires = facts.now.memory, facts.now.keys, facts.now.expires
     lines = [
         f"used_memory {size(memory.used_bytes)}, maxmemory {limit_text(memory)}, policy {safe_text(facts.policy, 24)}",
-        f"{count(keys)} keys, {count(expires)} of them with a TTL",
+        f"{number_of_keys(keys)}, {count(expires)} of them with a TTL",
         f"buffers of clients and replicas {size(reported_buffers(facts.now.memory))}",
         refused_so_far(facts),
     ]
