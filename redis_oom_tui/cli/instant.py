@@ -59,13 +59,12 @@ def hot(invocation: Invocation, given: dict[str, Any]) -> int:
 
 
 async def _hot_keys(invocation: Invocation) -> HotKeys | None:
-    from redis_oom_tui.server.hot_keys import hot_keys
     from redis_oom_tui.server.live import LiveServer
 
     server = LiveServer(invocation.connection)
     try:
         await when_free(server.open)
-        return await hot_keys(server)
+        return await server.hot_keys()
     finally:
         await server.close()
 

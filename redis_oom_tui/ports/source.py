@@ -10,7 +10,7 @@ if TYPE_CHECKING:  # words about types alone: whoever needs the models has them 
 
     from redis_oom_tui.models.address import Address, ClientBuffer, LargeCommand
     from redis_oom_tui.models.capabilities import Capabilities
-    from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
+    from redis_oom_tui.models.keys import HotKeys, KeyDetails, KeyId, PatternSample
     from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
     from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 
@@ -179,3 +179,11 @@ class SeesReplicas(Protocol):
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica says of itself, or why it does not; it may take a second or two: to be asked seldom."""
+
+
+@runtime_checkable
+class TellsHotKeys(Protocol):
+    """A source that also reads which keys are hottest, where the server tracks that."""
+
+    async def hot_keys(self) -> HotKeys | None:
+        """What was tracked; None where nobody has started that. Raises CommandRefused where the server cannot."""

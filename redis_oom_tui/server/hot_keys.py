@@ -3,15 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+from redis.asyncio import Redis
+
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.live import LiveServer
 
 
-async def hot_keys(server: LiveServer) -> HotKeys | None:
+async def hot_keys(client: Redis, address: Address) -> HotKeys | None:
     """What was tracked; None where no tracking was started. Raises CommandRefused where the server has none."""
-    with translated(server.address, "HOTKEYS GET"):
-        return hot_keys_in(await server.client().execute_command("HOTKEYS", "GET"))
+    with translated(address, "HOTKEYS GET"):
+        return hot_keys_in(await client.execute_command("HOTKEYS", "GET"))
 
 
 def hot_keys_in(reply: Any) -> HotKeys | None:

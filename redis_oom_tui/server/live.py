@@ -10,7 +10,7 @@ from redis_oom_tui.models import address as addresses
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import CommandRefused, NotRedis, ServerUnreachable
-from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
+from redis_oom_tui.models.keys import HotKeys, KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -140,6 +140,12 @@ class LiveServer:
         from redis_oom_tui.server.large_commands import large_commands  # noqa: PLC0415 - asked for near the limit only
 
         return await large_commands(self)
+
+    async def hot_keys(self) -> HotKeys | None:
+        """The hottest keys, where they are tracked; None where nobody has started that. Raises CommandRefused."""
+        from redis_oom_tui.server.hot_keys import hot_keys  # noqa: PLC0415 - seldom asked for
+
+        return await hot_keys(self.client(), self.address)
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""

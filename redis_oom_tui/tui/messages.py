@@ -311,6 +311,12 @@ class OpenProfile(Request):
     local = True
 
 
+class ShowHotKeys(Request):
+    """Show the hottest keys, where the server tracks them already."""
+
+    local = True
+
+
 # What the command palette offers besides what panes have keys for.
 COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
     ("Emergency cleanup", "Preview the emergency cleanup plan (confirms before running)", BuildEmergency),
@@ -319,6 +325,7 @@ COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
     ("Undo the last setting change", "Undo the last change made here", UndoSetting),
     ("Remove expired keys", "Scan all keys, so that the server removes those that have expired", ReapExpired),
     ("Kill a client", "Choose one of the clients that use most memory; asks first", PickClient),
+    ("Hot keys", "The hottest keys, where the server tracks them already (HOTKEYS, Redis 8.6)", ShowHotKeys),
     ("Write the incident report", "Verdicts, figures, findings and actions as Markdown or JSON", ExportReport),
     ("Purge free memory", "MEMORY PURGE: the allocator gives unused pages back", PurgeMemory),
 )

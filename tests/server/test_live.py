@@ -98,6 +98,7 @@ async def test_each_release_has_what_the_documents_say_of_it(flavour: str) -> No
             lacks |= {"INFO blessed_keys"} if snapshot.activity.never_evicted_keys is None else set()
             lacks |= set() if list(filter(None, slots)) else {"CLUSTER SLOT-STATS"}
             lacks |= set() if await _answers(live, "COMMANDLOG", "GET", 1, "LARGE-REQUEST") else {"COMMANDLOG"}
+            lacks |= set() if await _answers(live, "HOTKEYS", "GET") else {"HOTKEYS"}
     assert lacks & set(ABILITIES.values()) == release.lacks
 
 

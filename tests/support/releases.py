@@ -13,6 +13,7 @@ ABILITIES: Mapping[str, str] = {
     "clients with their buffers": "CLIENT LIST",
     "who sends large values, measured": "COMMANDLOG",
     "heaviest slots of a cluster": "CLUSTER SLOT-STATS",
+    "hottest keys, where somebody tracks them (`hogs --hot`)": "HOTKEYS",
     "keys that are never evicted, counted out of what a policy evicts": "INFO blessed_keys",
     "settings shown": "CONFIG GET",
     "settings changed": "CONFIG SET",
@@ -37,14 +38,18 @@ RELEASES = (
     Release(
         "Redis 6.2",
         "redis6",
-        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS", "INFO blessed_keys"}),
+        frozenset(
+            {"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS", "INFO blessed_keys", "HOTKEYS"}
+        ),
     ),
     Release(
         "Redis 7.0",
         "redis7",
-        frozenset({"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS", "INFO blessed_keys"}),
+        frozenset(
+            {"INFO keysizes", "CLIENT NO-TOUCH", "COMMANDLOG", "CLUSTER SLOT-STATS", "INFO blessed_keys", "HOTKEYS"}
+        ),
     ),
     # It has CLIENT NO-TOUCH, which may crash it.
-    Release("Redis 8.2", "redis8", frozenset({"CLIENT NO-TOUCH", "COMMANDLOG", "INFO blessed_keys"})),
-    Release("Valkey 9.1", "valkey", frozenset({"INFO keysizes", "INFO blessed_keys"})),
+    Release("Redis 8.2", "redis8", frozenset({"CLIENT NO-TOUCH", "COMMANDLOG", "INFO blessed_keys", "HOTKEYS"})),
+    Release("Valkey 9.1", "valkey", frozenset({"INFO keysizes", "INFO blessed_keys", "HOTKEYS"})),
 )

@@ -1,10 +1,15 @@
 """The first screen on states of public reports: unknown figures read as such, and the cause stands on top."""
 
+from dataclasses import replace
+
 import pytest
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.server.live import LiveServer
-from tests.support.replayed import case, replayed
+from redis_oom_tui.tui.messages import ShowHotKeys
+from tests.cli.test_other_servers import HOT
+from tests.support.replayed import case, replayed, reply
+from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
 
 SEEN = {
@@ -47,3 +52,16 @@ async def test_the_first_screen_tells_it(name: str) -> None:
         assert words in whole, text
     for words in NEVER:
         assert words not in whole or (words == "18446744" and name.startswith("valkey")), text
+
+
+async def test_hot_keys_are_shown_by_the_palette_and_a_server_without_them_is_said_to_have_none():
+    hot = replace(case("tair-documented"), answers={"HOTKEYS GET": reply(HOT)})
+    for shown, words in ((hot, "150.0 ms    75%  hot:"), (case("tair-documented"), "has no HOTKEYS GET")):
+        with replayed(shown) as port:
+            source = LiveServer(Connection(Address(port=port)))
+            app = an_app(source, operator=ScriptedOperator())
+            async with app.run_test(size=(100, 30)) as pilot:
+                await until(pilot, lambda app=app: app.session.state.verdict is not None)
+                app.post_message(ShowHotKeys())
+                await until(pilot, lambda app=app, words=words: words in screen_text(app))
+            await source.close()

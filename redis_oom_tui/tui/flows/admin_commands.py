@@ -2,15 +2,19 @@
 
 import asyncio
 
+from redis_oom_tui.formatting.key_sizes import hot_lines
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import short_size
 from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.ports.source import TellsHotKeys
 from redis_oom_tui.rules.clients import others
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question, purge_question, reap_question
+from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
+from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import LogState
 
@@ -29,10 +33,26 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
         case messages.PurgeMemory():
             if await actions.ask(ConfirmDialog(purge_question(actions.where, actions.snapshot))):
                 _tell(actions, await actions.perform(actions.operator.purge()))
+        case messages.ShowHotKeys():
+            await _show_hot_keys(actions)
         case messages.ReapExpired():
             if await actions.ask(ConfirmDialog(reap_question(actions.where, actions.snapshot))):
                 _tell(actions, await actions.perform(actions.operator.reap()))
     await read(actions)
+
+
+async def _show_hot_keys(actions: ActionController) -> None:
+    source = actions.host.source
+    if not isinstance(source, TellsHotKeys):
+        raise BadInput("Only a single server that answers now tells its hot keys: open the node by its own address")
+    lines = hot_lines(await source.hot_keys(), _OFFERED)
+
+    def text(width: int) -> list[Line]:
+        # Sentences are wrapped, rows of a table cut.
+        wrapped = [paragraphs([(line, "text")], width) if line.endswith(".") else [((line, "text"),)] for line in lines]
+        return [clip(line, width) for each in wrapped for line in each]
+
+    await actions.ask(ReadDialog("Hot keys", text))
 
 
 async def pick(actions: ActionController) -> ClientBuffer | None:
