@@ -134,7 +134,7 @@ async def test_a_process_that_stood_still_blames_no_server() -> None:
 
 
 def test_the_watch_writes_a_line_a_tick_while_the_server_is_frozen(server: RunningServer) -> None:
-    command = [sys.executable, "-m", "redis_oom_tui", "-s", str(server.socket_path), "watch", "--interval", "0.3"]
+    command = [sys.executable, "-m", "redis_oom_tui", "-s", str(server.socket_path), "watch", "--interval", "0.5"]
     watch = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     assert watch.stdout is not None
     try:
