@@ -42,7 +42,7 @@ def restore(
     """Undo a cleanup: restore a backup's keys that do not exist now."""
     if show and (yes or json_wanted or damaged_ok):
         raise BadInput("--show restores nothing, so --yes, --json and --damaged-ok do not go with it")
-    inspection = inspect(path)
+    inspection = inspect(path, running_ok=show)
     if show:
         return _show(path, inspection)
     must_be_whole(inspection, damaged_ok=damaged_ok)

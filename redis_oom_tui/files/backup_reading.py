@@ -238,13 +238,15 @@ def backups(folder: Path, *others: Path) -> tuple[Backup, ...]:
 _CUT = "its run was interrupted, or the file was cut: keys may be missing from it"
 
 
-def inspect(path: Path) -> BackupInspection:
-    """Read the whole file at `path`, holding little of it. Raises BadInput where it is none, or still being written."""
+def inspect(path: Path, *, running_ok: bool = False) -> BackupInspection:
+    """Read the whole file at `path`, holding little of it. Raises BadInput where it is none, and where its run still
+    writes it unless that is `running_ok`.
+    """
     try:
         with open_plain(path) as file:
             head = _head(path, file)
             found = _end_of(file, head)
-            if found is None and is_being_written(file):
+            if found is None and not running_ok and is_being_written(file):
                 raise BadInput(f"{shown(path)} is still being written: restore it once its run has ended")
             if found is None:
                 return _part_by_part(path, head, None, altered=False)
