@@ -47,7 +47,7 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.report import episodes, nameless_clients, without_names
+from redis_oom_tui.rules.report import episodes
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
 
@@ -209,44 +209,39 @@ def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[
 def _report(
     gathered: Gathered, invocation: Invocation, *, names: bool, actions: tuple[AuditEntry, ...]
 ) -> IncidentReport:
-    thresholds, connection_args = invocation.profile.watch.thresholds, invocation.connection_args
-    if gathered.recorded:
-        # Nobody recorded how the server was reached, but where it is.
-        connection_args = address_args(gathered.snapshots[-1].server.address)
+    thresholds = invocation.profile.watch.thresholds
     history = History()
     for snapshot in gathered.snapshots:
         history.add(snapshot)
     # Behind a scan, or in a recording, the list is of an earlier moment.
-    together = gathered.scan is None and not gathered.recorded
-    last = with_clients(gathered.snapshots[-1], gathered.clients, fresh=together)
+    last = with_clients(gathered.snapshots[-1], gathered.clients, fresh=gathered.scan is None and not gathered.recorded)
     # The looks of a report lie close together: what any of them saw is of now.
     rates = history.rates() if gathered.recorded else replace(history.rates(), refused_just_now=None)
     outlook = forecast(history.samples)
-    scan, clients = gathered.scan, gathered.clients
-    if not names:
-        scan, clients = scan and without_names(scan), nameless_clients(clients)
     case = Case(
         now=last,
-        scan=scan,
-        clients=clients,
+        scan=gathered.scan,
+        clients=gathered.clients,
         settings=gathered.settings,
         capabilities=gathered.capabilities,
-        values=gathered.values if names else (),
+        values=gathered.values,
         replicas=gathered.replicas,
         thresholds=thresholds,
-        large=gathered.large if names else (),
+        large=gathered.large,
         rates=rates,
-        connection_args=connection_args,
+        # Nobody recorded how the server was reached, but where it is.
+        connection_args=address_args(last.server.address) if gathered.recorded else invocation.connection_args,
     )
+    case = case if names else case.nameless()
     return IncidentReport(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
-        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=outlook, clients=clients, scan=scan),
+        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=outlook, clients=case.clients, scan=case.scan),
         episodes=episodes(gathered.snapshots, thresholds),
         findings=examine(case, refused_reads),
         forecast=outlook,
-        scan=scan,
+        scan=case.scan,
         recognition=case.recognition,
         actions=actions,
         names=names,
@@ -254,5 +249,5 @@ def _report(
         split=breakdown_of(last),
         samples=history.samples,
         overdue=frozenset(entry.id for entry in overdue(actions, time.time())),
-        connection_args=connection_args,
+        connection_args=case.connection_args,
     )

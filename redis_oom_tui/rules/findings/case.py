@@ -16,10 +16,12 @@ from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import KeyId, PatternSample
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Thresholds
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.clients import on_shown_node
+from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.verdict.causes import Cause, cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 
@@ -89,6 +91,11 @@ class Case(Struct, frozen=True, dict=True):
     large: tuple[LargeCommand, ...] = ()
     rates: Rates = field(default_factory=Rates)
     connection_args: tuple[str, ...] = ()
+
+    def nameless(self) -> "Case":
+        """The same without the name of any key or client."""
+        scan = self.scan and without_names(self.scan)
+        return replace(self, scan=scan, before=None, clients=nameless_clients(self.clients), values=(), large=())
 
     @property
     def memory(self) -> Memory:

@@ -19,7 +19,6 @@ from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads
-from redis_oom_tui.rules.report import nameless_clients, without_names
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -82,23 +81,21 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
     app, state = actions.host, actions.host.state
     if state is None or state.snapshot is None or app.timeline.first is None:
         raise BadInput("Nothing to report yet: the server has not answered")
-    scan, clients = actions.scan, state.clients or ()
-    if not names:
-        scan, clients = scan and without_names(scan), nameless_clients(clients)
     case = Case(
         now=state.snapshot,
-        scan=scan,
-        before=app.scanner.before if names else None,
-        clients=clients,
+        scan=actions.scan,
+        before=app.scanner.before,
+        clients=state.clients or (),
         capabilities=state.capabilities,
         settings=state.settings,
-        values=app.scanner.values if names else (),
+        values=app.scanner.values,
         replicas=state.replicas,
         thresholds=app.thresholds,
-        large=state.large if names else (),
+        large=state.large,
         rates=state.rates,
         connection_args=app.profile.connection_args,
     )
+    case = case if names else case.nameless()
     return IncidentReport(
         made_at=app.clock.wall(),
         first=app.timeline.first,
@@ -107,7 +104,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         episodes=app.timeline.episodes(),
         findings=examine(case, refused_reads),
         forecast=state.forecast,
-        scan=scan,
+        scan=case.scan,
         recognition=case.recognition,
         actions=entries,
         names=names,
