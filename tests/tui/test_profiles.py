@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
+from textual.command import CommandPalette
 
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Color, Profile
@@ -74,6 +75,19 @@ async def to_list(pilot) -> None:
     await until(pilot, lambda: "live" in screen_text(pilot.app))
     await pilot.press("P")
     await until(pilot, lambda: isinstance(pilot.app.screen, PickDialog) and not pilot.app.screen.guarded)
+
+
+async def test_a_list_has_one_frame_also_after_the_palette_was_open():
+    app = app_with(Board())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "live" in screen_text(app))
+        await pilot.press("colon")
+        await until(pilot, lambda: isinstance(app.screen, CommandPalette))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, CommandPalette))
+        await to_list(pilot)
+        await until(pilot, lambda: "Switch to which server?" in screen_text(app))
+        assert not set("▔▁▊▎") & set(screen_text(app))
 
 
 async def test_profiles_are_listed_with_target_and_how_careful_one_has_to_be():

@@ -26,8 +26,10 @@ class Option(Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-class OptionList(CursorList[Option]):
-    """The options under what they are for, each with its note below it."""
+class PickList(CursorList[Option]):
+    """The options under what they are for, each with its note below it. Textual's own list has another name: its style
+    would be taken for this one too.
+    """
 
     one_line = False
 
@@ -66,7 +68,7 @@ class PickDialog(Dialog[str]):
     """Up and Down choose, Enter picks (`enter` says what that is); nothing happens yet, a confirmation follows."""
 
     CANCEL = "Back"
-    AUTO_FOCUS = "OptionList"
+    AUTO_FOCUS = "PickList"
     BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "pick", "pick", show=False)]
 
     def __init__(
@@ -74,7 +76,7 @@ class PickDialog(Dialog[str]):
     ) -> None:
         super().__init__(title, act=None)
         self.hint = f"Up/Down: select   Enter: {enter}   F1: help   Esc: cancel"
-        self.options = OptionList(intro, options)
+        self.options = PickList(intro, options)
         self.options.go_to(at)
         self.content = self.options
 
