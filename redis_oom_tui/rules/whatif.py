@@ -44,9 +44,13 @@ def over_bytes(memory: Memory) -> int | None:
 
 def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None) -> tuple[PolicyView, ...]:
     """A view of each policy that the server accepts (or, where it did not say, of those that all know, and its own)."""
-    own = snapshot.memory.policy
-    listed = tuple(names) or (*KNOWN, *((own,) if is_known(own) and own not in KNOWN else ()))
+    listed = tuple(names) or attempt("its own policy is", lambda: _with_its_own(snapshot), lambda _: KNOWN)
     return tuple(policy_view(name, snapshot, scan) for name in listed)
+
+
+def _with_its_own(snapshot: Snapshot) -> tuple[str, ...]:
+    own = snapshot.memory.policy
+    return (*KNOWN, own) if is_known(own) and own not in KNOWN else KNOWN
 
 
 def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:

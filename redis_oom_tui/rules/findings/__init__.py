@@ -61,11 +61,16 @@ def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
 
     Where it is near its limit, what is about the cause that the verdict names comes first.
     """
-    if case.scan is not None and is_lrm(case.policy):
-        case = replace(case, scan=by_last_use(case.scan, case.policy))
+    case = attempt("what idle times mean is", lambda: _by_last_use(case), lambda _: case)
     found = ranked(finding for rule in (*RULES, *more) for finding in _found(rule, case))
     first = attempt("the cause is", lambda: () if case.near is Level.OK else case.cause.findings, lambda _: ())
     return tuple(sorted(found, key=lambda finding: finding.id not in first))
+
+
+def _by_last_use(case: Case) -> Case:
+    if case.scan is None or not is_lrm(case.policy):
+        return case
+    return replace(case, scan=by_last_use(case.scan, case.policy))
 
 
 # A range wider than this, high over low, helps nobody to decide: then there is no number.
