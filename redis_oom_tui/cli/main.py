@@ -31,7 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "cleanup": ("redis_oom_tui.cli.cleanup", "Plan a deletion or expiry of keys; runs only with --yes."),
     "restore": ("redis_oom_tui.cli.restore", "Undo a cleanup from its backup file."),
     "watch": ("redis_oom_tui.cli.watch", "Monitor continuously: alerts, hooks, optional emergency cleanup."),
-    "report": ("redis_oom_tui.cli.report", "An incident report, as Markdown or JSON."),
+    "report": ("redis_oom_tui.cli.report", "An incident report, as Markdown, HTML or JSON."),
     "replay": ("redis_oom_tui.cli.replay", "Replay a session recorded with --record."),
     "rdb": ("redis_oom_tui.cli.rdb", "Open the screen on a dump file (RDB)."),
     "demo": ("redis_oom_tui.cli.demo", "Open the screen on a built-in demo server."),

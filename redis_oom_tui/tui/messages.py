@@ -326,6 +326,6 @@ COMMANDS: tuple[tuple[str, str, type[Request]], ...] = (
     ("Remove expired keys", "Scan all keys, so that the server removes those that have expired", ReapExpired),
     ("Kill a client", "Choose one of the clients that use most memory; asks first", PickClient),
     ("Hot keys", "The hottest keys, where the server tracks them already (HOTKEYS, Redis 8.6)", ShowHotKeys),
-    ("Write the incident report", "Verdicts, figures, findings and actions as Markdown or JSON", ExportReport),
+    ("Write the incident report", "Verdicts, figures, findings and actions as Markdown, HTML or JSON", ExportReport),
     ("Purge free memory", "MEMORY PURGE: the allocator gives unused pages back", PurgeMemory),
 )
