@@ -9,6 +9,9 @@ from msgspec import Struct, field
 from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.structs import replace
 
+ROWS_MEANWHILE = 200
+"""How many patterns a view has at most while its scan runs."""
+
 
 class Pace(StrEnum):
     """How hard a scan may lean on the server."""

@@ -14,7 +14,7 @@ from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.application import KeyLabel, Recognition
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.keys import KeyId, PatternSample
-from redis_oom_tui.models.scan import PatternRow, ScanView
+from redis_oom_tui.models.scan import ROWS_MEANWHILE, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import Memory, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates
@@ -198,9 +198,13 @@ class Case(Struct, frozen=True, dict=True):
     @property
     def scale(self) -> float:
         """By how much figures of an unfinished scan fall short of the whole; 1.0 for a complete one."""
-        if self.scan is None or self.scan.complete or not self.scan.scanned_keys:
+        scan = self.scan
+        if scan is None or scan.complete or not scan.scanned_keys:
             return 1.0
-        return max(1.0, self.scan.total_keys / self.scan.scanned_keys)
+        # While a scan runs, its patterns are of a moment before: where all of them are there, they tell how far it was.
+        counted = sum(row.keys for row in scan.patterns if row.level == 1)
+        seen = counted if counted and len(scan.patterns) < ROWS_MEANWHILE else scan.scanned_keys
+        return max(1.0, scan.total_keys / seen)
 
     def keys_text(self, seen: int) -> str:
         """How many keys there are like the `seen` ones: counted, or about so many where the scan has not ended."""

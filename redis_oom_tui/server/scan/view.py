@@ -5,7 +5,16 @@ from collections.abc import Callable, Mapping
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, ThrottleState
+from redis_oom_tui.models.scan import (
+    ROWS_MEANWHILE,
+    Interval,
+    Pace,
+    PatternRow,
+    ScanOptions,
+    ScanState,
+    ScanView,
+    ThrottleState,
+)
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.breakdown import estimated_bytes
@@ -17,7 +26,6 @@ from redis_oom_tui.server.tasks import ActiveClock
 _EVERY_SECONDS = 0.5
 # They may take this share of the time, whatever their number: the event loop has keys to paint.
 _SHARE = 0.03
-_ROWS_MEANWHILE = 200
 _ROWS_AT_THE_END = 1000
 
 
@@ -38,7 +46,7 @@ class PatternRows:
         fresh = last is not None and last[1:] == (keys, state)
         recent = last is not None and under_way and now - last[0] < max(_EVERY_SECONDS, self._took / _SHARE)
         if not (fresh or recent):
-            limit = _ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
+            limit = ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
             self._rows = self._aggregates.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
             self._made = (now, keys, state)
             self._took = self._clock() - now
