@@ -8,6 +8,7 @@ from contextlib import ExitStack
 import redis
 
 from tests.support.servers import RunningServer
+from tests.support.shapes import used_at_rest
 from tests.support.waiting import until
 
 MIB = 2**20
@@ -44,8 +45,8 @@ class Scene:
         return int(self.client.info("memory")["used_memory"])
 
     def limit_at(self, share: float) -> None:
-        """Set maxmemory so that what is used now is `share` of it."""
-        self.client.config_set("maxmemory", int(self.used() / share))
+        """Set maxmemory so that what is used is `share` of it once buffers that are not needed any more are gone."""
+        self.client.config_set("maxmemory", int(used_at_rest(self.client) / share))
 
     def wait(self, section: str, field: str, at_least: int) -> None:
         """Until INFO tells so much."""
@@ -226,7 +227,6 @@ def made_at_once(scene: Scene) -> None:
 def channels(scene: Scene) -> None:
     scene.hold(*[(b"SUBSCRIBE", *(b"c%05d" % (n * 1000 + i) for i in range(1000))) for n in range(30)])
     scene.wait("stats", "pubsub_channels", 30_000)
-    time.sleep(0.3)
     scene.limit_at(1.02)
 
 
@@ -234,14 +234,12 @@ def patterns(scene: Scene) -> None:
     """Each pattern is compared with each message, so the test publishes none."""
     scene.hold(*[(b"PSUBSCRIBE", *(b"p%05d*" % (n * 1000 + i) for i in range(1000))) for n in range(20)])
     scene.wait("stats", "pubsub_patterns", 20_000)
-    time.sleep(0.3)
     scene.limit_at(1.02)
 
 
 def shard_channels(scene: Scene) -> None:
     scene.hold(*[(b"SSUBSCRIBE", *(b"s%05d" % (n * 1000 + i) for i in range(1000))) for n in range(30)])
     scene.wait("stats", "pubsubshard_channels", 30_000)
-    time.sleep(0.3)
     scene.limit_at(1.02)
 
 
@@ -285,7 +283,7 @@ def watched(scene: Scene) -> None:
 
 def client_names(scene: Scene) -> None:
     scene.hold((b"CLIENT", b"SETNAME", b"n" * 60_000), count=150)
-    time.sleep(0.4)
+    scene.wait("clients", "connected_clients", 150)
     scene.limit_at(1.02)
 
 
