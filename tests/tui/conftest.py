@@ -8,6 +8,7 @@ from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
 from redis_oom_tui.tui.dialogs.base import Dialog
+from tests.support.servers import available
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,6 +25,12 @@ def _stylesheets_are_parsed_once() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(Stylesheet, "_parse_rules", once)
         yield
+
+
+@pytest.fixture(params=[name for name in ("redis6", "valkey") if name in available()])
+def flavour(request: pytest.FixtureRequest) -> str:
+    """The oldest and the newest: what servers answer is tested on all of them without a screen."""
+    return str(request.param)
 
 
 @pytest.fixture
