@@ -14,7 +14,6 @@ from redis_oom_tui.cli import main as entry
 from tests.cli.ran import on_cluster
 from tests.support.cluster import Node, RunningCluster, clustered
 
-pytestmark = pytest.mark.usefixtures("home")
 KEYS = 90
 
 

@@ -26,14 +26,6 @@ from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    for name in ("REDIS_URL", "REDISCLI_AUTH"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def checked(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         main([*arguments])

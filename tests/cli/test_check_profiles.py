@@ -11,8 +11,6 @@ from redis_oom_tui.cli.main import main
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
-pytestmark = pytest.mark.usefixtures("home")
-
 
 def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:

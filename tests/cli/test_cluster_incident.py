@@ -9,7 +9,6 @@ from redis.crc import key_slot
 from tests.cli.ran import on_cluster
 from tests.support.cluster import Node, RunningCluster, clustered
 
-pytestmark = pytest.mark.usefixtures("home")
 MIB = 2**20
 
 

@@ -54,7 +54,6 @@ def pipe(tmp_path: Path) -> Path:
     return tmp_path / "pipe"
 
 
-@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("option", READ)
 @pytest.mark.parametrize("place", ["pipe", "/dev/zero", "/dev/null", "folder"])
 def test_what_is_read_must_be_a_plain_file(
@@ -64,7 +63,6 @@ def test_what_is_read_must_be_a_plain_file(
     one_sentence(valkey, path, READ[option])
 
 
-@pytest.mark.usefixtures("home")
 @pytest.mark.parametrize("option", WRITTEN)
 @pytest.mark.parametrize("place", ["pipe", "/dev/null"])
 def test_what_is_written_is_a_new_or_a_plain_file(valkey: RunningServer, pipe: Path, option: str, place: str) -> None:
@@ -78,7 +76,6 @@ def test_what_is_written_is_a_new_or_a_plain_file(valkey: RunningServer, pipe: P
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
 
 
-@pytest.mark.usefixtures("home")
 def test_one_odd_line_in_the_audit_log_breaks_nothing_and_is_counted(valkey: RunningServer, tmp_path: Path) -> None:
     audit = tmp_path / "audit.jsonl"
     audit.write_bytes(b'{"v":1,"at":1000,"phase":"intent","id":' + b"[" * 60000 + b"\n" + b"\0" * 100 + b"\n")

@@ -12,8 +12,6 @@ from redis_oom_tui.cli.options import ON_SERVER
 from redis_oom_tui.files.config import example_text
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
-
 
 def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:

@@ -34,7 +34,6 @@ from tests.support.documents import ROOT
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
 PROMISED: dict[str, list[str]] = json.loads(Path(__file__).with_name("json_fields.json").read_text(encoding="utf-8"))
 # Their members are named by the data.
 _BY_DATA = ("types", "counts", "refused_by_command")

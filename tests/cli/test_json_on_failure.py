@@ -11,12 +11,6 @@ from tests.support.ports import free_ports
 from tests.support.servers import RunningServer
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-
-
 def ran(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, object], str]:
     with pytest.raises(SystemExit) as ended:
         main(list(words))

@@ -18,12 +18,6 @@ from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
 
-@pytest.fixture(autouse=True)
-def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for variable in ("XDG_STATE_HOME", "XDG_CONFIG_HOME"):
-        monkeypatch.setenv(variable, str(tmp_path))
-
-
 def run(server: RunningServer, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
     with pytest.raises(SystemExit) as ended:
         entry.main(["-s", server.socket_path, "limits", *words])

@@ -11,7 +11,6 @@ from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
 ALLOWED = {
     *("text", "code_inline", "strong_open", "strong_close", "paragraph_open", "paragraph_close", "softbreak", "inline"),
     *("bullet_list_open", "bullet_list_close", "list_item_open", "list_item_close"),

@@ -11,8 +11,6 @@ from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.cli.options import FilePath
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
-
 SERVER = ("check", "hogs", "limits", "cleanup", "restore", "watch", "report")
 OWN = ("demo", "replay", "config", "schema", "completion")
 # What a command needs beside the option, so that nothing else is wrong with the line.

@@ -14,8 +14,6 @@ from tests.support.json_documents import document_of
 from tests.support.replayed import case, replayed, reply
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
-
 KEYS = ("cache:1", "cache:2", "job:1")
 REFUSALS = {product.name: product.refusal for product in (*PRODUCTS, *MANAGED)}
 # The INFO of each, and how it refuses a write for want of room.

@@ -12,8 +12,6 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
-
 
 @pytest.mark.parametrize(
     ("text", "calm", "alerting"),

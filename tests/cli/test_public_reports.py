@@ -15,8 +15,6 @@ from redis_oom_tui.rules.verdict import judge
 from tests.support.json_documents import document_of
 from tests.support.replayed import NAMES, Case, case, replayed
 
-pytestmark = pytest.mark.usefixtures("home")
-
 
 @dataclass(frozen=True)
 class Right:

@@ -14,14 +14,6 @@ from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
 
 
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    for name in ("REDIS_URL", "REDISCLI_AUTH"):
-        monkeypatch.delenv(name, raising=False)
-
-
 def reported(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
     with pytest.raises(SystemExit) as ended:
         main([*arguments])

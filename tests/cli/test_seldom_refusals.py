@@ -5,7 +5,6 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import redis
@@ -16,14 +15,6 @@ from redis_oom_tui.server.preflight import Preflight
 from tests.cli.test_check import calls, checked, fill
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
-
-
-@pytest.fixture(autouse=True)
-def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path))
-    for name in ("REDIS_URL", "REDISCLI_AUTH"):
-        monkeypatch.delenv(name, raising=False)
 
 
 class LookAt:

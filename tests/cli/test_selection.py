@@ -12,7 +12,6 @@ import pytest
 from redis_oom_tui.cli import main as entry
 from tests.support.servers import RunningServer
 
-pytestmark = pytest.mark.usefixtures("home")
 ODD = (
     b"app[12]:v*",
     b"app[7]:v*",

@@ -6,8 +6,6 @@ from redis.crc import key_slot
 from tests.cli.ran import on_cluster
 from tests.support.cluster import clustered
 
-pytestmark = pytest.mark.usefixtures("home")
-
 
 def test_all_nodes_together_take_no_more_than_the_bound(capsys: pytest.CaptureFixture[str]) -> None:
     value = {b"field%d" % at: b"x" * 20 for at in range(29)} | {b"data": b"d" * 10_000}

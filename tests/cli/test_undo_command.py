@@ -18,7 +18,6 @@ from tests.support.cluster import Node, RunningCluster, clustered
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
 
-pytestmark = pytest.mark.usefixtures("home")
 KEYS = 30
 
 

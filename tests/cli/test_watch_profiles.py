@@ -16,8 +16,6 @@ from tests.cli.test_check_profiles import configured, ran
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
-pytestmark = pytest.mark.usefixtures("home")
-
 COMMAND = [sys.executable, "-m", "redis_oom_tui"]
 
 
