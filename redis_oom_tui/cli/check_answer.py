@@ -151,7 +151,7 @@ def _further_checks(invocation: Invocation, case: Case) -> Further:
                 if of_now and 0 < now.keys <= _MORE_KEYS:
                     pace = Pace.FULL_SPEED if now.keys <= _FEW_KEYS else Pace.NORMAL
                     found.scan = await server.scan(ScanOptions(pace=pace)).run()
-                    found.values = await server.application_samples(found.scan)
+                    found.values = await server.samples(found.scan, applications_only=True)
         finally:
             await server.close()
 

@@ -30,7 +30,7 @@ from redis_oom_tui.models.keys import KeyRow, PatternSample
 from redis_oom_tui.models.scan import Comparison, Pace, SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesApplications, Scan, Source
+from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.compare import compare
 from redis_oom_tui.rules.key_patterns import read
@@ -243,10 +243,10 @@ async def _scan(
 
 async def _samples(server: Source, view: ScanView) -> tuple[PatternSample, ...]:
     """What tells more of the applications in a complete scan."""
-    if not view.complete or not isinstance(server, SamplesApplications):
+    if not view.complete or not isinstance(server, SamplesValues):
         return ()
     with contextlib.suppress(TriageError):
-        return await server.application_samples(view)
+        return await server.samples(view, applications_only=True)
     return ()
 
 

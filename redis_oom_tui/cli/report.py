@@ -44,6 +44,7 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings.case import nameless
 from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
@@ -232,7 +233,7 @@ def _report(
         # Nobody recorded how the server was reached, but where it is.
         connection_args=address_args(last.server.address) if gathered.recorded else invocation.connection_args,
     )
-    case = case if names else case.nameless()
+    case = case if names else nameless(case)
     return IncidentReport(
         made_at=time.time(),
         first=gathered.snapshots[0],

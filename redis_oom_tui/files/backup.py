@@ -46,6 +46,24 @@ def _contents(plan: Plan | ShrinkPlan | FinishedPlan) -> tuple[Action, int, int 
     return Action(plan.operation.value), len(plan.keys), known_bytes(plan.size, len(plan.keys))
 
 
+def _head(plan: Plan | ShrinkPlan | FinishedPlan, server: Server, wall: float) -> Head:
+    operation, keys, held = _contents(plan)
+    return Head(
+        format=FORMAT,
+        made_at=round(wall, 3),
+        server=plan.server,
+        flavour=server.flavour,
+        version=server.version,
+        run_id=server.run_id,
+        plan=plan.hash,
+        operation=operation,
+        keys=keys,
+        bytes=held,
+        elements=plan.elements if isinstance(plan, ShrinkPlan) else None,
+        clock=SERVER_CLOCK,
+    )
+
+
 def new_path(folder: Path, plan: Plan | ShrinkPlan | FinishedPlan, wall: float) -> Path:
     """A path for the backup of `plan` that says when and where, and that nothing stands at."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(wall))
@@ -79,24 +97,9 @@ class BackupWriter:
         self._added: SimpleQueue[Sequence[Record]] = SimpleQueue()
         self._writing = threading.Lock()
         self._file_mark = new_mark()
-        operation, keys, held = _contents(plan)
-        head = Head(
-            format=FORMAT,
-            made_at=round(wall, 3),
-            server=plan.server,
-            flavour=server.flavour,
-            version=server.version,
-            run_id=server.run_id,
-            plan=plan.hash,
-            operation=operation,
-            keys=keys,
-            bytes=held,
-            elements=plan.elements if isinstance(plan, ShrinkPlan) else None,
-            clock=SERVER_CLOCK,
-            clock_skew_seconds=clock_skew_seconds,
-            node_skew_seconds=dict(node_skews),
-            mark=self._file_mark.hex(),
-        )
+        head = _head(plan, server, wall)
+        head.clock_skew_seconds, head.node_skew_seconds = clock_skew_seconds, dict(node_skews)
+        head.mark = self._file_mark.hex()
         try:
             make_folder(path.parent)
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -92,9 +92,12 @@ class RecordingSource:
             self._note(settings=settings)
         return settings
 
-    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
+    async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:
         """Kept: figures only; none where the source reads no samples."""
-        samples = await self._inner.samples(scan) if isinstance(self._inner, SamplesValues) else ()
+        inner = self._inner
+        samples = (
+            await inner.samples(scan, applications_only=applications_only) if isinstance(inner, SamplesValues) else ()
+        )
         self._note(samples=samples)
         return samples
 

@@ -159,7 +159,7 @@ class ReplaySource(RecordedTime):
         moment = self.last("replicas")
         return moment.replicas or () if moment is not None else ()
 
-    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:  # noqa: ARG002 - the port asks for it
+    async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:  # noqa: ARG002 - the port asks for it
         """The samples last read by then."""
         return self.samples_so_far()
 

@@ -117,16 +117,12 @@ class ClusteredSource(Source, Protocol):
 class SamplesValues(Protocol):
     """A source that also reads small samples of the largest patterns, where that leaves no trace."""
 
-    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """A few keys of each of the largest patterns of `scan`, boiled down to figures: bounded, traceless."""
+    async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:
+        """A few keys of each of the largest patterns of `scan`, boiled down to figures: bounded, traceless.
 
-
-@runtime_checkable
-class SamplesApplications(Protocol):
-    """A source that also reads what tells of applications: the lengths of their indexes, and a few values."""
-
-    async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """Samples of the patterns that say whose the keys are and how many jobs are done: bounded, traceless."""
+        With `applications_only`, what says whose the keys are and how many jobs are done: the lengths of indexes, and a
+        few values.
+        """
 
 
 @runtime_checkable

@@ -153,17 +153,10 @@ class LiveServer:
             await self.snapshot()
         return await replicas_of(self.connection, self._info_reader.replica_lines or (), LiveServer)
 
-    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """A few keys of each of the largest patterns, boiled down to figures."""
+    async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:
         from redis_oom_tui.server.values import sample_patterns  # noqa: PLC0415 - as for the scan
 
-        return await sample_patterns(self, scan)
-
-    async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """The lengths of indexes of recognized applications, and values that prove whose they are."""
-        from redis_oom_tui.server.values import sample_patterns  # noqa: PLC0415 - as for the scan
-
-        return await sample_patterns(self, scan, applications_only=True)
+        return await sample_patterns(self, scan, applications_only=applications_only)
 
     def scan(self, options: ScanOptions) -> "KeyspaceScan":
         from redis_oom_tui.server.scan.keyspace import KeyspaceScan  # noqa: PLC0415 - `check` must not pay for it

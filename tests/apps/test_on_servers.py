@@ -20,7 +20,7 @@ async def recognized(server: RunningServer) -> tuple[dict[int, set[str]], bool]:
     try:
         await live.open()
         view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-        found = recognize(view, await live.application_samples(view)).found
+        found = recognize(view, await live.samples(view, applications_only=True)).found
         reads = (await live.capabilities()).has(Feature.NO_TOUCH)
     finally:
         await live.close()

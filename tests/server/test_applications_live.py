@@ -240,7 +240,7 @@ async def test_jobs_whose_names_tell_no_queue_are_counted_by_the_index_of_each()
         await live.open()
         try:
             view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-            (rq,) = recognize(view, await live.application_samples(view)).found
+            (rq,) = recognize(view, await live.samples(view, applications_only=True)).found
         finally:
             await live.close()
         told_jobs = {jobs.state: jobs for jobs in rq.finished}

@@ -22,7 +22,7 @@ class Sampling(ScriptedSource):
         scan.finish()
         return scan
 
-    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
+    async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:
         self.sampled += 1
         if self.fails:
             raise ServerUnreachable("gone")

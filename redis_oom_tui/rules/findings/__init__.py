@@ -68,9 +68,9 @@ def examine(case: Case, *more: FindingRule) -> tuple[Finding, ...]:
 
 
 def _by_last_use(case: Case) -> Case:
-    if case.scan is None or not is_lrm(case.policy):
+    if case.scan is None or not is_lrm(case.memory.policy):
         return case
-    return replace(case, scan=by_last_use(case.scan, case.policy))
+    return replace(case, scan=by_last_use(case.scan, case.memory.policy))
 
 
 # A range wider than this, high over low, helps nobody to decide: then there is no number.

@@ -92,11 +92,6 @@ class Case(Struct, frozen=True, dict=True):
     rates: Rates = field(default_factory=Rates)
     connection_args: tuple[str, ...] = ()
 
-    def nameless(self) -> "Case":
-        """The same without the name of any key or client."""
-        scan = self.scan and without_names(self.scan)
-        return replace(self, scan=scan, before=None, clients=nameless_clients(self.clients), values=(), large=())
-
     @property
     def memory(self) -> Memory:
         """INFO memory."""
@@ -111,16 +106,6 @@ class Case(Struct, frozen=True, dict=True):
         if cluster is None or (self.scan is not None and not self.scan.nodes):
             return self.now.memory.used_bytes
         return cluster.used_bytes
-
-    @property
-    def policy(self) -> str:
-        """maxmemory-policy, by its own name."""
-        return self.now.memory.policy
-
-    @property
-    def host(self) -> int | None:
-        """The memory there is, as far as anybody says."""
-        return self.now.memory.host_bytes
 
     @property
     def near(self) -> Level:
@@ -217,3 +202,9 @@ class Case(Struct, frozen=True, dict=True):
         """What the scan saw of a pattern, and among how many of the keys where it has not ended."""
         among = "" if self.scale == 1.0 else f" among the {percent(1 / self.scale, 1)} of all keys that were read"
         return f"{number_of_keys(row.keys)}, {size(row.size)}{among}"
+
+
+def nameless(case: Case) -> Case:
+    """`case` without the name of any key or client."""
+    scan = case.scan and without_names(case.scan)
+    return replace(case, scan=scan, before=None, clients=nameless_clients(case.clients), values=(), large=())

@@ -19,7 +19,7 @@ _TTL_ON_WRITE = "Give each key a TTL where it is written (SET key value EX secon
 @finding("no-limit")
 def no_limit(case: Case) -> Iterator[Finding]:
     """Without a limit the kernel is the one who ends it."""
-    memory, host = case.memory, case.host
+    memory, host = case.memory, case.memory.host_bytes
     taken = memory.rss_bytes or memory.used_bytes
     if not memory.unlimited or not host or taken is None or taken < 0.25 * host:
         return
@@ -37,7 +37,7 @@ def no_limit(case: Case) -> Iterator[Finding]:
 @finding("limit-over-host")
 def limit_over_host(case: Case) -> Iterator[Finding]:
     """A limit that the host cannot honour."""
-    limit, host = case.memory.maxmemory_bytes, case.host
+    limit, host = case.memory.maxmemory_bytes, case.memory.host_bytes
     if limit is None or not host or limit <= 0.9 * host:
         return
     yield Finding(
@@ -57,7 +57,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
     """The quickest cure, where the host has room and data fills the limit."""
     memory, limit = case.memory, case.memory.maxmemory_bytes
     # Where eviction makes room, a full cache is no trouble.
-    if limit is None or case.near is Level.OK or is_allkeys(case.policy) or not case.facts.limit_is_hard:
+    if limit is None or case.near is Level.OK or is_allkeys(case.memory.policy) or not case.facts.limit_is_hard:
         return
     # What the operator states, and another product's limit, may be set elsewhere than by this setting.
     if memory.limit_source is not LimitSource.SERVER or case.now.server.is_foreign:
@@ -78,7 +78,7 @@ def raise_limit(case: Case) -> Iterator[Finding]:
         title=f"The host has room: maxmemory can be raised from {size(limit)} to {size(wanted)}",
         advice="Raise it for immediate relief, then find what grew. Check the container's own limit first.",
         evidence=(
-            f"host RAM {size(case.host)}, of which the server uses {size(memory.rss_bytes)} (RSS){free}",
+            f"host RAM {size(case.memory.host_bytes)}, of which the server uses {size(memory.rss_bytes)} (RSS){free}",
             *others,
             f"room for data: {size(data)} then, {size(room_for_data(memory, case.now.activity))} now",
         ),
@@ -89,14 +89,19 @@ def raise_limit(case: Case) -> Iterator[Finding]:
 @finding("volatile-no-ttl")
 def volatile_without_ttl(case: Case) -> Iterator[Finding]:
     """A volatile-* policy on keys that never expire."""
-    if case.memory.maxmemory_bytes is None or not is_volatile(case.policy) or case.now.expires or not case.now.keys:
+    if (
+        case.memory.maxmemory_bytes is None
+        or not is_volatile(case.memory.policy)
+        or case.now.expires
+        or not case.now.keys
+    ):
         return
     if not case.now.keyspace_known:
         return
     yield Finding(
         id="volatile-no-ttl",
         level=case.at_least_warning,
-        title=f"{case.policy} can evict nothing: no key has a TTL",
+        title=f"{case.memory.policy} can evict nothing: no key has a TTL",
         advice="Set TTLs on expendable keys, or use allkeys-lru if this is a pure cache.",
         evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
         remedy=Remedy("limits", setting="maxmemory-policy", value="allkeys-lru"),
@@ -108,7 +113,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
 def cache_without_eviction(case: Case) -> Iterator[Finding]:
     """noeviction on what looks like a cache: most keys expire anyway."""
     keys, expires = case.now.keys, case.now.expires
-    if case.policy != "noeviction" or case.near is Level.OK or keys < 100 or expires < 0.5 * keys:
+    if case.memory.policy != "noeviction" or case.near is Level.OK or keys < 100 or expires < 0.5 * keys:
         return
     held = case.scan.volatile_bytes if case.scan is not None else 0
     yield Finding(
@@ -124,7 +129,7 @@ def cache_without_eviction(case: Case) -> Iterator[Finding]:
 @finding("store-allkeys")
 def store_with_eviction(case: Case) -> Iterator[Finding]:
     """allkeys-* on queues, locks or sessions loses them without a word."""
-    if not is_allkeys(case.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
+    if not is_allkeys(case.memory.policy) or case.memory.maxmemory_bytes is None or case.scan is None:
         return
     # What expires anyway is expected to be gone one day; what does not was meant to stay.
     found = lost_by_eviction((row for row in case.leaves if row.no_ttl_keys >= 0.5 * row.keys), case.recognition)
@@ -133,7 +138,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
     yield Finding(
         id="store-allkeys",
         level=Level.WARNING,
-        title=f"{case.policy} may evict data your applications rely on",
+        title=f"{case.memory.policy} may evict data your applications rely on",
         advice="Move such data to a server of its own under noeviction, or choose volatile-lru and TTLs for the rest.",
         evidence=found,
         remedy=Remedy("limits", setting="maxmemory-policy", value="volatile-lru"),
@@ -145,7 +150,7 @@ def store_with_eviction(case: Case) -> Iterator[Finding]:
 def samples(case: Case) -> Iterator[Finding]:
     """maxmemory-samples far from the usual, while it matters."""
     value = case.settings.get("maxmemory-samples", "")
-    if not value.isdigit() or 5 <= int(value) <= 10 or case.policy == "noeviction" or case.near is Level.OK:
+    if not value.isdigit() or 5 <= int(value) <= 10 or case.memory.policy == "noeviction" or case.near is Level.OK:
         return
     effect = "picks poor eviction candidates" if int(value) < 5 else "spends CPU choosing eviction candidates"
     yield Finding(
@@ -165,7 +170,7 @@ def blocking_frees(case: Case) -> Iterator[Finding]:
         return
     huge = [row for row in case.scan.top if (row.size or 0) >= 32 * MIB and row.type != "string"]
     for setting, applies in (
-        ("lazyfree-lazy-eviction", case.policy != "noeviction" and case.memory.maxmemory_bytes is not None),
+        ("lazyfree-lazy-eviction", case.memory.policy != "noeviction" and case.memory.maxmemory_bytes is not None),
         ("lazyfree-lazy-expire", any(row.ttl_ms is not None for row in huge)),
     ):
         if huge and applies and case.settings.get(setting) == "no":
@@ -207,7 +212,7 @@ def fragmentation(case: Case) -> Iterator[Finding]:
         helps = "Here RSS counts towards the limit, too: keys may be evicted for it."
     yield Finding(
         id="fragmentation",
-        level=Level.WARNING if case.host and memory.rss_bytes > 0.8 * case.host else Level.OK,
+        level=Level.WARNING if case.memory.host_bytes and memory.rss_bytes > 0.8 * case.memory.host_bytes else Level.OK,
         title=f"{size(waste)} of RAM is held beyond what is used",
         advice=f"{advice} {helps}",
         evidence=(

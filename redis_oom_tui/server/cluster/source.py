@@ -247,17 +247,14 @@ class ClusterSource:
         view = None if self._view is None else next((one for one in self._view.nodes if one.name == self._shown), None)
         return MappingProxyType({}) if view is None else view.settings
 
-    async def samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
+    async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:
         """A few keys of each of the largest patterns: on the node that is shown, and on others as well.
 
-        Most patterns are spread over all nodes; one with a hash tag is on one alone.
+        Most patterns are spread over all nodes; one with a hash tag is on one alone, as is an index of an application.
         """
-        shown_first = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
-        return await _sampled(shown_first[:_SAMPLED_NODES], scan, applications_only=False)
-
-    async def application_samples(self, scan: ScanView) -> tuple[PatternSample, ...]:
-        """The lengths of indexes of recognized applications, each of which is on one node alone, and a few values."""
-        return await _sampled(self.members.primaries(), scan, applications_only=True)
+        nodes = sorted(self.members.primaries(), key=lambda server: str(server.address) != self._shown)
+        asked = nodes if applications_only else nodes[:_SAMPLED_NODES]
+        return await _sampled(asked, scan, applications_only=applications_only)
 
     def scan(self, options: ScanOptions) -> ClusterScan:
         return ClusterScan(self.members, options)

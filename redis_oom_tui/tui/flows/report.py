@@ -18,6 +18,7 @@ from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
+from redis_oom_tui.rules.findings.case import nameless
 from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.sampling import were_read
 from redis_oom_tui.rules.verdict import judge
@@ -95,7 +96,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         rates=state.rates,
         connection_args=app.profile.connection_args,
     )
-    case = case if names else case.nameless()
+    case = case if names else nameless(case)
     return IncidentReport(
         made_at=app.clock.wall(),
         first=app.timeline.first,

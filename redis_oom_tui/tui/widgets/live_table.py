@@ -107,10 +107,7 @@ class LiveTable(CursorList[R]):
         head: Line = merged(((" " * MARGIN, "head"), *titles))
         if model.rows:
             return [head]
-        return [head, (), *(((f"  {text}", "dim"),) for text in self._empty_lines(max(8, width - 4)))]
-
-    def _empty_lines(self, line_width: int) -> list[str]:
-        return [text for line in self._empty.split("\n") for text in wrap(line, line_width)]
+        return [head, (), *(((f"  {text}", "dim"),) for text in _wrapped(self._empty, max(8, width - 4)))]
 
     def rows_in_view(self, width: int, height: int, first_line: int) -> list[Line]:
         """Those round the cursor, which stays on its line of the screen while the order changes."""
@@ -173,3 +170,7 @@ class LiveTable(CursorList[R]):
             column = column_at(fitting(model.columns, self.size.width - MARGIN), event.x - MARGIN)
             if column is not None:
                 self.sort_by(column.id, falling=not model.falling if column.id == model.sort else None)
+
+
+def _wrapped(text: str, line_width: int) -> list[str]:
+    return [piece for line in text.split("\n") for piece in wrap(line, line_width)]
