@@ -5,7 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from redis_oom_tui.cli.main import main
+from redis_oom_tui.__main__ import main
 
 _CHILDREN = ("redis_oom_tui.demo.", "redis_oom_tui.rdb.")
 _LIBRARIES = "LD_LIBRARY_PATH"

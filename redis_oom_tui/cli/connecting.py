@@ -140,6 +140,9 @@ def parse_host_port(text: str, default_port: int) -> Address:
 
 
 def _check(options: ConnectionOptions) -> None:
+    for option, value in (("-h", options.host), ("-s", options.socket), ("-u", options.url)):
+        if value == "":
+            raise BadInput(f"{option} is empty: name a server, or leave it out")
     if options.url is not None and (options.host is not None or options.socket is not None):
         raise BadInput("-u already says where the server is: leave out -h and -s")
     if options.socket is not None and (options.host is not None or options.port is not None):

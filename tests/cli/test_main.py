@@ -4,10 +4,12 @@ import json
 import os
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.__main__ import main as command
 from redis_oom_tui.cli.main import COMMANDS, main
 from tests.cli.ran import ran
 
@@ -30,12 +32,28 @@ def test_help_never_imports_the_screen() -> None:
     assert imported_by(["--help"], ["--version"], *([name, "--help"] for name in COMMANDS)) == []
 
 
+def test_ctrl_c_while_modules_are_imported_prints_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Interrupted:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "redis_oom_tui.cli.main":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "redis_oom_tui.cli.main")
+    monkeypatch.setattr(sys, "meta_path", [Interrupted(), *sys.meta_path])
+    with pytest.raises(SystemExit) as ended:
+        command()
+    assert ended.value.code == 130
+    (script,) = metadata.entry_points(group="console_scripts", name="redis-oom-tui")
+    assert script.value == "redis_oom_tui.__main__:main"
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["-u", "http://x"], "this is not a Redis URL"),
         (["--port", "seven"], "not a whole number from 1 to 65535"),
         (["-s", "/s", "-h", "x"], "leave out -h and -p"),
+        (["-h", ""], "-h is empty: name a server, or leave it out"),
         (["--sentinel", "a:1"], "belong together"),
         (["--cacert", "/no/such/file"], "no such file"),
         (["--config", "/no/such/file"], "/no/such/file"),
