@@ -14,7 +14,16 @@ from msgspec import Struct
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.instant import hot, instant, show_before_the_scan
-from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
+from redis_oom_tui.cli.options import (
+    KEY_TYPES,
+    NEW_FILE,
+    READ_FILE,
+    Number,
+    among,
+    choice,
+    given_options,
+    refuse_beside,
+)
 from redis_oom_tui.cli.process import Ticker, give_way, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.cli.way_to_plan import way_to_plan
@@ -77,14 +86,16 @@ class _Wish(Struct, frozen=True):
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the patterns too.")
 @click.option("--delimiter", default=":", show_default=True, help="Characters that separate name parts.")
-@click.option("--json", "form", flag_value="json", help="Print one JSON document.")
-@click.option("--csv", "form", flag_value="csv", help="Print CSV.")
+@choice("form", ("--json", "json", "Print one JSON document."), ("--csv", "csv", "Print CSV."))
 @click.option("--save", type=NEW_FILE, metavar="FILE", help="Save the scan to a new file.")
 @click.option("--compare", "older", type=READ_FILE, metavar="FILE", help="Compare with a saved scan.")
 @click.option("--resume", type=READ_FILE, metavar="FILE", help="Resume an interrupted scan.")
-@click.option("--gentle", "pace", flag_value=Pace.GENTLE.value, help="Minimal load.")
-@click.option("--normal", "pace", flag_value=Pace.NORMAL.value, help="Moderate load (default).")
-@click.option("--full-speed", "pace", flag_value=Pace.FULL_SPEED.value, help="Maximum speed.")
+@choice(
+    "pace",
+    ("--gentle", Pace.GENTLE.value, "Minimal load."),
+    ("--normal", Pace.NORMAL.value, "Moderate load (default)."),
+    ("--full-speed", Pace.FULL_SPEED.value, "Maximum speed."),
+)
 @rdb_options
 @click.pass_obj
 def hogs(invocation: Invocation, /, **given: Any) -> int:

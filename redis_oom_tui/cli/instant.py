@@ -18,8 +18,8 @@ from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.key_sizes import key_sizes
 
-_USED = {"instant", "top", "form", "pace", "rdb", "server_binary"}
-_USED_HOT = {"hot", "top", "form"}
+_USED = {"instant", "top", "json", "rdb", "server_binary"}
+_USED_HOT = {"hot", "top", "json"}
 _BEFORE_A_SCAN = 5
 
 
@@ -27,8 +27,6 @@ def instant(invocation: Invocation, given: dict[str, Any]) -> int:
     """Print it; raises BadInput beside what needs a scan, CommandRefused where the server tells nothing."""
     reason = "no key is read, only the server's own count"
     refuse_beside("instant", given_options(), given_options().keys() - _USED, reason)
-    if given["form"] == "csv" or given["pace"]:
-        raise BadInput(f"{'--csv' if given['form'] == 'csv' else 'a pace'} cannot be given with --instant: {reason}")
     with contextlib.ExitStack() as stack:
         invocation, notes = of_server_or_dump(invocation, given["rdb"], given["server_binary"], stack)
         snapshot = asyncio.run(_snapshot(invocation))
@@ -46,8 +44,6 @@ def hot(invocation: Invocation, given: dict[str, Any]) -> int:
     """Print the hottest keys, where they are tracked; raises BadInput beside what needs a scan."""
     reason = "no key is read, only what the server tracks"
     refuse_beside("hot", given_options(), given_options().keys() - _USED_HOT, reason)
-    if given["form"] == "csv":
-        raise BadInput(f"--csv cannot be given with --hot: {reason}")
     if invocation.connection.cluster:
         raise BadInput("--hot is of one server: leave -c out, and name the node")
     found = asyncio.run(_hot_keys(invocation))

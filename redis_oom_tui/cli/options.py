@@ -287,6 +287,32 @@ def given_options(context: click.Context | None = None) -> dict[str, str]:
     }
 
 
+def choice(name: str, *choices: tuple[str, str, str]) -> Callable[[Any], Any]:
+    """Flags of which one may be given: each with the value that `name` then has, and its help. None without any.
+
+    Each is a parameter of its own: click lets the last of those that share a name win.
+    """
+    flags = {value: flag for flag, value, _ in choices}
+
+    def flag_of(value: str) -> Callable[[click.Context, click.Parameter, bool], None]:
+        def chosen(ctx: click.Context, _param: click.Parameter, given: bool) -> None:
+            before = ctx.params.setdefault(name, None)
+            if given and before is not None:
+                raise BadInput(f"{flags[before]} and {flags[value]} cannot be combined")
+            if given:
+                ctx.params[name] = value
+
+        return chosen
+
+    def apply(function: Any) -> Any:
+        for flag, value, words in reversed(choices):
+            option = click.option(flag, is_flag=True, expose_value=False, callback=flag_of(value), help=words)
+            function = option(function)
+        return function
+
+    return apply
+
+
 def refuse_beside(decisive: str, given: dict[str, str], useless: Collection[str], reason: str) -> None:
     """Raise BadInput where `decisive` is among the options and so is one that would have no effect beside it."""
     if decisive not in given:

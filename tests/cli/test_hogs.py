@@ -177,6 +177,7 @@ def test_bad_input_is_told_in_a_sentence(filled: RunningServer, arguments: list[
     ("arguments", "said"),
     [
         (["--csv", "--compare", __file__], "--csv cannot be given with --compare"),
+        (["--gentle", "--full-speed"], "--gentle and --full-speed cannot be combined"),
         (["--replicas"], "--replicas requires -c"),
         (["--patterns", "--sort", "idle"], "--sort cannot be given with --patterns"),
         (["--compare", __file__, "--sort", "idle"], "--sort cannot be given with --compare"),
@@ -188,6 +189,11 @@ def test_an_option_without_effect_is_refused_before_a_server_is_looked_for(
     done = ran("-s", str(tmp_path / "none"), "hogs", *arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert said in done.stderr
+
+
+def test_two_forms_at_once_are_refused() -> None:
+    done = ran("hogs", "--csv", "--json")
+    assert (done.returncode, json.loads(done.stdout)["error"]) == (2, "--csv and --json cannot be combined")
 
 
 def test_globs_as_typed() -> None:

@@ -49,7 +49,7 @@ def test_instant_tells_what_the_server_counts_itself_and_reads_no_key(server: Ru
 
 @pytest.mark.parametrize(
     ("option", "named"),
-    [("--csv", "--csv"), ("--match=a*", "--match"), ("--gentle", "pace"), ("--patterns", "--patterns")],
+    [("--csv", "--csv"), ("--match=a*", "--match"), ("--gentle", "--gentle"), ("--patterns", "--patterns")],
 )
 def test_instant_is_refused_beside_what_needs_a_scan(filled: RunningServer, option: str, named: str) -> None:
     done = run(filled, "--instant", option)
