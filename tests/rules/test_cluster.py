@@ -167,6 +167,16 @@ def test_the_findings_of_a_snapshot_hold_those_of_its_fleet() -> None:
     assert found[0].level is Level.CRITICAL
 
 
+def test_a_full_primarys_replica_is_not_said_to_hold_more() -> None:
+    def advice(used: int) -> str:
+        replica = view(3, said(3, used=used * MIB), of=1)
+        return next(one.advice for one in node_findings(of(view(1, said(1, used=101 * MIB)), replica)))
+
+    assert "a failover makes no room" in advice(100)
+    assert "a failover makes no room" in advice(102)
+    assert "holds more than the primary" in advice(150)
+
+
 def test_a_node_without_a_limit_reads_as_one() -> None:
     lines = node_lines(of(view(1, said(1)), view(2, said(2, limit=None))))
     (held,), (free,) = ([line.split("  ") for line in lines if f"127.0.0.1:{port}" in line] for port in (1, 2))

@@ -188,12 +188,16 @@ def _disagreement(cluster_view: ClusterView) -> Iterator[Finding]:
         )
 
 
+def _data(snapshot: Snapshot) -> int | None:
+    """What is counted towards its limit without the buffers of clients."""
+    counted = snapshot.memory.counted_bytes
+    return None if counted is None else counted - counted_buffers(snapshot.memory)
+
+
 def _held_if_promoted(replica: Snapshot, primary: Snapshot) -> int | None:
     """What it has now, with its own clients' buffers, or the primary's data where that is more."""
-    if primary.memory.counted_bytes is None:
-        return None
-    data = primary.memory.counted_bytes - counted_buffers(primary.memory)
-    return max(data, replica.memory.counted_bytes or 0)
+    data = _data(primary)
+    return None if data is None else max(data, replica.memory.counted_bytes or 0)
 
 
 # A replica that is up to date has as many keys, but for those that are on their way.
@@ -270,9 +274,15 @@ def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator
     )
 
 
+# A replica takes so much more than its primary's data for the same keys: tables, its own connections.
+_AS_MUCH = 1.05
+
+
 def _before_promotion(replica: Snapshot, primary: Snapshot) -> str:
     if (limit_of(replica), replica.memory.policy) != (limit_of(primary), primary.memory.policy):
         return "Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas."
+    if (replica.memory.counted_bytes or 0) <= _AS_MUCH * (_data(primary) or 0):
+        return "The primary holds as much under the same limit: a failover makes no room. Free some memory there first."
     return (
         f"It holds more than the primary: {number_of_keys(replica.keys)} beside {count(primary.keys)}, and"
         f" {size(counted_buffers(replica.memory))} in buffers. Find who writes to it (replica-read-only no), or which"
