@@ -95,7 +95,7 @@ INDEX: dict[str, tuple[str, Right]] = {
         Right(
             "healthy",
             "ok",
-            ("409 writes refused", "its peak reached the limit: a burst that is over, or another node"),
+            ("409 writes refused", "its peak reached the limit: a burst that is over)"),
             ("refused-at-peak",),
         ),
     ),

@@ -5,6 +5,7 @@ from typing import Any
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates, Trend
 from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import follow, judge
 from tests.rules.snapshots import MIB, snapshot_of
@@ -55,6 +56,15 @@ def test_earlier_refusals_do_not_make_a_healthy_server_sick() -> None:
     assert (
         ", and 400 writes refused since restart or RESETSTAT" in judge(snapshot_of(used=960 * MIB, refused=400)).reason
     )
+
+
+def test_only_a_node_of_a_cluster_is_told_of_other_nodes() -> None:
+    alone = snapshot_of(used=100 * MIB, refused=400, memory={"peak_bytes": 1000 * MIB})
+    node = replace(alone, server=replace(alone.server, mode="cluster"))
+    assert "a burst that is over)" in judge(alone).reason
+    assert "a burst that is over, or another node)" in judge(node).reason
+    advice = [next(one.advice for one in find(each) if one.id == "refused-at-peak") for each in (alone, node)]
+    assert ["-c" in each for each in advice] == [False, True]
 
 
 def test_a_restart_begins_the_count_again() -> None:

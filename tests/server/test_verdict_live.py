@@ -294,7 +294,7 @@ async def test_refusals_of_values_too_large_and_of_a_burst_are_told_apart(flavou
             client.delete(*client.keys())
         for server, finding, words in (
             (large, "refused-large", "large values, or a limit that was lower then"),
-            (burst, "refused-at-peak", "a burst that is over, or another node"),
+            (burst, "refused-at-peak", "a burst that is over)"),
         ):
             verdict, now = await looked_at(server)
             assert now.memory.pressure is not None

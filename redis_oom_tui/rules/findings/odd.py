@@ -45,7 +45,7 @@ def refused_before(case: Case) -> Iterator[Finding]:
             level=Level.WARNING,
             title=f"{writes}: its peak reached the limit, in a burst that is over",
             advice="Watch it live (`watch`, or the screen)"
-            + ("." if case.now.cluster is not None else ", or check the cluster's other nodes with -c."),
+            + (", or check the cluster's other nodes with -c." if _is_one_of_a_cluster(case) else "."),
             evidence=(peak,),
         )
         return
@@ -185,10 +185,15 @@ def links(case: Case) -> Iterator[Finding]:
     )
 
 
+def _is_one_of_a_cluster(case: Case) -> bool:
+    """Whether it is a node of a cluster of which no other was asked."""
+    return case.now.server.mode == "cluster" and case.now.cluster is None
+
+
 @finding("one-cluster-node")
 def one_node(case: Case) -> Iterator[Finding]:
     """A node of a cluster, checked without the others."""
-    if case.now.server.mode != "cluster" or case.now.cluster is not None:
+    if not _is_one_of_a_cluster(case):
         return
     refused = bool(case.now.counters.refused_writes_total) and case.near is Level.OK
     yield Finding(

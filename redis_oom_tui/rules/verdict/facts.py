@@ -220,7 +220,7 @@ REFUSED_OTHERWISE = (
 class Earlier(StrEnum):
     """Why writes were refused: memory was full for a while, or each of them was too large for the room there was."""
 
-    BURST = "its peak reached the limit: a burst that is over, or another node"
+    BURST = "its peak reached the limit: a burst that is over"
     LARGE = "its peak stayed below the limit: large values, or a limit that was lower then"
     LOWER = "its peak stayed below the limit and is still held: a limit that was lower then, or large values"
 

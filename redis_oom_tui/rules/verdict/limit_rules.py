@@ -7,7 +7,7 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.causes import cause_of, why_full
 from redis_oom_tui.rules.verdict.clauses import refused_below
-from redis_oom_tui.rules.verdict.facts import Facts, earlier_refusals
+from redis_oom_tui.rules.verdict.facts import Earlier, Facts, earlier_refusals
 from redis_oom_tui.rules.verdict.phrases import in_use, product, refusals, refused_before, rule, say, why_unjudged
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
 
@@ -146,7 +146,8 @@ def healthy(facts: Facts) -> Verdict | None:
     earlier = refused_before(facts)
     hint = earlier_refusals(facts.now, facts.thresholds)
     if earlier and hint is not None:
-        earlier = f"{earlier} ({hint.value})"
+        elsewhere = ", or another node" if hint is Earlier.BURST and facts.now.server.mode == "cluster" else ""
+        earlier = f"{earlier} ({hint.value}{elsewhere})"
     if facts.now.server.is_foreign:
         reason = f"{product(facts)} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
         return say(facts, Level.OK, "healthy", reason)
