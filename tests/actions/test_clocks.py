@@ -14,16 +14,15 @@ from redis_oom_tui.files.backup_lines import record_line
 from redis_oom_tui.files.backup_reading import as_lines, read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Operation, Outcome
+from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.stepped import FinishedRequest, ShrinkRequest
 from redis_oom_tui.server import info_reader
 from redis_oom_tui.server.mutations import value_restorer
 from tests.apps import samples
-from tests.support.acting import fill, operating, planned
+from tests.support.acting import ALL, fill, operating, planned
 from tests.support.proxy import lying
 from tests.support.servers import NO_SCRIPTS, RunningServer, started
 
-ALL = Criteria(patterns=(b"*",))
 SKEWS = pytest.mark.parametrize("skew", [-7200, -20, 20, 7200])
 DAY_MS = 86_400_000
 NAMES = [b"k%d" % number for number in range(60)]

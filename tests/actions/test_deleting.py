@@ -18,12 +18,12 @@ from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import LatencyMonitor
 from tests.support.acting import NO_BACKUP, audited, fill, fill_to_the_limit, names_of, operating, planned, stepped
+from tests.support.keyspace import HOSTILE
 from tests.support.servers import RunningServer
 
 MANY = 2000
 VERY_MANY = 10_000
 CACHE = Criteria(patterns=(b"cache:*",))
-HOSTILE = (b"", b"[/x]", b"user[1]*", b"\x1b]0;x\x07", b"\xff\xfe\x80", "\u202ek".encode(), b"a b\r\nc", b"n" * 100_000)
 
 
 class Meddler(threading.Thread):

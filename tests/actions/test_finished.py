@@ -7,59 +7,17 @@ from typing import Any
 import pytest
 import redis
 
-from redis_oom_tui.actions import node_restore
 from redis_oom_tui.actions.finished import FinishedRun
-from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.files.backup import BackupWriter
-from redis_oom_tui.files.backup_lines import JobRecord, Record
-from redis_oom_tui.files.backup_reading import read_head, read_records
-from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.snapshot import Server
-from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
+from redis_oom_tui.models.stepped import FinishedRequest
 from redis_oom_tui.rules import finished
-from redis_oom_tui.rules.expected_state import ServerTime
-from redis_oom_tui.server.mutations import finished as jobs_on
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from tests.actions.test_cluster import acting
-from tests.actions.test_undo import photograph as with_ttls
 from tests.apps import samples
 from tests.support.acting import NO_BACKUP, operating
-from tests.support.cluster import RunningCluster, clustered
+from tests.support.finished_jobs import PREFIXES, frozen, photograph, states
 from tests.support.servers import RunningServer
 from tests.support.shapes import used_at_rest
-
-SERVER = Server("valkey", "9.1.2", "master", Address())
-PREFIXES = [b"", b"myapp:"]
-
-
-def photograph(client: redis.Redis) -> dict[bytes, Any]:
-    """Each key's content; that expiries come back is another test's."""
-    return {name: content for name, (content, _) in with_ttls(client).items()}
-
-
-async def frozen(operator: LiveOperator, application: str = "bullmq", **more: Any) -> FinishedPlan:
-    return await operator.steps.plan_finished(
-        FinishedRequest(application, **{"older_than_seconds": 0, "queue": b"mail", **more})
-    ).run()
-
-
-def states(client: redis.Redis, prefix: bytes = b"") -> dict[str, set[bytes]]:
-    """The jobs of the queue by what BullMQ's lists say of them."""
-    found = {}
-    for name in ("completed", "failed", "wait", "active", "delayed", "prioritized", "paused"):
-        key = prefix + b"bull:mail:" + name.encode()
-        kind = client.type(key)
-        found[name] = (
-            set(client.zrange(key, 0, -1) if kind == b"zset" else client.lrange(key, 0, -1))
-            if kind != b"none"
-            else set()
-        )
-    return found
 
 
 @pytest.mark.parametrize("prefix", PREFIXES, ids=["bare", "prefixed"])
@@ -188,111 +146,6 @@ async def test_a_job_too_large_to_save_is_kept_without_a_trace(valkey: RunningSe
             assert dict(view.counts) == {Outcome.DELETED: plan.going}
 
 
-async def test_a_restore_without_room_brings_no_part_of_a_job(valkey: RunningServer, tmp_path: Path) -> None:
-    with valkey.client() as client:
-        samples.write(client, samples.load("bullmq").keys)
-        async with operating(valkey.connection, tmp_path) as operator:
-            plan = await frozen(operator)
-            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
-            client.config_set("maxmemory", 1)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-            assert report.failed
-            assert report.resumable
-            assert not any(client.exists(job.keys[0]) for job in plan.jobs)
-            client.config_set("maxmemory", 0)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-            assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}
-
-
-async def test_a_job_whose_keys_have_expired_is_not_listed_again(
-    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server_time = node_restore.server_time
-
-    async def an_hour_later(channel: ExclusiveConnection) -> ServerTime:
-        now = await server_time(channel)
-        return now._replace(ms=now.ms + 3_600_000)
-
-    with server.client() as client:
-        samples.write(client, samples.load("bullmq").keys)
-        async with operating(server.connection, tmp_path) as operator:
-            plan = await frozen(operator)
-            for name in (name for job in plan.jobs for name in job.keys):
-                client.expire(name, 1800)
-            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
-            assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
-            monkeypatch.setattr(node_restore, "server_time", an_hour_later)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-        assert dict(report.counts) == {RestoreOutcome.EXPIRED: plan.going}, report.ended
-        assert states(client)["completed"] == set()
-
-
-@pytest.mark.parametrize("kind", ["list", "set", "zset"])
-async def test_a_job_that_has_no_keys_is_listed_once(server: RunningServer, tmp_path: Path, kind: str) -> None:
-    job = FinishedJob(b"done", kind, b"7", b"5" if kind == "zset" else b"", (b"job:7",))
-    path = tmp_path / "b"
-    with server.client() as client:
-        writer = BackupWriter(path, FinishedPlan(FinishedRequest("x", 0), (job,), 0.0, "s"), SERVER, 5.0)
-        record = JobRecord(job.index, kind, job.member, job.score, ())
-        writer.add(Record(KeyId(0, b"job:7"), "none", None, job=record))
-        writer.close()
-        async with operating(server.connection, tmp_path) as operator:
-            outcomes = [dict((await operator.restore(path).run()).counts) for _ in range(2)]
-            assert outcomes == [{RestoreOutcome.RESTORED: 1}, {RestoreOutcome.EXISTS: 1}]
-            assert (client.sort(b"done") if kind != "zset" else client.zrange(b"done", 0, -1)) == [b"7"]
-
-
-@pytest.mark.parametrize(
-    ("call", "instead", "words"),
-    [
-        (
-            "string.format('%.0f', span)",
-            "3600000",
-            "its expiry is not that",
-        ),
-        ("redis.pcall('RESTORE', KEYS[i]", "redis.pcall('RESTORE', KEYS[i] .. 'x'", "the key is not there"),
-        ("redis.pcall('ZADD', index", "redis.pcall('ZADD', index .. 'x'", "does not name it"),
-    ],
-    ids=["expiry", "key", "list"],
-)
-async def test_a_job_is_said_to_be_back_once_it_was_read_again(
-    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, instead: str, words: str
-) -> None:
-    script = jobs_on._RESTORE.replace(call.encode(), instead.encode())
-    assert script != jobs_on._RESTORE
-    with server.client() as client:
-        samples.write(client, samples.load("bullmq").keys)
-        async with operating(server.connection, tmp_path) as operator:
-            plan = await frozen(operator)
-            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
-            monkeypatch.setattr(jobs_on, "_RESTORE", script)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-    assert dict(report.counts) == {RestoreOutcome.FAILED: plan.going}
-    assert words in str(report.ended)
-
-
-async def test_a_job_that_waited_to_be_restored_expires_when_it_should(
-    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    server_time = node_restore.server_time
-
-    async def a_minute_ago(channel: ExclusiveConnection) -> ServerTime:
-        now = await server_time(channel)
-        return now._replace(ms=now.ms - 60_000)
-
-    with server.client() as client:
-        samples.write(client, samples.load("bullmq").keys)
-        async with operating(server.connection, tmp_path) as operator:
-            plan = await frozen(operator)
-            for name in (name for job in plan.jobs for name in job.keys):
-                client.expire(name, 1800)
-            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
-            monkeypatch.setattr(node_restore, "server_time", a_minute_ago)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-        assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}, report.ended
-        assert all(1_700_000 < client.pttl(job.keys[0]) <= 1_800_000 for job in plan.jobs)
-
-
 async def test_age_and_queue_choose(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         samples.write(client, samples.load("bullmq").keys)
@@ -382,63 +235,3 @@ async def test_no_key_of_others_is_evicted_for_the_copy_of_a_large_job(server: R
     assert "4 were kept, as no copy could be saved" in str(view.ended)
     assert "free below maxmemory" in str(view.ended)
     assert others > 19_000
-
-
-def written(cluster: RunningCluster, queue: str) -> None:
-    """Jobs of a queue, two done and one waiting, each key on the node of its slot."""
-    with redis.RedisCluster("127.0.0.1", cluster.primaries[0].port) as client:
-        client.hset(f"{queue}:meta", "version", "bullmq:5")
-        for number in range(3):
-            client.hset(f"{queue}:{number}", mapping={"name": "mail", "data": "x" * 5000, "ats": 1, "timestamp": 1})
-        client.rpush(f"{queue}:0:logs", "log")
-        client.zadd(f"{queue}:completed", {"0": 1_600_000_000_000, "1": 1_600_000_000_001})
-        client.rpush(f"{queue}:wait", "2")
-
-
-def move(cluster: RunningCluster, slot: int) -> None:
-    """Begin to move a slot: what has a key that is not there is asked for again until all of it has moved."""
-    source = cluster.owner(slot)
-    heir = next(node for node in cluster.primaries if node is not source)
-    for node, way, other in ((heir, "IMPORTING", source), (source, "MIGRATING", heir)):
-        with node.server.client() as client:
-            client.execute_command("CLUSTER SETSLOT", slot, way, other.id)
-
-
-def names(cluster: RunningCluster) -> set[bytes]:
-    with redis.RedisCluster("127.0.0.1", cluster.primaries[0].port) as client:
-        return set(client.keys(target_nodes=redis.RedisCluster.PRIMARIES))
-
-
-async def test_in_a_cluster_jobs_of_one_slot_go_and_others_are_refused(tmp_path: Path) -> None:
-    queues = ["{bull}:mail", "bull:{orders}", "bull:{images}"]
-    with clustered(replicas=False) as cluster:
-        written(cluster, "bull:video")
-        async with acting(cluster, tmp_path) as (_, operator):
-            with pytest.raises(BadInput, match=r"2 jobs of bull:video:completed must stay: .* share no hash tag"):
-                await frozen(operator, queue=None)
-            for queue in queues:
-                written(cluster, queue)
-            before = names(cluster)
-            plan = await frozen(operator, queue=None)
-            assert {(job.index, job.member) for job in plan.jobs} == {
-                (f"{queue}:completed".encode(), member) for queue in queues for member in (b"0", b"1")
-            }
-            assert "bull:video:completed must stay" in " ".join(finished.consent(plan, BackupChoice()))
-            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
-            assert dict(view.counts) == {Outcome.DELETED: 6}, view.ended
-            gone = {f"{queue}:{rest}".encode() for queue in queues for rest in ("0", "0:logs", "1", "completed")}
-            assert before - names(cluster) == gone
-            path = Path(str(view.backup_path))
-            holders = {f"127.0.0.1:{cluster.owner(slot_of(job.index)).port}" for job in plan.jobs}
-            assert {record.id.node for record in read_records(path) if record is not None} == holders
-            assert set(read_head(path).node_skew_seconds) == holders
-            report = await operator.restore(Path(str(view.backup_path))).run()
-            assert dict(report.counts) == {RestoreOutcome.RESTORED: 6}, report.ended
-            assert names(cluster) == before
-            move(cluster, slot_of(b"images"))
-            plan = await frozen(operator, queue=b"{images}")
-            for backup in (BackupChoice(), NO_BACKUP):
-                view = await operator.steps.run_finished(plan, backup=backup).run()
-                assert dict(view.counts) == {Outcome.CHANGED: 2}
-                assert "Kept, as its slot moves to another node." in str(view.ended)
-            assert names(cluster) == before

@@ -9,11 +9,10 @@ import redis
 
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import BackupChoice
-from redis_oom_tui.models.plan import Criteria, Outcome
-from tests.support.acting import NO_BACKUP, fill, names_of, operating, planned
+from redis_oom_tui.models.plan import Outcome
+from tests.support.acting import ALL, NO_BACKUP, fill, names_of, operating, planned
 from tests.support.servers import NO_SCRIPTS, RunningServer, started
 
-ALL = Criteria(patterns=(b"*",))
 KEYS = 200
 SOONER_OR_LATER = pytest.mark.parametrize("after", [0.0, 0.5, 1.0, 2.2, 4.5])
 

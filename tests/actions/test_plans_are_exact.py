@@ -9,10 +9,9 @@ import redis
 
 from redis_oom_tui.models.action import BackupChoice, PlanningState
 from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
-from tests.support.acting import operating, planned
+from tests.support.acting import ALL, operating, planned
 from tests.support.servers import RunningServer
 
-ALL = Criteria(patterns=(b"*",))
 _ODD = [b"", b"cache:\\", b'cache:"', b"cache:\xff\x00\n", b"*3\r\n$4\r\n", b"cache:" + b"x" * 300]
 
 

@@ -14,13 +14,12 @@ from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import beyond
 from redis_oom_tui.server.live import LiveServer
-from tests.support.acting import NO_BACKUP, operating, planned
+from tests.support.acting import ALL, NO_BACKUP, operating, planned
 from tests.support.servers import RunningServer, module_with_keys, started
 from tests.support.shapes import SHAPES, jobs, streams_with_consumers, used_at_rest, zset_and_set_with_large_members
 from tests.support.waiting import until
 
 MIB = 1024 * 1024
-ALL = Criteria(patterns=(b"*",))
 # What the allocator takes beyond the server's own count, and the tables that shrink.
 _SLACK, _TABLES = 0.07, 100_000
 

@@ -2,15 +2,13 @@
 
 import itertools
 import random
-import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import redis
 
 from redis_oom_tui.actions import restore
 from redis_oom_tui.files.backup import BackupWriter
@@ -24,49 +22,9 @@ from redis_oom_tui.models.plan import Criteria, Operation, Outcome, Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from tests.actions.test_deleting import HOSTILE
-from tests.support.acting import fill, fill_to_the_limit, names_of, operating, planned, settled
-from tests.support.servers import RunningServer, started
-
-ALL = Criteria(patterns=(b"*",))
-
-
-def one_of_each(client: redis.Redis) -> None:
-    """Keys of every type and encoding, with and without expiry, streams with groups, hostile names."""
-    client.set("int", 12345)
-    client.set("raw", b"\x00\xff" * 500)
-    client.hset("small hash", mapping={"a": 1, "b": "x"})
-    client.hset("large hash", mapping={f"f{n}": "v" * 20 for n in range(1000)})
-    client.rpush("small list", *"abc")
-    client.rpush("large list", *[b"v" * 100] * 1000)
-    client.sadd("intset", 1, 2, 3)
-    client.sadd("large set", *[f"m{n}" for n in range(1000)])
-    client.zadd("small zset", {"a": 1.5, "b": -2})
-    client.zadd("large zset", {f"m{n}": n / 3 for n in range(1000)})
-    client.pfadd("hyperloglog", *range(2000))
-    client.setbit("bitmap", 5000, 1)
-    for n in range(50):
-        client.xadd("stream", {"f": n})
-    client.xgroup_create("stream", "group", id="0")
-    client.xreadgroup("group", "reader", {"stream": ">"}, count=10)
-    client.set("expiring", "x", ex=5000)
-    client.hset("expiring hash", "f", "v")
-    client.pexpire("expiring hash", 7_000_123)
-    for name in HOSTILE:
-        client.set(name, b"hostile")
-
-
-def photograph(client: redis.Redis) -> dict[bytes, tuple[Any, int]]:
-    """Each key's content, in an order that does not depend on its hash table, and its expiry in seconds from now."""
-    readers: dict[bytes, Callable[[bytes], Any]] = {
-        b"hash": client.hgetall,
-        b"set": client.smembers,
-        b"zset": lambda name: client.zrange(name, 0, -1, withscores=True),
-    }
-    return {
-        name: (readers.get(client.type(name), client.dump)(name), round(client.pttl(name) / 1000))
-        for name in client.scan_iter(count=1000)
-    }
+from tests.support.acting import ALL, fill, names_of, operating, planned
+from tests.support.keyspace import one_of_each, photograph
+from tests.support.servers import RunningServer
 
 
 async def test_backup_delete_restore_gives_the_same_keyspace(server: RunningServer, tmp_path: Path) -> None:
@@ -110,84 +68,6 @@ async def test_restore_never_overwrites(server: RunningServer, tmp_path: Path) -
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert dict(report.counts) == {RestoreOutcome.RESTORED: 1, RestoreOutcome.EXISTS: 1}
         assert client.get(b"a") == b"newer"
-
-
-async def test_at_oom_restore_says_so_and_goes_on_once_there_is_room(server: RunningServer, tmp_path: Path) -> None:
-    with server.client() as client:
-        fill(client, [b"k%d" % n for n in range(500)], b"x" * 1000)
-        async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
-            path = Path(str(view.backup_path))
-            fill_to_the_limit(client)
-            report = await operator.restore(path).run()
-            assert report.failed
-            assert report.resumable
-            assert "over maxmemory" in str(report.ended)
-            assert "Raise maxmemory" in str(report.ended)
-            client.config_set("maxmemory", 0)
-            report = await operator.restore(path).run()
-        assert not report.failed
-        assert client.dbsize() == 500
-
-
-async def test_where_the_limit_is_near_already_restore_says_how_near(server: RunningServer, tmp_path: Path) -> None:
-    with server.client() as client:
-        fill(client, [b"k%d" % n for n in range(3000)], b"x" * 1000)
-        fill(client, [b"gone"], b"x" * 1000)
-        async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run(
-                await planned(operator, Criteria(patterns=(b"gone",))), backup=BackupChoice()
-            ).run()
-            client.config_set("maxmemory-policy", "noeviction")
-            client.config_set("maxmemory", int(settled(client) / 0.98))
-            report = await operator.restore(Path(str(view.backup_path))).run()
-        assert "of maxmemory already, close to the limit, where noeviction would refuse writes" in str(report.ended)
-        assert "With" not in str(report.ended)
-        assert client.dbsize() == 3000
-
-
-async def test_restore_stops_before_it_brings_the_server_to_its_limit_again(
-    server: RunningServer, tmp_path: Path
-) -> None:
-    with server.client() as client:
-        fill(client, [b"k%d" % n for n in range(3000)], b"x" * 1000)
-        full = int(client.info("memory")["used_memory"])
-        async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
-            path = Path(str(view.backup_path))
-            client.config_set("maxmemory-policy", "noeviction")
-            client.config_set("maxmemory", full)
-            report = await operator.restore(path).run()
-            found = re.search(
-                r"The next \d+ keys? may need up to \S+ \S+ while they arrive, which would take the server from"
-                r" (\d+)\S*% to (\d+)\S*% of maxmemory: over 95%, close to the limit,"
-                r" where noeviction would refuse writes",
-                str(report.ended),
-            )
-            assert found, report.ended
-            memory = client.info("memory")
-            assert abs(int(found[1]) - 100 * int(memory["used_memory"]) / full) < 3
-            assert int(found[1]) <= 95 <= int(found[2])
-            assert report.resumable
-            assert 0 < client.dbsize() < 3000
-            client.set(b"still", b"taken")
-            client.config_set("maxmemory", 2 * full)
-            report = await operator.restore(path).run()
-        assert not report.failed
-        assert client.dbsize() == 3001
-
-
-async def test_restore_does_not_evict_others_to_make_room(server: RunningServer, tmp_path: Path) -> None:
-    with server.client() as client:
-        fill(client, [b"k%d" % n for n in range(300)], b"x" * 1000)
-        async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
-            fill(client, [b"other%d" % n for n in range(300)])
-            client.config_set("maxmemory-policy", "allkeys-lru")
-            client.config_set("maxmemory", int(client.info("memory")["used_memory"]) + 150_000)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-        assert "would evict other keys" in str(report.ended)
-        assert len(client.keys(b"other*")) == 300
 
 
 async def test_a_key_that_would_have_expired_since_stays_away(valkey: RunningServer, tmp_path: Path) -> None:
@@ -418,21 +298,3 @@ async def test_what_was_told_before_a_loss_counts_as_restored(
     # Of those on their way nobody heard: what is there when they are sent again counts as there already.
     assert 200 < report.counts[RestoreOutcome.RESTORED] < 300
     assert sum(report.counts.values()) == 300
-
-
-async def test_a_value_that_the_server_does_not_take_keeps_no_other_away(flavour: str, tmp_path: Path) -> None:
-    with started(flavour, "proto-max-bulk-len 1mb") as server, server.client() as client:
-        fill(client, [b"k%d" % n for n in range(50)])
-        for _ in range(30):
-            client.rpush("large", *[random.randbytes(1000) for _ in range(100)])
-        large = photograph(client)[b"large"]
-        async with operating(server.connection, tmp_path) as operator:
-            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
-            assert dict(view.counts) == {Outcome.DELETED: 51}, view.ended
-            report = await operator.restore(Path(str(view.backup_path))).run()
-            assert dict(report.counts) == {RestoreOutcome.RESTORED: 50, RestoreOutcome.FAILED: 1}, report.ended
-            assert "larger than the 1.0 MiB that the server takes: raise proto-max-bulk-len" in str(report.ended)
-            client.config_set("proto-max-bulk-len", 64 * 1024 * 1024)
-            report = await operator.restore(Path(str(view.backup_path))).run()
-        assert report.counts[RestoreOutcome.RESTORED] == 1, report.ended
-        assert photograph(client)[b"large"] == large

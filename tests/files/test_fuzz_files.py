@@ -36,7 +36,8 @@ from redis_oom_tui.rules.emergency import Spent
 from redis_oom_tui.rules.restoring import backup_contents
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.scan.checkpoint import checkpoint_from
-from tests.files import test_backup, test_plans, test_record, test_scans
+from tests.files import test_plans, test_record, test_scans
+from tests.support import backup_files
 
 ROUNDS = 120
 MIB = 2**20
@@ -46,8 +47,8 @@ RAW = ["1e999", "NaN", "-Infinity", "1" + "0" * 400, "9" * 5000, "[" * 60000 + "
 
 
 def a_backup(path: Path) -> None:
-    writer = BackupWriter(path, test_backup.PLAN, test_backup.SERVER, 5.0)
-    writer.add(*test_backup.KEYS[:4])
+    writer = BackupWriter(path, backup_files.PLAN, backup_files.SERVER, 5.0)
+    writer.add(*backup_files.KEYS[:4])
     writer.add(Record(KeyId(1, b"giant\xff", "n:1"), "hash", None, left_out="too large"))
     writer.add(Record(KeyId(1, b"e"), "set", None, 9, 8, 7, 6, 5, 4))
     writer.close()
@@ -55,7 +56,7 @@ def a_backup(path: Path) -> None:
 
 def a_backup_of_lines(path: Path) -> None:
     a_backup(path)
-    test_backup.of_before(path)
+    backup_files.of_before(path)
 
 
 def read_backup(path: Path) -> None:

@@ -22,6 +22,7 @@ from redis_oom_tui.server.live import LiveServer
 
 OLD_SECONDS = 1000
 NO_BACKUP = BackupChoice(wanted=False)
+ALL = Criteria(patterns=(b"*",))
 
 
 @contextlib.asynccontextmanager
