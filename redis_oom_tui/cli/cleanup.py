@@ -208,6 +208,9 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
         snapshot = await when_free(server.snapshot)
+        if given["plan_path"] is not None:
+            # Before what it would do here is told: it was made for one server.
+            operator.deployment.recognize(plan, [snapshot])
         if snapshot.cluster is None:
             backup = replace(backup, room_bytes=headroom(snapshot), over_bytes=over_limit(snapshot))
         going = of_what_goes(plan, backup)

@@ -8,7 +8,7 @@ from redis_oom_tui.cli import main as entry
 from redis_oom_tui.formatting.sanitize import escape_exact
 from tests.cli.ran import Tool
 from tests.support.acting import fill
-from tests.support.servers import RunningServer
+from tests.support.servers import RunningServer, started
 
 HOSTILE = b"cache:\xff\x1b[2J[red]*"
 
@@ -32,6 +32,20 @@ def test_a_saved_plan_runs_by_its_hash(server: RunningServer, tool: Tool, tmp_pa
         assert "nothing was done" in err
         code, _, _ = tool("cleanup", "--plan", str(plan), "--hash", document["plan"]["hash"][:12], "--yes")
         assert (code, client.keys()) == (0, [b"cache:3"])
+
+
+@pytest.mark.parametrize("yes", [(), ("--yes",)])
+def test_the_plan_of_another_server_is_refused_before_anything_is_told_of_it(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path, yes: tuple[str, ...]
+) -> None:
+    plan = tmp_path / "plan"
+    with valkey.client() as client, started("valkey") as other:
+        fill(client, [b"cache:1"])
+        valkey_tool("cleanup", "--match", "cache:*", "--save-plan", str(plan))
+        code, out, err = Tool(other)("cleanup", "--plan", str(plan), *yes)
+    assert (code, out) == (3, "")
+    assert "is not the server of this plan" in err
+    assert "deleting" not in err
 
 
 CHOICES = (
