@@ -185,7 +185,8 @@ class RdbServer:
                 return
             self.stop()
             if reason != OTHER_FORMAT:
-                raise BadInput(f"{safe_text(str(self._path), 200)} cannot be loaded: {reason}")
+                by = safe_text(str(binary), 200)
+                raise BadInput(f"{safe_text(str(self._path), 200)} cannot be loaded by {by}: {reason}")
             tried.append(binary.name)
         raise ServerUnreachable(
             f"the file has format {self.header.magic} {self.header.version}, which"
@@ -198,7 +199,7 @@ class RdbServer:
         self._supervisor = spawn("redis_oom_tui.rdb.supervisor", str(binary), str(self._path))
         answer = next_line(self._supervisor, _START_SECONDS)
         if not answer.startswith("/"):
-            return f"{binary} did not start: {answer.removeprefix('error: ') or 'it said nothing'}"
+            return f"it did not start: {answer.removeprefix('error: ') or 'it said nothing'}"
         self._socket = Path(answer)
         while self._supervisor.poll() is None:
             share = self._share_loaded(self._socket)

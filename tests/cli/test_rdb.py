@@ -125,6 +125,11 @@ def valkey_dump(tmp_path: Path) -> Path:
     return tmp_path / "dump.rdb"
 
 
+def test_a_program_that_is_no_server_is_named(valkey_dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ended("hogs", "--rdb", str(valkey_dump), "--server-binary", "/bin/true") == 2
+    assert "cannot be loaded by /bin/true: the server ended" in capsys.readouterr().err
+
+
 def test_a_damaged_file_is_one_sentence(valkey_dump: Path, capsys: pytest.CaptureFixture[str]) -> None:
     raw = valkey_dump.read_bytes()
     flipped = bytearray(raw)
