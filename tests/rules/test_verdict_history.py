@@ -67,6 +67,12 @@ def test_only_a_node_of_a_cluster_is_told_of_other_nodes() -> None:
     assert ["-c" in each for each in advice] == [False, True]
 
 
+def test_many_small_keys_are_found_by_their_patterns() -> None:
+    small = judge(snapshot_of(used=990 * MIB, keys=20_000_000))
+    assert small.first_step.startswith("Find the patterns that hold most (Hogs)")
+    assert judge(snapshot_of(used=990 * MIB, keys=1000)).first_step.startswith("Find the large keys (Hogs)")
+
+
 def test_a_restart_begins_the_count_again() -> None:
     before = snapshot_of(refused=500)
     after = second(snapshot_of(refused=3, run_id="r2", uptime=4))

@@ -25,6 +25,9 @@ _WRITTEN = 1.10
 # What has expired and is still held is worth a scan from this share of what is counted on.
 _DEAD_SHARE = 0.05
 
+# With fewer bytes for each key, no key is large, or few are: many together hold the memory.
+_SMALL_BYTES = 512
+
 WAIT = "Wait until it is freed (lazyfree_pending_objects 0), and delete nothing more until then."
 """The first step where deleted memory is still being freed."""
 
@@ -37,7 +40,9 @@ def raise_limit(facts: Facts, otherwise: str = "") -> str:
 def free_some(facts: Facts) -> str:
     """First step where keys hold the memory."""
     unless = "; the host has no room for a higher limit"
-    return f"Find the large keys (Hogs), free some (Cleanup){raise_limit(facts, unless)}."
+    small = facts.used_by_data < _SMALL_BYTES * facts.now.keys
+    what = "the patterns that hold most" if small else "the large keys"
+    return f"Find {what} (Hogs), free some (Cleanup){raise_limit(facts, unless)}."
 
 
 def part(share: Share) -> Callable[[Facts], bool]:
