@@ -144,7 +144,7 @@ def propose(
             break
         gone += part.about_bytes
         parts.append(replace(part, pressure_after=max(0, counted - gone) / limit))
-    kept = (*_kept(scan, recognition, enough=gone >= needed), *_unread(recognition, connection_args))
+    kept = (*_kept(scan, recognition, enough=gone >= needed), *_finished_work(recognition, connection_args))
     return Proposal(target, needed, counted / limit, tuple(parts), kept, finished_jobs(recognition))
 
 
@@ -308,9 +308,17 @@ def _kept(scan: ScanView, recognition: Recognition, *, enough: bool) -> tuple[st
     return tuple(filter(None, sentences))
 
 
-def _unread(recognition: Recognition, connection_args: Sequence[str]) -> Iterator[str]:
-    """Finished jobs that may be among what is not proposed: nobody read here how many they are."""
+def _finished_work(recognition: Recognition, connection_args: Sequence[str]) -> Iterator[str]:
+    """Finished jobs that may be among what is not proposed: those in one key, and those that nobody counted here."""
     for one in recognition.found:
+        for work in one.application.finished:
+            rows = one.rows.get(work.index, ())
+            if rows and not work.job and one.application.kind(work.index).loss is Loss.HARMLESS:
+                command = cleanup_line(connection_args, one.db, *finished_options(one, work.state, ()))
+                yield (
+                    f"The {work.state} jobs of {one.application.name} hold {size(sum(row.size for row in rows))}; those"
+                    f" may go. To plan it for those older than a day (nothing is deleted): {command}"
+                )
         for work in unread_work(one):
             if _is_harmless(one.application, work.state):
                 labels = [label for row in one.rows[work.index] for label in recognition.of(row)]

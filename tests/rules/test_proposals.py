@@ -107,6 +107,16 @@ def test_finished_jobs_are_something_and_each_queue_is_named() -> None:
     assert "redis-oom-tui -p 7000 -n 3 cleanup --finished bullmq:mail" in text
 
 
+def test_finished_jobs_that_stand_in_one_key_are_named_with_their_command() -> None:
+    view, _ = samples.seen(samples.load("sidekiq").keys)
+    found = propose(view, FULL, 0.8, connection_args=("-p", "7000"))
+    assert found.kept[-1].startswith("The dead jobs of Sidekiq hold ")
+    command = "redis-oom-tui -p 7000 cleanup --finished sidekiq --state dead --older-than 1d"
+    assert found.kept[-1].endswith(
+        f"those may go. To plan it for those older than a day (nothing is deleted): {command}"
+    )
+
+
 def test_without_idle_times_nothing_is_called_unused() -> None:
     plain = [PatternRow(b"a:<id>", b"a:*", 5, MB, 0.1, 5, db=0, select=KeyPattern((b"a", b"\0")))]
     assert propose(scan(*plain), FULL, 0.8).parts == ()
