@@ -34,6 +34,7 @@ from redis_oom_tui.models.plan import (
     RunView,
 )
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import budget as budget_of
@@ -208,9 +209,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
         snapshot = await when_free(server.snapshot)
-        if given["plan_path"] is not None:
-            # Before what it would do here is told: it was made for one server.
-            operator.deployment.recognize(plan, [snapshot])
+        _refuse_elsewhere(operator, plan, snapshot, given)
         if snapshot.cluster is None:
             backup = replace(backup, room_bytes=headroom(snapshot), over_bytes=over_limit(snapshot))
         going = of_what_goes(plan, backup)
@@ -220,6 +219,12 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
         if not yes or not plan.keys:
             return result
         return await _run(operator, result, backup)
+
+
+def _refuse_elsewhere(operator: LiveOperator, plan: Plan, snapshot: Snapshot, given: dict[str, Any]) -> None:
+    """Raise OtherServer for a saved plan of another server, before anything is told of what it would do on this one."""
+    if given["plan_path"] is not None:
+        operator.deployment.recognize(plan, [snapshot])
 
 
 async def _plan_orphans(operator: LiveOperator, application: str, db: int) -> Planning:
