@@ -86,8 +86,9 @@ async def test_a_dialog_is_as_it_was_when_its_explanation_is_closed(size, monkey
     async with app.run_test(size=size) as pilot:
         dialog = await asked(pilot, ChangeDialog, messages.ChangeSetting("maxmemory-policy", "allkeys-lru"))
         assert "F1: help" in screen_text(app)
-        dialog.query_one("#revert").focus()
+        dialog.set_focus(dialog.query_one("#revert"))
         await pilot.press("space")
+        await until(pilot, lambda: "[x] revert" in screen_text(app))
         before = screen_text(app)
         monkeypatch.setattr(ChangeDialog, "GUARD_SECONDS", 60.0)
         await explained(pilot, "revert automatically in 60s")
@@ -95,7 +96,7 @@ async def test_a_dialog_is_as_it_was_when_its_explanation_is_closed(size, monkey
         assert SETTINGS["maxmemory-policy"].sentence in dict(explanation(dialog)).values()
         # The Enter that closes it, pressed twice, does nothing to the question below.
         await pilot.press("enter", "enter")
-        assert app.screen is dialog
+        await until(pilot, lambda: app.screen is dialog)
         assert dialog.guarded
         await until(pilot, lambda: screen_text(app) == before)
         assert dialog.query_one("#revert", Toggle).value
