@@ -36,7 +36,7 @@ def width(line: Iterable[Piece]) -> int:
 
 
 def clip(line: Iterable[Piece], line_width: int) -> Line:
-    """The line in at most `room` cells: the piece that reaches over is cut with a `…`, the rest is left out."""
+    """The line in at most `line_width` cells: the piece that reaches over is cut with a `…`, the rest is left out."""
     kept: list[Piece] = []
     for text, role in line:
         if line_width <= 0:
@@ -60,7 +60,7 @@ def spread(left: Sequence[Piece], right: Sequence[Piece], line_width: int, role:
 
 
 def pad(text: str, line_width: int, align: str = "left") -> str:
-    """`text` in exactly `room` cells, cut where it must be.
+    """`text` in exactly `line_width` cells, cut where it must be.
 
     >>> pad("7", 3, "right"), pad("abcdef", 4)
     ('  7', 'ab…f')
@@ -71,7 +71,7 @@ def pad(text: str, line_width: int, align: str = "left") -> str:
 
 
 def bar(share: float, line_width: int, style: DrawStyle, role: str, ticks: Sequence[float] = ()) -> Line:
-    """A horizontal bar of `room` cells, filled to `share` (0 to 1), with a tick at each of `ticks`.
+    """A horizontal bar of `line_width` cells, filled to `share` (0 to 1), with a tick at each of `ticks`.
 
     The last cell is filled only by a whole share, and a share above nothing shows at least the least glyph.
     """
@@ -135,7 +135,7 @@ def stacked(shares: Sequence[tuple[float, str]], line_width: int, style: DrawSty
 def columns(
     values: Sequence[float | None], line_width: int, rows: int, style: DrawStyle, *, low: float, high: float
 ) -> list[str]:
-    """The last `room` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
+    """The last `line_width` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
     heights = style.glyphs.heights
     span = high - low
     shown = [None] * max(0, line_width - len(values)) + list(values[-line_width:] if line_width > 0 else [])
@@ -176,7 +176,7 @@ def faded(line: Line) -> Line:
 
 
 def shorten(text: str, line_width: int) -> str:
-    """Prose in at most `room` cells: its end is given up, since it begins with what matters.
+    """Prose in at most `line_width` cells: its end is given up, since it begins with what matters.
 
     >>> shorten("Refusing writes at 105%", 10), shorten("short", 10)
     ('Refusing…', 'short')
@@ -188,7 +188,7 @@ def shorten(text: str, line_width: int) -> str:
 
 
 def wrap(text: str, line_width: int) -> list[str]:
-    """`text` in lines of at most `room` cells, broken at spaces.
+    """`text` in lines of at most `line_width` cells, broken at spaces.
 
     >>> wrap("one two three", 8)
     ['one two', 'three']
@@ -214,7 +214,7 @@ def clock_time(at: float) -> str:
 
 
 def paragraph(text: str, line_width: int, role: str = "text", indent: str = "") -> list[Line]:
-    """`text` in lines of at most `room` cells, a word longer than a line broken so that nothing of it is lost."""
+    """`text` in lines of at most `line_width` cells, a word longer than a line broken so that nothing of it is lost."""
     width = max(1, line_width - cells(indent))
     pieces = wrap(" ".join(_breakable(word, width) for word in text.split(" ")), width)
     return [((indent, role), (piece, role)) if indent else ((piece, role),) for piece in pieces]
@@ -223,7 +223,7 @@ def paragraph(text: str, line_width: int, role: str = "text", indent: str = "") 
 def quoted(raw: bytes, line_width: int, before: str = "  ", most: int | None = None) -> list[Line]:
     """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on.
 
-    `before` stands before the first of them, and as much room is left before the others.
+    `before` stands before the first of them, and as much is left before the others.
     """
     text = f'"{escape_exact(raw)}"'
     width = max(1, line_width - cells(before))
@@ -235,7 +235,7 @@ def quoted(raw: bytes, line_width: int, before: str = "  ", most: int | None = N
 
 
 def cut_end(text: str, line_width: int) -> str:
-    """`text` in at most `room` cells, its end given up for a `…`: right for sentences, as the middle is for names.
+    """`text` in at most `line_width` cells, its end given up for a `…`: right for sentences, as the middle is for names.
 
     >>> cut_end("It was refused.", 8), cut_end("short", 8)
     ('It was …', 'short')

@@ -139,7 +139,7 @@ def _scattered(view: ScanView) -> bool:
 
 
 def _how_far(view: ScanView, line_width: int) -> list[Piece]:
-    """How far it came, in `room` cells; a bar and a share that could only be whole are left out."""
+    """How far it came, in `line_width` cells; a bar and a share that could only be whole are left out."""
     elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
     if view.complete:
         pieces: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]

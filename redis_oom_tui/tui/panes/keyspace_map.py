@@ -223,7 +223,7 @@ class KeyspaceMap(CursorList[PatternRow]):
 
 
 def _texts(row: PatternRow, size: str, kind: Kind, total: int, line_width: int) -> list[str]:
-    """A tile's lines in `room` cells: no figure is cut, and a name only where nothing else is left to go."""
+    """A tile's lines in `line_width` cells: no figure is cut, and a name only where nothing else is left to go."""
     name, share = safe_text(row.pattern, 60) or '""', f" {share_text(row.size / total)}%"
     room_beside = line_width - len(share)
     first = (
