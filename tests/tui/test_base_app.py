@@ -8,6 +8,7 @@ from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.tui.header_model import PANES
+from redis_oom_tui.tui.screens.reader import HelpScreen
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.tui.support import an_app, rows, screen_text, until
 
@@ -231,6 +232,24 @@ async def test_the_mouse_shows_a_pane_and_presses_a_key_of_the_bottom_line():
         await until(pilot, lambda: app.main.pane == "hogs")
         await pilot.click("KeyBar", offset=(rows(app)[-1].index("scan"), 0))
         await until(pilot, lambda: app.session.source.scans)
+
+
+async def test_a_click_on_the_bottom_line_presses_only_what_is_seen_there():
+    app = an_app()
+    async with app.run_test(size=(60, 20)) as pilot:
+        await pilot.press("2")
+        await until(pilot, lambda: "scan" in rows(app)[-1])
+        help_at = rows(app)[-1].index("? help")
+        await pilot.click("KeyBar", offset=(help_at - 2, 0))
+        app.tell("It is done.")
+        await until(pilot, lambda: "It is done." in rows(app)[-1])
+        await pilot.click("KeyBar", offset=(1, 0))
+        assert app.screen is app.main
+        assert not app.session.source.scans
+        app.main.keys.clear_message()
+        await until(pilot, lambda: "? help" in rows(app)[-1])
+        await pilot.click("KeyBar", offset=(help_at, 0))
+        await until(pilot, lambda: isinstance(app.screen, HelpScreen))
 
 
 async def test_a_message_ends_with_the_next_key_which_still_does_what_it_does():

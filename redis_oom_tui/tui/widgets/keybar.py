@@ -86,16 +86,16 @@ class KeyBar(LineWidget):
         if self._message is not None:
             sentence, role = self._message
             return [((" ", role), (line, role)) for line in wrap(sentence, max(8, width - 4))][:height]
-        left, _ = self._entries()
-        shown: list[Piece] = []
-        right = self._pieces(self._fixed())
-        space = width - _cells(right) - 1
-        for entry in left:
-            pieces = self._pieces([entry])
-            if _cells(shown) + _cells(pieces) > space:
-                break
-            shown += pieces
-        return (spread(shown, right, width),)
+        left, right = self._shown(width)
+        return (spread(self._pieces(left), self._pieces(right), width),)
+
+    def _shown(self, width: int) -> tuple[list[ActiveBinding], list[ActiveBinding]]:
+        """What there is room for: the entries at the left, and those at the right."""
+        left, right = self._entries()
+        space = width - _cells(self._pieces(right)) - 1
+        while left and _cells(self._pieces(left)) > space:
+            left.pop()
+        return left, right
 
     def _entries(self) -> tuple[list[ActiveBinding], list[ActiveBinding]]:
         seen: dict[str, ActiveBinding] = {}
@@ -104,9 +104,6 @@ class KeyBar(LineWidget):
                 seen.setdefault(active.binding.action, active)
         left = sorted((active for action, active in seen.items() if action not in self.always), key=_rank)
         return left, [seen[action] for action in self.always if action in seen]
-
-    def _fixed(self) -> list[ActiveBinding]:
-        return self._entries()[1]
 
     def _pieces(self, entries: list[ActiveBinding]) -> list[Piece]:
         pieces: list[Piece] = []
@@ -119,13 +116,15 @@ class KeyBar(LineWidget):
         return pieces
 
     async def on_click(self, event: events.Click) -> None:
-        """A click on a key's name does what the key does."""
-        left, right = self._entries()
+        """A click on a key's name does what the key does; one on a sentence, or beside the names, does nothing."""
+        if self._message is not None:
+            return
+        left, right = self._shown(self.size.width)
         for start, entries in ((0, left), (self.size.width - _cells(self._pieces(right)), right)):
             x = start
             for active in entries:
-                x += _cells(self._pieces([active]))
-                if event.x < x:
+                before, x = x, x + _cells(self._pieces([active]))
+                if before <= event.x < x:
                     await self.app.run_action(active.binding.action, active.node)
                     return
 
