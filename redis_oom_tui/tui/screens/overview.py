@@ -45,8 +45,9 @@ class ServerTable(LiveTable[ServerRow]):
 
     title = "Overview"
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("right", "fold(False)", "unfold", id="overview.unfold", tooltip="Unfold the cluster into its nodes"),
-        Binding("left", "fold(True)", "fold", id="overview.fold", tooltip="Fold the nodes into their cluster"),
+        Binding("enter", "choose", "open", id="table.choose", tooltip="Open what the cursor is on"),
+        Binding("enter,right", "fold(False)", "unfold", id="overview.unfold", tooltip="Unfold the cluster into its nodes"),
+        Binding("enter,left", "fold(True)", "fold", id="overview.fold", tooltip="Fold the nodes into their cluster"),
         Binding("o", "open_whole", "open whole", id="overview.open", tooltip="Open the cluster in the panes"),
     ]
 
@@ -89,21 +90,13 @@ class ServerTable(LiveTable[ServerRow]):
         row = self.model.current
         if action == "fold":
             return row is not None and row.may_fold(away=bool(parameters[0]), unfolded=self._unfolded)
-        if action == "open_whole":
-            return row is not None and row.cluster is not None
+        if action in {"open_whole", "choose"}:
+            return row is None or (row.cluster is not None) == (action == "open_whole")
         return super().check_action(action, parameters)
-
-    def action_choose(self) -> None:
-        """Unfold or fold a cluster; open a server, or a node."""
-        row = self.model.current
-        if row is not None and row.cluster is not None:
-            self.action_fold(row.profile.name in self._unfolded)
-        else:
-            super().action_choose()
 
     def action_open_whole(self) -> None:
         """Open a cluster, with the figures of its worst node."""
-        super().action_choose()
+        self.action_choose()
 
     def action_fold(self, away: bool) -> None:
         """Show the nodes below their cluster, or no more; the cursor stays, or goes from a node to its cluster."""
