@@ -92,7 +92,7 @@ async def _recorded(
     context: ActionContext, server: LiveServer, action: Action, what: str, act: Callable[[], Awaitable[Done]]
 ) -> Done:
     """Write `what` down, do it, and write down what came of it; raises what `act` raised, written down as well."""
-    action_id = context.audit.intent(action.value, server=str(server.address), who=context.who, what=what)
+    action_id = context.begin(server, action.value, what)
     try:
         done = await act()
     except TriageError as error:

@@ -36,6 +36,13 @@ class ActionContext(Struct, frozen=True):
     backups: Path
     wall: Callable[[], float] = time.time
 
+    def begin(self, server: LiveServer, action: str, what: str, **facts: Any) -> str:
+        """Write down what is about to happen to `server`, with the run_id that it was last seen with; returns the
+        action's id. After AuditFailed nothing may happen.
+        """
+        run_id = None if server.seen is None else server.seen.run_id
+        return self.audit.intent(action, server=str(server.address), who=self.who, what=what, run_id=run_id, **facts)
+
 
 class ActionRecord:
     """What one action on keys writes into the audit file: what it is to do, each batch, and how it ended."""

@@ -72,8 +72,8 @@ class NodeSettings:
     """Changes the settings of one server. Implements `ports.SettingChanges`."""
 
     def __init__(self, context: ActionContext, server: LiveServer, rights: Rights) -> None:
+        self._context = context
         self._audit = context.audit
-        self._who = context.who
         self._server = server
         self._rights = rights
         self._reader = LimitsReader(context, server)
@@ -116,8 +116,7 @@ class NodeSettings:
         # It stays whether or not that can be written down.
         with contextlib.suppress(TriageError):
             audit, kept = self._audit, f"{name} stays {shown_value(name, result.now or result.change.new)}"
-            server = str(self._server.address)
-            audit.result(audit.intent("keep", server=server, who=self._who, what=kept), ok=True, result=kept)
+            audit.result(self._context.begin(self._server, "keep", kept), ok=True, result=kept)
         return True
 
     async def returned(self, result: ChangeResult) -> ChangeResult:
@@ -157,11 +156,10 @@ class NodeSettings:
     ) -> ChangeResult:
         old, new = shown_value(change.name, change.old), shown_value(change.name, change.new)
         back = "" if revert_after is None else f", reverted in {revert_after:.0f}s unless kept"
-        action_id = self._audit.intent(
+        action_id = self._context.begin(
+            self._server,
             action,
-            server=str(self._server.address),
-            who=self._who,
-            what=f"{change.name}: {old} to {new}{back}",
+            f"{change.name}: {old} to {new}{back}",
             before=change.old,
             persist=persist,
             reverts_in_seconds=revert_after,
@@ -235,8 +233,7 @@ class NodeSettings:
         change = ended.change
         what = f"{change.name}: back to {shown_value(change.name, change.new)}"
         with contextlib.suppress(TriageError):
-            server = str(self._server.address)
-            action_id = self._audit.intent("undo", server=server, who=self._who, what=what)
+            action_id = self._context.begin(self._server, "undo", what)
             self._audit.result(action_id, ok=False, result=f"It did not revert: {ended.detail}", after=ended.now)
 
     async def _returning(self, result: ChangeResult) -> ChangeResult:

@@ -13,6 +13,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restore_warnings, room_for_restore, room_needed
 
 _SET, _UNDO, _RESTORE = Action.SET.value, "undo", Action.RESTORE.value
@@ -68,7 +69,7 @@ def undo_list(history: Sequence[AuditEntry], backups: Iterable[Backup], here: Se
     mine = sorted((entry for entry in history if entry.server in here.names), key=lambda entry: entry.at)
     kept = {backup.path: backup for backup in backups}
     found = [
-        *_settings(mine, here),
+        *_settings(_settings_changed(history, here), here),
         *(
             _backup(backup, mine, here)
             for backup in kept.values()
@@ -77,6 +78,20 @@ def undo_list(history: Sequence[AuditEntry], backups: Iterable[Backup], here: Se
         *_without_backup(mine, kept),
     ]
     return tuple(sorted(found, key=lambda row: row.at, reverse=True))
+
+
+def _settings_changed(history: Iterable[AuditEntry], here: ServerNow) -> list[AuditEntry]:
+    """The changes of settings here, the oldest first: of a single server also those under another address of it.
+
+    They are one history, whatever the address was; nodes of a cluster are told apart by theirs.
+    """
+    clustered = here.snapshot is not None and here.snapshot.cluster is not None
+    changes = [entry for entry in history if entry.change is not None]
+    if clustered:
+        mine = [entry for entry in changes if entry.server in here.names]
+    else:
+        mine = [replace(entry, server="") for entry in actions_on(here.snapshot, changes, *here.names)]
+    return sorted(mine, key=lambda entry: entry.at)
 
 
 def _settings(history: Sequence[AuditEntry], here: ServerNow) -> list[Undoable]:

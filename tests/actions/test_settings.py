@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.structs import replace
@@ -26,6 +27,10 @@ async def test_the_limit_is_sent_in_bytes_read_back_and_taken_back(server: Runni
             assert (await operator.settings.undo(result)).took
             assert client.config_get("maxmemory") == {"maxmemory": "0"}
             undone, done = operator.history()
+            await operator.kill_client(ClientBuffer(1, "10.0.0.1:5"))
+            # By it the same server is known under another address.
+            run_id = client.info("server")["run_id"]
+            assert [entry.run_id for entry in operator.history()] == [run_id] * 3
         assert (done.what, done.ok) == ("maxmemory: no limit (0) to 4.0 GiB (4,294,967,296 bytes)", True)
         assert done.result == "maxmemory is 4.0 GiB (4,294,967,296 bytes) now"
         assert undone.action == "undo"

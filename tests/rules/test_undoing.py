@@ -47,6 +47,15 @@ def test_newest_first_of_this_server_alone_and_nothing_that_was_undone() -> None
     assert [row.what for row in rows] == ["set maxmemory-policy back to noeviction", "restore 10 keys"]
 
 
+def test_settings_changed_under_another_address_of_the_server_are_of_one_history() -> None:
+    elsewhere: dict[str, Any] = {"server": "cache-1:6379", "run_id": "r1"}
+    rows = listed(change(30, "5", "7", **elsewhere), change(20, "7", "9"))
+    assert [row.refused for row in rows] == ["", "It was changed again since: undo the newer change first."]
+    (row,) = listed(change(30, "5", "7", **elsewhere), change(20, "7", "9"), change(10, "9", "7", action="undo"))
+    assert (row.what, row.refused) == ("set maxmemory-samples back to 5", "")
+    assert listed(change(30, "5", "7", server="cache-1:6379", run_id="r2")) == ()
+
+
 def test_a_value_that_another_changed_since_is_refused_and_so_is_all_but_the_last_change() -> None:
     newer, older = listed(change(10, "7", "9"), change(20, "5", "7"), values={"maxmemory-samples": "9"})
     assert newer.refused == ""
