@@ -135,7 +135,7 @@ def stacked(shares: Sequence[tuple[float, str]], line_width: int, style: DrawSty
 def columns(
     values: Sequence[float | None], line_width: int, rows: int, style: DrawStyle, *, low: float, high: float
 ) -> list[str]:
-    """The last `line_width` values as columns over `rows` lines, between `low` and `high`; a gap where one is unknown."""
+    """The last `line_width` values as columns over `rows` lines from `low` to `high`; a gap where one is unknown."""
     heights = style.glyphs.heights
     span = high - low
     shown = [None] * max(0, line_width - len(values)) + list(values[-line_width:] if line_width > 0 else [])
@@ -235,7 +235,7 @@ def quoted(raw: bytes, line_width: int, before: str = "  ", most: int | None = N
 
 
 def cut_end(text: str, line_width: int) -> str:
-    """`text` in at most `line_width` cells, its end given up for a `…`: right for sentences, as the middle is for names.
+    """`text` in at most `line_width` cells: its end is given up, right for sentences as the middle is for names.
 
     >>> cut_end("It was refused.", 8), cut_end("short", 8)
     ('It was …', 'short')

@@ -46,7 +46,9 @@ class ServerTable(LiveTable[ServerRow]):
     title = "Overview"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "choose", "open", id="table.choose", tooltip="Open what the cursor is on"),
-        Binding("enter,right", "fold(False)", "unfold", id="overview.unfold", tooltip="Unfold the cluster into its nodes"),
+        Binding(
+            "enter,right", "fold(False)", "unfold", id="overview.unfold", tooltip="Unfold the cluster into its nodes"
+        ),
         Binding("enter,left", "fold(True)", "fold", id="overview.fold", tooltip="Fold the nodes into their cluster"),
         Binding("o", "open_whole", "open whole", id="overview.open", tooltip="Open the cluster in the panes"),
     ]
