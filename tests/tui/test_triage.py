@@ -7,6 +7,7 @@ from redis_oom_tui.formatting.sizes import short_size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.breakdown import Breakdown, Part, Share
 from redis_oom_tui.models.capabilities import Capabilities, Feature
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
@@ -207,7 +208,7 @@ def test_the_legend_of_the_memory_keeps_whole_entries(width):
 
 
 async def test_the_verdict_is_copied_for_a_chat():
-    app = an_app()
+    app = an_app(profile=Profile("", connection_args=("-p", "7000")))
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
         app.main.frozen = True
@@ -218,6 +219,7 @@ async def test_the_verdict_is_copied_for_a_chat():
             await pilot.press(key, "enter")
             await until(pilot, lambda form=form: f"Copied as {form}" in screen_text(app))
             assert app.clipboard.startswith(begins)
+            assert f"'redis-oom-tui -p 7000 check --{form.lower()}'" in " ".join(screen_text(app).split())
         assert "Finding number 0" in app.clipboard
         assert "509.0 MiB" in app.clipboard
 

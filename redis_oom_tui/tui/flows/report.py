@@ -11,6 +11,7 @@ from redis_oom_tui.files.disk import write_new
 from redis_oom_tui.formatting.chat import ChatForm
 from redis_oom_tui.formatting.report import document, markdown
 from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
+from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.trend import IncidentReport
@@ -33,7 +34,11 @@ _READERS = {
     ChatForm.PLAIN: "mail, a terminal, anything else",
 }
 # The command that prints the same, for a terminal that passes no OSC 52 on.
-_PRINTED = {ChatForm.MARKDOWN: "check --markdown", ChatForm.SLACK: "check --slack", ChatForm.PLAIN: "check"}
+_PRINTED = {
+    ChatForm.MARKDOWN: ("check", "--markdown"),
+    ChatForm.SLACK: ("check", "--slack"),
+    ChatForm.PLAIN: ("check",),
+}
 
 
 async def run_flow(actions: ActionController, request: ExportReport | CopyForChat) -> None:
@@ -67,8 +72,8 @@ async def copy_for_chat(actions: ActionController, texts: Mapping[str, str]) -> 
     if form is None:
         return
     actions.app.copy_to_clipboard(texts[form])
-    prints = _PRINTED[ChatForm(form)]
-    actions.host.tell(f"Copied as {form} (OSC 52). If your terminal blocks it, {prints} prints it.")
+    prints = command_line(actions.host.profile.connection_args, *_PRINTED[ChatForm(form)])
+    actions.host.tell(f"Copied as {form} (OSC 52). If your terminal blocks it, '{prints}' prints it.")
 
 
 def _in_form(made: IncidentReport, suffix: str) -> str:
