@@ -96,6 +96,8 @@ def _stated(text: str) -> int:
 def from_url(url: str, base: Connection | None = None) -> Connection:
     """The connection that a URL names; its errors never repeat the URL, which may hold a password.
 
+    As redis-cli does, it takes a single word before the @ for a password.
+
     >>> connection = from_url("rediss://sre:pw@cache-1:7000/2")
     >>> str(connection.address), connection.username, connection.db, connection.tls is not None
     ('cache-1:7000', 'sre', 2, True)
@@ -108,8 +110,9 @@ def from_url(url: str, base: Connection | None = None) -> Connection:
         raise BadInput(f"the URL cannot be read: write {_FORMS}") from None
     if parts.scheme not in ("redis", "rediss", "valkey", "valkeys", "unix"):
         raise BadInput(f"this is not a Redis URL: write {_FORMS}")
-    username = unquote(parts.username) if parts.username else base.username
-    password = Secret(unquote(parts.password)) if parts.password else base.password
+    user, secret = (parts.username, parts.password) if parts.password is not None else (None, parts.username)
+    username = unquote(user) if user else base.username
+    password = Secret(unquote(secret)) if secret else base.password
     query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
     if parts.scheme == "unix":
         if not parts.path:
@@ -129,6 +132,8 @@ def parse_host_port(text: str, default_port: int) -> Address:
     >>> str(parse_host_port("[::1]:26379", 26379)), str(parse_host_port("a", 26379))
     ('[::1]:26379', 'a:26379')
     """
+    if "@" in text:
+        raise BadInput("an address is HOST:PORT, without user or password: those of Sentinels have options")
     try:
         parts = urlsplit(f"//{text}")
         host, port = parts.hostname, parts.port

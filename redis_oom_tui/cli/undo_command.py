@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import command_line
@@ -40,13 +40,13 @@ def connection_args(given: Mapping[str, Any]) -> tuple[str, ...]:
     (`database_args`).
 
     >>> connection_args({"url": "redis://sre:hunter2@cache-1:7000/2", "cluster": True})
-    ('-u', 'redis://sre@cache-1:7000/2', '--askpass', '-c')
+    ('-u', 'redis://cache-1:7000/2', '--user', 'sre', '--askpass', '-c')
     """
     words: list[str] = []
     asks = any(given.get(name) for name in ("askpass", "password_command")) or given.get("password") is not None
     if given.get("url"):
-        url, held = _without_password(given["url"])
-        words += ["-u", url]
+        url, user, held = _without_login(given["url"])
+        words += ["-u", url, *(["--user", user] if user and given.get("user") is None else [])]
         asks = asks or (held and not given.get("password_file"))
     for name, option in _VALUES.items():
         if given.get(name) is not None:
@@ -69,10 +69,14 @@ def of_run(run: RunView, way: Sequence[str], words: str = "Undo with") -> list[s
     return lines
 
 
-def _without_password(url: str) -> tuple[str, bool]:
-    """The URL with its user alone, and whether it held a password; beside it only a database is kept."""
+def _without_login(url: str) -> tuple[str, str, bool]:
+    """The URL without user and password, its user, and whether it held a password; beside it only a database is kept.
+
+    A single word before the @ is a password.
+    """
     parts = urlsplit(url)
     login, _, where = parts.netloc.rpartition("@")
-    user, _, password = login.partition(":")
+    user, colon, password = login.partition(":")
     query = "&".join(word for word in parts.query.split("&") if word.startswith("db="))
-    return urlunsplit((parts.scheme, f"{user}@{where}" if user else where, parts.path, query, "")), bool(password)
+    bare = f"{parts.scheme}://{where}{parts.path}{'?' if query else ''}{query}"
+    return (bare, unquote(user), bool(password)) if colon else (bare, "", bool(login))

@@ -23,6 +23,13 @@ def test_options_stand_over_the_environment() -> None:
     assert resolve(ConnectionOptions(), environment).password == Secret("from-env")
 
 
+def test_a_single_word_before_the_host_is_the_password_as_for_redis_cli() -> None:
+    connection = from_url("redis://hunter2@cache-1")
+    assert (connection.username, connection.password) == (None, Secret("hunter2"))
+    connection = from_url("redis://sre:@cache-1")
+    assert (connection.username, connection.password) == ("sre", None)
+
+
 def test_a_unix_url() -> None:
     connection = from_url("unix:///run/redis.sock?db=3")
     assert connection.address == Address(socket_path="/run/redis.sock")
@@ -54,11 +61,13 @@ def test_a_bad_url_is_one_sentence_without_its_secret(url: str) -> None:
         ConnectionOptions(sentinels=("a:1",)),
         ConnectionOptions(master="m"),
         ConnectionOptions(sentinels=("a:x",), master="m"),
+        ConnectionOptions(sentinels=("u:hunter2@a:1",), master="m"),
     ],
 )
 def test_options_that_contradict_each_other(options: ConnectionOptions) -> None:
-    with pytest.raises(BadInput):
+    with pytest.raises(BadInput) as refusal:
         resolve(options, {})
+    assert "hunter2" not in str(refusal.value)
 
 
 def test_insecure_means_tls_without_checking() -> None:

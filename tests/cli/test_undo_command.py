@@ -107,9 +107,13 @@ def test_a_saved_plan_is_run_by_the_line_shown(
         ({"host": "a", "port": 7000, "db": 0, "read_only": True}, "-h a -p 7000"),
         ({"socket": "/s", "password": "hunter2", "user": "sre"}, "-s /s --user sre --askpass"),
         ({"host": "a", "password_command": "echo hunter2"}, "-h a --askpass"),
-        ({"url": "redis://u:hunter2@a:1", "password_command": "vault read t=hunter2"}, "-u redis://u@a:1 --askpass"),
+        (
+            {"url": "redis://u:hunter2@a:1", "password_command": "vault read t=hunter2"},
+            "-u redis://a:1 --user u --askpass",
+        ),
         ({"url": "rediss://:hunter2@a:7000/2?x=hunter2"}, "-u rediss://a:7000/2 --askpass"),
-        ({"url": "unix://sre:hunter2@/run/s?db=3"}, "-u unix://sre@/run/s?db=3 --askpass"),
+        ({"url": "unix://sre:hunter2@/run/s?db=3"}, "-u unix:///run/s?db=3 --user sre --askpass"),
+        ({"url": "redis://hunter2@a:7000"}, "-u redis://a:7000 --askpass"),
         ({"url": "redis://[::1]:7000", "cluster": True, "tls": True}, "-u redis://[::1]:7000 --tls -c"),
         (
             {"password_file": Path("/p"), "profile": "x", "config_path": Path("c")},
