@@ -214,6 +214,7 @@ class NodeRestore(PacedWork):
     ) -> AsyncGenerator[dict[int, RestoreReply], None]:
         """What became of some keys of `batch` at a time, by their positions."""
         now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
+        read_at = time.monotonic()
         later = {node: self._later_ms(now_ms, node) for node in {record.id.node for record in batch}}
         records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
         # The key that elements belong to may expire later now: their script looks.
@@ -234,16 +235,20 @@ class NodeRestore(PacedWork):
                 async for part in parts:
                     yield part if len(live) == len(records) else {live[at]: reply for at, reply in part.items()}
             return
-        replies = await paced(throttle, self._put_others(connection, [records[at] for at in live], now_ms), len(live))
+        replies = await paced(
+            throttle, self._put_others(connection, [records[at] for at in live], now_ms, read_at), len(live)
+        )
         yield dict(zip(live, replies, strict=True))
 
     async def _put_others(
-        self, connection: PinnedConnection, records: Sequence[Record], now_ms: int
+        self, connection: PinnedConnection, records: Sequence[Record], now_ms: int, read_at: float
     ) -> list[RestoreReply]:
-        """What is no value of a key: elements, jobs, or former expiries."""
+        """What is no value of a key: elements, jobs, or former expiries; `now_ms` was the time at `read_at`."""
         if self._head.operation == Action.SHRINK.value:
             return await self._put_elements(connection, records)
         if self._head.operation == Action.FINISH.value:
+            # They may have waited for their turn since the server's time was read.
+            now_ms += round((time.monotonic() - read_at) * 1000)
             return await put_jobs(connection.channel, [_job(record) for record in records], now_ms)
         scripted = (await self._learn()).has(Feature.SCRIPT)
         alone = self._first is not None and self._first.mode == "cluster"

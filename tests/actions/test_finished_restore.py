@@ -1,6 +1,10 @@
 """Finished jobs come back whole or not at all, once, and are said to be back once they were read again."""
 
+import time
+from collections.abc import Coroutine
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -14,6 +18,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.rules.expected_state import ServerTime
+from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations import finished as jobs_on
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.apps import samples
@@ -82,8 +87,8 @@ async def test_a_job_that_has_no_keys_is_listed_once(server: RunningServer, tmp_
     ("call", "instead", "words"),
     [
         (
-            "string.format('%.0f', span)",
-            "3600000",
+            "redis.pcall('RESTORE', KEYS[i], ARGV[at]",
+            "redis.pcall('RESTORE', KEYS[i], 3600000",
             "its expiry is not that",
         ),
         ("redis.pcall('RESTORE', KEYS[i]", "redis.pcall('RESTORE', KEYS[i] .. 'x'", "the key is not there"),
@@ -110,12 +115,13 @@ async def test_a_job_is_said_to_be_back_once_it_was_read_again(
 async def test_a_job_that_waited_to_be_restored_expires_when_it_should(
     server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server_time = node_restore.server_time
+    paced, waited = node_restore.paced, SimpleNamespace(seconds=0.0)
 
-    async def a_minute_ago(channel: ExclusiveConnection) -> ServerTime:
-        now = await server_time(channel)
-        return now._replace(ms=now.ms - 60_000)
+    async def after_a_minute(throttle: CallThrottle, work: Coroutine[Any, Any, Any], calls: int) -> Any:
+        waited.seconds += 60.0
+        return await paced(throttle, work, calls)
 
+    clock = SimpleNamespace(monotonic=lambda: time.monotonic() + waited.seconds)
     with server.client() as client:
         samples.write(client, samples.load("bullmq").keys)
         async with operating(server.connection, tmp_path) as operator:
@@ -123,7 +129,8 @@ async def test_a_job_that_waited_to_be_restored_expires_when_it_should(
             for name in (name for job in plan.jobs for name in job.keys):
                 client.expire(name, 1800)
             view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
-            monkeypatch.setattr(node_restore, "server_time", a_minute_ago)
+            monkeypatch.setattr(node_restore, "paced", after_a_minute)
+            monkeypatch.setattr(node_restore, "time", clock)
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert dict(report.counts) == {RestoreOutcome.RESTORED: plan.going}, report.ended
-        assert all(1_700_000 < client.pttl(job.keys[0]) <= 1_800_000 for job in plan.jobs)
+        assert all(1_700_000 < client.pttl(job.keys[0]) <= 1_741_000 for job in plan.jobs)

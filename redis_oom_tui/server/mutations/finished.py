@@ -164,9 +164,9 @@ return 1
 """
 )
 
-# ARGV from 5 on: for each key when it expires (Unix ms, -1: never) and its DUMP. Where the whole job is back, what was
-# then read: whether its index names it (1), the server's time, and the PTTL of each key. 0 where some of it is there
-# already, or it has no keys and is named; or the refusal of the first key that cannot come back: then none does.
+# ARGV from 5 on: for each key how long it has to live (ms, 0: for ever) and its DUMP. Where the whole job is back, what
+# was then read: whether its index names it (1), and the PTTL of each key. 0 where some of it is there already, or it
+# has no keys and is named; or the refusal of the first key that cannot come back: then none does.
 _RESTORE = lean("""
 local index, member, number = KEYS[1], ARGV[2], tonumber(ARGV[4])
 local found = redis.call('TYPE', index)
@@ -188,12 +188,9 @@ local function put(reply, i)
     return reply.err
   end
 end
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 for i = 2, number + 1 do
   local at = 5 + 2 * (i - 2)
-  local span = ARGV[at] == '-1' and 0 or math.max(1, ARGV[at] - now)
-  local refused = put(redis.pcall('RESTORE', KEYS[i], string.format('%.0f', span), ARGV[at + 1]), i)
+  local refused = put(redis.pcall('RESTORE', KEYS[i], ARGV[at], ARGV[at + 1]), i)
   if refused then return refused end
 end
 local reply
@@ -203,7 +200,7 @@ elseif ARGV[1] == 'set' then reply = redis.pcall('SADD', index, member)
 else reply = redis.pcall('RPUSH', index, member) end
 local refused = put(reply, number + 2)
 if refused then return refused end
-local out = {named(), now}
+local out = {named()}
 for i = 2, number + 1 do out[#out + 1] = redis.call('PTTL', KEYS[i]) end
 return out
 """)
@@ -233,7 +230,9 @@ def restoring(job: FinishedJob, keys: Sequence[JobKey], now_ms: int) -> ScriptCa
     """The call that brings a job back as a whole, without the keys whose time has passed."""
     alive = [one for one in keys if one.lives_at(now_ms)]
     values = [
-        word for one in alive for word in (b"%d" % (-1 if one.expires_ms is None else one.expires_ms), one.payload)
+        word
+        for one in alive
+        for word in (b"%d" % (0 if one.expires_ms is None else one.expires_ms - now_ms), one.payload)
     ]
     names = [job.index, *(one.key for one in alive)]
     return ScriptCall(_RESTORE, [b"%d" % len(names), *names, *_facts(job, len(alive)), *values])

@@ -241,17 +241,17 @@ async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], n
     alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
     calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
     for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
-        results[at] = _job_reply([key for key in jobs[at].keys if key.lives_at(now_ms)], reply)
+        results[at] = _job_reply([key for key in jobs[at].keys if key.lives_at(now_ms)], reply, now_ms)
     return results
 
 
-def _job_reply(keys: Sequence[JobKey], reply: Any) -> RestoreReply:
+def _job_reply(keys: Sequence[JobKey], reply: Any, now_ms: int) -> RestoreReply:
     """What became of a job by the reply of its script: where its `keys` were put back, what was read behind that."""
     if not isinstance(reply, list):
         return _element_reply(reply)
-    if len(reply) != 2 + len(keys):
+    if len(reply) != 1 + len(keys):
         return restore_reply(nonsense())
-    listed, now_ms, *ttls = reply
+    listed, *ttls = reply
     for key, ttl in zip(keys, ttls, strict=True):
         found = restored_for(None if key.expires_ms is None else key.expires_ms - now_ms, ttl)
         if found.outcome is RestoreOutcome.FAILED:
