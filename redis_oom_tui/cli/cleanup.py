@@ -1,7 +1,6 @@
 """`cleanup`: a plan, printed; and, only when told --yes, run."""
 
 import asyncio
-import signal
 from collections.abc import Sequence
 from typing import Any
 
@@ -238,7 +237,7 @@ async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) ->
     with stopping(run.stop) as came:
         async with Ticker(lambda: _progress(run.view()), _begun(of_what_goes(result.plan, backup))):
             view = await run.run()
-    return replace(result, run=view, outcomes=tuple(run.outcomes()), stopped=signal.SIGINT in came)
+    return replace(result, run=view, outcomes=tuple(run.outcomes()), stopped=bool(came))
 
 
 def _begun(going: Plan) -> str:

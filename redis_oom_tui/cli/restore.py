@@ -1,7 +1,6 @@
 """`restore`: a backup's keys put back where nothing newer stands."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -74,7 +73,7 @@ def _show(path: Path, inspection: BackupInspection) -> int:
 async def _restore(
     invocation: Invocation, path: Path, head: Backup, inspection: BackupInspection, *, yes: bool
 ) -> tuple[RestoreReport, bool] | None:
-    """The report, and whether Ctrl+C came; None where it was declined."""
+    """The report, and whether a signal stopped it; None where it was declined."""
     async with acting(invocation) as (server, operator):
         await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes:
@@ -85,7 +84,7 @@ async def _restore(
         restoring = operator.restore(path, damaged_ok=inspection.damaged)
         with stopping(restoring.stop) as came:
             async with Ticker(lambda: _progress(restoring.view())):
-                return await restoring.run(), signal.SIGINT in came
+                return await restoring.run(), bool(came)
 
 
 def _progress(report: RestoreReport) -> str:

@@ -1,7 +1,6 @@
 """`cleanup --shrink` (elements of one key) and `--finished` (jobs): a plan, run in steps only when told --yes."""
 
 import asyncio
-import signal
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
@@ -250,7 +249,7 @@ async def _carry_out(command: StepCommand, stepped: Stepped[_Plan]) -> SteppedRe
         with stopping(run.stop) as came:
             async with Ticker(lambda: _progress(run.view(), stepped.things)):
                 view = await run.run()
-        return SteppedResult(plan, consent, view, signal.SIGINT in came)
+        return SteppedResult(plan, consent, view, bool(came))
 
 
 def _progress(view: RunView, things: str) -> str:

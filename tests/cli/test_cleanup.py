@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.actions.planning import PlanMaker
+from redis_oom_tui.actions.run import Run
 from redis_oom_tui.formatting.sanitize import escape_exact
+from redis_oom_tui.models.plan import RunView
 from tests.cli.ran import Tool, place_among_processes
 from tests.support.acting import calls, fill, fill_to_the_limit
 from tests.support.servers import RunningServer, started
@@ -72,6 +74,25 @@ def test_who_stops_the_search_gets_no_cleanup(
     else:
         assert "The search ended early, after " in out
         assert "Dry run" in out
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_deletion_that_a_signal_stopped_says_so_by_its_exit_code(
+    valkey: RunningServer, valkey_tool: Tool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: signal.Signals
+) -> None:
+    work = Run.run
+
+    async def stopped_at_once(run: Run) -> RunView:
+        os.kill(os.getpid(), number)
+        while not run._stop:
+            await asyncio.sleep(0.001)
+        return await work(run)
+
+    monkeypatch.setattr(Run, "run", stopped_at_once)
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(9000)])
+        code, _, _ = valkey_tool("cleanup", "--match", "cache:*", "--backup", str(tmp_path / "backup"), "--yes")
+        assert (code, client.dbsize()) == (130, 9000)
 
 
 @pytest.mark.parametrize(
