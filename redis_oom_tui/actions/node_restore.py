@@ -156,7 +156,7 @@ class NodeRestore(PacedWork):
         keys = number_restored(self._head.operation, len(batch))
         full = (
             f"The next {keys} may need up to {size(needed + arriving)} while they arrive, which would take the server"
-            f" from {now} to {then} of maxmemory: over {percent(FILLED_TO)}, close to the limit"
+            f" from {now} to {then} of maxmemory: {percent(FILLED_TO)} or more is close to the limit"
         )
         if pressure >= 1:
             full = f"{self._server.address} is over maxmemory"
@@ -180,8 +180,8 @@ class NodeRestore(PacedWork):
     async def _batch(
         self, connection: PinnedConnection, throttle: CallThrottle, batch: Sequence[Record], replies: list[RestoreReply]
     ) -> None:
-        """Put what became of each key of `batch` into `told`: those that a busy server said nothing of, and those whose
-        replies were lost, are sent again.
+        """Put what became of each key of `batch` into `replies`: those that a busy server said nothing of, and those
+        whose replies were lost, are sent again.
         """
         left, losses = list(range(len(batch))), Losses()
         while left:

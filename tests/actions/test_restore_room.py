@@ -59,7 +59,7 @@ async def test_restore_stops_before_it_brings_the_server_to_its_limit_again(
             report = await operator.restore(path).run()
             found = re.search(
                 r"The next \d+ keys? may need up to \S+ \S+ while they arrive, which would take the server from"
-                r" (\d+)\S*% to (\d+)\S*% of maxmemory: over 95%, close to the limit,"
+                r" (\d+)\S*% to (\d+)\S*% of maxmemory: 95% or more is close to the limit,"
                 r" where noeviction would refuse writes",
                 str(report.ended),
             )
