@@ -43,7 +43,7 @@ class OutcomeTable:
         self.freed_bytes = 0
 
     def put(self, position: int, outcome: Outcome, detail: str = "", *, moved: KeyMoved | None = None) -> None:
-        """The key at position `at` came to this; `moved` is the refusal of a node that does not serve it."""
+        """The key at `position` came to this; `moved` is the refusal of a node that does not serve it."""
         if moved is not None:
             self._moved[position] = moved
         elif self._moved:
@@ -75,7 +75,7 @@ class OutcomeTable:
             self.freed_bytes += sum([self._keys[position].size or 0 for position in fresh])
 
     def outcome(self, position: int) -> Outcome:
-        """What became of the key at position `at`."""
+        """What became of the key at `position`."""
         return _CODES[self._codes[position]]
 
     def of(self, positions: Sequence[int]) -> tuple[list[Outcome], dict[int, str]]:
@@ -91,7 +91,7 @@ class OutcomeTable:
         return self._details.get(position, "")
 
     def moved(self, position: int) -> KeyMoved | None:
-        """The refusal of a node that does not serve the key at position `at`; None where there was none."""
+        """The refusal of a node that does not serve the key at `position`; None where there was none."""
         return self._moved.get(position)
 
     def moved_of(self, positions: Sequence[int]) -> list[int]:

@@ -179,7 +179,7 @@ class Saver:
         return later, waiting
 
     def _take(self, position: int, reply: Saved | Uncopied | ReplyOrError, free_bytes: int | None) -> None:
-        """What was said about the key at `at`, with `room` free."""
+        """What was said about the key at `position`, with `free_bytes` free."""
         if isinstance(reply, Saved):
             # In the backup already, by an earlier try.
             known = reply.digest

@@ -25,7 +25,7 @@ class Tile(NamedTuple):
 
 
 def tiles(sizes: Sequence[float], tile: Tile) -> list[Tile]:
-    """A tile for each size, in the same order; together they fill `room`. Sizes are above 0, the largest first.
+    """A tile for each size, in the same order; together they fill `tile`. Sizes are above 0, the largest first.
 
     Rows are laid along the shorter side, and a row takes one more tile for as long as that makes its worst tile
     squarer: the "squarified" layout of Bruls, Huizing and van Wijk (2000).

@@ -138,7 +138,7 @@ def higher_limit(memory: Memory) -> int | None:
 
 
 def at_once(free: int | None, most: int) -> int:
-    """Bytes that may be on their way at once with `room` free: at most `most`, and what nobody notices in any case.
+    """Bytes that may be on their way at once with `free` left: at most `most`, and what nobody notices in any case.
 
     >>> at_once(None, 4096), at_once(100 * 1024 * 1024, 4_000_000), at_once(0, 4_000_000)
     (4096, 4000000, 16384)
@@ -197,7 +197,7 @@ def needed(bytes_: int) -> int:
 
 
 def has_room(bytes_: int, free: int | None) -> bool:
-    """Whether a key of so many bytes can be copied with `room` free."""
+    """Whether a key of so many bytes can be copied with `free` bytes free."""
     return free is None or needed(bytes_) <= free
 
 
@@ -211,7 +211,7 @@ def size_is_reported(kind: str, bytes_: int | None, name_bytes: int) -> bool:
 
 
 def largest(free: int | None, most: int) -> int:
-    """The largest key that can be copied with `room` free, at most `most` bytes.
+    """The largest key that can be copied with `free` bytes free, at most `most` bytes.
 
     >>> largest(None, 10), largest(0, 10_000_000), largest(5 * 1024 * 1024, 10_000_000)
     (10, 16384, 2044723)
@@ -299,7 +299,7 @@ _LINK_SECONDS = 0.5
 
 
 def pause_after(elapsed: float, usual: float = 0.0) -> float:
-    """Seconds for which not to ask again after an answer that took `took`; `usual` is the quickest answer so far.
+    """Seconds for which not to ask again after an answer that took `elapsed`; `usual` is the quickest answer so far.
 
     >>> pause_after(0.2), pause_after(3.0), pause_after(1.0, usual=0.9), pause_after(60.0)
     (0.0, 27.0, 4.5, 30.0)

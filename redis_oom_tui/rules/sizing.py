@@ -228,7 +228,7 @@ def contradiction(held: int, used: tuple[int, int], overhead: int, *, unsized: i
 
 
 def corrected_total(sums: Mapping[str, int], sample: Mapping[str, tuple[int, int, int]]) -> str | None:
-    """What all keys hold by a `sample` that was measured as a whole; `told` are the sums of MEMORY USAGE by type.
+    """What all keys hold by a `sample` that was measured as a whole; `sums` are the sums of MEMORY USAGE by type.
 
     `sample` has by type how many keys, what they hold, and what their first elements told.
 

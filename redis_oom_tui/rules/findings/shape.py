@@ -113,7 +113,7 @@ def _field(pattern: bytes) -> int:
 def _around(case: Case, samples: list[PatternSample], beyond_name: float) -> tuple[float, float]:
     """What surrounds a value in its key: measured here where lengths could be read, else what its flavour is known for.
 
-    `room` is what a key takes on average beyond its name.
+    `beyond_name` is what a key takes on average beyond its name.
     """
     read = [s.key_bytes - s.name_bytes - s.value_bytes for s in samples if s.value_bytes is not None]
     if read:

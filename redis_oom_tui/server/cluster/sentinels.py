@@ -65,8 +65,9 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> NamedMaster:
 
 
 async def _believed(connection: Connection, sentinel: Sentinel, named: Mapping[Address, Address]) -> NamedMaster:
-    """What is believed of what each Sentinel `told`: most of all that were given, else the latest failover, else most
-    of those that answered, else the one given first."""
+    """Which of the masters that each Sentinel `named` is believed: that of most that were given, else of the latest
+    failover, else of most that answered, else of the one given first.
+    """
     votes = Counter(named.values())
     most, number = votes.most_common(1)[0]
     if len(votes) == 1 or number * 2 > len(sentinel.addresses):

@@ -192,7 +192,7 @@ class NonAtomicMutator:
         return await self._channel.call([("OBJECT", fact, check.id.key) for check in checks])
 
     async def _same_content(self, checks: Sequence[Check], results: list[ReplyOrError]) -> list[ReplyOrError]:
-        """`told`, with CONTENT for the keys that are no longer as they were saved."""
+        """`results`, with CONTENT for the keys that are no longer as they were saved."""
         kept = [at for at, reply in enumerate(results) if reply is Reply.DONE and checks[at].expected.digest]
         dumps = await self._channel.call([("DUMP", checks[at].id.key) for at in kept])
         for at, payload in zip(kept, dumps, strict=True):
