@@ -28,7 +28,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.mutations.rights import deletion_refused
-from redis_oom_tui.server.scan.preparation import counted
+from redis_oom_tui.server.scan.preparation import counted, missing_behind
 from redis_oom_tui.server.tasks import ActiveClock
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
@@ -74,7 +74,7 @@ class PlanMaker(PacedWork):
         self._refused_keys = 0
         self._moved: Counter[int] = Counter()
         self._clock = ActiveClock()
-        self._cut_short = False
+        self._cut_short, self._missing = False, tuple[str, ...]()
         self._measure_until = math.inf
         self._in_use: set[KeyId] = set()
         self._last: ReadSpan | None = None
@@ -159,7 +159,11 @@ class PlanMaker(PacedWork):
                         self._cut_short = True
                         return
             if not self.only:
-                self._view = replace(self._view, scanned_keys=before + total)
+                passed = self._view.scanned_keys - before
+                filtered = key_reader.is_filtered(self._criteria)
+                missing = await missing_behind(self._server, db, passed, snapshot, throttle, filtered=filtered)
+                self._missing += () if missing is None else (missing,)
+                self._view = replace(self._view, scanned_keys=before + (total if missing is None else passed))
         await self._read_again(throttle)
 
     def _databases(self, snapshot: Snapshot) -> list[int]:
@@ -255,7 +259,7 @@ class PlanMaker(PacedWork):
             return self._frozen(tuple(found), snapshot)
 
     def _frozen(self, keys: tuple[PlannedKey, ...], snapshot: Snapshot) -> Plan:
-        flags = plan_warnings.idle_flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
+        flags = self._missing + plan_warnings.idle_flags(self._criteria, snapshot, keys, lfu_before=self._lfu_before)
         flags += flags_of_keys(keys, self._operation) + selection.unbounded_flags(self._unbounded)
         if keys and self._operation is Operation.DELETE:
             flags += plan_warnings.never_evicted_flags(snapshot)
@@ -270,7 +274,7 @@ class PlanMaker(PacedWork):
                 expire_seconds=self._expire_seconds,
                 keyspace_keys=snapshot.keys,
                 scanned_keys=self._view.scanned_keys,
-                complete=not self._cut_short,
+                complete=not self._cut_short and not self._missing,
                 flags=(*flags, *selection.left_out(self._chosen, self._refused_keys, self._moved), *self._more_flags),
                 matched_keys=self._chosen.matched_keys,
                 matched_bytes=self._chosen.known_bytes(keys),

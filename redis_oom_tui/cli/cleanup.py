@@ -171,7 +171,9 @@ def _of_its_database(plan: Plan, db: int | None) -> Plan:
 
 def _exit_code(result: _Result) -> int:
     if result.run is None:
-        return EXIT_INTERRUPTED if result.stopped else 0
+        if result.stopped:
+            return EXIT_INTERRUPTED
+        return 0 if result.plan.complete or result.plan.keys else EXIT_INCOMPLETE
     if result.run.complete:
         return 0
     return EXIT_INTERRUPTED if result.stopped else EXIT_INCOMPLETE
@@ -324,7 +326,8 @@ def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -
     if not plan.keys:
         first, *more = result.consent
         if plan.matched_keys <= 0:
-            nothing = "the search was stopped" if result.stopped else "there is nothing to do"
+            nothing = "there is nothing to do" if plan.complete else "not all keys were read"
+            nothing = "the search was stopped" if result.stopped else nothing
             first = f"{first.removesuffix('.')}: {nothing}."
         return [first, *more]
     lines = proposal + plan_lines(plan, show_all=show_all)

@@ -233,7 +233,7 @@ def beyond(plan: Plan, held: int) -> tuple[str, ...]:
 
 
 def _ended_early(plan: Plan) -> tuple[str, ...]:
-    early = f"The search ended early, after {count(plan.scanned_keys)} keys: more may match."
+    early = f"The search ended early, after {number_of_keys(plan.scanned_keys)}: more may match."
     return () if plan.complete else (early,)
 
 

@@ -305,7 +305,7 @@ def missing_keys(seen: int, held: int, churn: Churn | None) -> str | None:
     if held - seen <= max(_FEW_KEYS, held // _NOT_MANY_SHARE) + unsure:
         return None
     return (
-        f"SCAN ended after {count(seen)} keys, and the server counts {count(held)}: keys are missing. "
+        f"SCAN ended after {number_of_keys(seen)}, and the server counts {count(held)}: keys are missing. "
         "Start a new scan, or connect past any proxy."
     )
 

@@ -1,7 +1,7 @@
 """`check`, `limits` and the findings on the state of each public report: the right cause, and no claim beyond it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -266,6 +266,28 @@ def test_what_is_different_on_another_server_is_said(capsys: pytest.CaptureFixtu
     for name, words in (("kvrocks3208-replica", "keeps data on disk"), ("dragonfly1936-cache-mode", "compares RSS")):
         with replayed(case(name)) as port:
             assert words in run(port, capsys, "check")[1]
+
+
+def test_a_plan_says_where_scan_ended_before_all_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    missing = ", and the server counts 97,998: keys are missing."
+    with replayed(replace(case("dragonfly1936-cache-mode"), keys=["k"])) as port:
+        for words in (("--match", "x*"), ("--type", "hash"), ("--larger-than", "1kb")):
+            code, text = run(port, capsys, "cleanup", *words)
+            assert code == 1
+            assert missing in text
+            assert "of 97,998 matches" not in text
+            assert "not all keys were read" in text
+
+
+@pytest.mark.parametrize("pages", [40, 1], ids=["goes on", "ends"])
+def test_a_server_that_skips_what_a_filter_leaves_out_has_read_all(
+    pages: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = [f"k{number}" for number in range(100)]
+    shown = replace(case("dragonfly1936-cache-mode"), keys=["k"], unfiltered=[page] * pages)
+    with replayed(shown) as port:
+        code, text = run(port, capsys, "cleanup", "--match", "x*")
+    assert (code, "keys are missing" in text) == ((1, True) if pages == 1 else (0, False))
 
 
 def test_limits_tell_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture[str]) -> None:

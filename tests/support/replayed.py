@@ -38,7 +38,7 @@ class Case:
     """An INFO text and a CLIENT LIST; `growing` counters gain so much with each INFO after the first.
 
     `keys` are strings of 100 bytes that nobody used for 1,000 seconds; `refusal` is the answer to each write, `answers`
-    those to some commands.
+    those to some commands, `unfiltered` the pages of a SCAN without MATCH and TYPE.
     """
 
     info: str
@@ -48,6 +48,7 @@ class Case:
     keys: Sequence[str] = ()
     refusal: str = ""
     answers: Mapping[str, bytes] = field(default_factory=lambda: MappingProxyType({}))
+    unfiltered: Sequence[Sequence[str]] = ()
 
     def after(self, polls: int) -> str:
         """The text of the INFO that follows so many others."""
@@ -144,6 +145,10 @@ class _Server:
         unknown = f"-ERR unknown command '{words[0]}', with args beginning with: \r\n".encode()
         if any(command.startswith(name.upper()) for name in self._case.refused):
             return unknown
+        if self._case.unfiltered and words[0].upper() == "SCAN" and not {"MATCH", "TYPE"} & set(words):
+            number = int(words[1]) + 1
+            cursor = number if number < len(self._case.unfiltered) else 0
+            return _array(_bulk(str(cursor)), _array(*map(_bulk, self._case.unfiltered[number - 1])))
         if command in self._case.answers:
             return self._case.answers[command]
         if words[0].upper() == "INFO":

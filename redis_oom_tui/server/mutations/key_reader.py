@@ -66,6 +66,11 @@ class _KeyFacts(NamedTuple):
     span: ReadSpan | None
 
 
+def is_filtered(criteria: Criteria) -> bool:
+    """Whether the server leaves keys out of a walk, so that it is not known how many it passed."""
+    return server_match(criteria) is not None or server_type(criteria) is not None
+
+
 class KeyReader:
     """Reads the keys of database `db` that may meet `criteria`; what name, type and TTL settle is left out early.
 
@@ -90,7 +95,7 @@ class KeyReader:
         self._command = ScanCommand(server_match(criteria), None if kind is None else kind.encode())
         self._cursor = CursorRange(db)
         self._connection = ThrottledConnection(server, db, throttle, self._command)
-        self._filtered = self._command.match is not None or self._command.type is not None
+        self._filtered = is_filtered(criteria)
         self._late = KeyQuestion.SIZE, KeyQuestion.FREQUENCY if frequencies else KeyQuestion.IDLE
         # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.
         self._early = len(criteria.types) > 1 or criteria.ttl is not TtlFilter.ANY

@@ -15,13 +15,14 @@ from redis_oom_tui.models.snapshot import Database, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.flavours import FLAVOURS
 from redis_oom_tui.rules.sizing import churn_between, missing_keys
+from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.replies import page
 from redis_oom_tui.server.replies import whole as integer
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
-from redis_oom_tui.server.scan.connection import ScanConnection, ScanServer
+from redis_oom_tui.server.scan.connection import ScanConnection, ScanServer, ThrottledConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, counts_in_reversed_bits, divided, whole
 from redis_oom_tui.server.scan.view import ScanProgress
 from redis_oom_tui.server.scan.workers import ScanControl
@@ -147,6 +148,43 @@ async def counted(connection: Connection, snapshot: Snapshot, databases: Iterabl
     with translated(connection.address, "DBSIZE"):
         held = await keys_held(connection, databases)
     return replace(snapshot, databases=tuple(Database(db, keys, 0) for db, keys in held.items()))
+
+
+# A walk with a filter tells about how many keys it passed: SCAN without one may end a little later.
+_UNSURE_KEYS = 1000
+
+
+async def missing_behind(
+    server: ScanServer, db: int, passed: int, before: Snapshot, throttle: Throttle, *, filtered: bool
+) -> str | None:
+    """Why a walk of a database that ended after `passed` keys did not meet all; None where it may have.
+
+    One that was `filtered` passed about so many, or skipped what the filter leaves out. So SCAN without a filter is
+    asked whether it ends as early. Raises one of `models.errors`.
+    """
+    if missing_keys(passed, _held(before, db), None) is None:
+        return None
+    after = await server.snapshot()
+    held, churn = min(_held(before, db), _held(after, db)), churn_between(before, after, 0)
+    if not filtered:
+        return missing_keys(passed, held, churn)
+    if held <= 2 * passed + _UNSURE_KEYS:
+        return None
+    connection, seen = ThrottledConnection(server, db, throttle), 0
+    try:
+        await connection.open()
+        async with contextlib.aclosing(connection.pages(lambda: throttle.per_call)) as pages:
+            async for names in pages:
+                seen += len(names)
+                if seen > 2 * passed + _UNSURE_KEYS:
+                    return None
+    finally:
+        await connection.close()
+    return None if throttle.stopping else missing_keys(max(seen, passed), held, churn)
+
+
+def _held(snapshot: Snapshot, db: int) -> int:
+    return sum(each.keys for each in snapshot.databases if each.db == db)
 
 
 def note(refusal: Exception) -> str:
