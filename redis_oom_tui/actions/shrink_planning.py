@@ -14,6 +14,7 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
 from redis_oom_tui.models.stepped import Element, MarkedElement, ScoreUnit, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom, shrinking, streams
+from redis_oom_tui.rules.applications.losses import lost_by_shrinking
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations import shrinking as elements
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
@@ -79,6 +80,7 @@ class ShrinkPlanner(PacedWork):
                 plan = await self._planned(channel, throttle, headroom.headroom(snapshot))
         finally:
             await channel.close()
+        lost = lost_by_shrinking(plan.key, plan.type) if plan.going else ()
         touched = () if why_not is None else (_TOUCHED.format(safe_text(why_not.rstrip("."), 120)),)
         return shrinking.frozen(
             replace(
@@ -86,7 +88,7 @@ class ShrinkPlanner(PacedWork):
                 server=str(server.address),
                 run_id=snapshot.server.run_id,
                 role=snapshot.server.role,
-                flags=(*plan.flags, *touched, *rights.weaknesses(Action.SHRINK)),
+                flags=(*lost, *plan.flags, *touched, *rights.weaknesses(Action.SHRINK)),
             )
         )
 

@@ -7,14 +7,27 @@ import pytest
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, NotAllowed, ReadOnlyMode
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.stepped import ScoreUnit
+from redis_oom_tui.models.stepped import ScoreUnit, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import shrinking
 from tests.support.acting import NO_BACKUP, operating
 from tests.support.servers import RunningServer
 from tests.support.shapes import used_at_rest
 from tests.support.shrinking import CHOICES, NAME, WITHOUT_NO_TOUCH, content, filled, frozen, request
+
+
+async def test_what_elements_mean_to_the_application_is_said_before(valkey: RunningServer, tmp_path: Path) -> None:
+    job = KeyId(0, b"bull:mail:17")
+    with valkey.client() as client:
+        client.hset(job.key, mapping={"name": "mail", "opts": "{}", "timestamp": 1, "data": "x" * 5000})
+        async with operating(valkey.connection, tmp_path) as operator:
+            for matching, number in ((b"data", 1), (b"nothing", 0)):
+                plan = await operator.steps.plan_shrink(ShrinkRequest(job, matching=matching)).run()
+                assert [flag for flag in plan.flags if "loses work" in flag] == [
+                    "This key holds jobs of what may be Bull or BullMQ: removing elements from it loses work."
+                ] * number
 
 
 async def test_what_pending_and_unread_entries_are_lost_is_said_before(server: RunningServer, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.application import Application, Confidence, GuessedUse, KeyLabel, KeyUse, Loss, Recognition
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation, PlannedKey
 from redis_oom_tui.models.scan import PatternRow
 
@@ -141,6 +142,24 @@ def lost_with_plan(keys: Iterable[PlannedKey], operation: Operation) -> tuple[st
             found.setdefault((application_names(lost.labels), lost.use), lost).number += alike.number
     doing = "deleting" if operation is Operation.DELETE else "expiring"
     return tuple(_of_plan(lost, doing) for lost in found.values())
+
+
+def lost_by_shrinking(key: KeyId, kind: str) -> tuple[str, ...]:
+    """What the loss of elements of a key means to the application that it is of; nothing is guessed by its name.
+
+    >>> lost_by_shrinking(KeyId(0, b"bull:mail:17"), "hash")
+    ('This key holds jobs of what may be Bull or BullMQ: removing elements from it loses work.',)
+    >>> lost_by_shrinking(KeyId(0, b"queue:mail"), "list")
+    ()
+    """
+    from redis_oom_tui.rules.applications.recognizing import alike_keys  # noqa: PLC0415 - as above
+
+    (alike,) = alike_keys([key.db], [key.key], [kind])
+    lost = _lost(PlannedKey(key, kind, 0), alike.text, alike.labels) if alike.labels else None
+    if lost is None:
+        return ()
+    holds = f"This key holds {lost.use.plural} of {application_names(lost.labels)}"
+    return (f"{holds}: removing elements from it {_LOSING[lost.loss]}.",)
 
 
 def _lost(first: PlannedKey, text: bytes, labels: tuple[KeyLabel, ...]) -> _Lost | None:
