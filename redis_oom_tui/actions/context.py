@@ -19,6 +19,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
@@ -162,20 +163,23 @@ class Losses:
         return self._number >= _LOSSES or now - self._first > timeouts.GIVE_UP
 
 
-async def asked_until_lost(ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], bool]) -> _Answer:
-    """What `ask` returns, which changes nothing on the server: asked again while the server is lost or silent.
+async def snapshot_until_lost(server: LiveServer, stopped: Callable[[], bool]) -> Snapshot:
+    """A snapshot of `server`, asked for again while it is lost or silent.
 
-    Gives up `timeouts.GIVE_UP` after the first loss, or when `stopped`, with the last ServerUnreachable.
+    Gives up `timeouts.GIVE_UP` after the first loss, when `stopped`, or as soon as another node of its cluster serves
+    what it served, with the last ServerUnreachable.
     """
     try:
-        return await ask()
+        return await server.snapshot()
     except ServerUnreachable as error:
         failure = error
     deadline, wait = time.monotonic() + timeouts.GIVE_UP, _FIRST_WAIT
     while (left := deadline - time.monotonic()) > 0 and not stopped():
         try:
             async with asyncio.timeout(left):
-                return await ask()
+                if await server.superseded():
+                    break
+                return await server.snapshot()
         except ServerUnreachable as error:
             failure = error
         except TimeoutError:

@@ -5,7 +5,7 @@ import math
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 
-from redis_oom_tui.actions.context import ActionRecord, Losses, PacedWork, asked_until_lost
+from redis_oom_tui.actions.context import ActionRecord, Losses, PacedWork, snapshot_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
 from redis_oom_tui.actions.node_worker import too_slow
 from redis_oom_tui.files.backup_lines import JobRecord, Record
@@ -82,7 +82,7 @@ class NodeRestore(PacedWork):
 
     async def snapshot(self) -> Snapshot:
         """The memory now, once the server answers. Raises OtherServer where another one does than at the first look."""
-        snapshot = await not_busy(lambda: asked_until_lost(self._server.snapshot, self._stopped), self._stopped)
+        snapshot = await not_busy(lambda: snapshot_until_lost(self._server, self._stopped), self._stopped)
         before, now = self._first, snapshot.server.run_id
         if before is None:
             self._first = snapshot.server

@@ -1,5 +1,6 @@
 """A restore outlives lost connections, a frozen server and a server's end."""
 
+import asyncio
 import itertools
 import os
 import signal
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from redis_oom_tui.actions.context import snapshot_until_lost
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
@@ -34,6 +36,26 @@ def lasting(flavour: str) -> Iterator[RunningServer]:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
+
+
+async def test_a_lost_node_whose_slots_another_serves_is_not_waited_for(
+    valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(timeouts, "GIVE_UP", 60.0)
+
+    async def superseded() -> bool:
+        return True
+
+    server = LiveServer(valkey.connection)
+    server.superseded = superseded
+    try:
+        assert (await snapshot_until_lost(server, lambda: False)).server.run_id
+        valkey.kill()
+        with pytest.raises(ServerUnreachable):
+            async with asyncio.timeout(20):
+                await snapshot_until_lost(server, lambda: False)
+    finally:
+        await server.close()
 
 
 async def test_a_restore_outlives_its_connection(
