@@ -186,7 +186,10 @@ _COMMANDS = (
 
 
 def remedy_line(remedy: Remedy | None, connection_args: Sequence[str]) -> str:
-    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none."""
+    """The command that plans a cleanup of exactly the keys that a finding counts; '' where there is none.
+
+    It plans what the finding advises: keys that are to get a TTL expire, and are not deleted.
+    """
     if remedy is None or remedy.pattern is None or remedy.pane != "cleanup":
         return ""
     if remedy.jobs is not None or remedy.orphans_of is not None or remedy.key is not None:
@@ -196,7 +199,8 @@ def remedy_line(remedy: Remedy | None, connection_args: Sequence[str]) -> str:
     if not options:
         return ""
     options += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
-    options += [] if remedy.idle_over_seconds is None else ["--idle-over", f"{remedy.idle_over_seconds}s"]
+    for option, seconds in (("--idle-over", remedy.idle_over_seconds), ("--expire", remedy.expire_seconds)):
+        options += [] if seconds is None else [option, f"{seconds}s"]
     return cleanup_line(connection_args, remedy.db or 0, *options)
 
 

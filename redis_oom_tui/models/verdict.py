@@ -66,9 +66,10 @@ class Remedy(Struct, frozen=True):
     """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
 
     `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
-    were counted, where they are those of one pattern; `ttl` and `idle_over_seconds` say which of them. `jobs` are
-    finished jobs, `orphans_of` is the application whose keys no list of its own names, and `key` one key of type `kind`
-    that can be made smaller: each has a plan of its own.
+    were counted, where they are those of one pattern; `ttl` and `idle_over_seconds` say which of them. With
+    `expire_seconds` they are to expire over so long, and not to be deleted. `jobs` are finished jobs, `orphans_of` is
+    the application whose keys no list of its own names, and `key` one key of type `kind` that can be made smaller: each
+    has a plan of its own.
     """
 
     pane: str
@@ -80,6 +81,7 @@ class Remedy(Struct, frozen=True):
     pattern: KeyPattern | None = None
     ttl: TtlFilter = TtlFilter.ANY
     idle_over_seconds: int | None = None
+    expire_seconds: int | None = None
     jobs: ProposedJobs | None = None
     orphans_of: str | None = None
     key: KeyId | None = None

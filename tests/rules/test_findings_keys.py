@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from redis_oom_tui.models.keys import PatternSample, SampledKey
+from redis_oom_tui.formatting.server import advice_with_commands
+from redis_oom_tui.models.keys import KeyPattern, PatternSample, SampledKey
 from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import Database
 from redis_oom_tui.models.structs import replace
@@ -31,6 +32,11 @@ def test_keys_that_stay_too_long() -> None:
     assert straggling.saves_bytes[0] < 4 * MIB < straggling.saves_bytes[1]
     passing = told(snapshot_of(), scanned(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
     assert "no-ttl-family" in passing
+    select = KeyPattern((b"cache", b":", b"page", b":", b"\0"))
+    row = replace(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500), select=select)
+    advice = advice_with_commands(told(snapshot_of(), scanned(row))["no-ttl-family"], ("-p", "7000"))
+    command = "redis-oom-tui -p 7000 cleanup --pattern 'cache:page:<id>' --no-ttl --expire 86400s"
+    assert advice.endswith(f"give them a TTL with `{command}`."), "it expires keys, as the sentence says"
     assert "no-ttl-family" not in told(snapshot_of(), scanned(pattern_row(b"user:*", 500, 30 * MIB, no_ttl=500)))
     begun = scanned(pattern_row(b"cache:page:*", 500, 3 * MIB, no_ttl=500))
     # The scan has gone on since its patterns were summed up.

@@ -243,7 +243,7 @@ def passing_data(case: Case) -> Iterator[Finding]:
                 advice="If these are cache or session data, as the name suggests, give them a TTL in Cleanup.",
                 evidence=(f"{case.seen_text(row)}, no TTL", *_idle(row)),
                 saves_bytes=freed(held, held, round(row.keys * case.scale), exact=row.sizes_exact),
-                remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
+                remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT, expire_seconds=_DAY),
                 in_the_application=_SET_TTL,
             )
 
@@ -291,7 +291,8 @@ def long_ttls(case: Case) -> Iterator[Finding]:
         id="long-ttl",
         level=Level.OK,
         title=f"{count(len(late))} large idle keys still have a TTL above {duration(7 * _DAY)}",
-        advice="Shorten their TTL in Cleanup (action: expire), and where they are written.",
+        advice="Shorten their TTL (Cleanup with the action expire; cleanup --key NAME --expire TIME), and where they"
+        " are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
         saves_bytes=_freed_with(*late),
         remedy=Remedy("cleanup"),
