@@ -130,6 +130,8 @@ async def test_marked_rows_of_hogs_are_planned_by_identity_and_the_hidden_ones_a
         await at(pilot, Stage.PREVIEW)
         assert app.main.pane == "cleanup"
         assert operator.criteria == [Criteria(keys=marks)]
+        # Nobody marked those that a finding or one row named.
+        assert "(8 keys by name)" in " ".join(screen_text(app).split())
         assert "3 of them are marked rows" in screen_text(app)
         await pilot.press("x")
         await to_dialog(pilot)

@@ -49,7 +49,7 @@ def form_head(
         lines += marked(" ! ", safe_text(error, 300), width - 1, "crit")
     head = "Nothing is deleted until you have reviewed the keys and confirmed"
     if form.marks:
-        head = f"{count(len(form.marks))} marked rows (u clears them); the fields below apply to them as well"
+        head = f"{number_of_keys(len(form.marks))} by name (u: all keys again); the fields below apply as well"
     elif form.origin:
         head = f"From {safe_text(form.origin, 60)}"
     return lines + paragraph(head, width - 1, "dim", " ")[: 1 if height < 12 else 2]

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import count, duration, parse_duration, parse_size, size
+from redis_oom_tui.formatting.sizes import duration, number_of_keys, parse_duration, parse_size, size
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
@@ -20,7 +20,8 @@ TYPES = (ANY, "string", "hash", "list", "set", "zset", "stream")
 
 
 class Form(Struct, frozen=True):
-    """The form as it stands, in the words that were typed; `marks` are marked rows, to which the rest then applies.
+    """The form as it stands, in the words that were typed; `marks` are keys by name (marked rows, one key,
+    orphans), to which the rest then applies.
 
     `chosen` is a pattern that was taken from a row; `pattern` is then its text, and stands for it until it is edited.
     """
@@ -170,10 +171,12 @@ def summary(found: Criteria) -> str:
 
     >>> summary(Criteria(patterns=(b"s:*",), types=("hash",), larger_than_bytes=1024))
     's:*, hash, over 1.0 KiB'
+    >>> summary(Criteria(keys=(KeyId(0, b"s:1"),)))
+    '1 key by name'
     """
     words = []
     if found.keys:
-        words.append(f"{count(len(found.keys))} marked rows")
+        words.append(f"{number_of_keys(len(found.keys))} by name")
     words += [escape_exact(pattern) for pattern in found.patterns]
     words += [_pattern_text(pattern) for pattern in found.key_patterns]
     words += found.types
