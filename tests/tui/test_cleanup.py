@@ -2,18 +2,19 @@
 
 import pytest
 
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.plan import Criteria, Outcome
 from redis_oom_tui.models.scan import ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.flows.state import Stage
+from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.messages import MakePlan
 from tests.support.scripted import ScriptedSource, a_view
 from tests.support.scripted_operator import ScriptedOperator
-from tests.support.scripted_runs import HOSTILE, a_plan, some_keys
+from tests.support.scripted_runs import HOSTILE, ScriptedRun, a_plan, some_keys
 from tests.tui.support import an_app, rows, screen_text, until
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")
@@ -91,6 +92,12 @@ async def test_what_a_scan_told_before_a_cleanup_is_old_after_it():
         await to_dialog(pilot, Dialog)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "COMPLETE" in screen_text(app) and "OLD" not in screen_text(app))
+
+
+@pytest.mark.parametrize("outcome", [Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT, Outcome.CHANGED])
+def test_keys_that_may_be_gone_make_a_scan_old(outcome):
+    run = replace(ScriptedRun(a_plan(), BackupChoice()).view(), counts={outcome: 1})
+    assert CleanupState(Stage.REPORT, run=run).changed_keys is (outcome is not Outcome.CHANGED)
 
 
 @pytest.mark.parametrize("keys", [("enter",), ("escape",), ("y",), ("1",), ("d",), ("tab", "escape"), ("tab", "y")])

@@ -46,9 +46,9 @@ class CleanupState(Struct, frozen=True):
 
     @property
     def changed_keys(self) -> bool:
-        """Whether keys were deleted, changed or restored by then."""
+        """Whether keys were deleted, changed or restored by then, or may have been."""
         run, restoring = self.run, self.restoring
-        done = () if run is None else (run.counts.get(Outcome.DELETED), run.counts.get(Outcome.EXPIRING))
+        done = () if run is None else map(run.counts.get, (Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT))
         back = None if restoring is None else restoring.counts.get(RestoreOutcome.RESTORED)
         return any((*done, back))
 
