@@ -4,6 +4,7 @@ import re
 
 import pytest
 from textual.widget import Widget
+from textual.widgets import Input
 
 from redis_oom_tui.formatting.columns import key_columns
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
@@ -16,6 +17,7 @@ from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.panes.cleanup_form import ENTRIES
 from redis_oom_tui.tui.screens.explain import ExplainScreen, explanation, text_for, texts
+from redis_oom_tui.tui.terminal.app import ActionPalette
 from redis_oom_tui.tui.widgets.fields import Toggle
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
 from tests.support.scripted_operator import ScriptedOperator
@@ -102,6 +104,24 @@ async def test_a_dialog_is_as_it_was_when_its_explanation_is_closed(size, monkey
         assert dialog.query_one("#revert", Toggle).value
         assert app.focused is dialog.query_one("#revert")
         assert operator.calls == []
+
+
+async def test_the_palette_is_explained_and_keeps_what_was_typed():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
+        await pilot.press(":")
+        await until(pilot, lambda: isinstance(app.screen, ActionPalette))
+        await pilot.press(*"evict")
+        await until(pilot, lambda: "Change maxmemory-policy" in screen_text(app))
+        await explained(pilot, "The palette")
+        assert "? lists" not in screen_text(app)
+        await pilot.press("escape")
+        await until(
+            pilot, lambda: isinstance(app.screen, ActionPalette) and "Change maxmemory-policy" in screen_text(app)
+        )
+        assert app.screen.query_one(Input).value == "evict"
+        assert app.focused is app.screen.query_one(Input)
 
 
 async def test_a_time_that_is_up_ends_the_question_under_its_explanation():

@@ -80,6 +80,9 @@ class ExplainScreen(ReaderScreen):
         self._texts = explanation(below)
         title = below.title_text if isinstance(below, Dialog) else ""
         self._title = safe_text(title, 80)
+        self._more = "Esc returns to it." if below.is_modal else "? lists all keys there."
+        if self._title:
+            self._more = "Esc returns to the question, which has not changed."
 
     def text(self, width: int) -> Sequence[Line]:
         """Each title with its text."""
@@ -88,5 +91,4 @@ class ExplainScreen(ReaderScreen):
             out.append(((f" {title}", "key"),))
             out += [((f"  {line}", "text"),) for line in wrap(text, max(8, min(width, 100) - 4))]
             out.append(())
-        more = "Esc returns to the question, which has not changed." if self._title else "? lists all keys there."
-        return [*out, ((f" {more}", "dim"),)]
+        return [*out, ((f" {self._more}", "dim"),)]

@@ -83,6 +83,12 @@ class TerminalOutput:
         self._app.screen.refresh()
 
 
+class ActionPalette(CommandPalette):
+    """Textual's, with the F1 that every other screen has."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("f1", "app.explain", "Explain", show=False, id="explain")]
+
+
 class TerminalApp(App[int]):
     """Knows the terminal and how things look there, and nothing of servers. All of `safe_run.SafeApp` but `serve`."""
 
@@ -152,7 +158,7 @@ class TerminalApp(App[int]):
     def action_command_palette(self) -> None:
         """Open the palette, without a blinking cursor: each blink is a frame."""
         if not isinstance(self.screen, CommandPalette):
-            self.push_screen(CommandPalette(placeholder="Search for commands", id="--command-palette"))
+            self.push_screen(ActionPalette(placeholder="Search for commands", id="--command-palette"))
             self.call_after_refresh(self._still_cursors)
 
     def _still_cursors(self) -> None:
