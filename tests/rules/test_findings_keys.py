@@ -46,6 +46,8 @@ def test_keys_that_stay_too_long() -> None:
     assert part.evidence[0] == "500 keys, 3.0 MiB among the 9.5% of all keys that were read, no TTL"
     assert part.saves_bytes is not None
     assert part.saves_bytes[1] > 20 * MIB
+    filtered = replace(begun, total_keys=1_000_000, scanned_share=0.25)
+    assert told(snapshot_of(), filtered)["no-ttl-family"].title == "~5,600 keys in cache:page:* have no TTL"
     late = giant(b"report:1", "string", 4 * MIB, ttl_ms=90 * DAY * 1000, idle_seconds=5 * DAY)
     assert "long-ttl" in told(snapshot_of(), scanned(top=(late,)))
 

@@ -189,7 +189,11 @@ class Case(Struct, frozen=True, dict=True):
         # While a scan runs, its patterns are of a moment before: where all of them are there, they tell how far it was.
         counted = sum(row.keys for row in scan.patterns if row.level == 1)
         seen = counted if counted and len(scan.patterns) < ROWS_MEANWHILE else scan.scanned_keys
-        return max(1.0, scan.total_keys / seen)
+        total = scan.total_keys
+        # With a filter, keys that do not match are in the total and not among those seen. Where the two differ less,
+        # the count of keys is the surer one: the cursor is a page ahead.
+        by_cursor = scan.scanned_keys / scan.scanned_share if scan.scanned_share else total
+        return max(1.0, (by_cursor if 2 * by_cursor < total else total) / seen)
 
     def keys_text(self, seen: int) -> str:
         """How many keys there are like the `seen` ones: counted, or about so many where the scan has not ended."""
