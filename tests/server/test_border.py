@@ -205,7 +205,7 @@ async def faults_at_each_place(
     proxy and a server object of its own: the time goes in waiting.
     """
 
-    async def at_place(at: int) -> tuple[bool, list[str]]:
+    async def at_place(at: int) -> tuple[bool, list[str], object]:
         with faulty(filled, fault, connection=connection, at=at, lasting=lasting) as proxy:
             # Only silence is waited for to its end; what answers late on a crowded machine is not to count as silent.
             patience = 0.25 if fault == "silence" else 5.0
@@ -213,7 +213,7 @@ async def faults_at_each_place(
             (outcome,) = await asyncio.gather(asyncio.wait_for(carry_out(name, proxied), BOUND), return_exceptions=True)
             ours = isinstance(outcome, TriageError) and str(outcome).strip() and "\n" not in str(outcome)
             foreign = isinstance(outcome, BaseException) and not ours
-            return proxy.met, [f"{name} at {at}: {outcome!r}"] if foreign else []
+            return proxy.met, [f"{name} at {at}: {outcome!r}"] if foreign else [], outcome
 
     foreign: list[str] = []
     # All operations begin with the same connection: "open" meets every fault at its commands.
@@ -221,9 +221,9 @@ async def faults_at_each_place(
     number = _AT_ONCE_SILENT if fault == "silence" else _AT_ONCE
     for first in range(start + begin, _MOST, number * every):
         reached = await asyncio.gather(*(at_place(first + every * n) for n in range(number)))
-        foreign += [line for _, lines in reached for line in lines]
-        if not all(was_reached for was_reached, _ in reached):
-            return foreign if reached[0][0] or first > start else [f"{name}: nothing was met"]
+        foreign += [line for _, lines, _ in reached for line in lines]
+        if not all(was_reached for was_reached, *_ in reached):
+            return foreign if reached[0][0] or first > start else [f"{name}: nothing was met: {reached[0][2]!r}"]
     return [*foreign, f"{name}: not followed to its end"]
 
 
