@@ -24,14 +24,7 @@ from redis_oom_tui.formatting.server import command_line, database_args
 from redis_oom_tui.formatting.sizes import count, number_of, parse_duration, parse_size, progress
 from redis_oom_tui.models.action import LARGEST_COPY, Action, BackupChoice, Budget, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
-from redis_oom_tui.models.plan import (
-    Criteria,
-    KeyOutcome,
-    Operation,
-    Plan,
-    Proposal,
-    RunView,
-)
+from redis_oom_tui.models.plan import Criteria, KeyOutcome, Operation, Plan, Proposal, RunView
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace

@@ -128,6 +128,11 @@ def evictable_keys(policy: str, snapshot: Snapshot) -> int | None:
     return others if is_allkeys(policy) else None
 
 
+def none_evictable(snapshot: Snapshot) -> bool:
+    """Whether all keys are such that no policy ever evicts them (BLESS)."""
+    return 0 < snapshot.keys <= (snapshot.activity.never_evicted_keys or 0)
+
+
 # So much of the keys that can go must be of rows with a curve before it says who goes first.
 _TELLING = 0.9
 # How many patterns are named, and the most where more of them tie.

@@ -73,6 +73,14 @@ def test_many_small_keys_are_found_by_their_patterns() -> None:
     assert judge(snapshot_of(used=990 * MIB, keys=1000)).first_step.startswith("Find the large keys (Hogs)")
 
 
+def test_a_full_cache_of_keys_that_are_never_evicted_makes_no_room() -> None:
+    full = snapshot_of(used=995 * MIB, policy="allkeys-lru", activity={"never_evicted_keys": 999})
+    assert judge(full).level is Level.OK
+    verdict = judge(replace(full, activity=replace(full.activity, never_evicted_keys=1000)))
+    assert verdict.level is Level.CRITICAL
+    assert "allkeys-lru finds nothing to evict: no key of this server is ever evicted (BLESS)" in verdict.reason
+
+
 def test_a_restart_begins_the_count_again() -> None:
     before = snapshot_of(refused=500)
     after = second(snapshot_of(refused=3, run_id="r2", uptime=4))

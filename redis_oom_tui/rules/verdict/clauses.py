@@ -12,7 +12,7 @@ from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import guessed_use
 from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.headroom import higher_limit
-from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known
+from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, is_known, none_evictable
 from redis_oom_tui.rules.verdict import holders
 from redis_oom_tui.rules.verdict.facts import Facts
 
@@ -223,7 +223,8 @@ def policy_clause(facts: Facts) -> str:
         return "its policy is not reported"
     if not is_known(facts.policy):
         return f"what its policy {safe_text(facts.policy, 24)} evicts is not known"
-    return f"{facts.policy} finds nothing to evict"
+    kept = ": no key of this server is ever evicted (BLESS)" if none_evictable(facts.now) else ""
+    return f"{facts.policy} finds nothing to evict{kept}"
 
 
 def giant_clause(facts: Facts) -> str:

@@ -18,7 +18,7 @@ from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.breakdown import counted_buffers, counted_parts, estimated_bytes
 from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.policies import NOEVICTION, is_known
+from redis_oom_tui.rules.policies import NOEVICTION, is_known, none_evictable
 
 # Under a volatile-* policy with fewer keys to evict than this share, the limit is as hard as under noeviction.
 FEW_EVICTABLE = 0.10
@@ -57,6 +57,8 @@ class Facts(Struct, frozen=True, dict=True):
     @property
     def can_evict(self) -> bool:
         """Whether the policy finds any key that it may throw away."""
+        if none_evictable(self.now):
+            return False
         if self.policy.startswith("allkeys-"):
             return self.now.keys > 0
         return self.policy.startswith("volatile-") and self.now.expires > 0
