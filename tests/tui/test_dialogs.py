@@ -220,6 +220,17 @@ async def test_what_may_be_picked_is_read_to_its_end():
         assert "none of it" in told
 
 
+@pytest.mark.parametrize("size", [(20, 5), (40, 12)])
+async def test_what_enter_picks_is_seen_on_the_smallest_screen(size):
+    options = [Option(str(n), f"choice {n}", "what it is good for") for n in range(9)]
+    app = an_app()
+    async with app.run_test(size=size) as pilot:
+        await opened(pilot, PickDialog("Which?", "A long introduction, which is of several lines here. " * 2, options))
+        assert "choice 0" in screen_text(app)
+        await pilot.press("down", "down")
+        await until(pilot, lambda: f"{app.style.glyphs.cursor} choice 2" in screen_text(app))
+
+
 async def test_the_wheel_scrolls_the_text():
     app = an_app()
     async with app.run_test(size=(60, 14)) as pilot:

@@ -12,6 +12,9 @@ from redis_oom_tui.tui.drawing import Line, marked, merged, paragraph, spread
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
+# Lines for the option under the cursor, whatever is written above it.
+_ROOM_FOR_ONE = 3
+
 
 class Option(Struct, frozen=True):
     """What may be picked: `value` is what the dialog answers with; `badge` stands out, drawn in `badge_role`, and so do
@@ -43,7 +46,10 @@ class PickList(CursorList[Option]):
         return self._options
 
     def above(self, width: int, height: int) -> Sequence[Line]:
-        del height
+        """What the options are for; where it is low, as much as leaves room for the one under the cursor."""
+        return self._about(width)[: max(0, height - _ROOM_FOR_ONE)]
+
+    def _about(self, width: int) -> Sequence[Line]:
         return paragraph(safe_text(self._intro), width - 2, "text", " ")
 
     def row(self, item: Option, width: int, *, here: bool) -> Sequence[Line]:
@@ -61,7 +67,7 @@ class PickList(CursorList[Option]):
 
     def needed(self, width: int) -> int:
         rows = sum(len(self.row(option, width, here=False)) for option in self._options)
-        return rows + len(self.above(width, 0))
+        return rows + len(self._about(width))
 
 
 class PickDialog(Dialog[str]):
