@@ -2,7 +2,7 @@
 
 import pytest
 
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question
 from redis_oom_tui.tui.messages import ApplyRemedy
@@ -72,3 +72,16 @@ async def test_memory_is_purged_from_the_palette_after_a_question():
         assert "never used_memory" in screen_text(app)
         await pilot.press("tab", "enter")
         await until(pilot, lambda: operator.calls == ["purge"])
+
+
+def test_large_commands_are_those_of_the_client_and_no_older_than_it():
+    def sentences(address: str, *, age: int, ago: float) -> str:
+        client = ClientBuffer(7, address, name=b"app", age_seconds=age)
+        large = [LargeCommand(b"SET", b"huge", 9 << 20, 10_000.0 - ago, address, b"app")]
+        return " ".join(kill_question(client, "here", large, 10_000.0).lines)
+
+    assert "Large commands of it in the server's log: SET of huge" in sentences("10.0.0.1:5", age=600, ago=300)
+    # The port was another connection's then.
+    assert "Large commands" not in sentences("10.0.0.1:5", age=10, ago=300)
+    # Each of many workers may have the name.
+    assert "Large commands of clients with its name in" in sentences("/run/redis.sock:0", age=600, ago=300)

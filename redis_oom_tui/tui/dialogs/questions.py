@@ -82,24 +82,27 @@ def kill_question(client: ClientBuffer, where: str, large: Iterable[LargeCommand
 
 
 _LARGE_SHOWN = 3
+# How old the list of clients may be; the port of a closed connection is given to no other sooner.
+_LISTED_SECONDS = 60.0
 
 
 def _large_lines(client: ClientBuffer, large: Iterable[LargeCommand], now: float) -> tuple[str, ...]:
-    """What it has sent of large values, by the server's log."""
-    sent = [one for one in large if _is_of(one, client)]
+    """What it has sent of large values, by the server's log; over a unix socket, which clients share, by its name."""
+    by_name = "/" in client.address
+    began = now - client.age_seconds - _LISTED_SECONDS
+    sent = [one for one in large if one.at >= began and _may_be_of(one, client, by_name=by_name)]
     each = (
         f"{safe_text(one.command.upper(), 24)}{f' of {safe_text(one.key, 40)}' if one.key else ''} with"
         f" {size(one.size)}, {ago(max(0.0, now - one.at))}"
         for one in sent[:_LARGE_SHOWN]
     )
-    return (f"Large commands of it in the server's log: {'; '.join(each)}.",) if sent else ()
+    whose = "of clients with its name" if by_name else "of it"
+    return (f"Large commands {whose} in the server's log: {'; '.join(each)}.",) if sent else ()
 
 
-def _is_of(one: LargeCommand, client: ClientBuffer) -> bool:
-    """By its address, which a client has to itself; those over a unix socket share one, and have but their names."""
-    if (one.address, one.node) != (client.address, client.node):
-        return False
-    return "/" not in client.address or (bool(client.name) and one.name == client.name)
+def _may_be_of(one: LargeCommand, client: ClientBuffer, *, by_name: bool) -> bool:
+    same = (one.address, one.node) == (client.address, client.node)
+    return same and (not by_name or (bool(client.name) and one.name == client.name))
 
 
 def purge_question(where: str, snapshot: Snapshot | None) -> Question:
