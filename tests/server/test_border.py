@@ -13,6 +13,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
+from redis_oom_tui.server import tasks
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import restoring, rights, settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -22,6 +23,7 @@ from redis_oom_tui.server.mutations.replies import Limit
 from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
 from redis_oom_tui.server.preflight import Preflight
+from redis_oom_tui.server.scan import keyspace
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from tests.support.faulty import FAULTS, faulty
 from tests.support.servers import RunningServer, started
@@ -35,7 +37,7 @@ _MOST = 80
 
 
 # All operations run side by side: more places of each would mostly lie behind its end.
-_AT_ONCE, _AT_ONCE_SILENT = 2, 6
+_AT_ONCE, _AT_ONCE_SILENT = 2, 10
 
 
 # What a connection begins with: HELLO, two manners, and one more.
@@ -169,10 +171,17 @@ def _with_keys(flavour: str) -> Iterator[RunningServer]:
         yield server
 
 
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asked again soon, and given up soon."""
     monkeypatch.setattr(timeouts, "GIVE_UP", 0.2)
     monkeypatch.setattr(timeouts, "BUSY", 0.1)
+    monkeypatch.setattr(tasks, "_WAIT", 0.05)
+    monkeypatch.setattr(keyspace, "RETRY_SECONDS", 0.05)
+
+
+@pytest.fixture(autouse=True)
+def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    hurried(monkeypatch)
 
 
 @pytest.fixture(scope="module")

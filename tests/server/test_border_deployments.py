@@ -5,7 +5,6 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Address, Connection, Sentinel
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
@@ -13,18 +12,14 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
-from tests.server.test_border import (
-    KEYS,
-    faults_at_each_place,
-)
+from tests.server.test_border import KEYS, faults_at_each_place, hurried
 from tests.support.cluster import clustered
 from tests.support.sentinel import Watched, watched
 
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "GIVE_UP", 0.2)
-    monkeypatch.setattr(timeouts, "BUSY", 0.1)
+    hurried(monkeypatch)
 
 
 # Enough to tell whether another server, or another connection to it, lets a foreign error out.
