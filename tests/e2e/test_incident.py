@@ -1,5 +1,6 @@
 """An incident in a real terminal: a cleanup, another policy; the server itself then tells what happened."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -45,9 +46,9 @@ def go_to(terminal: Terminal, name: str) -> None:
     pytest.fail(f"the cursor never came to {name}:\n{terminal.screen()}")
 
 
-def soon(true: Callable[[], bool]) -> bool:
+def soon(true: Callable[[], bool], seconds: float = 2.0) -> bool:
     """Whether it becomes true within two seconds: a busy machine paints late."""
-    deadline = time.monotonic() + 2.0
+    deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if true():
             return True
@@ -55,11 +56,17 @@ def soon(true: Callable[[], bool]) -> bool:
     return False
 
 
+def buttons_with_focus(terminal: Terminal) -> list[str]:
+    return re.findall(r"\[ [^\]\n]+", terminal.screen())
+
+
 def press_button(terminal: Terminal, words: str) -> None:
     """Tab to the button, which is bracketed once it has the focus, and press it."""
     for _ in range(6):
+        before = buttons_with_focus(terminal)
         terminal.press("Tab")
-        if soon(lambda: f"[ {words}" in terminal.screen()):
+        soon(lambda before=before: buttons_with_focus(terminal) != before)  # type: ignore[misc]
+        if any(words in button for button in buttons_with_focus(terminal)):
             terminal.press("Enter")
             return
     pytest.fail(f"no focus on {words}:\n{terminal.screen()}")
@@ -67,9 +74,9 @@ def press_button(terminal: Terminal, words: str) -> None:
 
 def type_word(terminal: Terminal, word: str) -> None:
     """Its letters find their line from anywhere. A dialog is deaf for its first moment: then the line is emptied."""
-    for _ in range(6):
+    for patience in (0.5, *[2.0] * 5):
         terminal.type(word)
-        if soon(lambda: f"Type {word} to confirm: {word} " in " ".join(terminal.screen().split())):
+        if soon(lambda: f"Type {word} to confirm: {word} " in " ".join(terminal.screen().split()), patience):
             return
         terminal.press("C-u")
     pytest.fail(f"nowhere to type {word}:\n{terminal.screen()}")

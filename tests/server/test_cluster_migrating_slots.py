@@ -10,9 +10,10 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.cluster.topology import SlotMigration, still
 from tests.server.test_cluster_asking import target
 from tests.server.test_cluster_scan import fill
-from tests.support.cluster import RunningCluster, clustered, half_moved, slot_range
+from tests.support.cluster import RunningCluster, clustered, half_moved, owns, slot_range
 from tests.support.servers import available
 from tests.support.sources import cluster_opened
+from tests.support.waiting import until
 
 OTHERS, TAGGED, GONE = 2000, 40, 15
 SLOT = key_slot(b"{tag}")
@@ -123,11 +124,14 @@ async def test_a_node_that_gets_its_first_slot_is_walked_too() -> None:
         empty, first = cluster.primaries
         # It gives all that it serves to the other, and becomes the one that waits for its first slot.
         start, end = slot_range(0, 2)
-        for node in (first, empty):
-            with node.server.client() as client, client.pipeline(transaction=False) as pipeline:
-                for slot in range(start, end + 1):
-                    pipeline.execute_command("CLUSTER SETSLOT", slot, "NODE", first.id)
-                pipeline.execute()
+        slots = range(start, end + 1)
+        with empty.server.client() as client:
+            client.execute_command("CLUSTER DELSLOTS", *slots)
+        with first.server.client() as client, client.pipeline() as at_once:
+            at_once.execute_command("CLUSTER DELSLOTS", *slots)
+            at_once.execute_command("CLUSTER ADDSLOTS", *slots)
+            at_once.execute()
+        until(lambda: all(owns(node, SLOT, first) for node in (empty, first)), "the other to own all slots")
         with first.server.client() as client:
             for number in range(TAGGED):
                 client.set(b"{tag}%d" % number, "v")

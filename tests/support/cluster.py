@@ -185,7 +185,7 @@ def moved_slot(cluster: RunningCluster, slot: int, target: Node) -> None:
     for node in sorted(cluster.primaries, key=lambda node: (node is not target, node is not source)):
         with node.server.client() as client:
             client.execute_command("CLUSTER SETSLOT", slot, "NODE", target.id)
-    until(lambda: all(_owns(node, slot, target) for node in cluster.primaries), "the slot's new owner to be known")
+    until(lambda: all(owns(node, slot, target) for node in cluster.primaries), "the slot's new owner to be known")
 
 
 def take_over(replica: Node) -> None:
@@ -195,7 +195,8 @@ def take_over(replica: Node) -> None:
     until(lambda: replica.role() == "master", "the replica to be the primary")
 
 
-def _owns(node: Node, slot: int, owner: Node) -> bool:
+def owns(node: Node, slot: int, owner: Node) -> bool:
+    """Whether `node` knows `owner` as the one that serves `slot`."""
     with node.server.client() as client:
         client.response_callbacks.pop("CLUSTER SLOTS", None)
         ranges: list[list[Any]] = client.execute_command("CLUSTER SLOTS")

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from textual.events import Paste
 
 from redis_oom_tui.actions.deployment import Standalone
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor import poller
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from tests.support.imitations import KEYS, Imitation, standing
@@ -15,7 +17,7 @@ from tests.support.proxy import Faults, Wire, wired
 from tests.tui.support import screen_text
 from tests.tui.test_managed_panes import HEALTHY, PANES, WRONG, waited
 
-SLOW = Faults(delay=0.05, bytes_per_second=120_000)
+SLOW = Faults(delay=0.02, bytes_per_second=120_000)
 _NOT_REDIS = "does not speak the Redis protocol"
 BROKEN = {
     "cut": (Faults(cut_after=200), "closed the connection"),
@@ -24,6 +26,11 @@ BROKEN = {
     "another protocol": (Faults(garbage=b"HTTP/1.1 502 Bad Gateway\r\n\r\n"), _NOT_REDIS),
     "noise": (Faults(garbage=bytes(range(256))), _NOT_REDIS),
 }
+
+
+@pytest.fixture(autouse=True)
+def _asked_again_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller, "_LONGEST_WAIT", 0.5)
 
 
 def the_app(wire: Wire, folder: Path, patience: float) -> TriageApp:
@@ -41,7 +48,9 @@ async def scanned(pilot, said) -> None:
         if pane == "hogs":
             await pilot.press("r")
         elif pane == "cleanup":
-            await pilot.press("n", "enter", *"cache:v1:1*", "enter", "x")
+            await pilot.press("n", "enter")
+            pilot.app.post_message(Paste("cache:v1:1*"))
+            await pilot.press("enter", "x")
         text = await waited(pilot, (f"{number} {pane.title()}", *said(pane)))
         wrong = WRONG.search(text)
         assert wrong is None, f"{pane} shows {wrong}:\n{screen_text(pilot.app)}"
@@ -71,7 +80,7 @@ async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_p
         return ("NO ANSWER", "retry in", why, *failing.get(pane, ()))
 
     with standing(Imitation()) as (_, connection), wired(connection) as wire:
-        app = the_app(wire, tmp_path, 0.5)
+        app = the_app(wire, tmp_path, 0.3)
         async with app.run_test(size=(120, 36)) as pilot:
             await waited(pilot, ("live", *HEALTHY["triage"]))
             wire.faults = faults
