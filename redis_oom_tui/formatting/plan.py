@@ -7,7 +7,7 @@ from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_text
 from redis_oom_tui.formatting.server import cleanup_line, with_commands
-from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.formatting.sizes import count, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Proposal, RunView
 from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
@@ -91,7 +91,7 @@ def proposal_lines(proposal: Proposal, connection_args: Sequence[str]) -> list[s
         return [first, with_commands(proposal.cause, connection_args)]
     lines = [f"{first} What may go, the least harmful first:"]
     for number, part in enumerate(proposal.parts, 1):
-        about = f"about {size(part.about_bytes)} in {count(part.keys)} keys"
+        about = f"about {size(part.about_bytes)} in {number_of_keys(part.keys)}"
         lines.append(f"{number}. {part.what}: {about}, to {percent(part.pressure_after, 1)}.")
         lines.append(f"   Risk: {part.risk}. {part.undo}")
     for jobs in proposal.jobs:

@@ -200,7 +200,7 @@ def remedy_line(remedy: Remedy | None, connection_args: Sequence[str]) -> str:
         return ""
     options += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
     for option, seconds in (("--idle-over", remedy.idle_over_seconds), ("--expire", remedy.expire_seconds)):
-        options += [] if seconds is None else [option, f"{seconds}s"]
+        options += [] if seconds is None else [option, f"{seconds // 86400}d" if not seconds % 86400 else f"{seconds}s"]
     return cleanup_line(connection_args, remedy.db or 0, *options)
 
 

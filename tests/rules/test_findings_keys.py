@@ -35,7 +35,7 @@ def test_keys_that_stay_too_long() -> None:
     select = KeyPattern((b"cache", b":", b"page", b":", b"\0"))
     row = replace(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500), select=select)
     advice = advice_with_commands(told(snapshot_of(), scanned(row))["no-ttl-family"], ("-p", "7000"))
-    command = "redis-oom-tui -p 7000 cleanup --pattern 'cache:page:<id>' --no-ttl --expire 86400s"
+    command = "redis-oom-tui -p 7000 cleanup --pattern 'cache:page:<id>' --no-ttl --expire 1d"
     assert advice.endswith(f"give them a TTL with `{command}`."), "it expires keys, as the sentence says"
     assert "no-ttl-family" not in told(snapshot_of(), scanned(pattern_row(b"user:*", 500, 30 * MIB, no_ttl=500)))
     begun = scanned(pattern_row(b"cache:page:*", 500, 3 * MIB, no_ttl=500))

@@ -6,7 +6,7 @@ from redis_oom_tui.formatting.plan import proposal_lines
 from redis_oom_tui.models.application import KeyUse, Loss
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
-from redis_oom_tui.models.plan import Proposal, ProposedJobs, TtlFilter
+from redis_oom_tui.models.plan import Criteria, Proposal, ProposedJobs, ProposedPart, TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications.finished_work import queue_named
@@ -115,6 +115,11 @@ def test_finished_jobs_that_stand_in_one_key_are_named_with_their_command() -> N
     assert found.kept[-1].endswith(
         f"those may go. To plan it for those older than a day (nothing is deleted): {command}"
     )
+
+
+def test_a_part_of_one_key_is_told_as_one() -> None:
+    part = ProposedPart("caches", Criteria(), 1, 20 * MB, "none", "It comes back.", 0.5)
+    assert "about 19.1 MiB in 1 key, to 50.0%." in "\n".join(proposal_lines(Proposal(0.8, MB, 0.9, (part,)), ()))
 
 
 def test_without_idle_times_nothing_is_called_unused() -> None:
