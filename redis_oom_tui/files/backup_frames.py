@@ -29,6 +29,7 @@ from redis_oom_tui.models.stepped import Element
 # What a mark begins with, and how many random bytes follow.
 _MARK = b"\xc1RO\xc1"
 _RANDOM = 8
+_LINE_BEGINS = b'{"format":"redis-oom-tui backup'
 _FACTS = struct.Struct("<BBHIII")
 _SUM = struct.Struct("<I")
 _BEHIND_MARK = _FACTS.size + _SUM.size
@@ -152,16 +153,17 @@ def head_frame(line: bytes, mark: bytes) -> bytes:
 def copied_head(file: BinaryIO) -> bytes | None:
     """The copy of the first line of `file`, which then stands behind it; None where there is no whole one.
 
-    It stands as far behind the file's beginning as it is long: what a value holds is not taken for it.
+    It stands as far behind the file's beginning as it is long, or behind a line that begins as the first one does: what
+    a value holds is not taken for it.
     """
     file.seek(0)
     raw = file.read(_LONGEST_START)
     place = raw.find(_MARK)
-    behind = place + len(_MARK)
+    behind, begins = place + len(_MARK), raw.startswith(_LINE_BEGINS)
     for mark in (raw[behind : behind + _RANDOM], b"") if place >= 0 else ():
         body = behind + len(mark) + _BEHIND_MARK
         header = _header(raw[place:body], mark)
-        if header is not None and header.kind == _Kind.HEAD and header.size == place:
+        if header is not None and header.kind == _Kind.HEAD and (header.size == place or begins):
             file.seek(body)
             return _body(file, header)
     return None

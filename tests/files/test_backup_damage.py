@@ -143,3 +143,13 @@ def test_a_damaged_first_line_costs_no_key_and_its_copy_tells_the_rest(tmp_path:
     path.write_bytes(raw[:9] + raw[9:].replace(b"backup 2", b"backup 3"))
     with pytest.raises(BadInput, match="is not a backup"):
         read_head(path, damaged_ok=True)
+
+
+def test_a_first_line_that_lost_or_got_bytes_costs_no_key(tmp_path: Path) -> None:
+    path = written(tmp_path / "f", *KEYS)
+    raw, first = path.read_bytes(), read_head(path)
+    place = raw.index(b'"server"')
+    for damaged in (raw[:place] + raw[place + 9 :], raw[:place] + b"\n" + raw[place:]):
+        path.write_bytes(damaged)
+        assert read_head(path, damaged_ok=True).server == first.server
+        assert list(read_records(path, damaged_ok=True)) == KEYS
