@@ -9,6 +9,7 @@ from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, MakePlan, Place, Standalone
 from redis_oom_tui.actions.node_settings import NodeSettings
 from redis_oom_tui.actions.rights import Rights
+from redis_oom_tui.formatting.settings import listed
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import BadInput, KeyMoved
 from redis_oom_tui.models.plan import Criteria, Plan
@@ -99,7 +100,8 @@ class Cluster:
     def planning(self, criteria: Criteria, make: MakePlan, /) -> ClusterPlanMaker:
         """Over all primaries, or the one that is meant. Raises BadInput where that is none."""
         if criteria.node and criteria.node not in self.primaries:
-            raise BadInput(f"{criteria.node!r} is no primary of the cluster: {', '.join(self.primaries)}")
+            primaries = listed(self.primaries)
+            raise BadInput(f"{criteria.node} is not a primary of the cluster now. Its primaries: {primaries}")
         makers = NodeMakers(self._source, criteria, make)
         return ClusterPlanMaker(str(self._source.address), criteria, self._source, makers, self._wall)
 

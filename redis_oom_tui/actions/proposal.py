@@ -37,7 +37,10 @@ class ProposalPlanning:
         return self._view if self._current is None else self._current.view()
 
     async def run(self) -> PlanningView:
-        """Look for the keys of each part until what must go is found; never raises."""
+        """Look for the keys of each part until what must go is found.
+
+        Raises BadInput where the node that a part is about is no primary of the cluster any more.
+        """
         needed, found = must_go(self._proposal.needed_bytes), dict[KeyId, PlannedKey]()
         for part in self._proposal.parts:
             left = needed - sum(key.size or 0 for key in found.values())

@@ -19,6 +19,7 @@ from redis_oom_tui.actions.run import Run
 from redis_oom_tui.files.backup_reading import as_lines
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.models.structs import replace
@@ -155,6 +156,8 @@ async def until_async(condition: Callable[[], bool], again: Callable[[], Awaitab
 async def test_limits_of_a_plan_hold_for_the_whole_cluster(cluster: RunningCluster, tmp_path: Path) -> None:
     async with acting(cluster, tmp_path) as (_, operator):
         plan = await _planned(operator, Criteria(patterns=(b"old:*",), max_keys=10))
+        with pytest.raises(BadInput, match=r"^gone:1 is not a primary of the cluster now\. Its primaries: 127"):
+            operator.plan(Criteria(patterns=(b"old:*",), node="gone:1"))
         marked = tuple(KeyId(0, key, node="stale") for key in (b"old:1", b"old:2", b"old:3", b"no-such-key"))
         chosen = await _planned(operator, Criteria(keys=marked))
     assert len(plan.keys) == 10
