@@ -87,7 +87,7 @@ class ScriptedPlanning:
         if self.error is not None:
             return replace(found, state=PlanningState.FAILED, error=self.error)
         state = PlanningState.STOPPED if self.stopped else PlanningState.COMPLETE
-        return replace(found, state=state, plan=replace(self.plan, complete=not self.stopped))
+        return replace(found, state=state, plan=replace(self.plan, complete=self.plan.complete and not self.stopped))
 
     def stop(self) -> None:
         """End."""

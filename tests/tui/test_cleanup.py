@@ -145,6 +145,19 @@ async def test_marked_rows_of_hogs_are_planned_by_identity_and_the_hidden_ones_a
         assert "3 of them are marked rows" in screen_text(app)
 
 
+async def test_no_key_of_a_search_that_missed_some_is_said_with_what_was_missed():
+    operator = ScriptedOperator()
+    missing = "SCAN ended after 16 keys, and the server counts 97,998: keys are missing."
+    unread = replace(a_plan(()), complete=False, flags=(missing,))
+    operator.plan = lambda *_, **__: operator._planning(unread)
+    app = an_app(operator=operator)
+    async with app.run_test(size=(120, 36)) as pilot:
+        await until(pilot, lambda: app.session.state.snapshot is not None)
+        await pilot.press("4", "enter", *"s*", "enter", "x")
+        await until(pilot, lambda: "No key matches" in screen_text(app))
+        assert missing in " ".join(screen_text(app).split())
+
+
 async def test_escape_stops_the_search_and_what_was_found_is_a_plan_that_says_so():
     operator = ScriptedOperator(hurry=False)
     app = an_app(operator=operator)

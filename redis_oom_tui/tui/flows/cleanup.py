@@ -84,6 +84,8 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
         elif not view.plan.keys:
             left_out = view.plan.matched_keys > 0
             nothing = f"No key matches; {count(view.scanned_keys)} were checked."
+            if not view.plan.complete:
+                nothing = " ".join((nothing, *view.plan.flags))
             ended = CleanupState(error=nothing_planned(view.plan) if left_out else nothing)
         else:
             ended = CleanupState(Stage.PREVIEW, planning=view, plan=view.plan, hidden=hidden)
