@@ -159,7 +159,8 @@ def cleanup_line(connection_args: Sequence[str], db: int, *options: str) -> str:
     """
     # A URL and a profile may choose another database than the first.
     chosen = database_args(db) if db or {"-u", "--profile"}.intersection(connection_args) else ()
-    return command_line((*connection_args, *chosen), "cleanup", *options)
+    # In a sentence the command stands in backticks: one in a name is written as the options read it, too.
+    return command_line((*connection_args, *chosen), "cleanup", *(option.replace("`", "\\x60") for option in options))
 
 
 def address_args(address: Address) -> tuple[str, ...]:

@@ -13,7 +13,8 @@ from redis.crc import key_slot
 
 from redis_oom_tui.cli import main as entry
 from redis_oom_tui.cli import undo_command
-from redis_oom_tui.formatting.server import PROGRAM, command_line
+from redis_oom_tui.formatting.sanitize import unescape_exact
+from redis_oom_tui.formatting.server import PROGRAM, cleanup_line, command_line, with_code
 from tests.support.cluster import Node, RunningCluster, clustered
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
@@ -137,6 +138,15 @@ def test_the_way_in_and_never_a_password(given: dict[str, object], words: str) -
     way = undo_command.connection_args(given)
     assert sorted(way) == sorted(words.split())
     assert "hunter2" not in command_line(way, "restore", "f")
+
+
+def test_a_backtick_in_a_name_does_not_end_the_command() -> None:
+    name = "a`b <!channel>"
+    command = cleanup_line(("-p", "7000"), 0, "--shrink", name)
+    codes: list[str] = []
+    with_code(f"To plan it: `{command}`.", str, lambda line: codes.append(line) or line)
+    assert codes == [command]
+    assert unescape_exact(shlex.split(command)[-1]) == name.encode()
 
 
 # In a sentence in backticks, else to the end of its line.
