@@ -176,9 +176,11 @@ class TriageApp(TerminalApp):
 
     def leave_overview(self, *, opened: bool) -> None:
         """Show the panes again; `opened`: on a server that was chosen there, and Escape leads back from now on."""
-        overview = self.overview
+        overview, opening = self.overview, self.opening
         self.opening = None
-        if overview is None or self.screen is not overview or (overview.is_outermost and not opened):
+        if overview is None or self.screen is not overview:
+            return
+        if not opened and ((opening is None and overview.drop_filter()) or overview.is_outermost):
             return
         if opened:
             self.main.from_overview = overview.is_outermost = True

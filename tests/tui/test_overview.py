@@ -139,6 +139,24 @@ async def test_the_last_choice_counts_while_one_takes_its_time():
         assert [source.closed for source in board.opened] == [True, False]
 
 
+async def test_escape_gives_up_a_connection_before_it_drops_the_filter():
+    board = a_board()
+    app = at_overview(board)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await answered(pilot)
+        board.servers["cache-2"].gate.clear()
+        await pilot.press("slash", *"cache-2", "enter", "enter")
+        await until(pilot, lambda: "Connecting to cache-2. Esc gives up." in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: app.opening is None)
+        assert "/cache-2: 1 shown" in rows(app)[0]
+        await pilot.press("escape")
+        await until(pilot, lambda: "/cache-2" not in rows(app)[0])
+        board.servers["cache-2"].gate.set()
+        await until(pilot, lambda: [source.closed for source in board.opened] == [True])
+        assert app.at_overview
+
+
 @pytest.mark.parametrize("outermost", [True, False])
 async def test_who_gives_up_when_it_is_too_late_is_told_where_he_is(outermost):
     board = a_board()

@@ -44,8 +44,16 @@ async def open_profile(actions: ActionController, name: str, node: str) -> None:
 
     The last choice counts: one made meanwhile, and Escape, give this one up.
     """
+    actions.app.opening = mine = object()
+    try:
+        await _open(actions, name, node, mine)
+    finally:
+        if actions.app.opening is mine:
+            actions.app.opening = None
+
+
+async def _open(actions: ActionController, name: str, node: str, mine: object) -> None:
     app, board, shown = actions.app, actions.app.switchboard, safe_text(name, 40)
-    app.opening = mine = object()
     if board is None:
         return
     if any(profile.name == name and same_server(profile, actions.host.profile) for profile in board.profiles):

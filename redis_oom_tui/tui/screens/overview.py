@@ -314,12 +314,16 @@ class OverviewScreen(Screen[None]):
         self.app.push_screen(HelpScreen())
 
     def action_back(self) -> None:
-        """Drop the filter, else give up what is being opened, and back to the server that was left for this, if any."""
-        if self.filter_line.is_open or self.filter_line.value:
+        """Give up what is being opened, else drop the filter, else back to the server that was left, if any."""
+        self.post_message(LeaveOverview())
+
+    def drop_filter(self) -> bool:
+        """Show all rows again; False where they are shown."""
+        filtered = self.filter_line.is_open or bool(self.filter_line.value)
+        if filtered:
             self.filter_line.close(drop=True)
             self.set_focus(self.table, scroll_visible=False)
-        else:
-            self.post_message(LeaveOverview())
+        return filtered
 
 
 async def _ended(worker: Worker[None]) -> None:
