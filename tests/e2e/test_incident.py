@@ -47,7 +47,7 @@ def go_to(terminal: Terminal, name: str) -> None:
 
 
 def soon(true: Callable[[], bool], seconds: float = 2.0) -> bool:
-    """Whether it becomes true within two seconds: a busy machine paints late."""
+    """Whether it becomes true within `seconds`: a busy machine paints late."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if true():
