@@ -149,7 +149,9 @@ class ServerDetails(LineWidget):
             return clip((*left, (where, "dim")), width)
         used = (f"{use_of_limit(snapshot.memory)}  ", "text")
         same = f"{row.same_as.words}  " if row.same_as else ""
-        return clip((*left, used, (same, "text"), (f"{_facts(snapshot, node)}  {where}", "dim")), width)
+        line = (*left, used, (same, "text"), (_facts(snapshot, node), "dim"))
+        whole = (*line, (f"  {where}", "dim"))
+        return clip(whole if cells_in(whole) <= width else line, width)
 
 
 def _facts(snapshot: Snapshot, node: NodeView | None) -> str:
