@@ -12,8 +12,8 @@ from redis_oom_tui.tui.drawing import Line, marked, merged, paragraph, spread
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
-# Lines for the option under the cursor, whatever is written above it.
-_ROOM_FOR_ONE = 3
+# So many lines of the option under the cursor are seen, whatever is written above it.
+_MOST_FOR_ONE = 3
 
 
 class Option(Struct, frozen=True):
@@ -47,7 +47,9 @@ class PickList(CursorList[Option]):
 
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What the options are for; where it is low, as much as leaves room for the one under the cursor."""
-        return self._about(width)[: max(0, height - _ROOM_FOR_ONE)]
+        option = self.current
+        lines = 0 if option is None else len(self.row(option, width, here=True))
+        return self._about(width)[: max(0, height - min(lines, _MOST_FOR_ONE))]
 
     def _about(self, width: int) -> Sequence[Line]:
         return paragraph(safe_text(self._intro), width - 2, "text", " ")
