@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import percent_beside, share_of, size
+from redis_oom_tui.formatting.sizes import percent_beside, share_of, size, typed_span
 from redis_oom_tui.models.action import TARGET
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.plan import TtlFilter
@@ -201,7 +201,7 @@ def remedy_line(remedy: Remedy | None, connection_args: Sequence[str]) -> str:
         return ""
     options += ["--no-ttl"] if remedy.ttl is TtlFilter.WITHOUT else []
     for option, seconds in (("--idle-over", remedy.idle_over_seconds), ("--expire", remedy.expire_seconds)):
-        options += [] if seconds is None else [option, f"{seconds // 86400}d" if not seconds % 86400 else f"{seconds}s"]
+        options += [] if seconds is None else [option, typed_span(seconds)]
     return cleanup_line(connection_args, remedy.db or 0, *options)
 
 

@@ -227,6 +227,15 @@ def progress(
     return words
 
 
+def typed_span(seconds: int) -> str:
+    """A span as an option or a form takes it: `parse_duration` reads it back.
+
+    >>> typed_span(86400), typed_span(5400)
+    ('1d', '5400s')
+    """
+    return f"{seconds}s" if seconds % 86400 else f"{seconds // 86400}d"
+
+
 def ago(seconds: float | None) -> str:
     """How long ago something was, in its largest unit.
 

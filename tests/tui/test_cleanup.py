@@ -5,9 +5,10 @@ import pytest
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.models.plan import Criteria, Outcome, TtlFilter
 from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
@@ -297,3 +298,13 @@ async def test_a_plan_that_was_left_can_be_seen_again_until_another_is_looked_fo
             lambda: app.session.actions.cleanup.stage is Stage.FORM and "Preview matching keys" in screen_text(app),
         )
         assert "v" not in enabled_keys(app)
+
+
+async def test_a_finding_on_keys_without_a_ttl_fills_in_an_expiry():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("4")
+        pane = app.main.active_pane
+        pane.pull(Remedy("cleanup", match=b"cache:*", ttl=TtlFilter.WITHOUT, expire_seconds=86_400))
+        await until(pilot, lambda: "a finding of Triage" in screen_text(app))
+        assert (pane.form_view.form.operation, pane.form_view.form.within) == ("expire", "1d")

@@ -9,9 +9,11 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 from textual.widgets import Input
 
+from redis_oom_tui.formatting.sizes import typed_span
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Operation
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.plan_warnings import why_unchecked
@@ -49,7 +51,10 @@ class FillingPane(Pane):
                 ttl=remedy.ttl,
                 idle_over_seconds=remedy.idle_over_seconds,
             )
-            self._fill(cleanup_form.from_criteria(criteria, origin="a finding of Triage"))
+            form = cleanup_form.from_criteria(criteria, origin="a finding of Triage")
+            if remedy.expire_seconds is not None:
+                form = replace(form, operation=Operation.EXPIRE.value, within=typed_span(remedy.expire_seconds))
+            self._fill(form)
 
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:
         """Fill in what another pane asked for, and look for it."""
