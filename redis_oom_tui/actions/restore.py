@@ -72,6 +72,7 @@ class Restore:
         self._nodes: dict[Place, NodeRestore] = {}
         self._record = ActionRecord(context)
         self._unserved = 0
+        self._unreadable = 0  # Keys that the file's end counts, that cannot be read, and are not counted as failed yet.
         self._stop = False
         self._clock = ActiveClock()
 
@@ -83,7 +84,7 @@ class Restore:
 
     def view(self) -> RestoreReport:
         """How far it is."""
-        counts = dict(self._counts)
+        counts = dict(+self._counts)
         known = sum(counts.values()) + self._view.left_out_keys
         if known < self._view.total_keys:
             counts[RestoreOutcome.NOT_ATTEMPTED] = self._view.total_keys - known
@@ -117,6 +118,7 @@ class Restore:
         self._view = replace(self._view, file_damaged=inspection.damaged)
         must_be_whole(inspection, damaged_ok=self._damaged_ok)
         self._view = replace(self._view, file_note=inspection.note)
+        self._unreadable = max(0, (inspection.expected or 0) - inspection.keys)
 
     async def _begin(self) -> None:
         await self._deployment.refresh()
@@ -145,6 +147,8 @@ class Restore:
                     return
                 await self._put(batch.place, batch.records)
         if not (self._stop or self._failures() or self._unserved):
+            # A frame whose header is damaged does not tell how many keys it held.
+            self._counts[RestoreOutcome.FAILED] += max(0, self._unreadable)
             # The plan may have had more keys: changed, gone, or never come to. The file holds those that were saved.
             self._view = replace(self._view, total_keys=sum(self._counts.values()) + self._view.left_out_keys)
 
@@ -195,6 +199,7 @@ class Restore:
         """Where to put a record back; None for one that has nothing to put back, which is counted."""
         if record is None:
             self._counts[RestoreOutcome.FAILED] += 1
+            self._unreadable -= 1
             return None
         if record.left_out:
             self._left_out(record)
@@ -297,11 +302,7 @@ class Restore:
             reasons.append(prefixed(place.node, words) if self._deployment.clustered else words)
         if self._unserved:
             reasons.append(f"No node serves the slots of {number_of_keys(self._unserved)}")
-        return (
-            ". ".join(reason.rstrip(".") for reason in reasons[:-1])
-            + (". " if reasons[1:] else "")
-            + (reasons[-1] if reasons else "")
-        )
+        return ". ".join([*(reason.rstrip(".") for reason in reasons[:-1]), *reasons[-1:]])
 
 
 def _chunks(records: Iterator[Record | None]) -> Iterator[list[tuple[Record | None, int]]]:
