@@ -343,6 +343,13 @@ def _why(failure: TriageError, head: Backup, here: str) -> str:
 _GONE = ("is gone and cannot be restored", "are gone and cannot be restored")
 _WORDS = (
     (RestoreOutcome.EXISTS, ("already exists and was left unchanged", "already exist and were left unchanged")),
+    (
+        RestoreOutcome.ALIKE,
+        (
+            "was not restored: whether the list has it, or one like it that was added since, is unknown",
+            "were not restored: whether the list has them, or others like them that were added since, is unknown",
+        ),
+    ),
     (RestoreOutcome.EXPIRED, ("expired since the backup", "expired since the backup")),
     (RestoreOutcome.CHANGED, ("was changed since and left unchanged", "were changed since and left unchanged")),
     (RestoreOutcome.FAILED, ("failed", "failed")),

@@ -24,6 +24,7 @@ LETTERS: Mapping[Outcome | RestoreOutcome, str] = {
     Outcome.NOT_ATTEMPTED: "n",
     RestoreOutcome.RESTORED: "r",
     RestoreOutcome.EXISTS: "x",
+    RestoreOutcome.ALIKE: "a",
     RestoreOutcome.EXPIRED: "o",
     RestoreOutcome.CHANGED: "c",
     RestoreOutcome.FAILED: "f",

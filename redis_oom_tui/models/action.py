@@ -175,10 +175,13 @@ class Done(Struct, frozen=True):
 
 
 class RestoreOutcome(StrEnum):
-    """What became of one key of a backup."""
+    """What became of one key of a backup. ALIKE is an element of a list that others like it stand in the place of: it
+    may be one of them, or missing.
+    """
 
     RESTORED = "restored"
     EXISTS = "exists"
+    ALIKE = "alike"
     EXPIRED = "expired"
     CHANGED = "changed"
     FAILED = "failed"
@@ -211,8 +214,8 @@ class RestoreReport(Struct, frozen=True):
 
     @property
     def complete(self) -> bool:
-        """Whether it ended without a fault, with no key of the file failed or left."""
-        left = self.counts.get(RestoreOutcome.FAILED, 0) + self.counts.get(RestoreOutcome.NOT_ATTEMPTED, 0)
+        """Whether it ended without a fault, with no key of the file failed, left, or maybe missing."""
+        left = any(map(self.counts.get, (RestoreOutcome.FAILED, RestoreOutcome.NOT_ATTEMPTED, RestoreOutcome.ALIKE)))
         return not (self.failed or left or self.file_damaged)
 
 

@@ -51,12 +51,34 @@ async def test_elements_that_others_resemble_come_back_once(
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 37, RestoreOutcome.NOT_ATTEMPTED: 963}
             monkeypatch.undo()
             report = await operator.restore(path).run()
-            assert dict(report.counts) == {RestoreOutcome.EXISTS: 37, RestoreOutcome.RESTORED: 963}
+            assert dict(report.counts) == {RestoreOutcome.ALIKE: 37, RestoreOutcome.RESTORED: 963}
             assert content(client) == before
             getattr(client, push)(NAME, b"newer")
             again = await operator.restore(path).run()
-            assert dict(again.counts) == {RestoreOutcome.EXISTS: 1000}
+            assert dict(again.counts) == {RestoreOutcome.ALIKE: 1000}
             assert client.llen(NAME) == 1201
+
+
+@pytest.mark.parametrize("end", ListEnd)
+async def test_elements_like_those_added_since_are_not_said_to_exist(
+    server: RunningServer, tmp_path: Path, end: ListEnd
+) -> None:
+    with server.client() as client:
+        client.rpush(NAME, *[b"tick"] * 1200)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.steps.run_shrink(
+                await frozen(operator, keep_last=200, oldest_end=end), backup=BackupChoice()
+            ).run()
+            # As many again from the producer, at the other end.
+            (client.rpush if end is ListEnd.LEFT else client.lpush)(NAME, *[b"tick"] * 1000)
+            report = await operator.restore(Path(str(view.backup_path))).run()
+        assert dict(report.counts) == {RestoreOutcome.ALIKE: 1000}
+        assert not report.complete
+        assert report.ended == (
+            "Restored 0 of 1,000 elements; 1,000 were not restored: whether the list has them, or others like them that"
+            " were added since, is unknown."
+        )
+        assert client.llen(NAME) == 1200
 
 
 async def test_elements_come_back_where_their_key_lives_on(server: RunningServer, tmp_path: Path) -> None:

@@ -29,9 +29,10 @@ from redis_oom_tui.server.mutations.scripts import Reply
 # Puts elements back into a key. ARGV: its type, when it is to expire if it is gone (Unix ms, -1: never), the end of a
 # list, how many others belong outside of these there, and how many elements the list had when they were chosen (-1:
 # nobody knows); then each element behind the number of its parts. A list has them already where they stand in a row no
-# deeper than that, or the innermost of them at its end; with as many elements inward of them as there were, as the same
-# values may stand in the list without being those. A reply per element: 1 it is back, 0 there is one already, -1 the
-# key is of another type, -9 its time has passed, or the refusal as text.
+# deeper than that, or the innermost of them at its end. Where their values are alike, the same row may be of others:
+# it counts with as many elements inward of it as there were, and nothing is added. A reply per element: 1 it is back, 0
+# there is one already, 3 it, or another like it, is there already, -1 the key is of another type, -9 its time has
+# passed, or the refusal as text.
 _PUT_ELEMENTS = scripts.lean("""
 local key, wanted, out, elements, at = KEYS[1], ARGV[1], {}, {}, 6
 while ARGV[at] do
@@ -57,11 +58,11 @@ local function in_list()
     if not seen[element[1]] then distinct = distinct + 1 end
     seen[element[1]] = true
   end
-  -- Elements that differ are told by their row; those that are alike by how many stand inward of them.
+  -- What a row of so many at that depth says of its elements; nil where it says nothing.
   local function evident(number, depth)
+    if (n >= 4 and 10 * distinct >= 9 * n) or (number >= 8 and 2 * distinct >= n) then return 0 end
     local more = length - depth - (were - outside - n + number)
-    if were < 0 or more == 0 or (number == n and more > 0) then return true end
-    return (n >= 4 and 10 * distinct >= 9 * n) or (number >= 8 and 2 * distinct >= n)
+    return (were < 0 or more == 0 or (number == n and more > 0)) and 3 or nil
   end
   local function stands(found, first, number)
     for i = 1, number do
@@ -70,31 +71,34 @@ local function in_list()
     return true
   end
   local function there(depth)
-    if depth < 0 or depth + n > length then return false end
+    if depth < 0 or depth + n > length then return nil end
     local first = left and depth or length - depth - n
-    return stands(redis.call('LRANGE', key, first, first + n - 1), 0, n) and evident(n, depth)
+    return stands(redis.call('LRANGE', key, first, first + n - 1), 0, n) and evident(n, depth) or nil
   end
   local function known()
     local rank = left and 1 or -1
     local places = redis.call('LPOS', key, elements[n][1], 'RANK', rank, 'COUNT', 100, 'MAXLEN', outside + n) or {}
     for _, place in ipairs(places) do
-      if there(left and place or length - 1 - place) then return n end
+      local code = there(left and place or length - 1 - place)
+      if code then return n, code end
     end
     if were < 0 then return 0 end
     -- Where many are alike: from where it stands if nothing came at the other end, on.
     local deepest = #places == 100 and math.min(outside, length - (were - outside)) or -1
     for depth = deepest, math.max(0, deepest - 1000), -1 do
-      if there(depth) then return n end
+      local code = there(depth)
+      if code then return n, code end
     end
     local most = math.min(n - 1, length)
     local found = most > 0 and redis.call('LRANGE', key, left and 0 or -most, left and most - 1 or -1) or {}
     for number = most, 1, -1 do
-      if stands(found, left and 0 or most - number, number) and evident(number, 0) then return number end
+      local code = stands(found, left and 0 or most - number, number) and evident(number, 0)
+      if code then return number, code end
     end
     return 0
   end
-  local flat, back = {}, known()
-  for i = 1, back do out[i] = 0 end
+  local flat, back, told = {}, known()
+  for i = 1, back do out[i] = told end
   if back == n then return end
   for i = back + 1, n do flat[#flat + 1] = elements[i][1] end
   local reply = redis.pcall(left and 'LPUSH' or 'RPUSH', key, unpack(flat))
@@ -278,6 +282,8 @@ def _element_reply(reply: object) -> RestoreReply:
     code = reply_or_error(reply)
     if code is Reply.GONE:
         return RestoreReply(RestoreOutcome.EXISTS)
+    if code is Reply.ALIKE:
+        return RestoreReply(RestoreOutcome.ALIKE)
     return _taken(code) if isinstance(code, Reply) else restore_reply(code)
 
 

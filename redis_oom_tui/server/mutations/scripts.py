@@ -49,6 +49,7 @@ class Reply(IntEnum):
 
     DONE = 1
     EARLIER = 2
+    ALIKE = 3
     GONE = 0
     TYPE = -1
     TTL = -2
