@@ -14,7 +14,7 @@ from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, Se
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, expected
-from redis_oom_tui.rules.sizing import OWN_TYPES
+from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.connections import PinnedConnection, settled
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator

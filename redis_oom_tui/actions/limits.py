@@ -51,7 +51,7 @@ class LimitsReader:
             settings=tuple(_view(setting, capabilities.policies) for setting in found),
             path=whatif.write_path(snapshot),
             host_memory=await self._host_memory(snapshot),
-            over_bytes=whatif.over_bytes(snapshot.memory),
+            over_bytes=snapshot.memory.over(),
             data_room_bytes=room_for_data(snapshot.memory, snapshot.activity),
             scanned=scan is not None,
             unsized=whatif.why_unsized(capabilities, scan),

@@ -31,7 +31,7 @@ async def orphans_of(deployment: Deployment, name: str, db: int) -> tuple[KeyId,
     Raises BadInput where nothing is known of orphans of it, or nothing is here that would name the others; another of
     `models.errors` where one node cannot be read, as its lists might name keys of every other.
     """
-    application = finished.application_with_orphans(name)
+    application = finished.application_called(name, with_orphans=True)
     await deployment.refresh()
     if not deployment.serves_all_slots:
         raise BadInput("No node serves some slots: a list there may name keys, so which are orphans is not known")

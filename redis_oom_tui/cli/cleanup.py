@@ -31,7 +31,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import budget as budget_of
 from redis_oom_tui.rules.budget import of_what_goes
-from redis_oom_tui.rules.finished import application_with_orphans
+from redis_oom_tui.rules.finished import application_called
 from redis_oom_tui.rules.headroom import headroom, over_limit
 from redis_oom_tui.rules.proposals import target_of
 
@@ -249,7 +249,7 @@ def _progress(view: RunView) -> str:
 def _wanted(given: dict[str, Any]) -> Plan | Criteria | None:
     """The frozen plan, or what a new one goes by; None for the one that the configuration prepared, and for orphans."""
     if given["orphans"] is not None:
-        application_with_orphans(given["orphans"])
+        application_called(given["orphans"], with_orphans=True)
         return None
     if given["plan_path"] is not None:
         return _of_its_database(load_plan(given["plan_path"]), given["db"])

@@ -46,6 +46,11 @@ class Criteria(Struct, frozen=True):
     key_patterns: tuple[KeyPattern, ...] = ()
     node: str = ""
 
+    @property
+    def by_idle_time(self) -> bool:
+        """Whether idle times decide which keys go."""
+        return bool(self.idle_over_seconds) or self.order is Order.OLDEST
+
 
 # As with KeyId, the collector need not look at them.
 class PlannedKey(Sized, Struct, frozen=True, gc=False):

@@ -136,6 +136,17 @@ class Memory(Struct, frozen=True):
         counted = self.counted_bytes
         return None if self.maxmemory_bytes is None or counted is None else counted / self.maxmemory_bytes
 
+    def over(self, share: float = 1.0) -> int | None:
+        """The bytes that must go until so much of maxmemory is in use; None without one, or where that is not known.
+
+        >>> Memory(used_bytes=95, maxmemory_bytes=100).over(0.9), Memory(used_bytes=95, maxmemory_bytes=100).over()
+        (5, 0)
+        """
+        counted = self.counted_bytes
+        if self.maxmemory_bytes is None or counted is None:
+            return None
+        return max(0, counted - round(share * self.maxmemory_bytes))
+
 
 class Database(Struct, frozen=True):
     """A line of INFO keyspace: how many keys, how many of them can expire, and how many only have fields that can."""

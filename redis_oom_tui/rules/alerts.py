@@ -17,6 +17,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.guarded import attempt
+from redis_oom_tui.rules.history import restarted
 
 _LEVELS = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
 _RANK = {level: rank for rank, level in enumerate(_LEVELS)}
@@ -126,17 +127,6 @@ def figures(snapshot: Snapshot) -> Figures:
     )
 
 
-def restarted(before: JudgedSample | None, now: JudgedSample) -> bool:
-    """Whether another process answers than before: another run_id or, where that is hidden, a younger one."""
-    if before is None:
-        return False
-    if before.run_id is not None and now.run_id is not None:
-        return before.run_id != now.run_id
-    if before.uptime_seconds is None or now.uptime_seconds is None:
-        return False
-    return now.uptime_seconds < before.uptime_seconds
-
-
 def _note_silence(taken: _Step, sample: Silence, settings: WatchSettings) -> None:
     state = taken.state
     began = sample.monotonic if sample.asked is None else sample.asked
@@ -154,7 +144,7 @@ def _note_sample(taken: _Step, sample: JudgedSample, settings: WatchSettings) ->
         away = duration(None if began is None else sample.monotonic - began)
         reason = f"The server is back after {away}. {sample.reason}".strip()
         taken.emit(EventKind.BACK, sample, reason, level=taken.state.level, began=began)
-    restart = restarted(before, sample)
+    restart = before is not None and restarted(before, sample)
     if restart:
         reason = "The server restarted or failed over; its counters were reset."
         taken.emit(EventKind.RESTARTED, sample, reason, level=taken.state.level, began=None)

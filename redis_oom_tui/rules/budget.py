@@ -12,14 +12,13 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.headroom import size_is_reported
+from redis_oom_tui.rules.headroom import SIZE_UNKNOWN, size_is_reported
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
 
 _WORD_ABOVE_KEYS = 1000
 _WORD_ABOVE_SHARE = 0.10
 _WORD_ABOVE_BYTES = 1024**3
 _NO_ROOM = "too large to be read now, with {} free below maxmemory"
-_UNKNOWN = "its size is not known, so a copy of it might not fit below maxmemory"
 # What a line of the backup takes beside the key's value.
 _LINE_BYTES = 150
 # A plan that frees this many times what is needed is told to be more than enough.
@@ -48,12 +47,11 @@ def _budget(plan: Plan, snapshot: Snapshot, target: float, before: Budget | None
     low, high = _range(plan, before) if freed else (0, 0)
     # What an EXPIRE plan frees, it frees later.
     later = _range(plan, before) if plan.operation is Operation.EXPIRE else (low, high)
-    counted = memory.counted_bytes
-    if memory.maxmemory_bytes is None or counted is None:
+    counted, needed = memory.counted_bytes, memory.over(target)
+    if memory.maxmemory_bytes is None or counted is None or needed is None:
         frees = _later(plan, held, later) if plan.operation is Operation.EXPIRE else f"about {_about(held, low, high)}"
         words = f"{_why_no_target(snapshot)}; this plan frees {frees}."
         return Budget(target, None, freed, low, high, words=words, held_bytes=held)
-    needed = max(0, counted - round(target * memory.maxmemory_bytes))
     after = max(0, counted - freed) / memory.maxmemory_bytes
     return Budget(
         target=target,
@@ -73,9 +71,9 @@ def _unknown(target: float, snapshot: Snapshot) -> Budget:
     """Where nobody told the sizes of the keys: a plan that frees nobody knows what."""
     memory = snapshot.memory
     words = "The sizes of its keys are not known here, so what this plan frees is not known before it has run."
-    if memory.maxmemory_bytes is None or memory.counted_bytes is None:
+    needed = memory.over(target)
+    if needed is None:
         return Budget(target, None, None, None, None, words=words)
-    needed = max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
     sentence = f"{_need(target, needed)}. {words}"
     return Budget(target, needed, None, None, None, pressure_now=memory.pressure, words=sentence)
 
@@ -270,13 +268,13 @@ def _others(plan: Plan, backup: BackupChoice) -> Counter[str]:
     for key, _ in headroom.uncopied_keys(plan, backup):
         if key.size is None or key.size <= backup.max_key_bytes:
             sized = size_is_reported(key.type, key.size, len(key.id.key))
-            found[_NO_ROOM.format(size(backup.room_bytes)) if sized else _UNKNOWN] += 1
+            found[_NO_ROOM.format(size(backup.room_bytes)) if sized else SIZE_UNKNOWN] += 1
     return found
 
 
 def _other_words(number: int, reason: str, backup: BackupChoice) -> str:
     is_kept, has = ("is kept", "has") if number == 1 else ("are kept", "have")
-    if reason != _UNKNOWN:
+    if reason != SIZE_UNKNOWN:
         # The keys that go before them make room.
         is_kept, has = "may be kept", "may have"
     ends = is_kept if backup.keep_unsaved else f"{has} no undo"

@@ -12,11 +12,12 @@ from redis_oom_tui.formatting.sizes import known_bytes
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, SavedScan, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.key_patterns import contains, disjoint
 from redis_oom_tui.rules.patterns import VARIABLE, parts
 
 _STAR = re.compile(rb"\\(.)|\*|[^\\*]+", re.DOTALL)
-_NOTHING = Interval(0, 0, 0)
+_NOTHING = sampling.counted(0)
 # A scan with just so many rows may have left some out: a row may then be divided by others that are not there.
 _CUT_OFF = (200, 500, 1000)
 
@@ -111,14 +112,16 @@ class ScanCounts:
         keys = row.keys - sum(one.keys for one in inner)
         size = row.size - sum(one.size for one in inner)
         if keys > 0 or size > 0:
-            rest = Counted(_exactly(keys), _exactly(size)) if self._view.complete else Counted(None, None)
+            rest = (
+                Counted(sampling.counted(keys), sampling.counted(size)) if self._view.complete else Counted(None, None)
+            )
             without = _Index(filter(None, (self._selects[id(one)] for one in inner)))
             self._cells.setdefault(row.db, []).append(_Cell(select, rest, without))
 
     def _of_row(self, row: PatternRow) -> Counted:
         complete = self._view.complete
-        keys = row.estimated_keys or (_exactly(row.keys) if complete else None)
-        size = row.estimated_bytes or (_exactly(row.size) if complete else None)
+        keys = row.estimated_keys or (sampling.counted(row.keys) if complete else None)
+        size = row.estimated_bytes or (sampling.counted(row.size) if complete else None)
         return Counted(keys, None if known_bytes(row.size, row.keys) is None else size)
 
 
@@ -167,10 +170,6 @@ class _Cells:
 
 def _unescaped(piece: re.Match[bytes]) -> bytes:
     return VARIABLE if piece[0] == b"*" else piece[1] if piece[1] is not None else piece[0]
-
-
-def _exactly(value: int) -> Interval:
-    return Interval(value, value, value)
 
 
 def _sum(sides: Sequence[Interval | None]) -> Interval | None:
@@ -305,7 +304,7 @@ def _whole(before: ScanView, now: ScanView) -> PatternChange:
         if known_bytes(view.bytes_seen, view.scanned_keys) is None:
             return None
         if view.complete:
-            return Interval(view.bytes_seen, view.bytes_seen, view.bytes_seen)
+            return sampling.counted(view.bytes_seen)
         return view.estimated_bytes
 
     def keys(view: ScanView) -> int:

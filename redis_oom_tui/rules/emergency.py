@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.config import Emergency, NamedPlan
-from redis_oom_tui.models.plan import Criteria, Order, Plan
+from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import plan_warnings
@@ -78,11 +78,6 @@ def trimmed(plan: Plan, allowed: Allowance, max_bytes: int | None = None) -> Pla
     return frozen(replace(plan, keys=keys, criteria=criteria))
 
 
-def leans_on_idle(criteria: Criteria) -> bool:
-    """Whether idle times decide which keys go."""
-    return bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
-
-
 def in_vain(rule: str) -> bool:
     """Whether, under this rule of the verdict, deleting keys does not help."""
     return rule not in _HELPED
@@ -90,7 +85,7 @@ def in_vain(rule: str) -> bool:
 
 def why_not_idle(criteria: Criteria, emergency: Emergency, snapshot: Snapshot, *, lfu_seen: bool) -> str | None:
     """Why idle times cannot be trusted here without somebody who looks, in a sentence; None where they can."""
-    if not leans_on_idle(criteria):
+    if not criteria.by_idle_time:
         return None
     uptime = snapshot.server.uptime_seconds
     if not emergency.trust_idle:
@@ -112,6 +107,6 @@ def why_not_idle(criteria: Criteria, emergency: Emergency, snapshot: Snapshot, *
 
 def doubts(plan: Plan, snapshot: Snapshot) -> tuple[str, ...]:
     """What speaks against the idle times of the plan's own keys; empty for a plan that does not go by them."""
-    if not leans_on_idle(plan.criteria):
+    if not plan.criteria.by_idle_time:
         return ()
     return plan_warnings.idle_flags(plan.criteria, snapshot, plan.keys, lfu_before=False)

@@ -26,23 +26,14 @@ _QUEUE = "queue"
 _ID = "id"
 
 
-def application_called(name: str) -> Application:
-    """The application, in any case of letters. Raises BadInput."""
+def application_called(name: str, *, with_orphans: bool = False) -> Application:
+    """The application, in any case of letters; `with_orphans` of those whose orphans are known. Raises BadInput."""
     for application in known_applications():
-        if application.name.lower() == name.lower():
+        if application.name.lower() == name.lower() and (application.orphans or not with_orphans):
             return application
-    known = ", ".join(one.name for one in known_applications() if one.finished)
-    raise BadInput(f"{name!r} is no application that is known with finished work: {known}")
-
-
-def application_with_orphans(name: str) -> Application:
-    """The application, in any case of letters. Raises BadInput for one of which no list tells its orphans."""
-    known = [application for application in known_applications() if application.orphans]
-    for application in known:
-        if application.name.lower() == name.lower():
-            return application
-    names = ", ".join(application.name for application in known)
-    raise BadInput(f"{name!r} is no application whose orphans are known: {names}")
+    known = ", ".join(one.name for one in known_applications() if (one.orphans if with_orphans else one.finished))
+    what = "whose orphans are known" if with_orphans else "that is known with finished work"
+    raise BadInput(f"{name!r} is no application {what}: {known}")
 
 
 def work_of(application: Application, state: str | None) -> FinishedWork:

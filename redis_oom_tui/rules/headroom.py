@@ -17,24 +17,11 @@ from redis_oom_tui.models.plan import Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.policies import NOEVICTION, is_volatile
 
+OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
+"""The types that MEMORY USAGE itself can count; for any other it asks the module."""
 # Types whose MEMORY USAGE with all elements is their size: the server's own, and modules that answer for theirs.
-SIZED_TYPES = frozenset(
-    {
-        "string",
-        "list",
-        "set",
-        "zset",
-        "hash",
-        "stream",
-        "vectorset",
-        "ReJSON-RL",
-        "TSDB-TYPE",
-        "MBbloom--",
-        "MBbloomCF",
-        "CMSk-TYPE",
-        "TopK-TYPE",
-        "TDIS-TYPE",
-    }
+SIZED_TYPES = OWN_TYPES | frozenset(
+    ("vectorset", "ReJSON-RL", "TSDB-TYPE", "MBbloom--", "MBbloomCF", "CMSk-TYPE", "TopK-TYPE", "TDIS-TYPE")
 )
 # A module that does not answer is booked as so many bytes at most, and its name: FalkorDB's graph of 40 MB as 32.
 UNSIZED_MODULE_BYTES = 256
@@ -64,10 +51,7 @@ def headroom(snapshot: Snapshot) -> int | None:
 
 def over_limit(snapshot: Snapshot) -> int:
     """Bytes that have to go until writes are accepted again, and replies need room; 0 where they need it now."""
-    memory = snapshot.memory
-    if memory.maxmemory_bytes is None or memory.counted_bytes is None or headroom(snapshot) is not None:
-        return 0
-    return max(0, memory.counted_bytes - memory.maxmemory_bytes)
+    return 0 if headroom(snapshot) is not None else snapshot.memory.over() or 0
 
 
 def headroom_in(fields: Mapping[str, object], stated_limit: int | None = None) -> int | None:

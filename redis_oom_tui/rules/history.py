@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sizes import duration
-from redis_oom_tui.models.snapshot import Counters, Snapshot
+from redis_oom_tui.models.alert import JudgedSample
+from redis_oom_tui.models.snapshot import Counters, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt
@@ -21,7 +22,7 @@ def _between(before: Snapshot | None, now: Snapshot) -> Rates:
     if before is None or now.taken_monotonic <= before.taken_monotonic or before.server.node != now.server.node:
         return Rates()
     seconds = now.taken_monotonic - before.taken_monotonic
-    if _restarted(before, now):
+    if restarted(before.server, now.server):
         return Rates(seconds=seconds, restarted=True)
     old, new = before.counters, now.counters
     return Rates(
@@ -44,9 +45,8 @@ def _growth(before: Snapshot, now: Snapshot) -> int | None:
     return None if old is None or new is None else new - old
 
 
-def _restarted(before: Snapshot, now: Snapshot) -> bool:
-    """A run_id is the process's own; where none is told, an uptime that fell says the same."""
-    old, new = before.server, now.server
+def restarted(old: Server | JudgedSample, new: Server | JudgedSample) -> bool:
+    """Whether another process answers: a run_id is its own; where none is told, an uptime that fell says the same."""
     if old.run_id is not None and new.run_id is not None:
         return old.run_id != new.run_id
     if old.uptime_seconds is None or new.uptime_seconds is None:

@@ -44,13 +44,9 @@ class Matcher:
         )
 
 
+@functools.lru_cache(maxsize=64)
 def matcher(pattern: KeyPattern) -> Matcher:
     """A matcher of `pattern`, the same one again for the same pattern."""
-    return _matcher(pattern)
-
-
-@functools.lru_cache(maxsize=64)
-def _matcher(pattern: KeyPattern) -> Matcher:
     return Matcher(pattern)
 
 

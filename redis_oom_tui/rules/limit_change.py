@@ -13,7 +13,6 @@ from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, evictable_keys, is_known, is_volatile
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
-from redis_oom_tui.rules.whatif import over_bytes
 
 UNLIMITED = "unlimited"
 PER_NODE = "maxmemory is per node: the other nodes keep theirs."
@@ -109,7 +108,7 @@ def _fill(new: int, snapshot: Snapshot) -> str:
     fill = f"{size(counted)} in use would be {share_of(percent(counted / new, 1), size(new))}"
     over = counted - new
     if over <= 0:
-        ending = "; writes are accepted again." if over_bytes(memory) else "."
+        ending = "; writes are accepted again." if memory.over() else "."
         return f"{fill}{ending}"
     if snapshot.server.is_replica:
         return f"{fill}: if promoted, it would {_at_once(snapshot)}."

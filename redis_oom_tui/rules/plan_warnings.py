@@ -23,8 +23,9 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, number_of_keys, size
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
+from redis_oom_tui.models.plan import Criteria, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.rules.history import skew_sentence
 from redis_oom_tui.rules.policies import is_lrm, keeps_last_use
 
@@ -42,9 +43,8 @@ CHILD_BEGAN = (
 
 def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:
     """Raise BadInput where the criteria need what this server does not tell, so that nothing would match."""
-    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
     for needed, feature, what in (
-        (leans, Feature.OBJECT_IDLETIME, "idle times"),
+        (criteria.by_idle_time, Feature.OBJECT_IDLETIME, "idle times"),
         (criteria.larger_than_bytes is not None, Feature.MEMORY_USAGE, "sizes"),
     ):
         if needed and (reason := known.why_not(feature)):
@@ -66,9 +66,8 @@ def why_unchecked(known: Capabilities) -> str | None:
 
 def refuse_idle(criteria: Criteria, snapshot: Snapshot) -> None:
     """Raise BadInput where the criteria lean on idle times that this server does not keep."""
-    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
     policy = snapshot.memory.policy
-    if leans and not keeps_last_use(policy):
+    if criteria.by_idle_time and not keeps_last_use(policy):
         kept = (
             "the times of the last change, not of the last use" if is_lrm(policy) else "frequencies and no idle times"
         )
@@ -82,17 +81,17 @@ def idle_flags(
 ) -> tuple[str, ...]:
     """Sentences to read before a plan is confirmed. `lfu_before`: an LFU or LRM policy was on since the start."""
     found: list[str] = []
-    leans = bool(criteria.idle_over_seconds) or criteria.order is Order.OLDEST
+    by_idle_time = criteria.by_idle_time
     listed = tuple(keys)
-    if leans and lfu_before:
+    if by_idle_time and lfu_before:
         found.append(
             "The policy was LFU or LRM at a time since the server started: keys used then show wrong idle times."
         )
     if listed and is_lrm(snapshot.memory.policy):
         found.append(f"Under {snapshot.memory.policy} a key that is only read after this preview looks unused.")
-    if leans and snapshot.server.is_replica:
+    if by_idle_time and snapshot.server.is_replica:
         found.append("Idle times on a replica are not the primary's: keys that look idle here may be busy there.")
-    if leans and snapshot.server.uptime_seconds is not None:
+    if by_idle_time and snapshot.server.uptime_seconds is not None:
         older = sum(1 for key in listed if (key.idle_seconds or 0) > snapshot.server.uptime_seconds + 5)
         if older:
             found.append(f"{number_of_keys(older)} idle for longer than the server has been up: check before deleting.")
@@ -130,7 +129,6 @@ def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     return (f"{seen}: only a deletion with a backup takes {them}.",)
 
 
-_OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
 _LARGE_STRING = 256 * 1024 * 1024
 _LARGE_MODULE = 1024 * 1024
 _SECONDS_A_BYTE = 1e-10
@@ -146,7 +144,7 @@ def freeing_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     """
     listed = [key for key in keys if key.size is not None and key.size >= _LARGE_MODULE]
     strings = [key.size or 0 for key in listed if key.type == "string" and (key.size or 0) >= _LARGE_STRING]
-    modules = [key for key in listed if key.type not in _OWN_TYPES]
+    modules = [key for key in listed if key.type not in OWN_TYPES]
     found = []
     if strings:
         takes = f"about {max(strings) * _SECONDS_A_BYTE * 1000:.0f} ms in which no other client is served."

@@ -13,8 +13,9 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyRow, inexact
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey, TtlFilter
 from redis_oom_tui.rules import key_patterns
+from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.rules.key_patterns import compiled_glob
-from redis_oom_tui.rules.sizing import OWN_TYPES, weight
+from redis_oom_tui.rules.sizing import weight
 
 # A plan is held in memory, on a machine that may have little of it: about 400 bytes a key.
 MOST_KEYS = 200_000

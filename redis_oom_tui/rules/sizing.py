@@ -22,7 +22,7 @@ from typing import NamedTuple
 
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.headroom import size_is_reported
+from redis_oom_tui.rules.headroom import OWN_TYPES, size_is_reported
 
 SAMPLES = 16
 """How many elements are looked at first: it costs nothing for a collection of up to so many, and is exact for them."""
@@ -32,8 +32,6 @@ MANY_ELEMENTS = 10_000
 """So many are, of a collection that has more than may be looked at in one go, or of which that is not known."""
 COMPACT = frozenset({"raw", "embstr", "int", "listpack", "ziplist", "intset"})
 """Encodings for which MEMORY USAGE needs no samples: the value is one block."""
-OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
-"""The types that MEMORY USAGE itself can count; for any other it asks the module."""
 NO_TYPE = "?"
 """Stands for the type where the server refuses to tell it."""
 

@@ -18,7 +18,7 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.rules.limit_change import evicted_keys, parse_limit, propose_limit
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION
-from redis_oom_tui.rules.whatif import over_bytes, policy_view
+from redis_oom_tui.rules.whatif import policy_view
 
 YES_NO = ("yes", "no")
 
@@ -188,7 +188,7 @@ def _propose_policy(
         can = f" Evictable here: {number_of_keys(view.evictable_keys)}{held}."
     warnings = list(view.warnings)
     replica = snapshot.server.is_replica
-    over = over_bytes(snapshot.memory)
+    over = snapshot.memory.over()
     may_be_over = over is None and not snapshot.memory.unlimited
     evicts = bool(over or may_be_over) and new != NOEVICTION and view.evictable_keys != 0 and not replica
     if evicts:

@@ -194,18 +194,12 @@ def _by_change(rows: Sequence[tuple[AuditEntry, Undoable]]) -> list[Undoable]:
 
 
 def _belongs(entry: AuditEntry, row: Undoable, group: Sequence[tuple[AuditEntry, Undoable]]) -> bool:
-    (_, first), one, other = group[0], row.change, group[0][1].change
-    same = (
-        one is not None
-        and other is not None
-        and (one.change.name, one.change.new)
-        == (
-            other.change.name,
-            other.change.new,
-        )
-    )
-    near = row.at - first.at <= _ONE_CHANGE_SECONDS
-    return same and near and all(entry.server != each.server for each, _ in group)
+    first = group[0][1]
+    if row.change is None or first.change is None or row.at - first.at > _ONE_CHANGE_SECONDS:
+        return False
+    one, other = row.change.change, first.change.change
+    same = (one.name, one.new) == (other.name, other.new)
+    return same and all(entry.server != each.server for each, _ in group)
 
 
 def _of_nodes(group: Sequence[tuple[AuditEntry, Undoable]]) -> Undoable:

@@ -8,7 +8,7 @@ from redis_oom_tui.models.action import PolicyView, WriteStep
 from redis_oom_tui.models.application import Loss, Recognition
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.snapshot import LimitSource, Memory, Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import loss_of, lost_by_eviction
 from redis_oom_tui.rules.guarded import attempt
@@ -34,14 +34,6 @@ _ALARMING = 0.25
 _AHEAD = 0.05
 
 
-def over_bytes(memory: Memory) -> int | None:
-    """How much has to go before the server accepts writes again; None without a limit, or where that is not known."""
-    counted = memory.counted_bytes
-    if memory.maxmemory_bytes is None or counted is None:
-        return None
-    return max(0, counted - memory.maxmemory_bytes)
-
-
 def policy_views(names: Iterable[str], snapshot: Snapshot, scan: ScanView | None) -> tuple[PolicyView, ...]:
     """A view of each policy that the server accepts (or, where it did not say, of those that all know, and its own)."""
     listed = tuple(names) or attempt("its own policy is", lambda: _with_its_own(snapshot), lambda _: KNOWN)
@@ -65,7 +57,7 @@ def policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyV
 def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> PolicyView:
     keys = evictable_keys(name, snapshot)
     held = _evictable_bytes(name, snapshot, scan)
-    over = over_bytes(snapshot.memory)
+    over = snapshot.memory.over()
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
     if enough is False and keys and scan is not None and scan.unsized_keys:
         # Keys of modules that tell no size may be evicted too.
@@ -171,7 +163,7 @@ def _warnings(name: str, snapshot: Snapshot, enough: bool | None) -> tuple[str, 
         found.append(f"No key has a TTL, so {name} can evict nothing here: it behaves like noeviction.")
     elif enough is False:
         found.append(
-            f"All that it can evict is less than the {size(over_bytes(snapshot.memory))} to be freed: those keys would"
+            f"All that it can evict is less than the {size(snapshot.memory.over())} to be freed: those keys would"
             " be lost and writes still refused."
         )
     if is_lfu(name) and snapshot.memory.policy != UNKNOWN and not is_lfu(snapshot.memory.policy):
@@ -226,7 +218,7 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
         return (WriteStep("Is a limit set?", "not reported by this server: state it with --limit SIZE", end=True),)
     stated = " (stated with --limit)" if memory.limit_source is LimitSource.OPERATOR else ""
     steps = [WriteStep("Is a limit set?", f"yes: {size(memory.maxmemory_bytes)}{stated}")]
-    over = over_bytes(memory)
+    over = memory.over()
     if over is None:
         lit = bool(snapshot.counters.eviction_exceeded_ms)
         answer = "yes, by its own clock; its used_memory is not known" if lit else "unknown, as its used_memory is"

@@ -6,11 +6,11 @@ from typing import Any
 
 from msgspec import Struct
 
+from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.rules.sizing import (
     COMPACT,
     MANY_ELEMENTS,
     MOST_ELEMENTS,
-    OWN_TYPES,
     SAMPLES,
     Size,
     SizeAnswer,

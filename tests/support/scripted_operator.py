@@ -29,7 +29,7 @@ from redis_oom_tui.ports.operator import SettingChanges
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.policies import KNOWN
-from redis_oom_tui.rules.whatif import over_bytes, policy_views, write_path
+from redis_oom_tui.rules.whatif import policy_views, write_path
 from tests.support.scripted import a_snapshot
 from tests.support.scripted_runs import _NO_PLAN, ScriptedPlanning, ScriptedRestoring, ScriptedRun, a_plan
 
@@ -151,7 +151,7 @@ class ScriptedOperator:
             settings=tuple(self._setting(name) for name in self.values if name != "maxmemory-policy"),
             path=write_path(self.snapshot),
             host_memory=HostMemory(8 * 1024**3, 3 * 1024**3, "The host has 8.0 GiB, of which 3.0 GiB are free."),
-            over_bytes=over_bytes(memory),
+            over_bytes=memory.over(),
             scanned=scan is not None,
             refused=self.refusals.get(Action.SET),
             node=self.snapshot.server.node,

@@ -11,9 +11,10 @@ from redis_oom_tui.models.keys import KeyId, KeyRow, SizeKind
 from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
+from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import GROUPS, Node, PatternTree
-from redis_oom_tui.rules.sizing import OWN_TYPES, Size, first_size, tells_nothing
+from redis_oom_tui.rules.sizing import Size, first_size, tells_nothing
 from redis_oom_tui.server.sizing import CollectionSample, Known
 
 _NONE = b"none"

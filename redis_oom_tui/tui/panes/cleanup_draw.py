@@ -246,10 +246,10 @@ def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
 
 
 def _to_go(memory: Memory | None, target: float) -> list[Piece]:
-    if memory is None or memory.maxmemory_bytes is None or memory.counted_bytes is None:
+    needed = None if memory is None else memory.over(target)
+    if needed is None:
         return []
-    needed = memory.counted_bytes - round(target * memory.maxmemory_bytes)
-    if needed > 0:
+    if needed:
         return [(f"{size(needed)} more to reach {percent(target)}", "warn")]
     return [(f"reached: below {percent(target)}", "ok")]
 

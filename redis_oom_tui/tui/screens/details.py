@@ -15,6 +15,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.rules.streams import group_words, health
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, read_question
@@ -23,13 +24,12 @@ from redis_oom_tui.tui.messages import MakePlan, ShrinkKey
 from redis_oom_tui.tui.screens.reader import ReaderScreen
 
 _LONGEST_NAME = 1024
-_OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
 
 
 def _memory(row: KeyRow) -> str:
     if row.size is not None:
         return f"{sizes.size(row.size)} ({sizes.count(row.size)} bytes), {worth_words(row)}"
-    if row.type not in _OWN_TYPES:
+    if row.type not in OWN_TYPES:
         return "? (not measurable: its module does not report the size of a key)"
     return "? (MEMORY USAGE is not available here)"
 
