@@ -39,7 +39,6 @@ _MARGIN_SHARE = 50
 # What the search and the run leave on the server: from 7.0 on it keeps a latency histogram of 25 KB for each command
 # that nobody sent before (up to 160 KB were measured; half a megabyte since the tool connected), and their scripts.
 _LEFT_BEHIND = 192 * 1024
-_IN_VAIN = "Deleting or evicting keys will not help."
 _UNDO = "Each key is written to the backup first; restore needs room below maxmemory."
 
 
@@ -53,10 +52,10 @@ class _Candidate(Struct):
 
 def needed_bytes(snapshot: Snapshot, target: float) -> int:
     """The bytes that must go until `target`, a share of maxmemory, is reached. Raises BadInput without a limit."""
-    memory = snapshot.memory
-    if memory.maxmemory_bytes is None or memory.counted_bytes is None:
+    needed = snapshot.memory.over(target)
+    if needed is None:
         raise BadInput("No limit is known here, so no share of it: plan a cleanup with a bound in bytes instead")
-    return max(0, memory.counted_bytes - round(target * memory.maxmemory_bytes))
+    return needed
 
 
 def fullest_shard(cluster: ClusterView) -> NodeView:
@@ -113,8 +112,7 @@ def why_in_vain(snapshot: Snapshot, clients: tuple[ClientBuffer, ...] = ()) -> s
     cause = cause_of(facts)
     if cause.in_keys:
         return ""
-    step = cause.first_step(facts).removesuffix(_IN_VAIN).strip()
-    return f"No deletion helps: {cause.clause(facts)}. First step: {step}"
+    return f"No deletion helps: {cause.clause(facts)}. First step: {cause.step(facts)}"
 
 
 def propose(

@@ -11,6 +11,7 @@ from redis_oom_tui.rules.policies import is_volatile
 from redis_oom_tui.rules.verdict import clauses, holders
 from redis_oom_tui.rules.verdict.facts import Facts
 
+IN_VAIN = "Deleting or evicting keys will not help."
 AFTER_FLUSH = "EVALSHA then answers NOSCRIPT: clients that fall back to EVAL load theirs again, others fail."
 """What SCRIPT FLUSH costs."""
 
@@ -19,17 +20,23 @@ class Cause(Struct, frozen=True):
     """Why a server is full. `name` ends the id of a verdict, `confirm` are commands that show it to a person.
 
     `in_keys` says whether memory that keys give back is what is missing. `of_policy` says that it is one by the rules
-    of Redis and Valkey: another product evicts by rules of its own. `findings` are those about it, by id.
+    of Redis and Valkey: another product evicts by rules of its own. `findings` are those about it, by id. `step` is
+    what to do first; where deleting keys is `in_vain`, a verdict says so behind it.
     """
 
     name: str
     applies: Callable[[Facts], bool]
     clause: Callable[[Facts], str]
-    first_step: Callable[[Facts], str]
+    step: Callable[[Facts], str]
     confirm: tuple[str, ...]
     in_keys: bool = True
     of_policy: bool = False
+    in_vain: bool = False
     findings: tuple[str, ...] = ()
+
+    def first_step(self, facts: Facts) -> str:
+        """What to do first, for a verdict."""
+        return f"{self.step(facts)} {IN_VAIN}" if self.in_vain else self.step(facts)
 
     @property
     def cured_by_limit(self) -> bool:
@@ -71,11 +78,11 @@ CAUSES = (
         ),
         lambda _: (
             "Lower repl-backlog-size (CONFIG SET repl-backlog-size 1mb, the default of Redis): that frees at once what"
-            " no replica still has to read; one that was away for longer copies all data again. Deleting or evicting"
-            " keys will not help."
+            " no replica still has to read; one that was away for longer copies all data again."
         ),
         ("INFO memory (mem_replication_backlog)", "CONFIG GET repl-backlog-size"),
         in_keys=False,
+        in_vain=True,
         findings=("backlog",),
     ),
     Cause(
@@ -84,10 +91,11 @@ CAUSES = (
         lambda facts: f"buffers of replicas hold {clauses.held_by(facts, Share.REPLICAS)} of it, not data",
         lambda _: (
             "Find the replica that does not read (INFO replication) and fix or disconnect it;"
-            " client-output-buffer-limit replica bounds it. Deleting or evicting keys will not help."
+            " client-output-buffer-limit replica bounds it."
         ),
         ("INFO memory (mem_clients_slaves, mem_total_replication_buffers)", "CLIENT LIST TYPE replica (tot-mem)"),
         in_keys=False,
+        in_vain=True,
         findings=("client-hogs",),
     ),
     Cause(
@@ -97,12 +105,10 @@ CAUSES = (
             f"names that clients gave themselves hold about {size(holders.name_bytes(facts)[0])} to"
             f" {size(holders.name_bytes(facts)[1])} of it, not data"
         ),
-        lambda _: (
-            "Close the clients with the long names (CLIENT LIST, name): CLIENT SETNAME is for a word. Deleting or"
-            " evicting keys will not help."
-        ),
+        lambda _: "Close the clients with the long names (CLIENT LIST, name): CLIENT SETNAME is for a word.",
         ("CLIENT LIST (name, tot-mem)",),
         in_keys=False,
+        in_vain=True,
     ),
     Cause(
         "connections",
@@ -113,10 +119,11 @@ CAUSES = (
         ),
         lambda _: (
             "Find who opens so many connections (CLIENT LIST, by name and address) and give it a pool; timeout closes"
-            " idle ones, maxclients bounds them. Deleting or evicting keys will not help."
+            " idle ones, maxclients bounds them."
         ),
         ("INFO clients (connected_clients)", "INFO memory (mem_clients_normal)", "CLIENT LIST (name, addr, tot-mem)"),
         in_keys=False,
+        in_vain=True,
         findings=("many-connections",),
     ),
     Cause(
@@ -138,6 +145,7 @@ CAUSES = (
         holders.buffers_step,
         ("INFO memory (mem_clients_normal, mem_clients_slaves)", "CLIENT LIST (tot-mem)"),
         in_keys=False,
+        in_vain=True,
         findings=("client-hogs", "monitor"),
     ),
     Cause(

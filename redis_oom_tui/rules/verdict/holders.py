@@ -113,8 +113,7 @@ def buffers_step(facts: Facts) -> str:
     """Whom to close, by what the clients do."""
     found = _culprits(facts)
     generic = "Kill the client holding the buffers (Triage, c)."
-    step = generic if found is None else _STEPS.get(found[0], generic)
-    return f"{step} Deleting or evicting keys will not help."
+    return generic if found is None else _STEPS.get(found[0], generic)
 
 
 def _culprits(facts: Facts) -> tuple[ClientKind, list[Hog]] | None:
