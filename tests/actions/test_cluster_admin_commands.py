@@ -81,12 +81,12 @@ async def test_a_client_is_closed_on_its_node_and_no_other(cluster: RunningClust
             shown = next(line for line in await source.clients() if line.name == b"held")
             done = await operator.kill_client(shown)
             again = await operator.kill_client(shown)
-            told = operator.history()
+            history = operator.history()
     assert shown.node == node.name
     assert done.ok, done.sentence
     assert not again.ok
     assert "nothing was done" in again.sentence
-    assert [entry.server for entry in told] == [node.name, node.name]
+    assert [entry.server for entry in history] == [node.name, node.name]
 
 
 async def test_an_emergency_that_nobody_prepared_is_refused(cluster: RunningCluster, tmp_path: Path) -> None:

@@ -133,9 +133,9 @@ async def test_a_slot_that_begins_to_move_and_has_moved_while_the_plan_runs(flav
 
 
 def _assert_all_done(plan: Plan, counts: object, ended: str | None) -> None:
-    told = dict(counts)  # type: ignore[call-overload]
-    assert told.get(Outcome.DELETED, 0) + told.get(Outcome.CHANGED, 0) == len(plan.keys), ended
-    assert told.get(Outcome.CHANGED, 0) <= TAGGED, ended
+    counted = dict(counts)  # type: ignore[call-overload]
+    assert counted.get(Outcome.DELETED, 0) + counted.get(Outcome.CHANGED, 0) == len(plan.keys), ended
+    assert counted.get(Outcome.CHANGED, 0) <= TAGGED, ended
 
 
 async def _until(condition: Callable[[], bool]) -> None:

@@ -185,8 +185,8 @@ async def test_an_undo_warns_of_each_node_that_holds_more_than_its_old_limit(
         outages = [warning for warning in back.warnings if "will be refused until" in warning]
         assert len(outages) == 1
         assert outages[0].startswith(f"{full.name}: ")
-        assert any(evicting.name in told and "evicted" in told for told in back.warnings), back.warnings
-        assert not any("the other nodes keep theirs" in told for told in back.warnings)
+        assert any(evicting.name in sentence and "evicted" in sentence for sentence in back.warnings), back.warnings
+        assert not any("the other nodes keep theirs" in sentence for sentence in back.warnings)
         ended = await operator.settings.undo(result)
         assert ended.took, ended.detail
         assert f"{size(tight)} ({count(tight)} bytes) on {full.name}" in value_now(ended)
@@ -209,7 +209,7 @@ async def test_an_undo_says_before_the_question_where_it_would_be_refused(
             in (back.warnings)
         )
         limit = await operator.settings.propose_on(other.name, "maxmemory", "1gb")
-        assert not any("keep theirs" in told for told in limit.warnings), "it is said in the first sentence"
+        assert not any("keep theirs" in warning for warning in limit.warnings), "it is said in the first sentence"
         alone = await operator.settings.apply(await operator.settings.propose_on(other.name, "maxmemory-samples", "7"))
         back = await operator.settings.propose_back(alone)
         assert (back.node, back.old, back.new) == (other.name, "7", "5")
@@ -246,7 +246,7 @@ async def test_each_nodes_limit_is_set_in_the_order_that_its_own_direction_asks_
     async with acting(cluster, tmp_path) as (_, operator):
         change = await operator.settings.propose("maxmemory", "500mb")
         assert dict(change.olds)[falls[0].name] == str(900 * 2**20)
-        assert any(told.startswith(f"{rises[0].name}: When it reverts to 100.0 MiB") for told in change.returns)
+        assert any(sentence.startswith(f"{rises[0].name}: When it reverts to 100.0 MiB") for sentence in change.returns)
         result = await operator.settings.apply(change)
         order = [node.node for node in result.nodes]
         assert order.index(rises[1].name) < order.index(rises[0].name) < order.index(falls[0].name)

@@ -119,21 +119,21 @@ def content(client: redis.Redis, name: bytes) -> object:
 @contextlib.contextmanager
 def writing(server: RunningServer) -> Iterator[list[int]]:
     """Somebody who writes the same keys again all the time: how many writes were accepted, and refused."""
-    told, ended = [0, 0], threading.Event()
+    writes, ended = [0, 0], threading.Event()
 
     def write() -> None:
         with server.client() as client:
             while not ended.is_set():
                 try:
-                    client.set(f"other:{told[0] % 100}", "x" * 200)
-                    told[0] += 1
+                    client.set(f"other:{writes[0] % 100}", "x" * 200)
+                    writes[0] += 1
                 except redis.OutOfMemoryError:
-                    told[1] += 1
+                    writes[1] += 1
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        yield told
+        yield writes
     finally:
         ended.set()
         thread.join()
@@ -141,12 +141,12 @@ def writing(server: RunningServer) -> Iterator[list[int]]:
 
 async def test_no_write_is_refused_for_a_copy(server: RunningServer, tmp_path: Path) -> None:
     async with nearly_full(server, tmp_path, four_large_strings, 2 * MB, "noeviction") as (operator, plan):
-        with writing(server) as told:
+        with writing(server) as writes:
             run = operator.run(plan, backup=KEEPING)
             await run.run()
     assert names_of(run, Outcome.FAILED) == {key.id.key for key in plan.keys}
-    assert told[0] > 0
-    assert told[1] == 0
+    assert writes[0] > 0
+    assert writes[1] == 0
 
 
 async def test_where_writes_are_refused_anyway_a_large_key_is_saved_and_deleted(

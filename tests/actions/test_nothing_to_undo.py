@@ -30,9 +30,9 @@ async def test_a_plan_whose_keys_are_gone_leaves_no_empty_backup(valkey: Running
             first = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(first.counts) == {Outcome.DELETED: 1, Outcome.CHANGED: 1}
             assert undo_of_last(operator) == first.backup_path
-            told = operator.consent(plan, BackupChoice())[1]
-            assert "ended: Deleted 1 of 2 keys" in told
-            assert told.endswith(f"Its copies are in {first.backup_path}")
+            text = operator.consent(plan, BackupChoice())[1]
+            assert "ended: Deleted 1 of 2 keys" in text
+            assert text.endswith(f"Its copies are in {first.backup_path}")
             again = await operator.run(plan, backup=BackupChoice()).run()
             assert dict(again.counts) == {Outcome.GONE: 1, Outcome.CHANGED: 1}
             assert offers_nothing(again)

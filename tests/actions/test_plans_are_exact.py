@@ -42,8 +42,8 @@ def _truth(client: redis.Redis) -> dict[bytes, tuple[str, int, bool]]:
     pipeline = client.pipeline(transaction=False)
     for name in names:
         pipeline.type(name).memory_usage(name).pttl(name)
-    told = pipeline.execute()
-    rows = zip(names, told[::3], told[1::3], told[2::3], strict=True)
+    replies = pipeline.execute()
+    rows = zip(names, replies[::3], replies[1::3], replies[2::3], strict=True)
     return {name: (kind.decode(), size, ttl >= 0) for name, kind, size, ttl in rows}
 
 

@@ -297,8 +297,8 @@ async def test_criteria_that_need_what_the_server_does_not_tell_are_refused(flav
         assert dict(view2.counts) == {Outcome.DELETED: 1}
         assert run_fields(view2)["freed_bytes"] is None
         lines = [json.loads(line) for line in (tmp_path / "audit.jsonl").read_text().splitlines()]
-        told = [line[name] for line in lines for name in ("bytes", "freed_bytes") if name in line]
-        assert told == [None, None], "what nobody told is not 0"
+        sizes = [line[name] for line in lines for name in ("bytes", "freed_bytes") if name in line]
+        assert sizes == [None, None], "what nobody told is not 0"
 
 
 async def test_a_plan_of_another_server_is_refused(flavour: str, tmp_path: Path) -> None:

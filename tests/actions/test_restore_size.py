@@ -56,8 +56,8 @@ async def test_what_is_foretold_is_what_it_takes_or_a_little_more(
             took = settled(client) - before
     assert dict(report.counts) == {RestoreOutcome.RESTORED: backup.keys}
     assert backup.restored_bytes is not None
-    told = backup.restored_bytes + table_growth(0, backup.keys) + table_growth(0, backup.expiring_keys or 0)
-    assert LEAST * told <= took <= told + BUFFERS, (took, told, took / told)
+    predicted = backup.restored_bytes + table_growth(0, backup.keys) + table_growth(0, backup.expiring_keys or 0)
+    assert LEAST * predicted <= took <= predicted + BUFFERS, (took, predicted, took / predicted)
 
 
 @pytest.mark.parametrize("kind", ["small strings", "strings that expire"])
@@ -69,10 +69,10 @@ async def test_what_has_room_by_the_preview_comes_back_whole(server: RunningServ
         run = operator.run(await planned(operator, Criteria(patterns=(b"plan:*",))), backup=BackupChoice())
         await run.run()
         (backup,) = operator.backups()
-        told = (backup.restored_bytes or 0) + table_growth(0, KEYS) + table_growth(0, backup.expiring_keys or 0)
+        predicted = (backup.restored_bytes or 0) + table_growth(0, KEYS) + table_growth(0, backup.expiring_keys or 0)
         with server.client() as client:
             client.config_set("maxmemory-policy", "noeviction")
-            client.config_set("maxmemory", round((settled(client) + told + 600_000) / FILLED_TO))
+            client.config_set("maxmemory", round((settled(client) + predicted + 600_000) / FILLED_TO))
             await live.open()
             words = str(pressure_after_restore(backup, await live.snapshot()))
             await live.close()

@@ -150,8 +150,8 @@ async def test_a_server_that_says_ok_and_changes_nothing_is_found_out(valkey: Ru
 
 async def test_the_limit_of_scripts_is_offered_where_the_server_has_it(valkey: RunningServer, tmp_path: Path) -> None:
     # Written from the documentation of Valkey 9.2: no server at hand has the setting.
-    told = {"CONFIG GET MAXMEMORY-SCRIPTS": b"*2\r\n$17\r\nmaxmemory-scripts\r\n$7\r\n1048576\r\n"}
-    with lied_to(valkey.connection, told) as liar:
+    replies = {"CONFIG GET MAXMEMORY-SCRIPTS": b"*2\r\n$17\r\nmaxmemory-scripts\r\n$7\r\n1048576\r\n"}
+    with lied_to(valkey.connection, replies) as liar:
         async with operating(liar.connection, tmp_path) as operator:
             change = await operator.settings.propose("maxmemory-scripts", "2mb")
     assert (change.old, change.new) == ("1048576", "2097152")

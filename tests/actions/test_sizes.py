@@ -248,7 +248,9 @@ async def test_a_key_that_a_module_changed_with_another_of_its_own_says_so(with_
     # Which of them goes first, and what the module does to the other, is the module's own affair.
     assert Outcome.DELETED in {outcome.outcome for outcome in outcomes}
     changed = [outcome.detail for outcome in outcomes if outcome.outcome is Outcome.CHANGED]
-    assert all("keys of a module too (graphdata), and a module may change its other keys" in told for told in changed)
+    assert all(
+        "keys of a module too (graphdata), and a module may change its other keys" in reason for reason in changed
+    )
     assert changed
 
 

@@ -132,7 +132,7 @@ def seen(keys: Keys) -> tuple[ScanView, Recognition]:
     return view, recognize(view, looks(view, keys))
 
 
-def told(keys: Keys) -> dict[bytes, str]:
+def labels(keys: Keys) -> dict[bytes, str]:
     """What each pattern of these keys is said to be."""
     return said(*seen(keys))
 

@@ -61,8 +61,8 @@ def test_jobs_that_are_all_old_go_as_one_key(capsys: pytest.CaptureFixture[str],
             words = ["cleanup", *more] if more[0].startswith("--") else [*more, "--yes"]
             with pytest.raises(SystemExit) as ended:
                 entry.main(["-s", server.socket_path, *words])
-            told = capsys.readouterr()
-            assert ended.value.code == 0, told.err
+            printed = capsys.readouterr()
+            assert ended.value.code == 0, printed.err
             if words[0] == "cleanup":
-                assert set(before) - set(samples.read(client)) == {b"dead"}, told.out
+                assert set(before) - set(samples.read(client)) == {b"dead"}, printed.out
         assert samples.read(client).keys() == before.keys()

@@ -14,8 +14,8 @@ def test_a_library_leaves_what_is_recorded(writer: Writer) -> None:
         pytest.skip(f"{writer.package} is not installed")
     port = free_ports()[0]
     with started("valkey", f"port {port}") as server:
-        left = samples.told(writer.run(server, port))
-    assert set(left.values()) == set(samples.told(samples.load(writer.name).keys).values())
+        left = samples.labels(writer.run(server, port))
+    assert set(left.values()) == set(samples.labels(samples.load(writer.name).keys).values())
 
 
 def test_every_script_has_its_sample_and_what_cannot_run_is_counted() -> None:

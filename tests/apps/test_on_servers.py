@@ -34,9 +34,9 @@ async def test_each_application_is_told_in_its_own_database(flavour: str) -> Non
             with server.client(db=db) as client:
                 samples.write(client, sample.keys, b"shop:" if db % 2 else b"")
         found, reads = await recognized(server)
-    told = {everything[db].name: names for db, names in found.items()}
+    named = {everything[db].name: names for db, names in found.items()}
     expected = {sample.name: {sample.application} for sample in everything if sample.application}
-    assert told == {name: names for name, names in expected.items() if reads or name not in BY_VALUES}
+    assert named == {name: names for name, names in expected.items() if reads or name not in BY_VALUES}
 
 
 async def test_sessions_are_connect_redis_where_their_values_have_a_cookie_object() -> None:

@@ -49,7 +49,7 @@ def test_a_sample_is_of_its_application_and_each_of_its_keys_is_told(sample: Sam
     assert {one.application.name for one in recognition.found} == {sample.application}
     assert {one.confidence for one in recognition.found} <= {Confidence.HIGH, LEAST_SURE.get(sample.name)}
     by_users = NAMED_BY_USERS.get(sample.name, set())
-    assert {pattern for pattern, said in samples.told(keys).items() if not said} <= by_users | {
+    assert {pattern for pattern, said in samples.labels(keys).items() if not said} <= by_users | {
         prefix + name for name in by_users
     }
 

@@ -17,7 +17,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
 from tests.benchmarks.figures import Column, Table
-from tests.benchmarks.neighbours import CROWD, NOBODY, Told, feel, feel_beside, in_both_tables, loaded, probing
+from tests.benchmarks.neighbours import CROWD, NOBODY, Measured, feel, feel_beside, in_both_tables, loaded, probing
 from tests.benchmarks.peers import help_of
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, started
@@ -147,19 +147,19 @@ class _Clock:
         return Figures(end._seconds - self._seconds, end._cpu - self._cpu, end._scripts - self._scripts)
 
 
-def _felt(server: RunningServer, given: argparse.Namespace) -> Told:
+def _felt(server: RunningServer, given: argparse.Namespace) -> Measured:
     """What a probe waits while a plan is made, run and taken back."""
-    told = Told()
+    measured = Measured()
     with loaded(server, _LOAD):
         for _ in range(given.runs):
             _refill(server, given.delete)
-            feel(server, told.waits(NOBODY))
-            share = _feel_a_cleanup(server, told)
-            feel_beside(server, share, told.waits(CROWD))
-    return told
+            feel(server, measured.waits(NOBODY))
+            share = _feel_a_cleanup(server, measured)
+            feel_beside(server, share, measured.waits(CROWD))
+    return measured
 
 
-def _feel_a_cleanup(server: RunningServer, told: Told) -> float:
+def _feel_a_cleanup(server: RunningServer, measured: Measured) -> float:
     """Probe beside each part of one; the share of a core that they took."""
     command = [sys.executable, "-m", "tests.benchmarks.one_cleanup", server.socket_path, "stale:*"]
     shares = []
@@ -168,10 +168,10 @@ def _feel_a_cleanup(server: RunningServer, told: Told) -> float:
         assert process.stdout is not None
         time.sleep(1.0)
         for doing in ("planning", "saving and deleting", "restoring", "deleting"):
-            with probing(server, told.waits(doing)):
+            with probing(server, measured.waits(doing)):
                 print(file=process.stdin, flush=True)
                 found = json.loads(process.stdout.readline())
-            told.rate(doing, found["keys"] / found["seconds"])
+            measured.rate(doing, found["keys"] / found["seconds"])
             shares.append(found["cpu_share"])
     return min(0.95, sum(shares) / len(shares))
 

@@ -52,11 +52,11 @@ class Table:
                 olds = [old_rows[label].get(column.title) for column in self._columns]
                 lines.append(["  before", *[column.cell(old) for column, old in zip(self._columns, olds, strict=True)]])
         widths = [max(len(line[at]) for line in lines) for at in range(len(self._columns) + 1)]
-        told = [self.title]
+        printed = [self.title]
         for line in lines:
             cells = [f"{cell:>{width}}" for cell, width in zip(line[1:], widths[1:], strict=True)]
-            told.append(f"{line[0]:{widths[0]}}  {'  '.join(cells)}".rstrip())
-        return "\n".join([*told, *([self.limit] if self.limit else [])])
+            printed.append(f"{line[0]:{widths[0]}}  {'  '.join(cells)}".rstrip())
+        return "\n".join([*printed, *([self.limit] if self.limit else [])])
 
     def markdown(self) -> str:
         """The table for the page, with the day and the machine, and what bounds the figures."""
@@ -65,8 +65,8 @@ class Table:
         for label, values in self._rows.items():
             cells = [column.cell(value) for column, value in zip(self._columns, values, strict=True)]
             lines.append("| " + " | ".join([label.replace("|", "\\|"), *cells]) + " |")
-        told = [f"{self.title}. Measured on {time.strftime('%-d %B %Y')} ({_machine()}).", "", *lines]
-        return "\n".join([*told, *(["", self.limit] if self.limit else [])])
+        page = [f"{self.title}. Measured on {time.strftime('%-d %B %Y')} ({_machine()}).", "", *lines]
+        return "\n".join([*page, *(["", self.limit] if self.limit else [])])
 
     def kept(self) -> dict[str, Any]:
         """What the file keeps of it."""

@@ -36,7 +36,7 @@ _FELT = (
 _FOREGROUND = [sys.executable, "-m", "tests.benchmarks.foreground"]
 
 
-class Told:
+class Measured:
     """Microseconds that probes waited, round by round, and keys a second, by what was at work."""
 
     def __init__(self) -> None:
@@ -70,15 +70,15 @@ def _quantile(waits: Iterable[int], share: float) -> int:
     return ordered[int(len(ordered) * share)]
 
 
-def in_both_tables(name: str, title: str, server: RunningServer, told: Callable[[], Told]) -> Iterator[Table]:
-    """What `told` measures, first with all processes alike, then with a core for the server."""
-    yield told().table(name, f"{title}, all processes alike")
+def in_both_tables(name: str, title: str, server: RunningServer, measure: Callable[[], Measured]) -> Iterator[Table]:
+    """What `measure` measures, first with all processes alike, then with a core for the server."""
+    yield measure().table(name, f"{title}, all processes alike")
     if os.geteuid() != 0 or len(os.sched_getaffinity(0)) < 2:
         print("the second table needs two cores, and real-time priority for the server and the probe: run it as root")
         return
     title = f"{title}, a core for the server, the probe before all else on the rest"
     with _core_of_its_own(server):
-        table = told().table(f"{name}-own-core", title)
+        table = measure().table(f"{name}-own-core", title)
     yield table
 
 

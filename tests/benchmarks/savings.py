@@ -55,9 +55,9 @@ def measured(name: str, case: Case, flavour: str) -> str | None:
         empty = held(scene)
         case.make(scene)
         before = held(scene)
-        told = asyncio.run(examined(server, case.finding))
-        if told is None or told.saves_bytes is None:
-            print(f"{name:44}{flavour:8}{'no finding' if told is None else 'no number':>12}", flush=True)
+        finding = asyncio.run(examined(server, case.finding))
+        if finding is None or finding.saves_bytes is None:
+            print(f"{name:44}{flavour:8}{'no finding' if finding is None else 'no number':>12}", flush=True)
             return None
         if case.cure is not None:
             # The examination's own commands have taken their part by now.
@@ -70,7 +70,7 @@ def measured(name: str, case: Case, flavour: str) -> str | None:
             start = held(scene)
             scene.several(case.instead)
             saved = before - empty - (held(scene) - start)
-    low, high = told.saves_bytes
+    low, high = finding.saves_bytes
     noise = min(_NOISE_BYTES, _NOISE_SHARE * saved)
     missed = max(low - saved, saved - high, 0)
     mark = "" if not missed else "edge" if missed <= noise else "OUT"
@@ -88,12 +88,12 @@ def main(wanted: list[str]) -> None:
         for flavour in case.flavours
         if flavour in available() and (not wanted or any(word in name for word in wanted))
     ]
-    told = [answer for answer in answers if answer is not None]
-    inside, edge = told.count(""), told.count("edge")
-    share = (inside + edge) / max(1, len(told))
+    numbers = [answer for answer in answers if answer is not None]
+    inside, edge = numbers.count(""), numbers.count("edge")
+    share = (inside + edge) / max(1, len(numbers))
     print(
-        f"{inside} of {len(told)} in range, {edge} more at its edge ({share:.0%}),"
-        f" {len(answers) - len(told)} without a number"
+        f"{inside} of {len(numbers)} in range, {edge} more at its edge ({share:.0%}),"
+        f" {len(answers) - len(numbers)} without a number"
     )
 
 

@@ -33,7 +33,7 @@ def speed(server: RunningServer, given: argparse.Namespace) -> Iterator[Table]:
     """All keys, by each in turn; how late the tool's event loop comes to a key press at the 99th percentile."""
     rivals = peers(server, given.cli)
     seconds: dict[str, list[float]] = {name: [] for name in [*rivals, *_OURS]}
-    told: dict[str, list[dict[str, Any]]] = {name: [] for name in _OURS}
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in _OURS}
     used: dict[str, list[float]] = {name: [] for name in seconds}
     for _ in range(given.runs):
         for name, took in seconds.items():
@@ -41,8 +41,8 @@ def speed(server: RunningServer, given: argparse.Namespace) -> Iterator[Table]:
                 if name in rivals:
                     took.append(_timed(rivals[name]))
                 else:
-                    told[name].append(whole_scan(tcp(server), *_OURS[name]))
-                    took.append(told[name][-1]["seconds"])
+                    results[name].append(whole_scan(tcp(server), *_OURS[name]))
+                    took.append(results[name][-1]["seconds"])
             used[name].append(cpu[0])
     first = median(next(iter(seconds.values())))
     per_key = median(used[next(iter(_OURS))]) / given.keys
@@ -55,8 +55,8 @@ def speed(server: RunningServer, given: argparse.Namespace) -> Iterator[Table]:
     for name, taken in seconds.items():
         middle, cpu_seconds = median(taken), median(used[name])
         rest: tuple[float | None, ...] = (None, None, None)
-        if name in told:
-            ones = told[name]
+        if name in results:
+            ones = results[name]
             rest = (
                 median(one["cpu_us_per_key"] for one in ones),
                 max(one["rss_mb"] for one in ones),

@@ -93,7 +93,7 @@ def _scan(run: Terminal) -> None:
 
 
 def _rates(begin: Callable[[Terminal], object], argv: list[str]) -> list[float]:
-    told = []
+    rates = []
     for size in SIZES:
         with terminal(argv, size) as run:
             begin(run)
@@ -101,5 +101,5 @@ def _rates(begin: Callable[[Terminal], object], argv: list[str]) -> list[float]:
             started, count = time.monotonic(), 0
             while time.monotonic() - started < SECONDS:
                 count += run.read(0.5)
-            told.append(count / SECONDS)
-    return told
+            rates.append(count / SECONDS)
+    return rates

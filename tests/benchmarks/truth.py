@@ -87,13 +87,13 @@ def _compare(view: ScanView, known: dict[bytes, PatternRow]) -> Trial:
     named = {row.pattern for row in _largest(list(view.patterns))}
     held, errors, widths = [], [], [0.0]
     for row in view.patterns:
-        told, real = row.estimated_bytes, known.get(row.pattern)
-        if told is None or real is None or real.pattern not in largest:
+        estimate, real = row.estimated_bytes, known.get(row.pattern)
+        if estimate is None or real is None or real.pattern not in largest:
             continue
-        held.append(told.low <= real.size <= told.high)
-        errors.append(abs(told.value - real.size) / real.size)
+        held.append(estimate.low <= real.size <= estimate.high)
+        errors.append(abs(estimate.value - real.size) / real.size)
         if real.share > _LARGE_SHARE:
-            widths.append((told.high - told.low) / 2 / told.value)
+            widths.append((estimate.high - estimate.low) / 2 / estimate.value)
     return Trial(view.scanned_keys, len(largest & named) / len(largest), held, errors, max(widths))
 
 

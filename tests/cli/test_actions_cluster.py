@@ -157,10 +157,10 @@ def test_a_plan_without_a_lost_node_is_not_called_stopped(
     lost.server.kill()
     with pytest.raises(SystemExit) as ended:
         entry.main(["-c", "-p", str(cluster.primaries[0].port), "cleanup", "--match", "tmp:*"])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert ended.value.code == 0
-    assert "its keys are not in the plan." in told.out
-    assert "topped" not in told.out + told.err
+    assert "its keys are not in the plan." in printed.out
+    assert "topped" not in printed.out + printed.err
 
 
 def test_free_to_is_about_the_fullest_shard(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:

@@ -52,9 +52,9 @@ def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: 
         ]
         assert "Refusing writes" in rows[0]
         code, out, _ = ran(capsys, "--config", config, "--profile", "cache-*", "check", "--json")
-        told = document_of("check", out)
-        assert (code, told["verdict"]) == (2, "oom")
-        assert [(each["profile"], each["check"]["verdict"]) for each in told["profiles"]] == [
+        document = document_of("check", out)
+        assert (code, document["verdict"]) == (2, "oom")
+        assert [(each["profile"], each["check"]["verdict"]) for each in document["profiles"]] == [
             ("cache-2", "oom"),
             ("cache-1", "ok"),
         ]
@@ -71,8 +71,8 @@ def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: 
         assert (code, first) == (2, "3 profiles of 2 servers: 1 oom, 2 ok")
         assert rows[1].endswith("The same server as b (same run_id).")
         _, out, _ = ran(capsys, "--config", twice, "check", "--all", "--json")
-        told = document_of("check", out)
-        assert [each["same_server_as"] for each in told["profiles"]] == [[], ["b"], ["a"]]
+        document = document_of("check", out)
+        assert [each["same_server_as"] for each in document["profiles"]] == [[], ["b"], ["a"]]
 
 
 _LATE = """

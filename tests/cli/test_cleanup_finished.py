@@ -38,13 +38,13 @@ def test_dead_jobs_of_sidekiq_are_elements_and_results_of_celery_are_keys(
         samples.write(client, samples.load("sidekiq").keys)
         samples.write(client, samples.load("celery").keys)
         client.zadd("dead", {"older": 1_000_000_001, "newer": 4_000_000_000})
-        _, told = valkey_tool.json("cleanup", "--finished", "Sidekiq", "--older-than", "1d")
-        assert (told["shrink"]["key"], told["shrink"]["score_unit"]) == ("dead", "s")
-        assert told["shrink"]["removed_elements_total"] < told["shrink"]["elements_total"]
+        _, document = valkey_tool.json("cleanup", "--finished", "Sidekiq", "--older-than", "1d")
+        assert (document["shrink"]["key"], document["shrink"]["score_unit"]) == ("dead", "s")
+        assert document["shrink"]["removed_elements_total"] < document["shrink"]["elements_total"]
         results = client.keys("celery-task-meta-*")
         client.restore("celery-task-meta-old", 0, client.dump(results[0]), idletime=90_000)
-        _, told = valkey_tool.json("cleanup", "--finished", "celery", "--older-than", "1d")
-        assert [key["key"] for key in told["keys"]] == ["celery-task-meta-old"]
+        _, document = valkey_tool.json("cleanup", "--finished", "celery", "--older-than", "1d")
+        assert [key["key"] for key in document["keys"]] == ["celery-task-meta-old"]
 
 
 @pytest.mark.parametrize(

@@ -48,8 +48,8 @@ def test_one_shard_out_of_memory(cluster: RunningCluster, capsys: pytest.Capture
     with full.server.client() as client:
         client.set("cache:{" + tag + "}:again", "v")
     # The report is asked of another node, and tells of what was done through the first.
-    _, told = on_cluster(cluster, capsys, "report")
-    assert [(one["action"], one["server"]) for one in told["actions"]] == [
+    _, text = on_cluster(cluster, capsys, "report")
+    assert [(one["action"], one["server"]) for one in text["actions"]] == [
         ("delete", f"the cluster behind {cluster.primaries[0].name}")
     ]
 

@@ -298,8 +298,8 @@ def test_the_application_behind_the_keys_is_named(server: RunningServer) -> None
         }
     ]
     rows = list(csv.DictReader(io.StringIO(run(server, "--patterns", "--csv", "--top", "50").stdout)))
-    told = {row["pattern"]: row["application"] for row in rows}
-    assert (told["bull:mail:completed"], told["other:*"]) == ("BullMQ: completed", "")
+    applications = {row["pattern"]: row["application"] for row in rows}
+    assert (applications["bull:mail:completed"], applications["other:*"]) == ("BullMQ: completed", "")
 
 
 def test_the_last_line_plans_what_may_go_and_never_what_loses_work(valkey: RunningServer) -> None:

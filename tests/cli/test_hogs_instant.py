@@ -27,10 +27,10 @@ def test_instant_tells_what_the_server_counts_itself_and_reads_no_key(server: Ru
         client.hset("h", mapping={str(number): "v" for number in range(700)})
         client.xadd("stream", {"a": 1})
         client.config_resetstat()
-        told = any("distrib" in name for name in client.info("all"))
+        counted = any("distrib" in name for name in client.info("all"))
     done = run(server, "--instant", "--json")
     document = document_of("hogs", done.stdout)
-    if not told:
+    if not counted:
         assert done.returncode == 3
         assert "INFO keysizes" in document["error"]
         assert "leave --instant out to scan" in run(server, "--instant").stderr
@@ -62,8 +62,8 @@ def test_who_waits_at_a_terminal_sees_them_before_the_scan(
     terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: terminal)
-    told = size_histograms({"db0_distrib_strings_sizes": {"1K": "1000"}})
-    show_before_the_scan(replace(snapshot_of(), size_histograms=told), None)
+    histograms = size_histograms({"db0_distrib_strings_sizes": {"1K": "1000"}})
+    show_before_the_scan(replace(snapshot_of(), size_histograms=histograms), None)
     show_before_the_scan(snapshot_of(), None)
     printed = capsys.readouterr()
     assert printed.out == ""

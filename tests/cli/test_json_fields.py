@@ -137,7 +137,7 @@ def pure_documents() -> dict[str, set[str]]:
     writer.note(Note("end", "text", 0.0, figures={"looks": 1, "events": 0, "alert": "ok"}))
     lines += [missing_object(3), json_line(silence_object(Silence(0, 0, "x"), 1.0, address=address, alert=Level.OK))]
     lines.append(json_line(tick_object(snapshot, verdict, Rates(), alert=Level.OK)))
-    told = [set(fields(document_of("watch", line))) for line in lines]
+    documents = [set(fields(document_of("watch", line))) for line in lines]
     clustered = check_document(verdict, address, replace(snapshot, cluster=cluster), findings)
     both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "same_server_as": [], "check": clustered}]}
     strings = SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),))
@@ -151,7 +151,7 @@ def pure_documents() -> dict[str, set[str]]:
         "hogs --instant": described_fields("hogs", instant_document(sizes)),
         "limits -c": described_fields("limits", limits_document(Limits(None, "noeviction"), [by_node])),
         "report -c": described_fields("report", report_document(report)),
-        "watch": set().union(*told),
+        "watch": set().union(*documents),
     }
 
 

@@ -84,14 +84,14 @@ def test_a_defect_is_told_without_a_traceback_and_pages_nobody(
     monkeypatch.setattr("redis_oom_tui.cli.main.read_invocation", broken)
     with pytest.raises(SystemExit) as left:
         main([command])
-    told = capsys.readouterr()
+    printed = capsys.readouterr()
     assert left.value.code == code
-    assert "crashed (a bug in it)" in told.err
-    assert "in broken" in told.err
-    assert "Traceback" not in told.err
-    assert "hunter2" not in told.err
-    assert "\x1b" not in told.err
-    assert told.out == ("UNKNOWN: a defect of this tool (KeyError)\n" if command == "check" else "")
+    assert "crashed (a bug in it)" in printed.err
+    assert "in broken" in printed.err
+    assert "Traceback" not in printed.err
+    assert "hunter2" not in printed.err
+    assert "\x1b" not in printed.err
+    assert printed.out == ("UNKNOWN: a defect of this tool (KeyError)\n" if command == "check" else "")
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["completion", "bash"], 1), (["-p", "1", "check", "--json"], 3)])

@@ -250,12 +250,12 @@ def test_ttls_that_nobody_tells_are_no_ttls_of_nothing(say: Callable[..., ReplyO
         connection_args = reached(imitation, connection)
         document = document_of("hogs", say(*connection_args, "hogs", "--json").out)
         words = say(*connection_args, "hogs", "--patterns").out
-        told = say(*connection_args, "report").out
+        text = say(*connection_args, "report").out
     assert document["volatile_keys"] is document["volatile_bytes"] is None
     assert {pattern["no_ttl_keys"] for pattern in document["patterns"]} == {None}
     assert "with a TTL" not in words
-    assert "have no TTL" not in told
-    assert "None of" not in told
+    assert "have no TTL" not in text
+    assert "None of" not in text
 
 
 @pytest.mark.parametrize(

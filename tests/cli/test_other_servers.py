@@ -45,8 +45,8 @@ def test_keys_are_read_and_a_refused_deletion_is_no_success(name: str, capsys: p
     def run(*words: str) -> tuple[int, str, str]:
         with pytest.raises(SystemExit) as ended:
             main(["-p", str(port), *words])
-        told = capsys.readouterr()
-        return int(ended.value.code or 0), told.out, told.err
+        printed = capsys.readouterr()
+        return int(ended.value.code or 0), printed.out, printed.err
 
     with replayed(shown) as port:
         _, hogs, _ = run("hogs", "--json")
@@ -78,9 +78,9 @@ def test_keys_that_are_never_evicted_are_counted_out(capsys: pytest.CaptureFixtu
         return capsys.readouterr().out
 
     with replayed(replace(case("memorystore-documented"), info=info, keys=KEYS)) as port:
-        told = document_of("limits", run(port, "limits", "--scan", "--json"))
+        document = document_of("limits", run(port, "limits", "--scan", "--json"))
         plan = run(port, "cleanup", "--match", "cache:*")
-    views = {each["name"]: each for each in told["policies"]}
+    views = {each["name"]: each for each in document["policies"]}
     assert views["noeviction"]["evictable_keys_total"] == 0
     assert views["noeviction"]["warnings"] == []
     for name in ("allkeys-lru", "volatile-ttl"):
@@ -116,20 +116,20 @@ def test_hot_keys_are_read_where_they_are_tracked_and_no_tracking_is_started(
     for shape in ([HOT], HOT):
         with replayed(replace(case("tair-documented"), answers={"HOTKEYS GET": reply(shape)})) as port:
             _, text, _ = run("-p", str(port), "hogs", "--hot")
-            told = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
+            document = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
         assert "tracked since 2026-02-1" in text
         assert "for 6s, one key of 10" in text
         assert re.search(r"150\.0 ms +75%  hot:", text)
         assert "\x1b" not in text
-        assert [each["cpu_seconds"] for each in told["by_cpu"]] == [0.15, 0.0015]
-        assert [(each["network_bytes"], each["share"]) for each in told["by_network"]] == [(900, 0.9)]
+        assert [each["cpu_seconds"] for each in document["by_cpu"]] == [0.15, 0.0015]
+        assert [(each["network_bytes"], each["share"]) for each in document["by_network"]] == [(900, 0.9)]
     for nothing in (None, []):
         with replayed(replace(case("tair-documented"), answers={"HOTKEYS GET": reply(nothing)})) as port:
             code, text, _ = run("-p", str(port), "hogs", "--hot")
-            told = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
+            document = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
         assert code == 0
         assert text.startswith("No hot keys are tracked on this server.")
-        assert (told["tracked"], told["active"], told["by_cpu"]) == (False, None, None)
+        assert (document["tracked"], document["active"], document["by_cpu"]) == (False, None, None)
     # Of those that the tests run on, none has it.
     code, _, err = run("-s", str(server.socket_path), "hogs", "--hot")
     assert (code, err.count("HOTKEYS")) == (3, 2)

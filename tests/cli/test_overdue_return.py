@@ -55,8 +55,8 @@ def test_a_setting_that_check_does_not_read_is_named_as_well(
 ) -> None:
     audit = tmp_path / "audit.jsonl"
     _killed(valkey, audit, "maxclients", "10000", "9000")
-    (told,) = json.loads(_run(capsys, valkey, audit, "check", "--json"))["unreturned"]
-    assert told.startswith("maxclients was to revert to 10000")
+    (overdue,) = json.loads(_run(capsys, valkey, audit, "check", "--json"))["unreturned"]
+    assert overdue.startswith("maxclients was to revert to 10000")
 
 
 def test_an_audit_log_that_cannot_be_read_is_no_word_that_all_went_back(

@@ -80,7 +80,7 @@ def test_it_runs_without_textual_and_prints_line_by_line(valkey: RunningServer) 
     )
     *lines, textual = run.stdout.splitlines()
     assert len(lines) == 3, run.stderr
-    assert all("keys 0" in told for told in lines)
+    assert all("keys 0" in line for line in lines)
     assert textual == "False"
 
 
@@ -135,27 +135,30 @@ async def test_every_fact_of_triage_stands_in_lines_too(name: str) -> None:
         title, _, *header = app.main.header._drawn
         drawn = [title, *header, *(line for widget in widgets for line in widget._drawn)]
         shown = {word for line in drawn for word in words_of("".join(text for text, _ in line))}
-    told = PlainLines(Profile("prod", production=True)).lines(state, state.snapshot.taken_at, clock.monotonic())
-    missing = shown - words_of("\n".join(told)) - TITLES - HEADS - HINT
-    assert not missing, (missing, "\n".join(told))
+    lines = PlainLines(Profile("prod", production=True)).lines(state, state.snapshot.taken_at, clock.monotonic())
+    missing = shown - words_of("\n".join(lines)) - TITLES - HEADS - HINT
+    assert not missing, (missing, "\n".join(lines))
 
 
 def test_facts_are_told_again_each_minute_and_words_as_they_change() -> None:
-    told = PlainLines(Profile(""))
-    first = told.lines(LIVE, 0.0, 100.0)
+    plain = PlainLines(Profile(""))
+    first = plain.lines(LIVE, 0.0, 100.0)
     assert len(first) > 6
-    assert len(told.lines(LIVE, 1.0, 101.0)) == 1, "nothing changed"
+    assert len(plain.lines(LIVE, 1.0, 101.0)) == 1, "nothing changed"
     other = replace(LIVE, verdict=replace(LIVE.verdict, first_step="Raise maxmemory in Limits."))
-    assert told.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with `redis-oom-tui limits`."]
-    assert len(told.lines(LIVE, 60.0, 161.0)) == len(first)
+    assert plain.lines(other, 2.0, 102.0)[1:] == ["  next: Raise maxmemory with `redis-oom-tui limits`."]
+    assert len(plain.lines(LIVE, 60.0, 161.0)) == len(first)
 
 
 def test_refused_writes_that_a_server_does_not_report_are_unknown_in_the_trend() -> None:
     seen = (TrendSample(1.0, 1.0, 100, 100), TrendSample(9.0, 9.0, 120, 120))
-    for total, told in ((None, "refused writes ?, evicted keys none"), (0, "refused writes none, evicted keys none")):
+    for total, sentence in (
+        (None, "refused writes ?, evicted keys none"),
+        (0, "refused writes none, evicted keys none"),
+    ):
         counters = Counters(refused_writes_total=total, evicted_keys_total=0)
         state = replace(LIVE, samples=seen, snapshot=replace(LIVE.snapshot, counters=counters))
-        assert told in trend_words(seen, state.forecast, counters)
+        assert sentence in trend_words(seen, state.forecast, counters)
         drawn = trend(state, counters, 120, DrawStyle(), 12)
         (row,) = [words for words in ("".join(text for text, _ in line) for line in drawn) if "refused writes" in words]
         assert ("?" in row) is (total is None)

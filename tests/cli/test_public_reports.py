@@ -246,8 +246,8 @@ def test_check_tells_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
     shown, wanted = right
     with replayed(shown) as port:
         code, text = run(port, capsys, "check")
-        _, told = run(port, capsys, "check", "--json")
-    document = document_of("check", told)
+        _, output = run(port, capsys, "check", "--json")
+    document = document_of("check", output)
     assert (document["rule"], document["verdict"]) == (wanted.rule, wanted.verdict), document["reason"]
     assert code == {"ok": 0, "warning": 1, "critical": 2, "oom": 2, "unknown": 3}[wanted.verdict]
     assert text.startswith(f"{wanted.verdict.upper()}: ")
@@ -295,8 +295,8 @@ def test_limits_tell_it(right: tuple[Case, Right], capsys: pytest.CaptureFixture
     snapshot = shown.snapshot()
     with replayed(shown) as port:
         code, text = run(port, capsys, "limits")
-        _, told = run(port, capsys, "limits", "--json")
-    document = document_of("limits", told)
+        _, output = run(port, capsys, "limits", "--json")
+    document = document_of("limits", output)
     assert code == 0
     assert document["maxmemory_bytes"] == snapshot.memory.maxmemory_bytes
     assert document["limit_source"] == snapshot.memory.limit_source.value
@@ -319,8 +319,8 @@ def test_the_screen_and_the_command_tell_the_same(right: tuple[Case, Right]) -> 
 
 
 def memory(port: int, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
-    _, told = run(port, capsys, *words, "check", "--json")
-    document: dict[str, Any] = document_of("check", told)
+    _, output = run(port, capsys, *words, "check", "--json")
+    document: dict[str, Any] = document_of("check", output)
     return document
 
 

@@ -69,15 +69,15 @@ def test_a_dump_is_read_as_its_server_was(flavour: str, dump: Path, capsys: pyte
     before = hashlib.sha256(dump.read_bytes()).digest(), dump.stat().st_mtime_ns
     assert ended("hogs", "--patterns", "--rdb", dump, "--server-binary", binaries()[flavour], "--json") == 0
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert (told["scanned_keys"], told["complete"]) == (1401, True)
-    assert {row["pattern"]: row["keys"] for row in told["patterns"] if row["db"] == 0} == {
+    document = json.loads(out)
+    assert (document["scanned_keys"], document["complete"]) == (1401, True)
+    assert {row["pattern"]: row["keys"] for row in document["patterns"] if row["db"] == 0} == {
         "user:*": 1000,
         "cart:*": 400,
     }
-    assert "100 keys had expired by now and were left out" in told["notes"]
+    assert "100 keys had expired by now and were left out" in document["notes"]
     assert any(
-        re.fullmatch(r"sizes are those of (Redis|Valkey) [\d.]+, which loaded the file", n) for n in told["notes"]
+        re.fullmatch(r"sizes are those of (Redis|Valkey) [\d.]+, which loaded the file", n) for n in document["notes"]
     )
     assert re.search(r"dump\.rdb has \d.* KiB, written by (Redis|Valkey) [\d.]+; it takes about .* of memory here", err)
     assert (hashlib.sha256(dump.read_bytes()).digest(), dump.stat().st_mtime_ns) == before

@@ -49,12 +49,12 @@ def test_of_no_keys_a_report_says_that_it_scanned(valkey: RunningServer, capsys:
 
 def test_the_document_says_the_same(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     load(valkey)
-    told = document_of("report", reported(capsys, "-s", valkey.socket_path, "report", "--json"))
-    assert told["verdict"]["level"] == "oom"
-    assert told["after"]["memory"]["policy"] == "noeviction"
-    assert told["scan"]["complete"]
-    assert {"raise-limit", "no-ttl-stragglers"} <= {finding["id"] for finding in told["findings"]}
-    assert len(told["scan"]["keys"]) == 100
+    document = document_of("report", reported(capsys, "-s", valkey.socket_path, "report", "--json"))
+    assert document["verdict"]["level"] == "oom"
+    assert document["after"]["memory"]["policy"] == "noeviction"
+    assert document["scan"]["complete"]
+    assert {"raise-limit", "no-ttl-stragglers"} <= {finding["id"] for finding in document["findings"]}
+    assert len(document["scan"]["keys"]) == 100
 
 
 def test_actions_on_this_server_under_another_address_are_told_with_that(
@@ -65,8 +65,10 @@ def test_actions_on_this_server_under_another_address_are_told_with_that(
     reported(capsys, "-s", server.socket_path, "cleanup", "--match", "old:*", "--yes")
     other = tmp_path / "other"
     other.symlink_to(server.socket_path)
-    told = document_of("report", reported(capsys, "-s", str(other), "report", "--no-scan", "--json"))
-    assert [(each["action"], each["server"]) for each in told["actions"]] == [("delete", f"unix:{server.socket_path}")]
+    document = document_of("report", reported(capsys, "-s", str(other), "report", "--no-scan", "--json"))
+    assert [(each["action"], each["server"]) for each in document["actions"]] == [
+        ("delete", f"unix:{server.socket_path}")
+    ]
 
 
 def test_without_names_no_name_is_told(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,15 +100,17 @@ def test_a_recording_tells_the_verdicts_over_time(tmp_path: Path, capsys: pytest
     action = audit.intent("set", server="127.0.0.1:6379", who="ann@bastion", what="maxmemory 1000 MiB to 2000 MiB")
     audit.result(action, ok=True, result="maxmemory is 2000 MiB")
     audit.intent("set", server="10.0.0.9:6379", who="ann@bastion", what="elsewhere")
-    told = document_of("report", reported(capsys, "--audit", str(audit.path), "report", "--from", str(file), "--json"))
-    levels = [episode["level"] for episode in told["episodes"]]
+    document = document_of(
+        "report", reported(capsys, "--audit", str(audit.path), "report", "--from", str(file), "--json")
+    )
+    levels = [episode["level"] for episode in document["episodes"]]
     assert levels == ["ok", "warning", "critical", "oom", "ok"]
-    oom = told["episodes"][3]
+    oom = document["episodes"][3]
     assert oom["refused_writes"] == 1150
     assert oom["peak_pressure"] > 1.0
-    assert told["before"]["memory"]["maxmemory_bytes"] == 1000 * MIB
-    assert told["after"]["memory"]["maxmemory_bytes"] == 2000 * MIB
-    assert [entry["what"] for entry in told["actions"]] == ["maxmemory 1000 MiB to 2000 MiB"]
+    assert document["before"]["memory"]["maxmemory_bytes"] == 1000 * MIB
+    assert document["after"]["memory"]["maxmemory_bytes"] == 2000 * MIB
+    assert [entry["what"] for entry in document["actions"]] == ["maxmemory 1000 MiB to 2000 MiB"]
     text = reported(capsys, "--audit", str(audit.path), "report", "--from", str(file))
     for words in ("## Before and after", "## Verdicts over time", "## What was done", "ann\\@bastion", "1000 MiB"):
         assert words in text

@@ -47,8 +47,8 @@ class SkewedCommand:
             check=False,
         )
         assert ran.returncode in {0, 1}, ran.stderr
-        told: dict[str, Any] = json.loads(ran.stdout)
-        return told
+        document: dict[str, Any] = json.loads(ran.stdout)
+        return document
 
 
 @SKEWS
@@ -57,8 +57,8 @@ def test_expiries_are_set_and_taken_back_by_the_servers_clock(valkey: RunningSer
     backup = str(tmp_path / "b")
     with valkey.client() as client:
         fill(client, NAMES)
-        told = run("cleanup", "--match", "cache:*", "--expire", "2400h", "--yes", "--backup", backup, "--json")
-        assert any("this computer's" in flag for flag in told["plan"]["flags"])
+        document = run("cleanup", "--match", "cache:*", "--expire", "2400h", "--yes", "--backup", backup, "--json")
+        assert any("this computer's" in flag for flag in document["plan"]["flags"])
         ends = [client.pttl(name) for name in NAMES]
         assert 0 < min(ends) <= max(ends) <= 8_640_001_000
         restored = run("restore", backup, "--yes", "--json")
@@ -84,7 +84,7 @@ def test_what_is_put_back_is_there(valkey: RunningServer, tmp_path: Path, skew: 
 
 @SKEWS
 def test_check_tells_how_far_the_clocks_are_apart(valkey: RunningServer, tmp_path: Path, skew: int) -> None:
-    told = SkewedCommand(valkey, tmp_path, skew)("check", "--json")
-    assert told["clock_skew_seconds"] == pytest.approx(-skew, abs=2)
-    (finding,) = [one for one in told["findings"] if one["id"] == "clock-skew"]
+    document = SkewedCommand(valkey, tmp_path, skew)("check", "--json")
+    assert document["clock_skew_seconds"] == pytest.approx(-skew, abs=2)
+    (finding,) = [one for one in document["findings"] if one["id"] == "clock-skew"]
     assert ("ahead of" if skew < 0 else "behind") in finding["title"]

@@ -180,13 +180,13 @@ def test_every_command_that_is_printed_leads_to_this_server(
         else:
             for node in cluster.primaries:
                 _burden(stack.enter_context(node.server.client()), lambda name, node=node: owner(name) is node)
-        told: list[str] = []
+        commands: list[str] = []
         for words in _OUTPUTS:
             code, out = _run(capsys, *way, *words)
             assert code == 0 or (words[0] == "check" and code < 3), (words, out)
-            told += _commands("\n".join(_texts(json.loads(out))) if "--json" in words else out)
+            commands += _commands("\n".join(_texts(json.loads(out))) if "--json" in words else out)
             assert len(_commands(out)) == out.count(f"{PROGRAM} -"), out
-        found = {" ".join(shlex.split(text)) for text in told}
+        found = {" ".join(shlex.split(text)) for text in commands}
         assert len(found) >= 4, found
         for text in found:
             words = shlex.split(text)[1:]

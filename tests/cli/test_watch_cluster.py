@@ -20,11 +20,11 @@ def cluster() -> Iterator[RunningCluster]:
 def test_one_look(cluster: RunningCluster, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         entry.main(["-c", "-p", str(cluster.primaries[0].port), "watch", "--once", "--json"])
-    told = document_of("watch", capfd.readouterr().out.splitlines()[-1])
+    document = document_of("watch", capfd.readouterr().out.splitlines()[-1])
     assert ended.value.code == 2
-    assert told["verdict"] == "oom"
-    assert cluster.primaries[1].name in told["reason"]
-    assert told["server"]["address"] == cluster.primaries[1].name
+    assert document["verdict"] == "oom"
+    assert cluster.primaries[1].name in document["reason"]
+    assert document["server"]["address"] == cluster.primaries[1].name
 
 
 def test_a_server_without_a_cluster(capsys: pytest.CaptureFixture[str]) -> None:

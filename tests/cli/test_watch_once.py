@@ -19,12 +19,17 @@ def once(*words: str, where: list[str]) -> Ran:
 
 def test_a_command_and_the_metrics_file_are_served(server: RunningServer, tmp_path: Path) -> None:
     fill(server, 1.2)
-    told, metrics = tmp_path / "told.json", tmp_path / "metrics.prom"
+    written, metrics = tmp_path / "told.json", tmp_path / "metrics.prom"
     done = once(
-        "--exec-shell", "--exec", f"cat > {told}", "--prometheus-file", str(metrics), where=["-s", server.socket_path]
+        "--exec-shell",
+        "--exec",
+        f"cat > {written}",
+        "--prometheus-file",
+        str(metrics),
+        where=["-s", server.socket_path],
     )
     assert done.returncode == 2, done.stderr
-    assert json.loads(told.read_text())["event"] == "oom"
+    assert json.loads(written.read_text())["event"] == "oom"
     assert 'redis_oom_verdict{level="oom"' in metrics.read_text()
     assert "hook: " in done.stdout
 
@@ -32,9 +37,9 @@ def test_a_command_and_the_metrics_file_are_served(server: RunningServer, tmp_pa
 def test_a_level_need_not_be_held_and_a_quiet_server_calls_nobody(valkey: RunningServer, tmp_path: Path) -> None:
     for share, kind in ((0.85, "warning"), (0.5, None)):
         fill(valkey, share)
-        told = tmp_path / f"{share}.json"
-        once("--exec-shell", "--exec", f"cat > {told}", where=["-s", valkey.socket_path])
-        assert (json.loads(told.read_text())["event"] if told.exists() else None) == kind
+        written = tmp_path / f"{share}.json"
+        once("--exec-shell", "--exec", f"cat > {written}", where=["-s", valkey.socket_path])
+        assert (json.loads(written.read_text())["event"] if written.exists() else None) == kind
 
 
 def test_a_webhook_is_delivered(valkey: RunningServer, tmp_path: Path) -> None:
@@ -59,10 +64,10 @@ def test_a_webhook_is_delivered(valkey: RunningServer, tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_away_is_told(tmp_path: Path) -> None:
-    told = tmp_path / "told.json"
-    done = once("--exec-shell", "--exec", f"cat > {told}", where=["-p", str(free_ports()[0])])
+    written = tmp_path / "told.json"
+    done = once("--exec-shell", "--exec", f"cat > {written}", where=["-p", str(free_ports()[0])])
     assert done.returncode == 3
-    assert json.loads(told.read_text())["event"] == "lost"
+    assert json.loads(written.read_text())["event"] == "lost"
 
 
 @pytest.mark.parametrize(

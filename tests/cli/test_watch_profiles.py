@@ -56,8 +56,8 @@ def test_once_tells_of_all_and_exits_as_the_worst(tmp_path: Path) -> None:
     assert (verdicts["cache-1"], verdicts["gone"], verdicts["locked"]) == ("ok", "unknown", "unknown")
     assert verdicts["cache-2"] in {"critical", "oom"}
     assert done.returncode == 2
-    told = {json.loads(line)["server"] for line in events.read_text().splitlines()}
-    assert told == {"cache-2", "gone", "locked"}
+    servers = {json.loads(line)["server"] for line in events.read_text().splitlines()}
+    assert servers == {"cache-2", "gone", "locked"}
     text = metrics.read_text()
     assert text.count("# TYPE redis_oom_up gauge") == 1
     for server, up in (("cache-1", 1.0), ("cache-2", 1.0), ("gone", 0.0), ("locked", 0.0)):
@@ -110,12 +110,12 @@ def test_a_service_and_a_metrics_file_go_by_the_profile_that_is_polled_most_ofte
             env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
         ) as running,
     ):
-        told = [heard.recv(4096).decode() for _ in range(3)]
+        messages = [heard.recv(4096).decode() for _ in range(3)]
         running.send_signal(signal.SIGTERM)
         assert running.wait(20) == 0
-    assert told[0].startswith("READY=1\nWATCHDOG=1")
-    assert [words.splitlines()[0] for words in told[1:]] == ["WATCHDOG=1"] * 2
-    assert "2 profiles: " in told[2]
+    assert messages[0].startswith("READY=1\nWATCHDOG=1")
+    assert [words.splitlines()[0] for words in messages[1:]] == ["WATCHDOG=1"] * 2
+    assert "2 profiles: " in messages[2]
 
 
 def test_what_cannot_go_with_several_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

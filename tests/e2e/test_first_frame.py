@@ -151,9 +151,9 @@ def test_what_keeps_it_from_connecting_is_one_sentence_on_the_normal_screen():
             line.close()
             assert run.wait() == 3
             assert run.is_restored()
-            told = bytes(run.raw).rpartition(LEFT)[2].decode()
-            assert told.startswith("redis-oom-tui: 127.0.0.1:")
-            assert told.strip().count("\n") == 0
+            text = bytes(run.raw).rpartition(LEFT)[2].decode()
+            assert text.startswith("redis-oom-tui: 127.0.0.1:")
+            assert text.strip().count("\n") == 0
 
 
 @pytest.mark.parametrize("way", [("--no-diff",), ("--record", "incident.rec"), ()])

@@ -47,5 +47,5 @@ def test_a_signal_ends_the_run_at_an_edge_that_is_written_down(
     batches = {line["batch"]: line["keys"] for line in lines if line["phase"] == "batch"}
     done = {line["batch"]: line["outcomes"] for line in lines if line["phase"] == "done"}
     # What was begun was ended: each batch that was announced has the outcome of each of its keys.
-    assert {number: len(keys) for number, keys in batches.items()} == {n: len(told) for n, told in done.items()}
+    assert {number: len(keys) for number, keys in batches.items()} == {n: len(letters) for n, letters in done.items()}
     assert "".join(done.values()).count(LETTERS[Outcome.DELETED]) == KEYS - left

@@ -64,9 +64,9 @@ def test_a_crash_ends_with_1_and_tells_no_secret():
         run.type("f")
         assert run.wait() == 1
         assert_restored(run)
-        told = bytes(run.raw).rsplit(b"\x1b[?1004l", 1)[1]
-        assert b"crashed (a bug in it)" in told
-        assert b"ValueError: a defect of 19 letters" in told
+        text = bytes(run.raw).rsplit(b"\x1b[?1004l", 1)[1]
+        assert b"crashed (a bug in it)" in text
+        assert b"ValueError: a defect of 19 letters" in text
         assert b"hunter2" not in run.raw
 
 

@@ -55,13 +55,13 @@ def test_a_tunnel_to_another_machine_is_not_taken_for_this_one(tmp_path: Path) -
 
 
 def test_a_snapshot_is_told_the_containers_limit(tmp_path: Path) -> None:
-    told = snapshot_of(memory={"host_bytes": 64 * GIB})
-    here = replace(told, server=replace(told.server, address=HERE, process_id=7))
+    snapshot = snapshot_of(memory={"host_bytes": 64 * GIB})
+    here = replace(snapshot, server=replace(snapshot.server, address=HERE, process_id=7))
     root = machine(tmp_path, a__b="max", a=str(2 * GIB))
     assert with_host_memory(here, root).memory.host_bytes == 2 * GIB
-    elsewhere = replace(told, server=replace(told.server, address=Address("cache-1"), process_id=7))
+    elsewhere = replace(snapshot, server=replace(snapshot.server, address=Address("cache-1"), process_id=7))
     assert with_host_memory(elsewhere, root) is elsewhere
-    assert with_host_memory(told, root) is told
+    assert with_host_memory(snapshot, root) is snapshot
 
 
 def test_what_is_free_of_the_cgroup_counts_with_what_the_kernel_can_take_back(tmp_path: Path) -> None:

@@ -143,17 +143,17 @@ async def test_a_watched_source_replays_as_it_was(tmp_path: Path) -> None:
     inner = ScriptedSource()
     source = recording(inner, Recorder(tmp_path / "r", inner.address))
     await source.open()
-    told = [await source.snapshot(), await source.capabilities(), await source.clients(), await source.snapshot()]
+    answers = [await source.snapshot(), await source.capabilities(), await source.clients(), await source.snapshot()]
     scan = source.scan(ScanOptions())
     scan.stop()
     view = await scan.run()
     await source.close()
     replayed = ReplaySource(load(tmp_path / "r"))
     assert replayed.address == inner.address
-    assert await replayed.snapshot() == told[0]
-    assert await replayed.clients() == told[2]
-    assert await replayed.snapshot() == told[3]
-    assert await replayed.snapshot() == told[3]
+    assert await replayed.snapshot() == answers[0]
+    assert await replayed.clients() == answers[2]
+    assert await replayed.snapshot() == answers[3]
+    assert await replayed.snapshot() == answers[3]
     again = await replayed.scan(ScanOptions()).run()
     assert again == replace(view, top=view.top[:200])
     details = await replayed.details(view.top[0].id)

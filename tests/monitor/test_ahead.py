@@ -59,8 +59,12 @@ async def test_a_server_that_fills_up_is_told_alike_everywhere() -> None:
     TextLines(people).tick(last)
     JsonLines(machines, address=ADDRESS).tick(last)
     assert last.verdict.reason.split("full in ")[1].split(" at this rate")[0] in people[0].split("  full in ")[1]
-    told = json.loads(machines[0])
-    assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == ("growing", low, high)
+    document = json.loads(machines[0])
+    assert (document["trend"], document["full_in_low_seconds"], document["full_in_high_seconds"]) == (
+        "growing",
+        low,
+        high,
+    )
     metrics, registry = Metrics(AlertBook("cache-1", SETTINGS)), CollectorRegistry(auto_describe=False)
     metrics.on_state(last)
     registry.register(metrics)
@@ -101,8 +105,8 @@ async def test_nothing_is_said_of_the_future_where_nothing_is_known() -> None:
     (state,) = await looks_at(iter([snapshot(50)]), 1)
     machines = ReplyOrError()
     JsonLines(machines, address=ADDRESS).tick(state)
-    told = json.loads(machines[0])
-    assert (told["trend"], told["full_in_low_seconds"], told["full_in_high_seconds"]) == (None, None, None)
+    document = json.loads(machines[0])
+    assert (document["trend"], document["full_in_low_seconds"], document["full_in_high_seconds"]) == (None, None, None)
 
 
 async def test_the_container_is_known_to_the_watch_as_to_the_screen(

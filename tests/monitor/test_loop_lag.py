@@ -26,6 +26,6 @@ async def test_a_silent_server_is_not_excused():
 async def test_its_beat_ends_with_the_question():
     with LoopLag() as own:
         pass
-    told = own.seconds
+    seconds = own.seconds
     await asyncio.sleep(0.12)
-    assert own.seconds == told
+    assert own.seconds == seconds

@@ -21,10 +21,10 @@ async def test_it_is_ready_with_the_first_look_and_lives_with_each(tmp_path: Pat
         stop = asyncio.Event()
         stop.set()
         await service.run(stop)
-        told = [heard.recv(4096).decode() for _ in range(3)]
-    assert told[0].startswith("READY=1\nWATCHDOG=1\nSTATUS=ok: Healthy")
-    assert told[1] == "WATCHDOG=1\nSTATUS=unknown: gone."
-    assert told[2] == "STOPPING=1"
+        messages = [heard.recv(4096).decode() for _ in range(3)]
+    assert messages[0].startswith("READY=1\nWATCHDOG=1\nSTATUS=ok: Healthy")
+    assert messages[1] == "WATCHDOG=1\nSTATUS=unknown: gone."
+    assert messages[2] == "STOPPING=1"
 
 
 def test_where_systemd_does_not_listen_nothing_happens(tmp_path: Path) -> None:

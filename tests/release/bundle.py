@@ -66,11 +66,11 @@ def test_the_screen_opens_and_quits(program: Path, valkey: RunningServer, tmux: 
 
 def test_a_users_program_does_not_load_the_bundles_libraries(program: Path) -> None:
     with started("valkey", "requirepass secret") as server:
-        told = program.parent / "told"
-        command = f"/bin/sh -c 'echo ${{LD_LIBRARY_PATH-none}} > {told}; echo secret'"
+        written = program.parent / "told"
+        command = f"/bin/sh -c 'echo ${{LD_LIBRARY_PATH-none}} > {written}; echo secret'"
         checked = ran(program, "-s", str(server.socket_path), "--pass-command", command, "check")
         assert checked.returncode == 0, checked
-        assert told.read_text() == "none\n"
+        assert written.read_text() == "none\n"
 
 
 def test_it_brings_the_page_the_completions_and_every_license(program: Path) -> None:

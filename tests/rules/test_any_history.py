@@ -117,15 +117,15 @@ def gapped(seconds: float, count: int) -> list[Run]:
     return [run(18, 300 * MIB), run(count, 400 * MIB, gap=seconds)]
 
 
-def assert_sane(told: Forecast) -> None:
+def assert_sane(outlook: Forecast) -> None:
     """No time before now, and no range that ends before it begins."""
-    assert told.not_judged == ""
-    assert math.isfinite(told.watched_seconds)
-    assert told.watched_seconds >= 0
-    if told.slope is not None:
-        assert math.isfinite(told.slope)
-    if told.seconds_to_limit is not None:
-        low, high = told.seconds_to_limit
+    assert outlook.not_judged == ""
+    assert math.isfinite(outlook.watched_seconds)
+    assert outlook.watched_seconds >= 0
+    if outlook.slope is not None:
+        assert math.isfinite(outlook.slope)
+    if outlook.seconds_to_limit is not None:
+        low, high = outlook.seconds_to_limit
         assert low >= 0
         assert math.isfinite(low)
         assert high is None or (math.isfinite(high) and low <= high)
@@ -147,11 +147,11 @@ def test_the_screen_and_the_watch_judge_whatever_they_have_seen(runs: list[Run])
         assert gained.seconds >= 0
         if number % 8 and number < len(seen) - 1:
             continue
-        rates, told = history.rates(), forecast(history.samples)
-        assert_sane(told)
-        assert_sane(aged(told, 3.0))
-        verdict = judge(snapshot, rates=rates, forecast=told)
-        staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=told)
+        rates, outlook = history.rates(), forecast(history.samples)
+        assert_sane(outlook)
+        assert_sane(aged(outlook, 3.0))
+        verdict = judge(snapshot, rates=rates, forecast=outlook)
+        staying = judge(snapshot, thresholds=lenient, rates=rates, forecast=outlook)
         assert verdict.reason
         assert verdict.not_judged == ()
         events = book.observe(judged_sample(snapshot, verdict, staying))
@@ -179,9 +179,9 @@ def test_findings_parts_and_policies_come_of_any_look(runs: list[Run]) -> None:
 @pytest.mark.defects
 def test_figures_that_are_no_figures_are_left_out_of_the_trend(pairs: list[tuple[float, int]]) -> None:
     samples = [TrendSample(at, 0.0, used, used, 1000 * MIB) for at, used in pairs]
-    told = forecast(samples)
-    if not told.not_judged:
-        assert_sane(told)
+    outlook = forecast(samples)
+    if not outlook.not_judged:
+        assert_sane(outlook)
 
 
 @given(st.lists(st.tuples(st.floats(0, 1e6), st.floats(0, 1e12)), max_size=300))

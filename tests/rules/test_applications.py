@@ -148,14 +148,14 @@ def test_plain_names_are_no_application() -> None:
 
 @pytest.mark.parametrize("prefix", ["", "shop:", "cache_"])
 def test_what_people_write_themselves_is_at_most_possibly_an_application(prefix: str) -> None:
-    told = found(recognize(scanned(with_prefix([*PLAIN, *HOMEMADE], prefix))))
-    assert {name for name, confidence in told.items() if confidence != "possible"} == set()
+    names = found(recognize(scanned(with_prefix([*PLAIN, *HOMEMADE], prefix))))
+    assert {name for name, confidence in names.items() if confidence != "possible"} == set()
 
 
 def test_a_list_is_a_task_queue_only_where_its_binding_is_there() -> None:
-    told = labels([*CELERY, ("orders", "list", 4000)])
-    assert told["celery"] == "Celery: task queue"
-    assert "orders" not in told
+    found_labels = labels([*CELERY, ("orders", "list", 4000)])
+    assert found_labels["celery"] == "Celery: task queue"
+    assert "orders" not in found_labels
 
 
 def test_jobs_without_the_keys_beside_them_are_only_possible_and_need_their_own_prefix() -> None:
@@ -165,8 +165,8 @@ def test_jobs_without_the_keys_beside_them_are_only_possible_and_need_their_own_
 
 
 def test_a_pattern_around_several_is_told_where_all_of_it_is_of_one_application() -> None:
-    told = labels([*bull_keys(), *PLAIN])
-    assert told["bull:mail:*"].startswith("BullMQ: ")
+    found_labels = labels([*bull_keys(), *PLAIN])
+    assert found_labels["bull:mail:*"].startswith("BullMQ: ")
 
 
 def only_by_fields(known: Application, kind_id: str) -> bool:
@@ -202,7 +202,7 @@ keys = ["job"]
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "told"),
+    ("before", "after", "sentence"),
     [
         ('link = "https://x.example"\n', "", "x.toml: `link` is missing"),
         ('loss = "loses work"', 'loss = "bad"', "x.toml: `keys[0].loss` is not a value that is known here"),
@@ -213,20 +213,22 @@ keys = ["job"]
         ('name = "X"', "name =", "x.toml: Invalid value (at line 2, column 7)"),
     ],
 )
-def test_a_fault_in_an_entry_names_file_and_field(tmp_path: Path, before: str, after: str, told: str) -> None:
+def test_a_fault_in_an_entry_names_file_and_field(tmp_path: Path, before: str, after: str, sentence: str) -> None:
     file = tmp_path / "x.toml"
     file.write_text(MINIMAL)
     assert read_entry(file).name == "X"
     file.write_text(MINIMAL.replace(before, after, 1))
     with pytest.raises(BadEntry) as caught:
         read_entry(file)
-    assert str(caught.value) == told
+    assert str(caught.value) == sentence
 
 
 def test_what_is_known_of_applications_is_no_part_of_a_start() -> None:
-    told = "import sys, redis_oom_tui.cli.check_answer as _; print([name for name in sys.modules if name == '{}'])"
+    program = "import sys, redis_oom_tui.cli.check_answer as _; print([name for name in sys.modules if name == '{}'])"
     for module in ("tomllib", "redis_oom_tui.applications"):
-        done = subprocess.run([sys.executable, "-c", told.format(module)], capture_output=True, text=True, check=True)
+        done = subprocess.run(
+            [sys.executable, "-c", program.format(module)], capture_output=True, text=True, check=True
+        )
         assert done.stdout == "[]\n"
 
 

@@ -163,15 +163,15 @@ def test_consent_tells_a_large_share_of_all_keys() -> None:
 )
 def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, operation: str, said: str | None) -> None:
     backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, operation, None if held is None else held * MIB)
-    told = pressure_after_restore(backup, snapshot(200 * MIB))
-    assert told is None if said is None else said in str(told)
+    sentence = pressure_after_restore(backup, snapshot(200 * MIB))
+    assert sentence is None if said is None else said in str(sentence)
     assert pressure_after_restore(backup, snapshot(None)) is None
 
 
 def test_where_nothing_would_be_put_back_it_says_to_make_room_first() -> None:
     backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", MIB)
-    told = str(pressure_after_restore(backup, snapshot(102 * MIB)))
-    assert "It is at 98% already, and restore stops at 95%: make room first." in told
+    sentence = str(pressure_after_restore(backup, snapshot(102 * MIB)))
+    assert "It is at 98% already, and restore stops at 95%: make room first." in sentence
 
 
 def test_keys_of_unknown_size_are_not_called_too_large() -> None:

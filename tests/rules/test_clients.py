@@ -10,8 +10,8 @@ def words(**about) -> str:
 
 
 def test_a_client_is_told_by_its_name_and_address():
-    told = words(address="10.0.0.7:4431", name=b"feed", command=b"subscribe", subscriptions=1, library=b"jedis")
-    assert told == "a subscriber named feed from 10.0.0.7:4431 (lib jedis, last SUBSCRIBE)"
+    sentence = words(address="10.0.0.7:4431", name=b"feed", command=b"subscribe", subscriptions=1, library=b"jedis")
+    assert sentence == "a subscriber named feed from 10.0.0.7:4431 (lib jedis, last SUBSCRIBE)"
 
 
 def test_over_a_unix_socket_the_address_tells_nothing_and_is_left_out():

@@ -70,9 +70,9 @@ def test_what_a_scan_of_some_keys_passed_over_did_not_grow_or_shrink(limits: dic
     some = replace(scanned([b"b:%d" % n for n in range(10)]), **limits)
     every = scanned([b"a:%d" % n for n in range(10)] + [b"b:%d" % n for n in range(10)])
     for found, word in ((compare(some, every), "earlier"), (compare(every, some), "later")):
-        told = {change.pattern: change for change in (found.whole, *found.patterns)}
+        changes = {change.pattern: change for change in (found.whole, *found.patterns)}
         for name in (b"*", b"a:*"):
-            change = told[name]
+            change = changes[name]
             assert (change.keys_grown, change.bytes_grown, change.certain) == (None, None, False)
             assert change.doubt == f"the {word} scan read some keys only"
         assert "read different keys" in found.notes[0]
@@ -83,9 +83,9 @@ def test_what_a_scan_of_some_keys_passed_over_did_not_grow_or_shrink(limits: dic
 def test_a_pattern_that_both_scans_saw_all_of_is_compared() -> None:
     before = replace(scanned([b"b:%d" % n for n in range(10)]), pattern=KeyPattern((b"b:",), below=True))
     now = scanned([b"b:%d" % n for n in range(30)] + [b"a"])
-    told = {change.pattern: change for change in compare(before, now).patterns}
-    assert (told[b"b:*"].keys_grown, told[b"b:*"].certain) == (20, True)
-    assert told[b"a"].keys_grown is None
+    changes = {change.pattern: change for change in compare(before, now).patterns}
+    assert (changes[b"b:*"].keys_grown, changes[b"b:*"].certain) == (20, True)
+    assert changes[b"a"].keys_grown is None
 
 
 def test_a_pattern_that_a_partial_scan_did_not_list_is_unknown_not_zero() -> None:
@@ -160,8 +160,8 @@ def test_what_a_scan_folded_is_compared_by_what_is_around_it() -> None:
     folded = scanned(words, max_nodes=64)
     other = scanned(words + [b"s:zzz%s:cart" % word for word in WORDS[:30]])
     comparison = compare(folded, other)
-    told = {change.pattern: change for change in comparison.patterns}
-    assert (told[b"s:*"].keys_before, told[b"s:*"].keys_now) == (1500, 1530)
+    changes = {change.pattern: change for change in comparison.patterns}
+    assert (changes[b"s:*"].keys_before, changes[b"s:*"].keys_now) == (1500, 1530)
     vague = [change for change in comparison.patterns if change.keys_grown is None]
     assert vague
     assert {change.within for change in vague} == {b"s:*"}

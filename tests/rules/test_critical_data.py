@@ -41,7 +41,7 @@ def test_a_stream_is_flagged_whatever_its_name() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "told"),
+    ("name", "critical"),
     [
         (b"lock:*", True),
         (b"app:locks:*", True),
@@ -55,8 +55,8 @@ def test_a_stream_is_flagged_whatever_its_name() -> None:
         (b"irq:*", False),
     ],
 )
-def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, told: bool) -> None:
-    assert bool(evicted(pattern_row(name))) == told
+def test_names_that_only_hold_such_a_word_are_no_queue_or_lock(name: bytes, critical: bool) -> None:
+    assert bool(evicted(pattern_row(name))) == critical
 
 
 def test_the_keys_of_a_plan_are_counted_kind_by_kind_and_one_is_named() -> None:
@@ -86,19 +86,19 @@ def test_a_hostile_name_is_named_harmlessly() -> None:
 def test_what_an_eviction_would_break_is_told_by_application() -> None:
     view = scanned([*bull_keys(), *SIDEKIQ])
     leaves = [row for row in view.patterns if (row.db, row.pattern) not in {(r.db, r.parent) for r in view.patterns}]
-    told = lost_by_eviction(leaves, recognize(view))
-    assert told[0] == (
+    sentences = lost_by_eviction(leaves, recognize(view))
+    assert sentences[0] == (
         "Jobs, settings and waiting jobs of BullMQ (bull:mail:<id>, 202 keys in all) may be evicted silently: that"
         " breaks the application; BullMQ requires noeviction."
     )
-    assert told[1].startswith("Waiting jobs, failed jobs and indexes of Sidekiq (queue:mailers, 4 keys in all)")
-    assert not any("looks like a queue" in sentence for sentence in told)
+    assert sentences[1].startswith("Waiting jobs, failed jobs and indexes of Sidekiq (queue:mailers, 4 keys in all)")
+    assert not any("looks like a queue" in sentence for sentence in sentences)
 
 
 def test_the_work_in_a_plan_is_told_by_application_and_what_is_harmless_is_not() -> None:
     keys: list[Key] = [*SIDEKIQ, ("celery-task-meta-0f0d00b0-2222-4333-8444-555555555555", "string", 90)]
-    told = lost_with_plan([key(str(name).encode(), kind) for name, kind, _ in keys], Operation.DELETE)
-    assert told == (
+    sentences = lost_with_plan([key(str(name).encode(), kind) for name, kind, _ in keys], Operation.DELETE)
+    assert sentences == (
         "1 key holds indexes of Sidekiq (queues): deleting it breaks the application.",
         "2 keys hold waiting jobs of Sidekiq (such as queue:default): deleting them loses work.",
         "1 key holds failed jobs of Sidekiq (retry): deleting it loses work.",

@@ -45,7 +45,7 @@ def population(kind: str, chance: random.Random) -> list[int]:
 @pytest.mark.parametrize("fraction", [0.1, 0.5])
 def test_the_interval_holds_the_truth_nineteen_times_in_twenty(kind: str, fraction: float) -> None:
     chance = random.Random(f"{kind}{fraction}")
-    held = told = 0
+    held = trials = 0
     for _ in range(100):
         sizes = population(kind, chance)
         truth = sum(sizes)
@@ -55,9 +55,9 @@ def test_the_interval_holds_the_truth_nineteen_times_in_twenty(kind: str, fracti
         # A giant that was not met yet cannot be told of: the interval is for the rest.
         if kind == "one giant" and not huge:
             truth -= 50_000_000
-        told += 1
+        trials += 1
         held += found.low <= truth <= found.high
-    assert held / told >= 0.91
+    assert held / trials >= 0.91
 
 
 def test_one_giant_is_not_multiplied() -> None:

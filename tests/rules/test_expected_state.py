@@ -58,8 +58,8 @@ def test_a_key_that_is_used_after_it_was_read_is_always_seen(
     want = expected(key(idle_seconds=idle, read_at=span.read_at))
     used = int(at_read + since) - lag
     now = at_read + took + since + until
-    told = max(0, int(now) - lag - used)
-    assert difference(want, "string", None, told, 100, at(now, lag if known else None)) == "used"
+    reported = max(0, int(now) - lag - used)
+    assert difference(want, "string", None, reported, 100, at(now, lag if known else None)) == "used"
 
 
 def test_the_clock_of_idle_times_is_found_from_its_24_bits() -> None:

@@ -39,7 +39,7 @@ def scanned(*pattern_rows: PatternRow, top: tuple[KeyRow, ...] = (), **more: Any
     return ScanView(patterns=pattern_rows, top=top, bytes_seen=sum(row.size for row in pattern_rows), **figures)
 
 
-def told(snapshot: Snapshot, scan: ScanView | None = None, **more: Any) -> dict[str, Finding]:
+def findings(snapshot: Snapshot, scan: ScanView | None = None, **more: Any) -> dict[str, Finding]:
     found = find(snapshot, scan, **more)
     for finding in found:
         assert finding.title
@@ -95,7 +95,7 @@ def test_who_holds_buffers() -> None:
         ClientKind.MONITOR,
     ]
     memory = {"clients_normal_bytes": 390 * MIB, "overhead_bytes": 400 * MIB}
-    found = told(snapshot_of(used=900 * MIB, memory=memory), None, clients=(monitor, slow, sender))
+    found = findings(snapshot_of(used=900 * MIB, memory=memory), None, clients=(monitor, slow, sender))
     assert found["monitor"].remedy is not None
     assert found["monitor"].remedy.client_id == 5
     hogs = found["client-hogs"]
@@ -103,83 +103,85 @@ def test_who_holds_buffers() -> None:
     assert "a subscriber named feed from 10.0.0.6:9 (lib jedis) holds 300.0 MiB" in hogs.evidence[0]
     assert "stream" in hogs.in_the_application
     assert "maxmemory-clients" not in found
-    assert "maxmemory-clients" in told(snapshot_of(used=900 * MIB, memory=memory), settings={"maxmemory-clients": "0"})
+    assert "maxmemory-clients" in findings(
+        snapshot_of(used=900 * MIB, memory=memory), settings={"maxmemory-clients": "0"}
+    )
 
 
 def test_what_is_not_allowed_here_is_said_beside_the_advice() -> None:
     managed = Capabilities().without(Feature.CONFIG_SET, "unknown command 'CONFIG'").without(Feature.CLIENT_KILL, "no")
     hog = ClientBuffer(1, "10.0.0.1:1", total_bytes=500 * MIB, output_bytes=500 * MIB)
-    found = told(snapshot_of(used=960 * MIB), clients=(hog,), capabilities=managed)
+    found = findings(snapshot_of(used=960 * MIB), clients=(hog,), capabilities=managed)
     assert found["raise-limit"].evidence[-1] == "not available here: CONFIG SET (unknown command 'CONFIG')"
     assert "CONFIG SET is refused here: set it in the provider's console" in found["raise-limit"].advice
     assert found["client-hogs"].evidence[-1] == "not available here: CLIENT KILL (no)"
-    assert not any("not available" in text for text in told(snapshot_of(used=960 * MIB))["raise-limit"].evidence)
+    assert not any("not available" in text for text in findings(snapshot_of(used=960 * MIB))["raise-limit"].evidence)
 
 
 def test_a_hostile_client_name_is_harmless() -> None:
     hog = ClientBuffer(1, "10.0.0.1:1", b"\x1b[2J", b"[red]", total_bytes=500 * MIB, output_bytes=500 * MIB)
-    evidence = told(snapshot_of(), None, clients=(hog,))["client-hogs"].evidence[0]
+    evidence = findings(snapshot_of(), None, clients=(hog,))["client-hogs"].evidence[0]
     assert "\x1b" not in evidence
 
 
 def test_memory_that_is_no_data() -> None:
-    found = told(
+    found = findings(
         snapshot_of(used=900 * MIB, memory={"replication_backlog_bytes": 600 * MIB, "overhead_bytes": 610 * MIB})
     )
     assert found["backlog"].level is Level.CRITICAL
-    found = told(snapshot_of(memory={"scripts_bytes": 5 * MIB}, activity={"cached_scripts": 9000}))
+    found = findings(snapshot_of(memory={"scripts_bytes": 5 * MIB}, activity={"cached_scripts": 9000}))
     assert found["scripts"].title == "9,000 cached scripts take 5.0 MiB"
-    found = told(snapshot_of(activity={"pubsub_channels": 50_000, "tracking_keys": 80_000}))
+    found = findings(snapshot_of(activity={"pubsub_channels": 50_000, "tracking_keys": 80_000}))
     assert {"channels", "tracking"} <= set(found)
 
 
 def test_limits_that_do_not_fit_the_host() -> None:
-    assert told(snapshot_of(used=20 * GIB, limit=None))["no-limit"].level is Level.OK
-    assert told(snapshot_of(used=40 * GIB, limit=None))["no-limit"].level is Level.WARNING
-    assert "limit-over-host" in told(snapshot_of(limit=64 * GIB))
-    raised = told(snapshot_of(used=960 * MIB))["raise-limit"]
+    assert findings(snapshot_of(used=20 * GIB, limit=None))["no-limit"].level is Level.OK
+    assert findings(snapshot_of(used=40 * GIB, limit=None))["no-limit"].level is Level.WARNING
+    assert "limit-over-host" in findings(snapshot_of(limit=64 * GIB))
+    raised = findings(snapshot_of(used=960 * MIB))["raise-limit"]
     assert raised.remedy is not None
     assert raised.remedy.value == str(1500 * MIB)
-    assert "raise-limit" not in told(snapshot_of(used=960 * MIB, memory={"host_bytes": 2 * GIB}))
-    over = told(snapshot_of(used=3000 * MIB))["raise-limit"].remedy
+    assert "raise-limit" not in findings(snapshot_of(used=960 * MIB, memory={"host_bytes": 2 * GIB}))
+    over = findings(snapshot_of(used=3000 * MIB))["raise-limit"].remedy
     assert over is not None
     assert int(over.value or 0) > 3000 * MIB
 
 
 def test_policies_that_do_not_fit_the_data() -> None:
-    useless = told(snapshot_of(used=960 * MIB, policy="volatile-lru"))["volatile-no-ttl"]
+    useless = findings(snapshot_of(used=960 * MIB, policy="volatile-lru"))["volatile-no-ttl"]
     assert useless.level is Level.CRITICAL
-    cache = told(snapshot_of(used=900 * MIB, expires=900), scanned(volatile_keys=900, volatile_bytes=400 * MIB))
+    cache = findings(snapshot_of(used=900 * MIB, expires=900), scanned(volatile_keys=900, volatile_bytes=400 * MIB))
     assert "they hold 400.0 MiB" in cache["cache-noeviction"].evidence
     queues = scanned(
         pattern_row(b"queue:*", 500, 50 * MIB, kind="list", no_ttl=500), pattern_row(b"page:*", 500, 50 * MIB)
     )
-    store = told(snapshot_of(policy="allkeys-lru"), queues)["store-allkeys"]
+    store = findings(snapshot_of(policy="allkeys-lru"), queues)["store-allkeys"]
     assert "queue:*" in store.evidence[0]
-    assert "store-allkeys" not in told(snapshot_of(policy="noeviction"), queues)
+    assert "store-allkeys" not in findings(snapshot_of(policy="noeviction"), queues)
 
 
 def test_settings_far_from_the_usual() -> None:
     busy = snapshot_of(used=960 * MIB, policy="allkeys-lru")
-    assert told(busy, settings={"maxmemory-samples": "1"})["samples"].remedy is not None
-    assert "samples" in told(busy, settings={"maxmemory-samples": "64"})
+    assert findings(busy, settings={"maxmemory-samples": "1"})["samples"].remedy is not None
+    assert "samples" in findings(busy, settings={"maxmemory-samples": "64"})
     scan = scanned(top=(giant(b"g", "hash", 40 * MIB, ttl_ms=1000),))
     lazy = {"lazyfree-lazy-eviction": "no", "lazyfree-lazy-expire": "no"}
-    assert {"lazyfree-lazy-eviction", "lazyfree-lazy-expire"} <= set(told(busy, scan, settings=lazy))
+    assert {"lazyfree-lazy-eviction", "lazyfree-lazy-expire"} <= set(findings(busy, scan, settings=lazy))
 
 
 def test_fragmentation_by_bytes() -> None:
     wasteful = snapshot_of(used=GIB, limit=8 * GIB, memory={"rss_bytes": 2 * GIB, "allocator": "jemalloc-5.3.0"})
-    found = told(wasteful, settings={"activedefrag": "no"})["fragmentation"]
+    found = findings(wasteful, settings={"activedefrag": "no"})["fragmentation"]
     assert found.level is Level.OK
     assert found.remedy is not None
     assert "does not count towards maxmemory" in found.advice
-    assert "give it time" in told(wasteful, settings={"activedefrag": "yes"})["fragmentation"].advice
+    assert "give it time" in findings(wasteful, settings={"activedefrag": "yes"})["fragmentation"].advice
     libc = replace(wasteful, memory=replace(wasteful.memory, allocator="libc"))
-    other = told(libc, settings={"activedefrag": "no"})["fragmentation"]
+    other = findings(libc, settings={"activedefrag": "no"})["fragmentation"]
     assert (other.remedy, "MEMORY PURGE do nothing" in other.advice) == (None, True)
     full_host = replace(wasteful, memory=replace(wasteful.memory, host_bytes=2 * GIB))
-    assert told(full_host)["fragmentation"].level is Level.WARNING
+    assert findings(full_host)["fragmentation"].level is Level.WARNING
 
 
 NAMES = st.binary(max_size=30) | st.sampled_from([b"user:*:name", b"user:*:mail", b"session:*", b"a" * 70 + b":*", b""])
@@ -281,6 +283,6 @@ def test_a_replica_is_a_hog_by_what_it_holds_beyond_the_backlog() -> None:
     """Since 7.0 what replicas have not read is one buffer, the backlog in it."""
     replica = ClientBuffer(4, "10.0.0.7:6379", flags="S", total_bytes=19 * MIB, output_bytes=19 * MIB)
     shared = snapshot_of(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": 18 * MIB})
-    assert "client-hogs" not in told(shared, clients=(replica,))
+    assert "client-hogs" not in findings(shared, clients=(replica,))
     alone = snapshot_of(used=25 * MIB, limit=100 * MIB, memory={"replication_backlog_bytes": MIB})
-    assert told(alone, clients=(replica,))["client-hogs"].title.startswith("A replica holds 19.0 MiB")
+    assert findings(alone, clients=(replica,))["client-hogs"].title.startswith("A replica holds 19.0 MiB")

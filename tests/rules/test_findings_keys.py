@@ -17,39 +17,39 @@ from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampling import summarize
 from tests.rules.snapshots import MIB, snapshot_of
-from tests.rules.test_findings import giant, pattern_row, scanned, told
+from tests.rules.test_findings import findings, giant, pattern_row, scanned
 
 DAY = 86_400
 
 
 def test_keys_that_stay_too_long() -> None:
     forgetful = scanned(pattern_row(b"session:*", 10_000, 50 * MIB, no_ttl=800))
-    straggling = told(snapshot_of(), forgetful)["no-ttl-stragglers"]
+    straggling = findings(snapshot_of(), forgetful)["no-ttl-stragglers"]
     assert "800 of 10,000 keys in session:* have no TTL" in straggling.title
     assert straggling.remedy is not None
     assert straggling.remedy.match == b"session:*"
     assert straggling.saves_bytes is not None
     assert straggling.saves_bytes[0] < 4 * MIB < straggling.saves_bytes[1]
-    passing = told(snapshot_of(), scanned(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
+    passing = findings(snapshot_of(), scanned(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500)))
     assert "no-ttl-family" in passing
     select = KeyPattern((b"cache", b":", b"page", b":", b"\0"))
     row = replace(pattern_row(b"cache:page:*", 500, 30 * MIB, no_ttl=500), select=select)
-    advice = advice_with_commands(told(snapshot_of(), scanned(row))["no-ttl-family"], ("-p", "7000"))
+    advice = advice_with_commands(findings(snapshot_of(), scanned(row))["no-ttl-family"], ("-p", "7000"))
     command = "redis-oom-tui -p 7000 cleanup --pattern 'cache:page:<id>' --no-ttl --expire 1d"
     assert advice.endswith(f"give them a TTL with `{command}`."), "it expires keys, as the sentence says"
-    assert "no-ttl-family" not in told(snapshot_of(), scanned(pattern_row(b"user:*", 500, 30 * MIB, no_ttl=500)))
+    assert "no-ttl-family" not in findings(snapshot_of(), scanned(pattern_row(b"user:*", 500, 30 * MIB, no_ttl=500)))
     begun = scanned(pattern_row(b"cache:page:*", 500, 3 * MIB, no_ttl=500))
     # The scan has gone on since its patterns were summed up.
     begun = replace(begun, state=ScanState.RUNNING, scanned_keys=1_400, total_keys=5_240)
-    part = told(snapshot_of(), begun)["no-ttl-family"]
+    part = findings(snapshot_of(), begun)["no-ttl-family"]
     assert part.title == "~5,200 keys in cache:page:* have no TTL"
     assert part.evidence[0] == "500 keys, 3.0 MiB among the 9.5% of all keys that were read, no TTL"
     assert part.saves_bytes is not None
     assert part.saves_bytes[1] > 20 * MIB
     filtered = replace(begun, total_keys=1_000_000, scanned_share=0.25)
-    assert told(snapshot_of(), filtered)["no-ttl-family"].title == "~5,600 keys in cache:page:* have no TTL"
+    assert findings(snapshot_of(), filtered)["no-ttl-family"].title == "~5,600 keys in cache:page:* have no TTL"
     late = giant(b"report:1", "string", 4 * MIB, ttl_ms=90 * DAY * 1000, idle_seconds=5 * DAY)
-    assert "long-ttl" in told(snapshot_of(), scanned(top=(late,)))
+    assert "long-ttl" in findings(snapshot_of(), scanned(top=(late,)))
 
 
 @pytest.mark.parametrize(
@@ -70,34 +70,34 @@ def test_keys_that_stay_too_long() -> None:
     ],
 )
 def test_names_tell_what_is_of_passing_use(pattern: bytes, passes: bool) -> None:
-    found = told(snapshot_of(), scanned(pattern_row(pattern, 500, 30 * MIB, no_ttl=500)))
+    found = findings(snapshot_of(), scanned(pattern_row(pattern, 500, 30 * MIB, no_ttl=500)))
     assert ("no-ttl-family" in found) == passes
 
 
 def test_data_that_nobody_uses_any_more() -> None:
     old = pattern_row(b"invoice:*", 900, 40 * MIB, no_ttl=900, idle_quantiles=(40 * DAY, 72 * DAY, 97 * DAY))
-    found = told(snapshot_of(), scanned(old))["old-data"]
+    found = findings(snapshot_of(), scanned(old))["old-data"]
     assert "have been idle for 72d00h" in found.title
     assert found.saves_bytes == (32 * MIB, 40 * MIB)
     used = replace(old, idle_quantiles=(60, 3600, 97 * DAY))
-    assert "old-data" not in told(snapshot_of(), scanned(used))
-    assert "old-data" not in told(snapshot_of(activity={"saving": True}), scanned(old))
-    assert "old-data" not in told(snapshot_of(policy="allkeys-lrm"), scanned(old))
+    assert "old-data" not in findings(snapshot_of(), scanned(used))
+    assert "old-data" not in findings(snapshot_of(activity={"saving": True}), scanned(old))
+    assert "old-data" not in findings(snapshot_of(policy="allkeys-lrm"), scanned(old))
 
 
 def test_expired_keys_that_still_hold_memory() -> None:
     stale = snapshot_of(keys=100_000, expires=60_000, counters={"expired_stale_percent": 8.0})
-    found = told(stale)["expired-unreaped"]
+    found = findings(stale)["expired-unreaped"]
     assert "About 4,800 keys" in found.title
     assert "expired_stale_perc 8.0 of 60,000" in found.evidence[0]
-    assert "expired-unreaped" not in told(snapshot_of(keys=100_000, expires=60_000))
+    assert "expired-unreaped" not in findings(snapshot_of(keys=100_000, expires=60_000))
 
 
 def test_a_sample_of_one_database_tells_nothing_of_the_others() -> None:
     several = snapshot_of()
     several = replace(several, databases=(Database(0, 90_000, 900), Database(1, 10_000, 2_000)))
     sampled = with_expired(several, 50, 450)
-    found = told(sampled)["expired-unreaped"]
+    found = findings(sampled)["expired-unreaped"]
     assert "About 1,000 keys" in found.title
     assert found.evidence == ("50 of 500 keys that one SCAN met had expired: it dropped them",)
     assert with_expired(snapshot_of(keys=0), 50, 450).counters.expired_stale_percent is None
@@ -117,20 +117,20 @@ def test_a_sample_of_one_database_tells_nothing_of_the_others() -> None:
 )
 def test_giants_by_type(kind: str, id_: str) -> None:
     exact = giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY, size_low=30 * MIB, size_high=30 * MIB)
-    found = told(snapshot_of(), scanned(top=(exact,)))[id_]
+    found = findings(snapshot_of(), scanned(top=(exact,)))[id_]
     assert "30% of all that is used" in found.title
     assert found.remedy is not None
     assert found.remedy.match == b"x\\[1\\]"
     assert found.saves_bytes == (30 * MIB, 30 * MIB), "an exact size is no range"
     # What holds at most so much is no less worth a look.
-    assert id_ in told(snapshot_of(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
+    assert id_ in findings(snapshot_of(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
 
 
 def test_what_grew_between_two_scans() -> None:
     before = scanned(pattern_row(b"user:*", 900, 10 * MIB), pattern_row(b"event:*", 100, 10 * MIB))
     after = scanned(pattern_row(b"user:*", 900, 10 * MIB), pattern_row(b"event:*", 900, 40 * MIB))
-    assert "event:* grew by 30.0 MiB" in told(snapshot_of(), after, before=before)["grew"].title
-    assert "grew" not in told(snapshot_of(), before, before=before)
+    assert "event:* grew by 30.0 MiB" in findings(snapshot_of(), after, before=before)["grew"].title
+    assert "grew" not in findings(snapshot_of(), before, before=before)
 
 
 def test_children_are_counted_once() -> None:
@@ -150,22 +150,22 @@ def test_separate_keys_that_could_be_one_hash() -> None:
     values = tuple(
         sample(row.pattern, key_bytes=70.0, name_bytes=14.0, value_bytes=8.0, longest_value=9) for row in rows
     )
-    found = told(snapshot_of(), scanned(*rows), values=values)["hash-grouping"]
+    found = findings(snapshot_of(), scanned(*rows), values=values)["hash-grouping"]
     assert "user:*:{name,email,plan}" in found.title
     assert found.saves_bytes is not None
     assert found.saves_bytes[0] > 3 * MIB
     assert found.remedy is not None
     assert found.remedy.match == b"user:*:*"
     long = tuple(replace(value, longest_value=500) for value in values)
-    assert "hash-grouping" not in told(snapshot_of(), scanned(*rows), values=long)
-    assert "hash-grouping" not in told(snapshot_of(), scanned(*rows))
+    assert "hash-grouping" not in findings(snapshot_of(), scanned(*rows), values=long)
+    assert "hash-grouping" not in findings(snapshot_of(), scanned(*rows))
 
 
 def test_a_partial_scan_is_scaled_up() -> None:
     row = pattern_row(b"session:*", 1000, 50 * MIB, no_ttl=100)
-    whole = told(snapshot_of(), scanned(row))["no-ttl-stragglers"].saves_bytes
+    whole = findings(snapshot_of(), scanned(row))["no-ttl-stragglers"].saves_bytes
     half = scanned(row, state=ScanState.STOPPED, total_keys=2000)
-    partial = told(snapshot_of(), half)["no-ttl-stragglers"].saves_bytes
+    partial = findings(snapshot_of(), half)["no-ttl-stragglers"].saves_bytes
     assert whole is not None
     assert partial is not None
     assert partial[1] == pytest.approx(2 * whole[1], rel=0.01)
@@ -175,11 +175,11 @@ def test_encoding_limits_are_read_from_the_server() -> None:
     row = pattern_row(b"basket:*", 500, 30 * MIB, kind="hash")
     table = sample(b"basket:*", type="hash", elements=150.0, key_bytes=9000.0, encodings={"hashtable": 40})
     settings = {"hash-max-listpack-entries": "128"}
-    found = told(snapshot_of(), scanned(row), values=(table,), settings=settings)["encoding-limit"]
+    found = findings(snapshot_of(), scanned(row), values=(table,), settings=settings)["encoding-limit"]
     assert "hash-max-listpack-entries 128" in found.title
-    assert "encoding-limit" not in told(snapshot_of(), scanned(row), values=(table,), settings={})
+    assert "encoding-limit" not in findings(snapshot_of(), scanned(row), values=(table,), settings={})
     far = replace(table, elements=5000.0, key_bytes=300_000.0)
-    assert "encoding-limit" not in told(snapshot_of(), scanned(row), values=(far,), settings=settings)
+    assert "encoding-limit" not in findings(snapshot_of(), scanned(row), values=(far,), settings=settings)
 
 
 def test_a_pattern_that_stands_in_several_databases_is_judged_by_the_sample_of_its_own() -> None:
@@ -225,7 +225,7 @@ def test_zstd_is_measured_where_this_python_has_it(
     text = b"abcdefgh" * 200
     summed = summarize(b"*", "string", [SampledKey(b"k", 1700, "raw", len(text), text)])
     assert summed.zstd_ratios == (0.125, 0.125, 0.125)
-    found = told(snapshot_of(), scanned(pattern_row(b"*", 50_000, 80 * MIB)), values=(summed,))
+    found = findings(snapshot_of(), scanned(pattern_row(b"*", 50_000, 80 * MIB)), values=(summed,))
     assert "zstd to 12%" in found["compressible"].evidence[1]
     for name in ("zstandard", "compression.zstd", "compression"):
         monkeypatch.delitem(sys.modules, name, raising=False)
@@ -233,7 +233,7 @@ def test_zstd_is_measured_where_this_python_has_it(
 
 def test_a_pattern_of_one_database_among_several_is_told_and_mended_as_that() -> None:
     both = [pattern_row(b"session:*", 10_000, 50 * MIB, no_ttl=gone, db=db) for db, gone in ((0, 0), (3, 800))]
-    found = told(snapshot_of(), scanned(*both))["no-ttl-stragglers"]
+    found = findings(snapshot_of(), scanned(*both))["no-ttl-stragglers"]
     assert "800 of 10,000 keys in session:* (db 3) have no TTL" in found.title
     assert found.remedy is not None
     assert (found.remedy.match, found.remedy.db) == (b"session:*", 3)
@@ -247,7 +247,7 @@ def test_what_grew_is_told_where_the_scans_divide_it_otherwise() -> None:
 
     old = [b"cache:product:%d" % n for n in range(20_000)]
     new = [b"cache:product:new%d" % n for n in range(20_000)]
-    assert "grew" not in told(snapshot_of(), scan(old + new[:300]), before=scan(old))
-    grew = told(snapshot_of(), scan(old + new), before=scan(old))["grew"]
+    assert "grew" not in findings(snapshot_of(), scan(old + new[:300]), before=scan(old))
+    grew = findings(snapshot_of(), scan(old + new), before=scan(old))["grew"]
     assert "cache:product:new* grew by" in grew.title
     assert grew.evidence[1] == "0 keys before, 20,000 now"

@@ -119,7 +119,7 @@ def test_the_first_is_among_those_that_lose_most(seed: int) -> None:
     pattern_rows = {
         b"f%c" % (97 + n): [int(chance.lognormvariate(chance.uniform(2, 9), 0.4)) for _ in range(200)] for n in range(4)
     }
-    told = first_out("volatile-ttl", scanned(pattern_rows), "noeviction", 0.1).patterns
+    rows = first_out("volatile-ttl", scanned(pattern_rows), "noeviction", 0.1).patterns
     soonest = sorted((ttl, pattern) for pattern, ttls in pattern_rows.items() for ttl in ttls)[:80]
     lost = Counter(pattern + b":*" for _, pattern in soonest)
-    assert lost[told[0][0].pattern] >= 0.5 * lost.most_common(1)[0][1]
+    assert lost[rows[0][0].pattern] >= 0.5 * lost.most_common(1)[0][1]

@@ -18,10 +18,10 @@ def line(rate: float, count: int = 60, start: float = 100 * MIB, step: float = 1
     return [TrendSample(step * n, step * n, value, value, 1000 * MIB) for n, value in enumerate(values)]
 
 
-def covers(told: Forecast, truth: float | None) -> bool:
-    if told.seconds_to_limit is None:
+def covers(outlook: Forecast, truth: float | None) -> bool:
+    if outlook.seconds_to_limit is None:
         return truth is None
-    low, high = told.seconds_to_limit
+    low, high = outlook.seconds_to_limit
     return high is None if truth is None else low <= truth and (high is None or truth <= high)
 
 
@@ -34,9 +34,9 @@ ANSWERED = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_range_covers_the_truth_nine_times_in_ten(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     trials = [simulate(kind, seed) for seed in range(TRIALS)]
-    told = [(forecast(samples, limit), truth) for samples, limit, truth in trials]
-    answers = [(f, truth) for f, truth in told if f.seconds_to_limit is not None]
-    judged = told if kind == "none" else answers
+    outlook = [(forecast(samples, limit), truth) for samples, limit, truth in trials]
+    answers = [(f, truth) for f, truth in outlook if f.seconds_to_limit is not None]
+    judged = outlook if kind == "none" else answers
     right, ends = (
         sum(covers(f, truth) for f, truth in judged),
         sum(f.seconds_to_limit[1] is not None for f, _ in answers),
@@ -53,9 +53,9 @@ def test_the_range_is_narrow_enough_to_act_on(kind: str) -> None:
     lows = []
     for seed in range(TRIALS):
         samples, limit, truth = simulate(kind, seed)
-        told = forecast(samples, limit)
-        if told.seconds_to_limit is not None and truth:
-            lows.append(told.seconds_to_limit[0] / truth)
+        outlook = forecast(samples, limit)
+        if outlook.seconds_to_limit is not None and truth:
+            lows.append(outlook.seconds_to_limit[0] / truth)
     lows.sort()
     assert lows[len(lows) // 2] > {"steady": 0.6, "noisy": 0.4, "stepped": 0.35, "wave": 0.6, "days": 0.5}[kind]
 
@@ -66,11 +66,13 @@ def test_the_ranges_of_all_curves_cover_and_most_have_an_end(capsys: pytest.Capt
     for kind in KINDS:
         for seed in range(1000, 1000 + TRIALS):
             samples, limit, truth = simulate(kind, seed)
-            told = forecast(samples, limit)
-            if told.seconds_to_limit is not None:
-                answers.append((told, truth))
-    right = sum(covers(told, truth) for told, truth in answers) / len(answers)
-    closed = [covers(told, truth) for told, truth in answers if (told.seconds_to_limit or (0.0, None))[1] is not None]
+            outlook = forecast(samples, limit)
+            if outlook.seconds_to_limit is not None:
+                answers.append((outlook, truth))
+    right = sum(covers(outlook, truth) for outlook, truth in answers) / len(answers)
+    closed = [
+        covers(outlook, truth) for outlook, truth in answers if (outlook.seconds_to_limit or (0.0, None))[1] is not None
+    ]
     with capsys.disabled():
         print(
             f"\n{len(answers)} answers: {right:.1%} right, {len(closed) / len(answers):.1%} with an end, and of these"
@@ -83,9 +85,9 @@ def test_the_ranges_of_all_curves_cover_and_most_have_an_end(capsys: pytest.Capt
 
 def test_growth_that_wears_off_is_not_told_to_go_straight_on() -> None:
     """In the last stretch alone it looks straight: all that was watched shows that it ends below its limit."""
-    told = [forecast(*simulate("slowing", seed)[:2]) for seed in range(1001, 1001 + TRIALS, 2)]
-    closed = [each for each in told if each.seconds_to_limit is not None and each.seconds_to_limit[1] is not None]
-    assert len(closed) <= 0.05 * len(told)
+    outlook = [forecast(*simulate("slowing", seed)[:2]) for seed in range(1001, 1001 + TRIALS, 2)]
+    closed = [each for each in outlook if each.seconds_to_limit is not None and each.seconds_to_limit[1] is not None]
+    assert len(closed) <= 0.05 * len(outlook)
 
 
 def test_an_end_of_growth_is_noticed_within_a_quarter_of_what_was_watched() -> None:
@@ -102,11 +104,11 @@ def test_an_end_of_growth_is_noticed_within_a_quarter_of_what_was_watched() -> N
 
 
 def test_a_straight_line_is_told_to_the_second_or_so() -> None:
-    told = forecast(line(MIB))
-    assert told.trend is Trend.GROWING
-    assert told.slope == pytest.approx(MIB, rel=0.01)
-    assert told.seconds_to_limit is not None
-    low, _ = told.seconds_to_limit
+    outlook = forecast(line(MIB))
+    assert outlook.trend is Trend.GROWING
+    assert outlook.slope == pytest.approx(MIB, rel=0.01)
+    assert outlook.seconds_to_limit is not None
+    low, _ = outlook.seconds_to_limit
     assert 0.3 * 841 < low <= 841
     near = forecast(line(12 * MIB))
     assert near.seconds_to_limit is not None
@@ -124,10 +126,10 @@ def test_days_that_repeat_and_do_not_grow_are_no_growth() -> None:
     samples = [TrendSample(300.0 * t, 300.0 * t, value, value, 900 * MIB) for t, value in enumerate(days)]
     assert forecast(samples).trend is Trend.NONE
     growing = [replace(s, counted_bytes=s.counted_bytes + n * MIB // 10) for n, s in enumerate(samples)]
-    told = forecast(growing, 730 * MIB)
-    assert told.trend is Trend.GROWING
-    assert told.slope == pytest.approx(MIB / 10 / 300, rel=0.1)
-    low, high = told.seconds_to_limit or (0.0, 0.0)
+    outlook = forecast(growing, 730 * MIB)
+    assert outlook.trend is Trend.GROWING
+    assert outlook.slope == pytest.approx(MIB / 10 / 300, rel=0.1)
+    low, high = outlook.seconds_to_limit or (0.0, 0.0)
     truth = next(t for t in range(666, 9999) if growing_at(t) >= 730 * MIB) * 300.0 - growing[-1].monotonic
     assert 0.7 * truth < low <= truth <= (high or 0.0) < 1.7 * truth
 
@@ -141,18 +143,18 @@ def test_what_begins_anew_is_not_taken_for_another_day() -> None:
     days = [int(500 * MIB - 100 * MIB * math.cos(2 * math.pi * t / 288)) for t in range(288 * 3)]
     burst = [days[-1] + n * 12 * MIB for n in range(1, 40)]
     samples = [TrendSample(300.0 * t, 300.0 * t, value, value, 2000 * MIB) for t, value in enumerate([*days, *burst])]
-    told = forecast(samples)
-    assert told.trend is Trend.GROWING
-    assert told.seconds_to_limit is not None
-    assert told.seconds_to_limit[0] < 300.0 * (2000 * MIB - burst[-1]) / (12 * MIB)
+    outlook = forecast(samples)
+    assert outlook.trend is Trend.GROWING
+    assert outlook.seconds_to_limit is not None
+    assert outlook.seconds_to_limit[0] < 300.0 * (2000 * MIB - burst[-1]) / (12 * MIB)
 
 
 def test_one_jump_is_no_growth() -> None:
     samples = line(0.0, 120)
     jumped = [replace(s, counted_bytes=s.counted_bytes + (50 * MIB if n > 60 else 0)) for n, s in enumerate(samples)]
-    told = forecast(jumped)
-    assert told.seconds_to_limit is None or told.seconds_to_limit[1] is None
-    assert (told.slope or 0.0) < MIB
+    outlook = forecast(jumped)
+    assert outlook.seconds_to_limit is None or outlook.seconds_to_limit[1] is None
+    assert (outlook.slope or 0.0) < MIB
 
 
 def test_what_is_too_short_or_empty_has_an_unknown_trend() -> None:
@@ -179,8 +181,8 @@ def test_recent_growth_is_not_hidden_by_a_long_calm() -> None:
     calm = line(0.0, 300, step=60.0)
     last = calm[-1].monotonic
     burst = [replace(s, monotonic=s.monotonic + last + 1) for s in line(4 * MIB, 120)]
-    told = forecast([*calm, *burst])
-    assert told.trend is Trend.GROWING
-    assert told.watched_seconds <= 301
-    assert told.seconds_to_limit is not None
-    assert told.seconds_to_limit[0] < 110
+    outlook = forecast([*calm, *burst])
+    assert outlook.trend is Trend.GROWING
+    assert outlook.watched_seconds <= 301
+    assert outlook.seconds_to_limit is not None
+    assert outlook.seconds_to_limit[0] < 110

@@ -121,8 +121,10 @@ def test_after_a_relief_nothing_is_said_of_the_growth_before_it(every: float) ->
     """It grew, somebody made room, and nothing grows any more."""
     seen = watched(lambda t: 400 + t if t < 300 else 300, 900, every)
     after = seen.forecasts[int(300 / every) + 2 :]
-    assert not [told for told in after if told.seconds_to_limit is not None and told.seconds_to_limit[0] < 3600]
-    assert sum(told.trend in {Trend.UNKNOWN, Trend.NONE} for told in after) > 0.9 * len(after)
+    assert not [
+        outlook for outlook in after if outlook.seconds_to_limit is not None and outlook.seconds_to_limit[0] < 3600
+    ]
+    assert sum(outlook.trend in {Trend.UNKNOWN, Trend.NONE} for outlook in after) > 0.9 * len(after)
     assert [at for at in seen.warned if at > 305] == []
     assert seen.raised == 1
 
@@ -138,8 +140,8 @@ def test_growth_that_goes_on_after_a_relief_is_seen_again_soon() -> None:
 def test_no_range_begins_at_nought_while_there_is_room() -> None:
     """ "Full in 0 s or more" says nothing."""
     for curve in (lambda t: 400 + t if t < 300 else 300, grown(2, 60), lambda t: 300 + t % 300):
-        for told in watched(curve, 900).forecasts:
-            assert told.seconds_to_limit is None or told.seconds_to_limit[0] >= 1.0
+        for outlook in watched(curve, 900).forecasts:
+            assert outlook.seconds_to_limit is None or outlook.seconds_to_limit[0] >= 1.0
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.001])

@@ -137,8 +137,8 @@ def test_a_number_of_hundreds_of_digits_is_unknown() -> None:
     snapshot = read(REDIS_7_0, used_memory=10**4000, used_memory_peak="9" * 5000, errorstat_OOM={"count": 10**400})
     assert snapshot.memory.used_bytes is None
     assert snapshot.memory.peak_bytes is None
-    (told,) = (doubt.reason for doubt in snapshot.doubts if doubt.field == "used_memory")
-    assert "digits, which cannot be" in told
+    (reason,) = (doubt.reason for doubt in snapshot.doubts if doubt.field == "used_memory")
+    assert "digits, which cannot be" in reason
     many = {"maxmemory": "9" * 5000, "min-replicas-to-write": "9" * 5000}
     assert with_settings(replace(snapshot, memory=replace(snapshot.memory, maxmemory_bytes=None)), many)
     settings = settings_in([[b"maxmemory-samples", b"9" * 5000, b"maxmemory-policy", b"noeviction"]])

@@ -19,20 +19,20 @@ from tests.rules.snapshots import MIB, snapshot_of
 UNJUDGED = "what it evicts, and when writes are refused under it, is not judged"
 
 
-def told(info: dict[str, Any]) -> Snapshot:
+def parsed(info: dict[str, Any]) -> Snapshot:
     return snapshot_from_info(info, address=Address(), monotonic=1.0, wall=1.0)
 
 
 def test_an_unknown_policy_is_a_doubt_and_stands_in_the_verdict() -> None:
-    snapshot = told({**REDIS_7_0, "maxmemory_policy": "coldest"})
+    snapshot = parsed({**REDIS_7_0, "maxmemory_policy": "coldest"})
     reasons = {doubt.field: doubt.reason for doubt in snapshot.doubts}
     assert reasons["maxmemory_policy"] == f"is coldest, which this tool does not know: {UNJUDGED}"
     assert any(UNJUDGED in text for text in judge(snapshot).evidence)
-    assert "maxmemory_policy" not in {doubt.field for doubt in told(REDIS_7_0).doubts}
+    assert "maxmemory_policy" not in {doubt.field for doubt in parsed(REDIS_7_0).doubts}
 
 
 def test_a_later_policy_of_a_known_form_is_judged_but_for_its_order() -> None:
-    snapshot = told({**REDIS_7_0, "maxmemory_policy": "allkeys-coldest"})
+    snapshot = parsed({**REDIS_7_0, "maxmemory_policy": "allkeys-coldest"})
     reasons = {doubt.field: doubt.reason for doubt in snapshot.doubts}
     assert reasons["maxmemory_policy"].endswith(": which keys it evicts first is not judged")
 

@@ -13,23 +13,24 @@ RUN = AuditEntry(
 
 
 def test_a_run_that_ended_is_told_with_its_result_and_its_backup() -> None:
-    (told,) = prior_runs([RUN], PLAN, 1060.0)
+    (sentence,) = prior_runs([RUN], PLAN, 1060.0)
     assert (
-        told == "A run of this plan, begun a minute ago, ended: Deleted 2 of 3 keys. Its copies are in /backups/a.jsonl"
+        sentence
+        == "A run of this plan, begun a minute ago, ended: Deleted 2 of 3 keys. Its copies are in /backups/a.jsonl"
     )
 
 
 def test_a_run_that_was_cut_off_is_told_as_such() -> None:
-    (told,) = prior_runs([replace(RUN, ended=None, ok=None, result="")], PLAN, 1060.0)
-    assert "was interrupted, or still runs: its keys are counted here, too" in told
-    assert told.endswith("Its copies are in /backups/a.jsonl")
+    (sentence,) = prior_runs([replace(RUN, ended=None, ok=None, result="")], PLAN, 1060.0)
+    assert "was interrupted, or still runs: its keys are counted here, too" in sentence
+    assert sentence.endswith("Its copies are in /backups/a.jsonl")
 
 
 def test_other_plans_and_other_servers_are_not_told_and_the_newest_comes_first() -> None:
     others = [replace(RUN, plan="f00"), replace(RUN, server="n:2"), replace(RUN, plan="", action="purge")]
     assert prior_runs(others, PLAN, 1060.0) == ()
     several = [replace(RUN, id=str(n), at=1000.0 + n, undo="") for n in range(5)]
-    told = prior_runs(several, PLAN, 1060.0)
-    assert [sentence.split(" ago")[0] for sentence in told] == [
+    sentences = prior_runs(several, PLAN, 1060.0)
+    assert [sentence.split(" ago")[0] for sentence in sentences] == [
         f"A run of this plan, begun {left} seconds" for left in (56, 57, 58)
     ]

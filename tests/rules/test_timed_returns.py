@@ -52,8 +52,8 @@ def test_a_change_that_did_not_take_and_one_that_was_to_stay_are_not_overdue() -
 
 
 def test_what_still_has_its_new_value_is_told_in_a_sentence() -> None:
-    (told,) = not_returned([SET], "n:1", [Setting("maxmemory", str(96 * MIB))], NOW)
-    assert told == (
+    (sentence,) = not_returned([SET], "n:1", [Setting("maxmemory", str(96 * MIB))], NOW)
+    assert sentence == (
         "maxmemory was to revert to 64.0 MiB (67,108,864 bytes) 4 minutes ago, and the tool was killed before that:"
         " it is still 96.0 MiB (100,663,296 bytes)"
     )
@@ -67,5 +67,5 @@ def test_what_somebody_has_changed_since_and_what_is_of_another_server_is_not_to
 
 def test_a_value_that_nobody_has_read_is_told_where_that_is_wanted() -> None:
     assert not_returned([SET], "n:1", [], NOW) == ()
-    (told,) = not_returned([SET], "n:1", [], NOW, unread=True)
-    assert told.endswith("4 minutes ago, with no record that it did: check it")
+    (sentence,) = not_returned([SET], "n:1", [], NOW, unread=True)
+    assert sentence.endswith("4 minutes ago, with no record that it did: check it")

@@ -90,9 +90,9 @@ def test_what_a_fork_has_copied_counts_towards_the_host() -> None:
     forked = {"rss_bytes": 60 * GIB, "fork_copied_bytes": 3 * GIB}
     alone = snapshot_of(used=45 * GIB, limit=None, memory=forked)
     assert judge(replace(alone, activity=replace(alone.activity, saving=False))).level is Level.WARNING
-    told = judge(replace(alone, activity=replace(alone.activity, saving=True)))
-    assert (told.rule, told.level) == ("host-full", Level.CRITICAL)
-    assert "3.0 GiB of it copied by a BGSAVE that runs" not in told.reason  # under a twentieth of the host
+    verdict = judge(replace(alone, activity=replace(alone.activity, saving=True)))
+    assert (verdict.rule, verdict.level) == ("host-full", Level.CRITICAL)
+    assert "3.0 GiB of it copied by a BGSAVE that runs" not in verdict.reason  # under a twentieth of the host
     more = snapshot_of(
         used=45 * GIB, limit=None, memory={**forked, "fork_copied_bytes": 8 * GIB}, activity={"saving": True}
     )
@@ -114,14 +114,14 @@ def test_a_replica_that_keeps_to_its_own_limit_differs_from_its_primary() -> Non
 def test_what_no_key_holds_on_a_replica_is_named_with_its_cure() -> None:
     hogged = {"clients_normal_bytes": 700 * MIB, "overhead_bytes": 720 * MIB}
     for minds, rule in ((True, "replica-own-limit"), (False, "replica-limit")):
-        told = judge(
+        verdict = judge(
             snapshot_of(
                 used=1100 * MIB, policy="allkeys-lru", role="replica", memory=hogged, activity={"minds_limit": minds}
             )
         )
-        assert told.rule == rule
-        assert "buffers use 700.0 MiB of it, not data" in told.reason
-        assert told.first_step.startswith("Kill the client holding the buffers")
+        assert verdict.rule == rule
+        assert "buffers use 700.0 MiB of it, not data" in verdict.reason
+        assert verdict.first_step.startswith("Kill the client holding the buffers")
 
 
 def test_a_replica_below_its_own_limit_has_lost_nothing_yet() -> None:
@@ -290,11 +290,11 @@ def test_there_is_always_one_sentence(
 
 
 @pytest.mark.parametrize(
-    ("used", "told"),
+    ("used", "sentence"),
     [(795, "at 79.5%"), (799.9999, "at 79.9%"), (800, "at 80%"), (805, "at 80%"), (949.9, "at 94.9%")],
 )
-def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: float, told: str) -> None:
-    assert told in judge(snapshot_of(used=int(used * MIB))).reason
+def test_a_percentage_never_stands_beyond_the_threshold_that_it_is_below(used: float, sentence: str) -> None:
+    assert sentence in judge(snapshot_of(used=int(used * MIB))).reason
 
 
 @given(used=st.integers(1, 2000 * MIB), warn=st.floats(0.5, 0.9))

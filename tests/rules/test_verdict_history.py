@@ -110,8 +110,8 @@ def test_since_is_carried_while_the_verdict_stays() -> None:
     assert first.since == 50.0
     assert follow(judge(snapshot_of()), first, 60.0).since == 50.0
     assert follow(judge(snapshot_of(used=960 * MIB)), first, 60.0).since == 60.0
-    told = judge(snapshot_of(**FULL, over_ms=3000))
-    assert follow(told, first, 60.0).since == told.since
+    verdict = judge(snapshot_of(**FULL, over_ms=3000))
+    assert follow(verdict, first, 60.0).since == verdict.since
 
 
 def test_a_cache_with_room_again_is_not_called_full() -> None:

@@ -139,7 +139,7 @@ def test_what_no_key_holds_is_no_reason_to_raise_the_limit_or_to_delete() -> Non
 @pytest.mark.parametrize("name", STATES)
 def test_without_the_rule_another_verdict_is_given(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     snapshot, more = STATES[name]
-    told = judge(snapshot, **more)
+    verdict = judge(snapshot, **more)
     rest = tuple(rule for rule in verdicts.RULES if rule.name != name)
     monkeypatch.setattr(verdicts, "RULES", rest)
-    assert judge(snapshot, **more).rule != told.rule, told.rule
+    assert judge(snapshot, **more).rule != verdict.rule, verdict.rule

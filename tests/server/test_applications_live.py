@@ -15,7 +15,7 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
 from tests.apps import samples
-from tests.server.test_findings_live import told
+from tests.server.test_findings_live import examined
 from tests.support.cluster import clustered
 from tests.support.servers import RunningServer, started
 from tests.support.shapes import used_at_rest
@@ -62,7 +62,7 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
     with server.client() as client:
         queue(client, "mail", completed=300, failed=10, waiting=60, data=b"x" * 9000)
         queue(client, "sms", completed=5, failed=0, waiting=3, data=b"x" * 90)
-        found, _ = await told(server)
+        found, _ = await examined(server)
         if not await reads_lengths(server):
             assert "finished-work" not in found
             data = found["application-data"]
@@ -90,7 +90,7 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
 async def test_jobs_that_are_all_finished_are_measured_not_guessed() -> None:
     with started("valkey") as server, server.client() as client:
         queue(client, "mail", completed=200, failed=0, waiting=0, data=b"x" * 20_000)
-        found, _ = await told(server)
+        found, _ = await examined(server)
         jobs = found["finished-work"]
         assert jobs.title.startswith("BullMQ: 200 completed jobs of queue mail hold 3.")
         assert jobs.advice.endswith("cleanup --finished bullmq:mail --state completed --older-than 1d`.")
@@ -105,7 +105,7 @@ async def test_jobs_that_are_done_are_measured_where_others_are_smaller() -> Non
         for number in range(1, 401):
             pipeline.hset(f"bull:mail:{number}", "returnvalue", b"r" * (2000 + number % 7 * 4000))
         pipeline.execute()
-        jobs = (await told(server))[0]["finished-work"]
+        jobs = (await examined(server))[0]["finished-work"]
         low, high = jobs.saves_bytes
         assert high < 2 * low
         assert low <= delete_finished(client, "mail", "completed") <= high
@@ -120,7 +120,7 @@ async def test_what_a_setting_would_bound_is_told_with_the_setting() -> None:
         # So many are not read.
         pipeline.sadd("_kombu.binding.celery", *(f"celery\x06\x16\x06\x16celery{number}" for number in range(2100)))
         pipeline.execute()
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert "orphaned-keys" not in found
         replies = found["application-data"]
         assert replies.title.startswith("Celery: reply queues hold 2.")
@@ -139,7 +139,7 @@ async def test_results_that_never_expire_are_told() -> None:
             name = f"celery-task-meta-{uuid.UUID(int=number * 7919)}"
             pipeline.set(name, result, ex=None if number % 3 else 80_000)
         pipeline.execute()
-        found, _ = await told(server)
+        found, _ = await examined(server)
         results = found["application-data"]
         assert results.title.startswith("Celery: results hold ")
         assert results.advice == (
@@ -149,7 +149,7 @@ async def test_results_that_never_expire_are_told() -> None:
         pipeline.execute()
         for key in client.scan_iter():
             client.expire(key, 80_000)
-        assert "never" not in (await told(server))[0]["application-data"].advice
+        assert "never" not in (await examined(server))[0]["application-data"].advice
 
 
 async def test_reply_queues_that_no_binding_names_are_counted() -> None:
@@ -162,7 +162,7 @@ async def test_reply_queues_that_no_binding_names_are_counted() -> None:
                 pipeline.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
         pipeline.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
         pipeline.execute()
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert "application-data" not in found
         lost = found["orphaned-keys"]
         assert lost.title.startswith("Celery: 11 of 22 reply queues are named by no binding and hold 1.1 MiB")
@@ -207,7 +207,7 @@ async def test_readers_of_a_stream_that_have_gone_are_told_with_the_trap() -> No
         for number in range(1200):
             pipeline.execute_command("XGROUP CREATECONSUMER", "orders", "pods", f"worker-{number}")
         pipeline.execute()
-        found, _ = await told(server)
+        found, _ = await examined(server)
         readers = found["stream-readers"]
         assert readers.title == (
             "Readers of orders have gone or fallen behind: 2 groups, 1,201 consumers, 2,000 pending entries"
@@ -226,11 +226,11 @@ async def test_what_an_application_needs_is_not_offered_as_passing_data() -> Non
             pipeline.sadd(f"{index}.PRINCIPAL_NAME_INDEX_NAME:user{number}", *(f"{number}-{n}" * 4 for n in range(30)))
             pipeline.set(f"spring:session:sessions:expires:0f0d00b0-2222-4333-8444-{number:012d}", "", ex=1800)
         pipeline.execute()
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert "no-ttl-family" not in found, "an index of sessions is not session data"
-        index_told = found["application-data"]
-        assert index_told.title.startswith("Spring Session: indexes hold ")
-        assert "none of them expires" in index_told.evidence
+        index_finding = found["application-data"]
+        assert index_finding.title.startswith("Spring Session: indexes hold ")
+        assert "none of them expires" in index_finding.evidence
 
 
 async def test_jobs_whose_names_tell_no_queue_are_counted_by_the_index_of_each() -> None:
@@ -243,17 +243,17 @@ async def test_jobs_whose_names_tell_no_queue_are_counted_by_the_index_of_each()
             (rq,) = recognize(view, await live.samples(view, applications_only=True)).found
         finally:
             await live.close()
-        told_jobs = {jobs.state: jobs for jobs in rq.finished}
-        assert {state: (jobs.jobs, jobs.of_jobs, jobs.instance) for state, jobs in told_jobs.items()} == {
+        finished_jobs = {jobs.state: jobs for jobs in rq.finished}
+        assert {state: (jobs.jobs, jobs.of_jobs, jobs.instance) for state, jobs in finished_jobs.items()} == {
             "finished": (2, 7, b"mail"),
             "failed": (1, 7, b"mail"),
         }
         ids = client.zrange("rq:finished:mail", 0, -1)
         held = [client.memory_usage(name + job, samples=0) for job in ids for name in (b"rq:job:", b"rq:results:")]
         assert (
-            told_jobs["finished"].low
+            finished_jobs["finished"].low
             <= sum(held) + client.memory_usage("rq:finished:mail")
-            <= told_jobs["finished"].high
+            <= finished_jobs["finished"].high
         )
 
 

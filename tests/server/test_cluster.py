@@ -77,10 +77,10 @@ async def test_one_shard_far_fuller_than_the_others(cluster: RunningCluster) -> 
         with nodes[0].server.client() as client:
             client.unlink("k2")
     assert found["shard-skew"].title.startswith(f"{nodes[0].name} is ")
-    told = nodes[0].server.flavour in ("valkey", "redis8")
-    words = "slots with most keys: 449 (1 key)" if told else f"its heaviest slots are not known: {NOT_THERE}"
+    counted = nodes[0].server.flavour in ("valkey", "redis8")
+    words = "slots with most keys: 449 (1 key)" if counted else f"its heaviest slots are not known: {NOT_THERE}"
     assert found["shard-skew"].evidence[-1].startswith(words)
-    assert (words in found["shard-skew"].advice) == told
+    assert (words in found["shard-skew"].advice) == counted
 
 
 async def test_who_sends_large_values_and_to_which_node(cluster: RunningCluster) -> None:
@@ -178,9 +178,9 @@ async def test_the_heaviest_slots_by_what_the_node_counts(by_memory: bool) -> No
     answers = {"CLUSTER SLOT-STATS": counted}
     with started("valkey") as server, lied_to(server.connection, answers) as liar:
         live = LiveServer(liar.connection)
-        told = await heaviest_slots(live.client())
+        heaviest = await heaviest_slots(live.client())
         await live.close()
-    assert told == ((SlotStats(7, 2, 900),) if by_memory else NOT_THERE)
+    assert heaviest == ((SlotStats(7, 2, 900),) if by_memory else NOT_THERE)
 
 
 async def test_slots_that_the_user_may_not_ask_for_are_not_taken_for_missing() -> None:
@@ -188,6 +188,6 @@ async def test_slots_that_the_user_may_not_ask_for_are_not_taken_for_missing() -
         with server.client() as admin:
             admin.execute_command("ACL", "SETUSER", "sre", "on", ">night", "~*", "+@all", "-cluster|slot-stats")
         live = LiveServer(replace(server.connection, username="sre", password=Secret("night")))
-        told = await heaviest_slots(live.client())
+        heaviest = await heaviest_slots(live.client())
         await live.close()
-    assert told == "this user may not run CLUSTER SLOT-STATS"
+    assert heaviest == "this user may not run CLUSTER SLOT-STATS"

@@ -75,10 +75,10 @@ async def test_of_one_type(cluster: RunningCluster) -> None:
 async def test_it_is_a_finding_with_what_ends_it(cluster: RunningCluster) -> None:
     source, into = cluster.owner(SLOT), target(cluster)
     async with cluster_opened(cluster.connection) as opened:
-        told = next(found for found in find(await opened.snapshot()) if found.id == "slots-half-moved")
+        finding = next(found for found in find(await opened.snapshot()) if found.id == "slots-half-moved")
     left = f"({TAGGED - GONE} keys left) to {into.name} ({GONE} keys)"
-    assert told.title == f"Slot {SLOT} is half moved from {source.name} {left}"
-    assert f"redis-cli --cluster fix {source.name}" in told.advice
+    assert finding.title == f"Slot {SLOT} is half moved from {source.name} {left}"
+    assert f"redis-cli --cluster fix {source.name}" in finding.advice
 
 
 async def test_what_to_do_by_where_its_keys_are(cluster: RunningCluster) -> None:

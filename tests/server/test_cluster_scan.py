@@ -70,13 +70,13 @@ async def test_totals_are_the_sum_of_the_nodes(still: RunningCluster) -> None:
 
 
 async def test_sizes_are_those_that_the_nodes_tell(still: RunningCluster) -> None:
-    told = 0
+    counted = 0
     for node in still.primaries:
         with node.server.client() as client:
-            told += sum(client.memory_usage(key) for key in client.scan_iter(match="user:1*", count=1000))
+            counted += sum(client.memory_usage(key) for key in client.scan_iter(match="user:1*", count=1000))
     async with cluster_opened(still.connection) as source:
         view = await source.scan(ScanOptions(match=b"user:1*")).run()
-    assert view.bytes_seen == told
+    assert view.bytes_seen == counted
     assert view.explained_share is None
 
 

@@ -107,10 +107,10 @@ async def test_a_fault_in_the_middle_is_a_sentence_and_heals(wire: Wire, name: s
         await live.open()
         wire.faults = faults
         for _ in range(2):
-            with pytest.raises(error, match=words) as told:
+            with pytest.raises(error, match=words) as raised:
                 await asyncio.wait_for(live.snapshot(), BOUND)
-            assert str(live.address) in str(told.value)
-            assert "\n" not in str(told.value)
+            assert str(live.address) in str(raised.value)
+            assert "\n" not in str(raised.value)
         wire.faults = Faults()
         wire.drop()
         snapshot = await _healed(live)

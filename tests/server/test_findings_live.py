@@ -28,7 +28,7 @@ MIB = 2**20
 DAY = 86_400
 
 
-async def told(
+async def examined(
     server: RunningServer, *, scan: bool = True, before: ScanView | None = None
 ) -> tuple[dict[str, Finding], ScanView | None]:
     """The findings by their ids, and the scan that they rest on."""
@@ -66,7 +66,7 @@ async def test_a_healthy_server_has_none(flavour: str) -> None:
     with started(flavour, "maxmemory 100mb") as server:
         with server.client() as client:
             believable(client)
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert found == {}
 
 
@@ -75,7 +75,7 @@ async def test_a_full_cache_that_evicts_has_none_that_alarms(flavour: str) -> No
         with server.client() as client:
             believable(client)
             assert client.info("stats")["evicted_keys"] > 0
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert {finding.level.value for finding in found.values()} <= {"ok"}
 
 
@@ -94,7 +94,7 @@ async def test_clients_that_hold_buffers(flavour: str) -> None:
     half = b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 7_000_000
     with started(flavour, "maxmemory 100mb") as server, stalled(server, 3, half):
         for _ in range(100):
-            found, _ = await told(server, scan=False)
+            found, _ = await examined(server, scan=False)
             # The server books client buffers one client at a time; 6.2 knows no maxmemory-clients.
             if "client-hogs" in found and ("maxmemory-clients" in found or flavour == "redis6"):
                 break
@@ -115,7 +115,7 @@ async def test_a_slow_subscriber_is_named(flavour: str) -> None:
                 for _ in range(15_000):
                     pipeline.publish("news", b"x" * 1000)
                 pipeline.execute()
-            found, _ = await told(server, scan=False)
+            found, _ = await examined(server, scan=False)
         assert "a subscriber named feed" in found["client-hogs"].evidence[0]
         if saves := found["client-hogs"].saves_bytes:
             assert f" holds {size(saves[1])} of " in found["client-hogs"].title, "closing frees more than it holds"
@@ -126,7 +126,7 @@ async def test_scripts_with_values_in_their_text(flavour: str) -> None:
         with server.client() as client:
             for number in range(600):
                 client.script_load(f"return '{number:0400}'")
-        found, _ = await told(server, scan=False)
+        found, _ = await examined(server, scan=False)
         assert found["scripts"].title.startswith("600 cached scripts")
         assert "NOSCRIPT" in found["scripts"].advice
 
@@ -143,7 +143,7 @@ async def test_a_backlog_too_large_for_the_limit(flavour: str) -> None:
                     break
                 client.set("k", b"x" * 100_000)
                 await asyncio.sleep(0.01)
-        found, _ = await told(server, scan=False)
+        found, _ = await examined(server, scan=False)
         assert "CONFIG SET repl-backlog-size 1mb" in found["backlog"].advice
 
 
@@ -153,7 +153,7 @@ async def test_many_channels(flavour: str) -> None:
         pubsub.subscribe(*(f"news:{number}" for number in range(20_000)))
         while client.info("stats")["pubsub_channels"] < 20_000:
             await asyncio.sleep(0.01)
-        found, _ = await told(server, scan=False)
+        found, _ = await examined(server, scan=False)
         pubsub.close()
         assert found["channels"].saves_bytes is not None
         assert found["channels"].saves_bytes[0] > 3_000_000
@@ -176,13 +176,13 @@ async def test_policies_and_limits_that_do_not_fit(
             for number in range(500):
                 client.set(f"queue:job:{number}", b"x" * 4000, ex=expiry)
             client.config_set("maxmemory", int(client.info("memory")["used_memory"] / share))
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert id_ in found
 
 
 async def test_a_limit_that_the_host_cannot_honour(flavour: str) -> None:
     with started(flavour, "maxmemory 900gb") as server:
-        found, _ = await told(server, scan=False)
+        found, _ = await examined(server, scan=False)
         assert set(found) == {"limit-over-host"}
 
 
@@ -196,7 +196,7 @@ async def test_settings_far_from_the_usual(flavour: str) -> None:
             pipeline.expire("huge", DAY)
             pipeline.execute()
             client.config_set("maxmemory", int(client.info("memory")["used_memory"] * 1.1))
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert {"samples", "lazyfree-lazy-eviction", "lazyfree-lazy-expire", "giant-key"} <= set(found)
 
 
@@ -210,12 +210,12 @@ async def test_giants_and_what_they_are(flavour: str) -> None:
                 pipeline.zadd("events", {f"event{number}": number})
                 if number % 1000 == 999:
                     pipeline.execute()
-        found, first = await told(server)
+        found, first = await examined(server)
         assert {"stream-untrimmed", "queue-growing", "zset-log"} <= set(found)
         with server.client() as client:
             for _ in range(20):
                 client.rpush("jobs", *[b"x" * 1000] * 200)
-        found, _ = await told(server, before=first)
+        found, _ = await examined(server, before=first)
         assert found["grew"].title.startswith("jobs grew by")
 
 
@@ -228,7 +228,7 @@ async def test_ttls_far_beyond_use(flavour: str) -> None:
             saved = client.dump("report:1")
             for number in range(1, 4):
                 client.restore(f"report:{number}", 90 * DAY * 1000, saved, replace=True, idletime=4 * DAY)
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert "long-ttl" in found
 
 
@@ -242,7 +242,7 @@ async def test_data_that_nobody_uses_any_more(flavour: str) -> None:
             for number in range(500):
                 pipeline.restore(f"invoice:{number}", 0, saved, idletime=(60 + number % 9) * DAY)
             pipeline.execute()
-        found, _ = await told(server)
+        found, _ = await examined(server)
         assert "have been idle for" in found["old-data"].title
 
 
@@ -300,5 +300,5 @@ async def test_clients_that_were_closed_for_their_buffers(flavour: str) -> None:
             if client.info("stats")["evicted_clients"]:
                 break
             await asyncio.sleep(0.05)
-        found, _ = await told(server, scan=False)
+        found, _ = await examined(server, scan=False)
     assert "closed by maxmemory-clients" in found["clients-evicted"].title

@@ -79,8 +79,8 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def _scan(live: LiveServer) -> None:
     view = await KeyspaceScan(live, ScanOptions(pace=Pace.FULL_SPEED), patience_seconds=0.2).run()
     if view.state is ScanState.COMPLETE:
-        told = view.scanned_keys + view.vanished_keys + view.refused_keys
-        assert told > 0, "complete, and not a key"
+        scanned = view.scanned_keys + view.vanished_keys + view.refused_keys
+        assert scanned > 0, "complete, and not a key"
     else:
         assert view.error
 
@@ -111,13 +111,13 @@ async def test_whatever_comes_is_an_error_of_ours_or_an_answer(filled: RunningSe
             try:
                 await asyncio.wait_for(ask(live), BOUND)
             except TriageError as error:
-                told = str(error)
+                answer = str(error)
             else:
-                told = "answered"
+                answer = "answered"
             finally:
                 await live.close()
-        assert told
-        assert "\n" not in told
+        assert answer
+        assert "\n" not in answer
 
     for ask in (_scan, _asked, _planned):
         await once(ask)

@@ -63,10 +63,10 @@ def test_it_takes_texts_apart_as_the_driver_does(flavour):
     with started(flavour) as server, server.client() as client:
         client.set("k", "v", ex=1000)
         line = RawConnection(server.connection)
-        told, clients = line.ask((b"INFO", b"all"), (b"CLIENT", b"LIST"))
+        info, clients = line.ask((b"INFO", b"all"), (b"CLIENT", b"LIST"))
         line.close()
     ours, drivers = (
-        snapshot_from_info(parse(told), address=Address(), monotonic=0.0, wall=0.0)
+        snapshot_from_info(parse(info), address=Address(), monotonic=0.0, wall=0.0)
         for parse in (info_in, helpers.parse_info)
     )
     # A version of two numbers, or a run id of digits, is a float to redis-py.

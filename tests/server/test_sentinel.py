@@ -161,8 +161,8 @@ def naming(server: RunningServer, *ports: int, epochs: Sequence[int | None] = ()
         addresses = []
         for port, epoch in zip_longest(ports, epochs):
             answer = b"*2\r\n$9\r\n127.0.0.1\r\n$%d\r\n%d\r\n" % (len(str(port)), port)
-            told = b"-NOPERM no\r\n" if epoch is None else b"*2\r\n$12\r\nconfig-epoch\r\n$1\r\n%d\r\n" % epoch
-            liar = stack.enter_context(lied_to(server.connection, {"SENTINEL MASTER": told, "SENTINEL": answer}))
+            reply = b"-NOPERM no\r\n" if epoch is None else b"*2\r\n$12\r\nconfig-epoch\r\n$1\r\n%d\r\n" % epoch
+            liar = stack.enter_context(lied_to(server.connection, {"SENTINEL MASTER": reply, "SENTINEL": answer}))
             addresses.append(liar.connection.address)
         yield addresses
 

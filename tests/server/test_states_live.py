@@ -71,13 +71,13 @@ async def test_growth_that_ends_at_the_limit_within_the_hour(flavour: str) -> No
             history.add(await live.snapshot())
             time += 5.0
         await live.close()
-    told = forecast(history.samples)
+    outlook = forecast(history.samples)
     latest = history.latest
     assert latest is not None
-    assert told.seconds_to_limit is not None
+    assert outlook.seconds_to_limit is not None
     left = 64 * MIB - latest.memory.counted_bytes
-    assert told.seconds_to_limit[0] <= left / (MIB / 5) <= (told.seconds_to_limit[1] or left)
-    verdict = judge(latest, rates=history.rates(), forecast=told)
+    assert outlook.seconds_to_limit[0] <= left / (MIB / 5) <= (outlook.seconds_to_limit[1] or left)
+    verdict = judge(latest, rates=history.rates(), forecast=outlook)
     assert (verdict.level, verdict.rule) == (Level.WARNING, "growing")
     assert "noeviction" in verdict.reason
 

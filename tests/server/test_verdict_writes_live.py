@@ -171,9 +171,9 @@ async def test_a_replica_that_keeps_to_its_own_limit(flavour: str) -> None:
         assert "refuses writes of its primary" in verdict.reason
         async with opened(master.connection) as live:
             primary, replicas = await live.snapshot(), await live.replicas()
-        (told,) = [one for one in examine(Case(primary, replicas=replicas)) if one.id == "replica-promotion"]
-        assert told.title.startswith(f"Replica 127.0.0.1:{copy} lacks ")
-        assert "have it copy all data again" in told.advice
+        (finding,) = [one for one in examine(Case(primary, replicas=replicas)) if one.id == "replica-promotion"]
+        assert finding.title.startswith(f"Replica 127.0.0.1:{copy} lacks ")
+        assert "have it copy all data again" in finding.advice
         ignoring = replace(snapshot, activity=replace(snapshot.activity, minds_limit=False))
         assert "raise-limit" not in {one.id for one in find(ignoring)}
 

@@ -191,7 +191,7 @@ def test_a_short_reason_stands_in_its_line_alone():
 def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
     run = RunView(total_keys=40, counts={Outcome.EXPIRING: 40}, ended="Set a TTL on 40 of 40 keys.")
     lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=plan, run=run), None, 80, 24, DrawStyle())
-    told = "\n".join("".join(text for text, _ in line) for line in lines)
+    shown = "\n".join("".join(text for text, _ in line) for line in lines)
     expires = plan.operation is Operation.EXPIRE
-    assert ("nothing is freed at once: the keys go within 15m00s" in told) is expires
-    assert ("freed (sum of key sizes)" in told) is not expires
+    assert ("nothing is freed at once: the keys go within 15m00s" in shown) is expires
+    assert ("freed (sum of key sizes)" in shown) is not expires

@@ -215,9 +215,9 @@ async def test_what_may_be_picked_is_read_to_its_end():
     app = an_app()
     async with app.run_test(size=(60, 20)) as pilot:
         await opened(pilot, PickDialog("What may go?", "It must go.", [Option("1", label), Option("2", "none of it")]))
-        told = " ".join(screen_text(app).replace("│", " ").split())
-        assert " ".join(label.split()) in told
-        assert "none of it" in told
+        text = " ".join(screen_text(app).replace("│", " ").split())
+        assert " ".join(label.split()) in text
+        assert "none of it" in text
 
 
 @pytest.mark.parametrize("size", [(20, 5), (40, 12)])

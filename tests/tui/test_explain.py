@@ -63,15 +63,15 @@ async def test_what_has_the_focus_on_each_pane_is_explained_with_its_columns_and
     app = an_app(ScriptedSource(views=[a_view(ScanState.COMPLETE)]), operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
-        told = {}
+        explained_on = {}
         for number, pane in enumerate(PANES, 1):
             await pilot.press(str(number))
             await until(pilot, lambda pane=pane: app.main.pane == pane and app.focused is not None)
             focusable = [one for one in app.main.active_pane.query(Widget) if one.can_focus]
             assert [one for one in focusable if text_for(one, app.screen) is None] == []
-            told[pane] = dict(explanation(app.screen))
-        assert "IDLE" in told["hogs"]
-        assert "Key pattern" in told["cleanup"]
+            explained_on[pane] = dict(explanation(app.screen))
+        assert "IDLE" in explained_on["hogs"]
+        assert "Key pattern" in explained_on["cleanup"]
         await pilot.press("3")
         await until(pilot, lambda: app.session.actions.limits.limits is not None)
         assert SETTINGS["maxmemory-policy"].sentence in dict(explanation(app.screen)).values()

@@ -77,14 +77,14 @@ async def test_the_application_of_a_pattern_stands_beside_it(size):
             await until(pilot, lambda: "BullMQ: events  " in screen_text(app))
 
 
-@pytest.mark.parametrize(("largest", "told"), [(1, True), (150, False)])
-async def test_where_no_single_key_matters_the_way_to_the_patterns_is_told(largest, told):
+@pytest.mark.parametrize(("largest", "sentence"), [(1, True), (150, False)])
+async def test_where_no_single_key_matters_the_way_to_the_patterns_is_told(largest, sentence):
     top = tuple(KeyRow(KeyId(0, b"k%d" % n), "string", largest * 1024 * 1024) for n in range(3))
     app = an_app(ScriptedSource(views=[a_view(ScanState.COMPLETE, top=top)]))
     async with app.run_test(size=(80, 24)) as pilot:
         await scanning(pilot)
         await until(pilot, lambda: "k2" in screen_text(app))
-        assert ("No key over 1%" in screen_text(app)) is told
+        assert ("No key over 1%" in screen_text(app)) is sentence
         await pilot.press("tab")
         await until(pilot, lambda: "No key over 1%" not in screen_text(app))
 

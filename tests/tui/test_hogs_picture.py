@@ -92,8 +92,8 @@ async def test_a_step_into_the_picture_sends_little(size, most):
 async def test_the_picture_marks_estimates_and_claims_no_ttl_that_was_not_told():
     one = PatternRow(b"cart:*", b"cart:*", 1, 3 * 2**20, 0.6, 1, db=0, types=(("hash", 1),))
     two = PatternRow(b"page:*", b"page:*", 2, 2 * 2**20, 0.4, 2, db=0, types=(("string", 2),))
-    for told, words in ((True, "without TTL"), (False, "TTL unknown")):
-        view = replace(a_view(ScanState.COMPLETE, patterns=(one, two), top=some_rows()), ttls_known=told)
+    for known, words in ((True, "without TTL"), (False, "TTL unknown")):
+        view = replace(a_view(ScanState.COMPLETE, patterns=(one, two), top=some_rows()), ttls_known=known)
         app = an_app(ScriptedSource(views=[view]))
         async with app.run_test(size=(80, 24)) as pilot:
             await scanning(pilot, "t")
@@ -102,7 +102,7 @@ async def test_the_picture_marks_estimates_and_claims_no_ttl_that_was_not_told()
             assert f"cart:*  ~3.0M  1 key, {words}" in picture
             assert "~3.0M  1 key " in picture
             assert " 2.0M  2 keys" in picture
-            assert ("without TTL" in picture) is told
+            assert ("without TTL" in picture) is known
 
 
 def test_tiles_fill_the_picture_and_do_not_overlap():

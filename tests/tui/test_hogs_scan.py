@@ -26,8 +26,8 @@ async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
 # A larger screen scans by itself.
 @pytest.mark.parametrize("size", [(60, 20), (80, 24), (120, 36)])
 async def test_before_a_scan_it_shows_what_the_server_counts_itself(size):
-    told = {"2": "9", "1K": "3", "2M": "2", "4M": "1"}
-    histograms = size_histograms({"db0_distrib_strings_sizes": told, "db0_distrib_hashes_items": {"512": "4"}})
+    counts = {"2": "9", "1K": "3", "2M": "2", "4M": "1"}
+    histograms = size_histograms({"db0_distrib_strings_sizes": counts, "db0_distrib_hashes_items": {"512": "4"}})
     snapshot = replace(a_snapshot(), size_histograms=histograms)
     app = an_app(ScriptedSource(snapshots=[snapshot]))
     async with app.run_test(size=size) as pilot:

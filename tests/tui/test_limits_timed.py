@@ -50,12 +50,12 @@ async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_whi
         assert "When it reverts" not in screen_text(app)
         app.screen.query_one("#revert").focus()
         await pilot.press("enter")
-        told = "When it reverts to 512.0 MiB, every write is refused until"
-        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
+        warning = "When it reverts to 512.0 MiB, every write is refused until"
+        await until(pilot, lambda: warning in " ".join(screen_text(app).split()))
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
         await to_dialog(pilot, KeepDialog)
-        assert told in " ".join(screen_text(app).split())
+        assert warning in " ".join(screen_text(app).split())
 
 
 async def test_when_the_time_is_up_it_says_that_the_old_value_is_back():
@@ -145,11 +145,13 @@ async def test_leaving_while_a_setting_waits_to_go_back_asks():
 
 
 async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
-    told = "maxmemory was to revert to 1.0 GiB 4 minutes ago, and the tool was killed before that: it is still 2.0 GiB"
+    sentence = (
+        "maxmemory was to revert to 1.0 GiB 4 minutes ago, and the tool was killed before that: it is still 2.0 GiB"
+    )
 
     class Killed(ScriptedOperator):
         async def limits(self, scan=None):
-            return replace(await super().limits(scan), unreturned=(told,))
+            return replace(await super().limits(scan), unreturned=(sentence,))
 
     app = an_app(operator=Killed())
     async with app.run_test(size=(80, 24)) as pilot:

@@ -180,9 +180,9 @@ async def test_an_entry_in_full_with_a_settings_old_and_new_value():
 async def test_rows_of_settings_tell_sizes_for_people_also_where_the_file_has_plain_bytes():
     def row(action, old, new, *, ok=True):
         change = Change("maxmemory", str(old * MIB), str(new * MIB))
-        told = {"action": action, "what": f"maxmemory: {change.old} to {change.new}", "undo": ""}
+        fields = {"action": action, "what": f"maxmemory: {change.old} to {change.new}", "undo": ""}
         came = {"result": f"maxmemory is {change.new} now" if ok else "The server said no.", "ok": ok}
-        return told | came | {"change": ChangeResult(change, ok, change.new if ok else None)}
+        return fields | came | {"change": ChangeResult(change, ok, change.new if ok else None)}
 
     operator = ScriptedOperator()
     operator.entries = [

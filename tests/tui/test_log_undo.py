@@ -88,5 +88,5 @@ async def test_without_the_right_to_restore_the_keys_say_why():
 @pytest.mark.parametrize(("action", "named"), [("restore", "The backup: "), ("delete", "To undo: ")])
 def test_a_backup_that_was_put_back_is_not_said_to_take_that_back(action: str, named: str) -> None:
     entry = AuditEntry(10.0, "a", action, "n:1", "sre", "5 keys", 12.0, "Done.", True, undo="/backups/a.jsonl")
-    told = [text for text, _ in in_full(LogEntry(10.0, entry=entry))]
-    assert f"{named}/backups/a.jsonl" in told
+    texts = [text for text, _ in in_full(LogEntry(10.0, entry=entry))]
+    assert f"{named}/backups/a.jsonl" in texts

@@ -84,8 +84,8 @@ async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> Non
         assert ("replica of n:7001: " if width >= 100 else "replica: ") in lost
 
 
-@pytest.mark.parametrize(("free", "told"), [({0}, "110M, 1 without a limit"), ({0, 1, 2}, "110M, no limit")])
-def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: str) -> None:
+@pytest.mark.parametrize(("free", "sentence"), [({0}, "110M, 1 without a limit"), ({0, 1, 2}, "110M, no limit")])
+def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], sentence: str) -> None:
     cluster_view = a_cluster().cluster
     assert cluster_view is not None
     views = list(cluster_view.primaries)[:2]
@@ -102,7 +102,7 @@ def test_the_sum_of_nodes_without_a_limit_is_of_no_limit(free: set[int], told: s
         if view.snapshot is not None
     ]
     text = cluster_sums(ClusterView(tuple(views), ()))
-    assert told.partition(", ")[2] in text
+    assert sentence.partition(", ")[2] in text
     assert " of no limit" not in text
 
 
@@ -144,10 +144,13 @@ async def test_where_there_is_little_room_what_came_of_an_action_outlasts_the_na
     what, came = "delete session:* and idle", "Deleted 5 of 5 keys."
     entry = AuditEntry(10.0, "a", "delete", name, "sre", what, 12.0, came, True)
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], 0.0)
-    for room, told in ((80, "….internal:7002  session:* and idle: Deleted 5 of 5 keys."), (68, "Deleted 5 of 5 keys.")):
+    for room, sentence in (
+        (80, "….internal:7002  session:* and idle: Deleted 5 of 5 keys."),
+        (68, "Deleted 5 of 5 keys."),
+    ):
         lines = _lines(every, room)
         row = next(line for line in lines if ":7002  " in line)
-        assert told in row, row
+        assert sentence in row, row
 
 
 def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -> None:
@@ -155,9 +158,9 @@ def test_a_refusal_that_begins_with_its_node_names_it_once_and_loses_its_end() -
     entry = AuditEntry(10.0, "a", "set", "n:7002", "sre", "maxmemory: 1 to 2", 12.0, said, False)
     every = log_entries((), [entry, replace(entry, id="b", server="n:7003")], 0.0)
     lines = _lines(every, 80)
-    told = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
-    assert told.endswith("…")
-    assert said.startswith(told[:-1])
+    sentence = next(line for line in lines if "n:7003" not in line and "7002" in line).partition("set        ")[2]
+    assert sentence.endswith("…")
+    assert said.startswith(sentence[:-1])
 
 
 def _row_of(entry: AuditEntry, room: int = 80) -> str:
@@ -220,8 +223,8 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
             await until(pilot, lambda: "On n:7002 alone." in screen_text(app))
         await pilot.press(*"evict", "enter")
         await until(pilot, lambda: f"on {'n:7002' if alone else 'all'}" in operator.calls)
-        told = "read back on n:7002 alone" if alone else "read back on all 1 nodes"
-        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
+        sentence = "read back on n:7002 alone" if alone else "read back on all 1 nodes"
+        await until(pilot, lambda: sentence in " ".join(screen_text(app).split()))
 
 
 async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,8 +249,8 @@ async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(mo
         assert "! n:7002: Writes will be refused" in screen_text(app)
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
-        told = "7 → 5 on n:7001; 3 on n:7002, read back on all 2 nodes"
-        await until(pilot, lambda: told in " ".join(screen_text(app).split()))
+        sentence = "7 → 5 on n:7001; 3 on n:7002, read back on all 2 nodes"
+        await until(pilot, lambda: sentence in " ".join(screen_text(app).split()))
 
 
 async def test_enter_looks_at_one_node_and_again_at_the_worst() -> None:

@@ -78,13 +78,13 @@ def test_refused_writes_that_a_server_does_not_report_are_unknown():
     profile = Profile("old")
     column = next(each for each in overview_columns(120, 10, DrawStyle()) if each.id == "refused")
 
-    def told(rates: Rates) -> str:
+    def cell(rates: Rates) -> str:
         return column.text(ServerRow(profile, replace(ServerState(address=profile.address), rates=rates)), column.width)
 
     # Before Redis 6.2.
-    assert told(Rates(seconds=2.0, evicted_keys=0)) == "?/s"
-    assert told(Rates(seconds=2.0, evicted_keys=40)) == "evicted 20/s"
-    assert told(Rates(seconds=2.0, refused_writes=0, evicted_keys=0)) == "0/s"
+    assert cell(Rates(seconds=2.0, evicted_keys=0)) == "?/s"
+    assert cell(Rates(seconds=2.0, evicted_keys=40)) == "evicted 20/s"
+    assert cell(Rates(seconds=2.0, refused_writes=0, evicted_keys=0)) == "0/s"
 
 
 @pytest.mark.parametrize("size", [(60, 20), (120, 36), (200, 60)])

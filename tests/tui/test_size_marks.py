@@ -63,15 +63,17 @@ def test_whether_what_a_policy_may_evict_is_an_estimate():
     assert found == [True, False, True, True]
 
 
-@pytest.mark.parametrize(("estimated", "listed", "told"), [(True, "~9.8K", "about 9.8"), (False, " 9.8K", "keys, 9.8")])
-def test_what_a_policy_may_evict(estimated, listed, told):
+@pytest.mark.parametrize(
+    ("estimated", "listed", "sentence"), [(True, "~9.8K", "about 9.8"), (False, " 9.8K", "keys, 9.8")]
+)
+def test_what_a_policy_may_evict(estimated, listed, sentence):
     view = PolicyView("allkeys-lru", "Any key.", evictable_keys=9, evictable_bytes=10_000)
     limits = Limits(None, "allkeys-lru", (view,), scanned=True)
     row = limits_draw.rows(limits)[0]
     assert listed in text(
         limits_draw.row_lines(limits, row, 44, DrawStyle(), here=False, first=True, estimated=estimated)
     )
-    assert told in text(limits_draw.beside(limits, row, 70, 20, DrawStyle(), estimated=estimated))
+    assert sentence in text(limits_draw.beside(limits, row, 70, 20, DrawStyle(), estimated=estimated))
 
 
 def test_what_was_freed_and_what_matches_while_it_is_looked_for():

@@ -122,23 +122,23 @@ def test_a_crash_report_names_the_place_and_no_value():
 
     with pytest.raises(KeyError) as caught:
         fail()
-    told = crash_report(caught.value)
-    assert "in fail" in told
-    assert "KeyError" in told
-    assert "rediss://***@cache-1:6379/0" in told
-    assert "hunter2" not in told
-    assert "\x1b" not in told
+    report = crash_report(caught.value)
+    assert "in fail" in report
+    assert "KeyError" in report
+    assert "rediss://***@cache-1:6379/0" in report
+    assert "hunter2" not in report
+    assert "\x1b" not in report
 
 
 def test_a_crash_report_names_versions_and_where_to_report(monkeypatch):
     monkeypatch.setenv("TERM", "tmux-256color")
     monkeypatch.setenv("REDISCLI_AUTH", "hunter2")
-    told = crash_report(ValueError("no"))
-    assert "https://github.com/redis-oom-tui/redis-oom-tui/issues" in told
-    assert f"redis-oom-tui {__version__}, Python 3." in told
-    assert f"redis {redis.__version__}, hiredis {hiredis.__version__}, textual {textual.__version__}" in told
-    assert told.endswith("TERM tmux-256color")
-    assert "hunter2" not in told
+    report = crash_report(ValueError("no"))
+    assert "https://github.com/redis-oom-tui/redis-oom-tui/issues" in report
+    assert f"redis-oom-tui {__version__}, Python 3." in report
+    assert f"redis {redis.__version__}, hiredis {hiredis.__version__}, textual {textual.__version__}" in report
+    assert report.endswith("TERM tmux-256color")
+    assert "hunter2" not in report
 
 
 TERMS = ["xterm-256color", "tmux-256color", "xterm-kitty", "linux", "xterm-16color", "vt100", ""]

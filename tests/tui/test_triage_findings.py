@@ -52,13 +52,13 @@ async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
         await until(pilot, lambda: "Enter explain" not in rows(app)[-1])
 
 
-@pytest.mark.parametrize(("read", "told"), [(None, True), (20.0, False)])
-async def test_values_that_were_not_looked_into_are_told(read, told):
+@pytest.mark.parametrize(("read", "sentence"), [(None, True), (20.0, False)])
+async def test_values_that_were_not_looked_into_are_told(read, sentence):
     app = an_app()
     async with app.run_test(size=(120, 36)) as pilot:
         app.session.scanner.values = (PatternSample(b"page:*", "string", 4, value_bytes=read),)
         await until(pilot, lambda: app.session.state is not None and len(app.session.state.samples) > 2)
-        await until(pilot, lambda: ("Values not sampled" in screen_text(app)) is told)
+        await until(pilot, lambda: ("Values not sampled" in screen_text(app)) is sentence)
 
 
 async def test_findings_of_one_kind_are_each_reached_by_the_cursor():
