@@ -212,21 +212,22 @@ class PlanMaker(PacedWork):
                 break
             self._show(PlanningState.RUNNING, phase="waiting a second to read keys again that were in use")
             unsure: set[KeyId] = set()
+            rows: dict[KeyId, PlannedKey | None] = {}
             for db, names in key_reader.by_database(again).items():
                 async with self._reader(db, throttle) as reader:
                     await reader.wait_until_over(self._last)
                     async for page in reader.marked(names):
-                        unsure |= self._renew(db, page)
+                        rows |= self._renewed(db, page)
+                        unsure.update(KeyId(db, name) for name in page.in_use if page.unsure)
+            self._chosen.renew(rows)
             again = unsure
 
-    def _renew(self, db: int, page: key_reader.Page) -> set[KeyId]:
-        """Take what was read again; returns the keys to be read once more, as it is not known in which second."""
+    def _renewed(self, db: int, page: key_reader.Page) -> dict[KeyId, PlannedKey | None]:
+        """The keys of a page that was read again, as they are now; None for those that match no more."""
         rows: dict[KeyId, PlannedKey | None] = {}
         if not page.refused_keys:
             rows = dict.fromkeys(KeyId(db, name) for name in page.asked if name not in page.moved)
-        rows |= {row.id: row for row in selection.matching(self._criteria, page.rows, self._wanted)}
-        self._chosen.renew(rows)
-        return {KeyId(db, name) for name in page.in_use} if page.unsure else set()
+        return rows | {row.id: row for row in selection.matching(self._criteria, page.rows, self._wanted)}
 
     def _take(self, db: int, page: key_reader.Page) -> None:
         self._refused_keys += page.refused_keys

@@ -204,16 +204,12 @@ class Selected:
     def renew(self, rows: Mapping[KeyId, PlannedKey | None]) -> None:
         """Put each of `rows` in the place of what was known of that key before; None for one that fits no more."""
         known = self._found if self._heap is None else [entry[-1] for entry in self._heap]
-        kept = []
-        for key in known:
-            new = rows.get(key.id, key)
-            self.matched_bytes += ((new.size or 0) if new is not None else 0) - (key.size or 0)
-            if new is not key:
-                self._estimated += len(inexact([] if new is None else [new])) - len(inexact([key]))
-            if new is None:
-                self.matched_keys -= 1
-            else:
-                kept.append(new)
+        before = [key for key in known if key.id in rows]
+        after = [row for key in before if (row := rows[key.id]) is not None]
+        self.matched_keys -= len(before) - len(after)
+        self.matched_bytes += sum([key.size or 0 for key in after]) - sum([key.size or 0 for key in before])
+        self._estimated += len(inexact(after)) - len(inexact(before))
+        kept = [row for key in known if (row := rows.get(key.id, key)) is not None]
         if self._heap is None:
             self._found = kept
         else:
