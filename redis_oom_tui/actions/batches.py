@@ -160,7 +160,8 @@ class Batches:
         self._start += len(positions)
         number = self._record.next_batch()
         ids = [self._plan.keys[position].id for position in positions]
-        written = asyncio.create_task(self._record.batch(number, ids), name="write-ahead")
+        names = [(id_.db, id_.key) for id_ in ids]
+        written = asyncio.create_task(self._record.batch(number, names), name="write-ahead")
         saving = None
         # Beside others only one call at a time should be in the server's queue.
         if self._worker.saves and self._throttle.alone:

@@ -17,7 +17,6 @@ from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import CallThrottle
@@ -68,9 +67,9 @@ class ActionRecord:
         self._batches += 1
         return self._batches
 
-    async def batch(self, number: int, ids: Sequence[KeyId]) -> None:
-        """Write down the keys that are acted on next."""
-        await asyncio.to_thread(self._audit.batch, self._id, number, [(id_.db, id_.key) for id_ in ids])
+    async def batch(self, number: int, names: Sequence[tuple[int, bytes]]) -> None:
+        """Write down the keys, as (database, name), that are acted on next."""
+        await asyncio.to_thread(self._audit.batch, self._id, number, names)
 
     def done(self, number: int, outcomes: Sequence[Outcome | RestoreOutcome], details: Mapping[int, str]) -> None:
         """Write down what became of the keys of a batch, in its order."""

@@ -18,7 +18,6 @@ from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.application import Confidence
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import BadInput, ServerBusy, ServerUnreachable
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
@@ -267,7 +266,7 @@ class FinishedRun(StepRun):
             start = self._settled - first
             batch = jobs[start : start + min(_JOBS_AT_ONCE, throttle.keys)]
             number = self._record.next_batch()
-            await self._record.batch(number, [KeyId(self._plan.request.db, job.keys[0]) for job in batch])
+            await self._record.batch(number, [(self._plan.request.db, job.keys[0]) for job in batch])
             outcomes = [Outcome.NOT_ATTEMPTED] * len(batch)
             try:
                 await self._batch(connection, throttle, batch, outcomes)
@@ -323,9 +322,7 @@ class FinishedRun(StepRun):
         keys = tuple((key.key, key.type, key.payload, key.expires_ms) for key in copy.keys)
         record = JobRecord(job.index, job.index_type, job.member, job.score, keys)
         kind = copy.keys[0].type if copy.keys else "none"
-        return Record(
-            KeyId(self._plan.request.db, job.keys[0], self._node), kind, None, saved_ms=copy.now_ms, job=record
-        )
+        return Record(self._plan.request.db, job.keys[0], kind, saved_ms=copy.now_ms, node=self._node, job=record)
 
     async def _deleted(
         self, connection: PinnedConnection, throttle: CallThrottle, job: FinishedJob, copy: SavedJob | None

@@ -16,6 +16,7 @@ from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageEr
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.stepped import FinishedJob
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
@@ -107,9 +108,9 @@ class NodeRestore(PacedWork):
             return await self._in_halves(batch, record)
         throttle = await self._pace()
         too_slow(throttle, self._server)
-        connection = await self._at(batch[0].id.db)
+        connection = await self._at(batch[0].db)
         number, began = record.next_batch(), time.monotonic()
-        await record.batch(number, [one.id for one in batch])
+        await record.batch(number, [(one.db, one.key) for one in batch])
         replies = [_UNTRIED] * len(batch)
         try:
             await self._batch(connection, throttle, batch, replies)
@@ -215,8 +216,8 @@ class NodeRestore(PacedWork):
         """What became of some keys of `batch` at a time, by their positions."""
         now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
         read_at = time.monotonic()
-        later = {node: self._later_ms(now_ms, node) for node in {record.id.node for record in batch}}
-        records = [_moved_by(later[record.id.node], record) for record in batch] if any(later.values()) else batch
+        later = {node: self._later_ms(now_ms, node) for node in {record.node for record in batch}}
+        records = [_moved_by(later[record.node], record) for record in batch] if any(later.values()) else batch
         # The key that elements belong to may expire later now: their script looks.
         until = -1 if self._head.operation == Action.SHRINK.value else now_ms
         live = [index for index, one in enumerate(records) if one.expires_ms is None or one.expires_ms > until]
@@ -265,7 +266,7 @@ class NodeRestore(PacedWork):
             part = records[start : start + at_once]
             elements = [record.element or () for record in part]
             last = part[-1]
-            facts = Elements(last.id.key, last.type, elements, last.expires_ms, last.end or "left", last.outside)
+            facts = Elements(last.key, last.type, elements, last.expires_ms, last.end or "left", last.outside)
             replies += await put_elements(connection.channel, facts._replace(were=self._head.elements))
             if any(reply.busy is not None or reply.stop is not None for reply in replies):
                 break
@@ -331,7 +332,7 @@ def _value(record: Record, now_ms: int) -> Value:
     since = max(0, now_ms - record.saved_ms) // 1000
     idle = None if record.idle_seconds is None else record.idle_seconds + since
     ttl_ms = None if record.expires_ms is None else record.expires_ms - now_ms
-    return Value(record.id.key, record.payload or b"", ttl_ms, idle, record.frequency)
+    return Value(record.key, record.payload or b"", ttl_ms, idle, record.frequency)
 
 
 def _moved_by(later_ms: int, record: Record) -> Record:
@@ -346,10 +347,10 @@ def _moved_by(later_ms: int, record: Record) -> Record:
     # Of a hash, the third part is when the field expires.
     if record.type == "hash" and element is not None and len(element) > 2 and element[2].isdigit():
         element = (*element[:2], b"%d" % (int(element[2]) + later_ms))
-    return record._replace(
-        expires_ms=moved(record.expires_ms), saved_ms=record.saved_ms + later_ms, element=element, job=job
+    return replace(
+        record, expires_ms=moved(record.expires_ms), saved_ms=record.saved_ms + later_ms, element=element, job=job
     )
 
 
 def _expiry(record: Record) -> Expiry:
-    return Expiry(record.id.key, record.type, record.due_ms or 0, record.expires_ms)
+    return Expiry(record.key, record.type, record.due_ms or 0, record.expires_ms)

@@ -50,7 +50,7 @@ class RestoreBatch:
     def takes(self, record: Record, size: int, most: int) -> bool:
         """Whether `record`, of so many bytes, still goes into it; `most` is how many records do."""
         fits = len(self.records) < most and self.size + size <= _BYTES_AT_ONCE
-        return fits and record.id.db == self.records[0].id.db
+        return fits and record.db == self.records[0].db
 
 
 class Restore:
@@ -204,14 +204,14 @@ class Restore:
         if record.left_out:
             self._left_out(record)
             return None
-        place = alone or self._deployment.place_of(record.id.key)
+        place = alone or self._deployment.place_of(record.key)
         self._unserved += place is None
         return place
 
     def _left_out(self, record: Record) -> None:
         named = self._view.left_out
         if len(named) < _NAMED:
-            named = (*named, escape_exact(record.id.key))
+            named = (*named, escape_exact(record.key))
         self._view = replace(self._view, left_out_keys=self._view.left_out_keys + 1, left_out=named)
 
     async def _put(self, place: Place, batch: Sequence[Record], rounds: int = _ROUNDS) -> None:
@@ -254,7 +254,7 @@ class Restore:
         sent: dict[Place, list[Record]] = defaultdict(list)
         for record, refusal in moved:
             # Where nobody serves its slot now, the one that was asked will say so once more.
-            sent[self._deployment.place_of(record.id.key, place, refusal) or place].append(record)
+            sent[self._deployment.place_of(record.key, place, refusal) or place].append(record)
         for successor, records in sent.items():
             await self._put(successor, records, rounds)
 

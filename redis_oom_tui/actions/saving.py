@@ -18,7 +18,6 @@ from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.errors import BadInput, ErrorClass, KeyMoved, ServerBusy, TriageError
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome, Plan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
@@ -202,8 +201,8 @@ class Saver:
             key, payload, now_ms = self._keys[position], copy.payload, copy.now_ms
             expires_ms = None if copy.ttl_ms is None else now_ms + copy.ttl_ms
             held = key.size if copy.size is None else copy.size
-            facts = (payload, expires_ms, copy.idle_seconds, copy.frequency, now_ms, None, held)
-            self._lines.append(Record(self._placed(key.id), key.type, *facts))
+            facts = (payload, expires_ms, copy.idle_seconds, copy.frequency, now_ms, None, held, self._node)
+            self._lines.append(Record(key.id.db, key.id.key, key.type, *facts))
             self._ready[position] = Copied(digest(payload), copy.size or len(payload))
 
     def _fits_later(self, reply: Saved | Uncopied | ReplyOrError) -> bool:
@@ -224,7 +223,7 @@ class Saver:
             self._table.put(position, Outcome.FAILED, f"{KEPT}{reason}")
             return
         if position not in self.saved:
-            self._lines.append(Record(self._placed(key.id), key.type, None, left_out=reason))
+            self._lines.append(Record(key.id.db, key.id.key, key.type, node=self._node, left_out=reason))
         self._ready[position] = NO_COPY
 
     def _heed_cap(self) -> None:
@@ -255,12 +254,16 @@ class Saver:
             key = self._keys[position]
             read_ms = now_ms if key.read_at is None else round(key.read_at * 1000)
             expires = None if key.ttl_ms is None else read_ms + key.ttl_ms
-            id_ = self._placed(key.id)
-            self._writer.add(Record(id_, key.type, None, expires_ms=expires, saved_ms=now_ms, due_ms=due_ms[position]))
+            self._writer.add(
+                Record(
+                    *(key.id.db, key.id.key, key.type),
+                    expires_ms=expires,
+                    saved_ms=now_ms,
+                    due_ms=due_ms[position],
+                    node=self._node,
+                )
+            )
         await on_disk(self._writer)
-
-    def _placed(self, id_: KeyId) -> KeyId:
-        return id_ if id_.node == self._node else KeyId(id_.db, id_.key, self._node)
 
 
 def earlier_copies(audit: AuditFile, plan: Plan) -> dict[tuple[int, bytes], str]:
@@ -273,7 +276,7 @@ def earlier_copies(audit: AuditFile, plan: Plan) -> dict[tuple[int, bytes], str]
     for backup, names in audit.unfinished(plan.hash).items():
         try:
             for record in read_records(Path(backup)):
-                name = (-1, b"") if record is None else (record.id.db, record.id.key)
+                name = (-1, b"") if record is None else (record.db, record.key)
                 if record is not None and record.payload is not None and name in names:
                     found[name] = hashlib.sha1(record.payload, usedforsecurity=False).hexdigest()
         except BadInput:

@@ -19,6 +19,7 @@ from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import Element, ShrinkPlan
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
@@ -169,7 +170,7 @@ class ShrinkRun(StepRun):
         number, marks = self._record.next_batch(), list[BackupMark]()
         if self._writer is not None:
             marks = await self._saved(self._writer, chunk)
-        await self._record.batch(number, [self._plan.key])
+        await self._record.batch(number, [(self._plan.key.db, self._plan.key.key)])
         before, outcome, start = self._settled, Outcome.DELETED, 0
         caller = ScriptCaller(connection.channel)
         try:
@@ -206,11 +207,17 @@ class ShrinkRun(StepRun):
         plan, state = self._plan, self._state
         end = plan.request.oldest_end
         now_ms, expires_ms = (0, None) if state is None else (state.now_ms, state.expires_ms)
-        common = Record(plan.key, plan.type, None, expires_ms, saved_ms=now_ms, end=None if end is None else end.value)
+        common = Record(
+            *(plan.key.db, plan.key.key, plan.type),
+            expires_ms=expires_ms,
+            saved_ms=now_ms,
+            node=plan.key.node,
+            end=None if end is None else end.value,
+        )
         marks = []
         for element in chunk:
             marks.append(writer.mark())
-            writer.add(common._replace(element=element))
+            writer.add(replace(common, element=element))
         await on_disk(writer)
         return marks
 

@@ -17,14 +17,12 @@ from enum import IntEnum
 from typing import Annotated, BinaryIO, NamedTuple
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import Meta
 
-from redis_oom_tui.files.backup_lines import BackupPart, End, JobRecord, Record, decoded_end
+from redis_oom_tui.files.backup_lines import BackupPart, End, Record, decoded_end
 from redis_oom_tui.files.disk import LONGEST_LINE, MIB
-from redis_oom_tui.formatting.typed import Damaged, Database, Whole, decoded, encoded, printable
+from redis_oom_tui.formatting.typed import Damaged, decoded, encoded, printable
 from redis_oom_tui.models.action import LARGEST_COPY
-from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.stepped import Element
 
 # What a mark begins with, and how many random bytes follow.
 _MARK = b"\xc1RO\xc1"
@@ -85,28 +83,8 @@ class _Header(NamedTuple):
     crc: int
 
 
-class _Row(Struct, array_like=True, gc=False):
-    """A key as it stands in a frame. Further fields may follow in later versions."""
-
-    db: Database
-    key: bytes
-    type: str
-    payload: bytes | None = None
-    expires_ms: Whole | None = None
-    idle_seconds: Whole | None = None
-    frequency: Whole | None = None
-    saved_ms: Whole = 0
-    due_ms: Whole | None = None
-    size: Whole | None = None
-    node: str = ""
-    left_out: str = ""
-    element: Element | None = None
-    end: str | None = None
-    job: JobRecord | None = None
-
-
 _encoder = msgspec.msgpack.Encoder()
-_decoder = msgspec.msgpack.Decoder(Annotated[list[_Row], Meta(max_length=_MOST_KEYS)])
+_decoder = msgspec.msgpack.Decoder(Annotated[list[Record], Meta(max_length=_MOST_KEYS)])
 
 
 class TooLargeForFrame(ValueError):
@@ -120,29 +98,26 @@ def new_mark() -> bytes:
 
 def frames_of(records: Sequence[Record], mark: bytes) -> Iterator[bytes]:
     """The frames that hold `records`, in parts that are to be written one after the other. Raises TooLargeForFrame."""
-    rows: list[_Row] = []
-    held = 0
-    for id_, kind, payload, expires_ms, idle, freq, saved_ms, due_ms, size, left, element, end, _, job in records:
-        rows.append(
-            _Row(
-                *(id_.db, id_.key, kind, payload, expires_ms, idle, freq, saved_ms, due_ms, size, id_.node, left),
-                *(element, end, job),
-            )
-        )
-        held += len(id_.key)
-        if payload is not None:
-            held += len(payload)
-        if element is not None:
-            held += sum(map(len, element))
-        if job is not None:
-            held += sum(len(copy) for _, _, copy, _ in job.keys)
-        if held >= _FULL_BYTES or len(rows) >= _FULL_KEYS:
+    first = held = 0
+    for number, record in enumerate(records, 1):
+        held += _bytes_of(record)
+        if held >= _FULL_BYTES or number - first >= _FULL_KEYS or number == len(records):
             if held > LARGEST_COPY:
                 raise TooLargeForFrame
-            yield from _frame(mark, _Kind.KEYS, len(rows), _encoder.encode(rows))
-            rows, held = [], 0
-    if rows:
-        yield from _frame(mark, _Kind.KEYS, len(rows), _encoder.encode(rows))
+            yield from _frame(mark, _Kind.KEYS, number - first, _encoder.encode(records[first:number]))
+            first, held = number, 0
+
+
+def _bytes_of(record: Record) -> int:
+    """What is large of a record."""
+    held = len(record.key)
+    if record.payload is not None:
+        held += len(record.payload)
+    if record.element is not None:
+        held += sum(map(len, record.element))
+    if record.job is not None:
+        held += sum(len(copy) for _, _, copy, _ in record.job.keys)
+    return held
 
 
 def head_frame(line: bytes, mark: bytes) -> bytes:
@@ -192,20 +167,11 @@ def _records_in(frame: _Frame) -> list[Record] | None:
     if frame.body is None or frame.kind != _Kind.KEYS:
         return None
     try:
-        rows = decoded(_decoder, frame.body)
-        printable(*{text for row in rows for text in (row.type, row.node, row.left_out)})
+        records = decoded(_decoder, frame.body)
+        printable(*{text for record in records for text in (record.type, record.node, record.left_out)})
     except Damaged:
         return None
-    if len(rows) != frame.keys:
-        return None
-    return [
-        Record(
-            KeyId(row.db, row.key, row.node),
-            *(row.type, row.payload, row.expires_ms, row.idle_seconds, row.frequency, row.saved_ms, row.due_ms),
-            *(row.size, row.left_out, row.element, row.end, 0, row.job),
-        )
-        for row in rows
-    ]
+    return records if len(records) == frame.keys else None
 
 
 def _frames(file: BinaryIO, mark: bytes) -> Iterator[_Frame]:

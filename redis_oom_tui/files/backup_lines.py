@@ -31,7 +31,6 @@ from redis_oom_tui.formatting.typed import (
     printable,
 )
 from redis_oom_tui.models.action import LARGEST_COPY, Action
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.stepped import Element
 
 FORMAT = "redis-oom-tui backup 2"
@@ -134,30 +133,33 @@ class JobRecord(NamedTuple):
     keys: tuple[tuple[bytes, str, bytes, int | None], ...]
 
 
-class Record(NamedTuple):
-    """A key in a backup. Times are the server's, in Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan set.
+class Record(Struct, array_like=True, frozen=True, gc=False):
+    """A key in a backup, its fields as they follow each other in a frame: further ones may follow in later versions.
 
-    `size` is its MEMORY USAGE, of which a compressed DUMP tells nothing.
+    Times are the server's, in Unix milliseconds; `due_ms` is the expiry that an EXPIRE plan set. `size` is its MEMORY
+    USAGE, of which a compressed DUMP tells nothing.
     `payload` is None in the backup of an EXPIRE plan, and for a key that was left out: `left_out` then says why.
     `element` is what was taken out of a key that stays, from the `end` of a list; `payload` is None there, too.
     `job` is a finished job with all that belongs to it.
-    `outside` is how many stand before it in the file, where the file is read backward.
+    `outside` is how many stand before it in the file, where the file is read backward; 0 in the file itself.
     """
 
-    id: KeyId
+    db: Database
+    key: bytes
     type: str
-    payload: bytes | None
-    expires_ms: int | None = None
-    idle_seconds: int | None = None
-    frequency: int | None = None
-    saved_ms: int = 0
-    due_ms: int | None = None
-    size: int | None = None
+    payload: bytes | None = None
+    expires_ms: Whole | None = None
+    idle_seconds: Whole | None = None
+    frequency: Whole | None = None
+    saved_ms: Whole = 0
+    due_ms: Whole | None = None
+    size: Whole | None = None
+    node: str = ""
     left_out: str = ""
     element: Element | None = None
     end: str | None = None
-    outside: int = 0
     job: JobRecord | None = None
+    outside: int = 0
 
 
 class BackupPart(NamedTuple):
@@ -174,7 +176,7 @@ class BackupPart(NamedTuple):
     whole: bool = True
 
 
-END = Record(KeyId(-1, b""), "", None)
+END = Record(-1, b"", "")
 """What the last line reads as."""
 
 _end_decoder = msgspec.json.Decoder(End)
@@ -189,22 +191,20 @@ def packed(line: Struct) -> bytes:
 def record_line(record: Record) -> bytes:
     """A key's line, its name in readable form first.
 
-    >>> line = record_line(Record(KeyId(0, b"k"), "string", b"x", expires_ms=9, saved_ms=5, size=56))
+    >>> line = record_line(Record(0, b"k", "string", b"x", expires_ms=9, saved_ms=5, size=56))
     >>> line[: line.index(b',"sum"')]
     b'{"key":"k","db":0,"k":"aw==","t":"string","s":5,"x":9,"m":56,"p":"eA=="'
     """
-    key, kind, payload, expires_ms, idle_seconds, frequency, saved_ms, due_ms, size, left_out, element, end, _, job = (
-        record
-    )
-    name = b'{"key":%b,' % encoded(escape_exact(key.key))
-    if left_out:
-        return name + packed(_Key(key.db, key.key, kind, key.node, left_out=left_out))[1:]
-    readable = None if element is None else tuple(map(escape_exact, element))
+    name = b'{"key":%b,' % encoded(escape_exact(record.key))
+    who = record.db, record.key, record.type, record.node
+    if record.left_out:
+        return name + packed(_Key(*who, left_out=record.left_out))[1:]
+    times = record.saved_ms, record.expires_ms, record.idle_seconds, record.frequency, record.due_ms
     line = _Key(
-        *(key.db, key.key, kind, key.node, saved_ms, expires_ms, idle_seconds, frequency, due_ms, size, payload),
-        e=readable,
-        end=end,
-        job=None if job is None else _written(job),
+        *(*who, *times, record.size, record.payload),
+        e=None if record.element is None else tuple(map(escape_exact, record.element)),
+        end=record.end,
+        job=None if record.job is None else _written(record.job),
     )
     body = name + encoded(line)[1:-1]
     return b'%b%b%b"}\n' % (body, _SUM, _sum(body))
@@ -231,10 +231,9 @@ def parse_record(line: bytes) -> Record:
         decoded(_end_decoder, line)
         return END
     found = decoded(_key_decoder, line)
-    key = KeyId(found.db, found.k, found.node)
     printable(found.node, found.t, found.left_out or "")
     if found.left_out is not None:
-        return Record(key, found.t, None, left_out=found.left_out or "?")
+        return Record(found.db, found.k, found.t, node=found.node, left_out=found.left_out or "?")
     body, mark, end = line.rpartition(_SUM)
     if not mark or end != _sum(body) + b'"}\n':
         raise Damaged("its checksum differs")
@@ -242,7 +241,7 @@ def parse_record(line: bytes) -> Record:
         raise Damaged("`s` is missing")
     element = None if found.e is None else tuple(exact_bytes(part) for part in found.e)
     return Record(
-        *(key, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m),
+        *(found.db, found.k, found.t, found.p, found.x, found.i, found.f, found.s, found.due, found.m, found.node),
         element=element,
         end=found.end,
         job=None if found.job is None else _read(found.job),

@@ -33,6 +33,7 @@ from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.formatting.typed import Damaged, converted, decoded
 from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.structs import replace
 
 _LONGEST_HEAD = 65536
 _LONGEST_END = 512
@@ -173,7 +174,7 @@ def records_backward(path: Path, *, damaged_ok: bool = False) -> Iterator[Record
                 part = next(_parts(file, head), BackupPart(0, offset, ()))
                 records = part.records if len(part.records) == number else [None] * number
                 for place, record in reversed(list(enumerate(records, index))):
-                    yield None if record is None else record._replace(outside=place)
+                    yield None if record is None else replace(record, outside=place)
     except OSError as error:
         raise cannot_be_read(path, error) from None
 

@@ -16,6 +16,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.stepped import FinishedRequest, ShrinkRequest
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server import info_reader
 from redis_oom_tui.server.mutations import value_restorer
 from tests.apps import samples
@@ -110,7 +111,8 @@ def _as_of_before(path: Path, skew: int) -> None:
     fields = json.loads(head)
     del fields["clock"], fields["clock_skew_seconds"]
     moved = [
-        record._replace(
+        replace(
+            record,
             saved_ms=record.saved_ms + skew * 1000,
             expires_ms=None if record.expires_ms is None else record.expires_ms + skew * 1000,
         )

@@ -14,7 +14,6 @@ from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.structs import replace
 from tests.actions.test_cluster import OLD, _fill, _filled, _held, _planned, acting
@@ -86,7 +85,7 @@ async def test_backups_of_earlier_versions_one_for_each_node_come_back(cluster: 
         by_node: dict[str, list[Record]] = defaultdict(list)
         for record in read_records(Path(str(view.backup_path))):
             assert record is not None
-            by_node[record.id.node].append(record._replace(id=KeyId(record.id.db, record.id.key)))
+            by_node[record.node].append(replace(record, node=""))
         assert set(by_node) == {node.name for node in cluster.primaries}
         restored = 0
         for number, (node, records) in enumerate(by_node.items()):

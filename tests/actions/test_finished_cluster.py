@@ -63,7 +63,7 @@ async def test_in_a_cluster_jobs_of_one_slot_go_and_others_are_refused(tmp_path:
             assert before - names(cluster) == gone
             path = Path(str(view.backup_path))
             holders = {f"127.0.0.1:{cluster.owner(slot_of(job.index)).port}" for job in plan.jobs}
-            assert {record.id.node for record in read_records(path) if record is not None} == holders
+            assert {record.node for record in read_records(path) if record is not None} == holders
             assert set(read_head(path).node_skew_seconds) == holders
             report = await operator.restore(Path(str(view.backup_path))).run()
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 6}, report.ended

@@ -13,7 +13,6 @@ from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
@@ -75,7 +74,7 @@ async def test_a_job_that_has_no_keys_is_listed_once(server: RunningServer, tmp_
     with server.client() as client:
         writer = BackupWriter(path, FinishedPlan(FinishedRequest("x", 0), (job,), 0.0, "s"), SERVER, 5.0)
         record = JobRecord(job.index, kind, job.member, job.score, ())
-        writer.add(Record(KeyId(0, b"job:7"), "none", None, job=record))
+        writer.add(Record(0, b"job:7", "none", None, job=record))
         writer.close()
         async with operating(server.connection, tmp_path) as operator:
             outcomes = [dict((await operator.restore(path).run()).counts) for _ in range(2)]

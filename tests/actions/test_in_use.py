@@ -112,7 +112,7 @@ async def test_a_key_in_constant_use_goes_with_its_last_value_saved_or_stays(
             gone = names_of(run, Outcome.DELETED)
             assert view.counts.get(Outcome.CHANGED, 0) + len(gone) == KEYS, view.ended
             if gone:
-                saved = {record.id.key for record in read_records(Path(str(view.backup_path))) if record is not None}
+                saved = {record.key for record in read_records(Path(str(view.backup_path))) if record is not None}
                 assert saved >= gone
                 await operator.restore(Path(str(view.backup_path))).run()
         assert {name: client.get(name) for name in before} == before

@@ -50,7 +50,7 @@ def agree(server: RunningServer, folder: Path, backup: Path | None) -> None:
     unknown = {name for name, letter in said.items() if letter in "fgu"}
     assert gone <= deleted | in_doubt | unknown
     if backup is not None:
-        saved = {record.id.key for record in read_records(backup) if record is not None}
+        saved = {record.key for record in read_records(backup) if record is not None}
         assert gone <= saved
 
 
@@ -123,7 +123,7 @@ async def test_no_key_is_sent_to_be_deleted_before_its_copy_is_on_disk(
 
     def adding(self: BackupWriter, *records: Record) -> None:
         add(self, *records)
-        added.extend(record.id.key for record in records)
+        added.extend(record.key for record in records)
 
     def flushing(self: BackupWriter) -> None:
         names = tuple(added)

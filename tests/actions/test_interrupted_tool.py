@@ -112,7 +112,7 @@ async def test_the_tool_is_killed_and_the_saved_plan_finishes_what_it_began(
         deleted = {name for name, letter in said.items() if letter == "d"}
         gone = set(many) - there
         assert deleted <= gone <= deleted | in_doubt
-        assert gone <= {record.id.key for record in read_records(backup) if record is not None}
+        assert gone <= {record.key for record in read_records(backup) if record is not None}
         again = cleanup(
             server, tmp_path, "--plan", str(plan), "--yes", "--no-backup", "--hash", load_plan(plan).hash[:8], "--json"
         )

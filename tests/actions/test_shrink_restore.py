@@ -14,6 +14,7 @@ from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.models.stepped import ListEnd
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.mutations.restoring import Elements
 from tests.support.acting import operating
 from tests.support.faulty import REFUSALS
@@ -90,7 +91,7 @@ async def test_elements_come_back_where_their_key_lives_on(server: RunningServer
             # As a session that was to expire, and was used again meanwhile.
             path = tmp_path / "of a session"
             writer = BackupWriter(path, plan, Server("valkey", "9", "master", Address()), 0.0)
-            writer.add(*[one._replace(expires_ms=1) for one in read_records(Path(str(view.backup_path))) if one])
+            writer.add(*[replace(one, expires_ms=1) for one in read_records(Path(str(view.backup_path))) if one])
             writer.close()
             report = await operator.restore(path).run()
             assert dict(report.counts) == {RestoreOutcome.RESTORED: 100}, report.ended

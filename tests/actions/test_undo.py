@@ -17,7 +17,6 @@ from redis_oom_tui.files.backup_reading import as_lines, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome, Plan
 from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.server.call_throttle import CallThrottle
@@ -77,7 +76,7 @@ async def test_a_key_that_would_have_expired_since_stays_away(valkey: RunningSer
         client.set(b"k", b"v")
         payload = client.dump(b"k")
         client.delete(b"k")
-        writer.add(Record(KeyId(0, b"k"), "string", payload, expires_ms=1000, saved_ms=1))  # type: ignore[arg-type]
+        writer.add(Record(0, b"k", "string", payload, expires_ms=1000, saved_ms=1))  # type: ignore[arg-type]
         writer.close()
         async with operating(valkey.connection, tmp_path) as operator:
             report = await operator.restore(tmp_path / "b").run()
@@ -88,7 +87,7 @@ async def test_a_key_that_would_have_expired_since_stays_away(valkey: RunningSer
 async def test_values_of_another_version_are_refused_in_a_sentence(server: RunningServer, tmp_path: Path) -> None:
     plan = Plan((), Criteria(), 0.0, "elsewhere:1", hash="0")
     writer = BackupWriter(tmp_path / "b", plan, Server("redis", "99.0", "master", Address()), 0.0)
-    writer.add(Record(KeyId(0, b"k"), "string", b"\x00\x01v\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00", saved_ms=1))
+    writer.add(Record(0, b"k", "string", b"\x00\x01v\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00", saved_ms=1))
     writer.close()
     async with operating(server.connection, tmp_path) as operator:
         report = await operator.restore(tmp_path / "b").run()
@@ -132,7 +131,7 @@ async def test_a_run_stops_when_the_backup_is_full(server: RunningServer, tmp_pa
             run = operator.run(await planned(operator, ALL), backup=choice)
             view = await run.run()
         assert "reached its cap" in str(view.ended)
-        saved = {record.id.key for record in read_records(Path(str(view.backup_path))) if record}
+        saved = {record.key for record in read_records(Path(str(view.backup_path))) if record}
         assert names_of(run, Outcome.DELETED) == saved
         assert client.dbsize() == 2000 - len(saved) > 0
 
@@ -228,7 +227,7 @@ async def test_a_frame_that_somebody_wrote_into_a_value_is_never_restored(
     with server.client() as client:
         fill(client, [b"other", b"third"])
         client.set("planted", "admin")
-        planted.add(Record(KeyId(0, b"planted"), "string", client.dump("planted")))
+        planted.add(Record(0, b"planted", "string", client.dump("planted")))
         planted.close()
         client.delete("planted")
         # What does not shrink stands in the file as it is.

@@ -15,13 +15,14 @@ from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.files.backup_reading import backups, inspect, read_head, read_parts, read_records, records_backward
 from redis_oom_tui.files.disk import MIB
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.structs import replace
 from tests.support.backup_files import BOTH, KEYS, PLAN, SERVER, a_file, of_before, written
 
 RECORDS = st.builds(
     Record,
-    id=st.builds(KeyId, st.integers(0, 15), st.binary(max_size=20)),
+    db=st.integers(0, 15),
+    key=st.binary(max_size=20),
+    node=st.sampled_from(["", "cache-1:6379"]),
     type=st.sampled_from(["string", "hash", "TSDB-TYPE"]),
     payload=st.none() | st.binary(max_size=50),
     expires_ms=st.none() | st.integers(0, 2**45),
@@ -56,7 +57,7 @@ def test_what_is_added_reads_back_either_way_and_as_lines(
     writer.flush()
     writer.add(*records)
     writer.close()
-    backward = [record._replace(outside=place) for place, record in enumerate([*records, *records])][::-1]
+    backward = [replace(record, outside=place) for place, record in enumerate([*records, *records])][::-1]
     for _ in range(2):
         assert list(read_records(path)) == [*records, *records]
         assert list(records_backward(path)) == backward
@@ -70,13 +71,13 @@ def test_what_several_nodes_add_and_flush_at_the_same_time_is_all_there(tmp_path
 
     def save(node: str) -> None:
         for number in range(30):
-            writer.add(Record(KeyId(0, b"%d" % number, node), "string", b"x"))
+            writer.add(Record(0, b"%d" % number, "string", b"x", node=node))
             writer.flush()
 
     with ThreadPoolExecutor(4) as nodes:
         list(nodes.map(save, "abcd"))
     writer.close()
-    assert len({record.id for record in read_records(tmp_path / "f") if record is not None}) == 120
+    assert len({(record.key, record.node) for record in read_records(tmp_path / "f") if record is not None}) == 120
     assert inspect(tmp_path / "f").keys == 120
 
 
@@ -101,7 +102,7 @@ def test_the_head_tells_where_it_is_from(tmp_path: Path) -> None:
 
 
 def test_a_key_that_was_left_out_is_named_with_its_reason(tmp_path: Path) -> None:
-    record = Record(KeyId(0, b"giant"), "hash", None, left_out="too large")
+    record = Record(0, b"giant", "hash", None, left_out="too large")
     assert list(read_records(written(tmp_path / "f", record))) == [record]
 
 
@@ -127,7 +128,7 @@ def test_a_full_disk_is_one_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
     writer._file.close()
     writer._file = Path("/dev/full").open("wb", buffering=0)  # noqa: SIM115
-    writer.add(Record(KeyId(0, b"k"), "string", b"x"))
+    writer.add(Record(0, b"k", "string", b"x"))
     with pytest.raises(BackupFailed, match="No space left"):
         writer.flush()
     # What another node added may be what was lost.
@@ -159,7 +160,7 @@ def test_a_backup_whose_run_goes_on_is_not_restored_yet(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("old", [rb',"sha256":"[0-9a-f]*"', rb',"left_out":0', rb',"bytes":\d+', rb',"m":\d+'])
 def test_backups_of_earlier_versions_stay_readable(tmp_path: Path, old: bytes) -> None:
-    keys = [record._replace(size=None) for record in KEYS] if b'"m"' in old else KEYS
+    keys = [replace(record, size=None) for record in KEYS] if b'"m"' in old else KEYS
     path = of_before(written(tmp_path / "f", *keys))
     path.write_bytes(re.sub(old + rb"(?=[^\n]*\n$)", b"", path.read_bytes()))
     assert not inspect(path).damaged
@@ -191,7 +192,7 @@ def test_a_value_larger_than_what_is_held_unseen_is_read_where_it_is_whole(
 ) -> None:
     monkeypatch.setattr("redis_oom_tui.files.backup_lines.LONGEST_LINE", 1000)
     monkeypatch.setattr("redis_oom_tui.files.backup_frames._MOST_PACKED", 1000)
-    large = Record(KeyId(0, b"large"), "string", b"y" * 3_000_000, saved_ms=1, size=9)
+    large = Record(0, b"large", "string", b"y" * 3_000_000, saved_ms=1, size=9)
     path = a_file(tmp_path / "f", kind, KEYS[0], large, KEYS[1])
     assert list(read_records(path)) == [KEYS[0], large, KEYS[1]]
     good, bad = (b"eXl5eXl5", b"eXl5eXl6") if kind == "lines" else (b"yyyy", b"yyyz")
@@ -202,8 +203,8 @@ def test_a_value_larger_than_what_is_held_unseen_is_read_where_it_is_whole(
 def test_what_is_too_large_to_be_read_is_not_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("redis_oom_tui.files.backup_frames.LARGEST_COPY", 100_000)
     monkeypatch.setattr("redis_oom_tui.files.backup_frames._MOST_BODY", 100_000 + MIB)
-    fits = Record(KeyId(0, b"k"), "string", os.urandom(99_999), saved_ms=1)
-    parts = [Record(KeyId(0, b"list"), "list", None, element=(os.urandom(30_000),), end="left") for _ in range(5)]
+    fits = Record(0, b"k", "string", os.urandom(99_999), saved_ms=1)
+    parts = [Record(0, b"list", "list", None, element=(os.urandom(30_000),), end="left") for _ in range(5)]
     path = written(tmp_path / "f", KEYS[0], fits)
     assert list(read_records(path)) == [KEYS[0], fits]
     # Elements count as values do: a frame is full with them.
@@ -212,7 +213,7 @@ def test_what_is_too_large_to_be_read_is_not_written(monkeypatch: pytest.MonkeyP
     writer.close()
     assert [len(part.records) for part in read_parts(tmp_path / "g")] == [3, 2, 0]
     writer = BackupWriter(tmp_path / "h", PLAN, SERVER, 5.0)
-    writer.add(KEYS[0], fits._replace(payload=os.urandom(100_001)))
+    writer.add(KEYS[0], replace(fits, payload=os.urandom(100_001)))
     with pytest.raises(BackupFailed, match=r"a copy is larger than 4\.0 GiB"):
         writer.flush()
     writer.close()

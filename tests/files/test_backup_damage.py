@@ -10,16 +10,16 @@ import pytest
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records, records_backward
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.structs import replace
 from tests.support.backup_files import BOTH, KEYS, a_file, pieces, written
 
 
 def test_a_file_that_is_cut_while_it_is_read_backward_costs_what_was_cut(tmp_path: Path) -> None:
     path = written(tmp_path / "f", *KEYS)
     backward = records_backward(path)
-    assert next(backward) == KEYS[-1]._replace(outside=11)
+    assert next(backward) == replace(KEYS[-1], outside=11)
     os.truncate(path, len(b"".join(pieces(path)[:10])) + 9)
-    assert [None if record is None else record._replace(outside=0) for record in backward] == [
+    assert [None if record is None else replace(record, outside=0) for record in backward] == [
         *[None] * 2,
         *KEYS[8::-1],
     ]
@@ -27,21 +27,21 @@ def test_a_file_that_is_cut_while_it_is_read_backward_costs_what_was_cut(tmp_pat
 
 @BOTH
 def test_wherever_the_writing_was_cut_off_what_is_whole_counts(tmp_path: Path, kind: str) -> None:
-    records = [Record(KeyId(0, b"%d" % n), "string", b"x", saved_ms=1) for n in range(3)]
+    records = [Record(0, b"%d" % n, "string", b"x", saved_ms=1) for n in range(3)]
     path = a_file(tmp_path / "f", kind, *records, whole=False)
     raw, parts = path.read_bytes(), pieces(path)
     for length in range(len(parts[0]), len(raw)):
         path.write_bytes(raw[:length])
         whole = sum(length >= len(b"".join(parts[: n + 2])) for n in range(3))
         assert list(read_records(path)) == records[:whole]
-        assert [record._replace(outside=0) for record in records_backward(path) if record] == records[:whole][::-1]
+        assert [replace(record, outside=0) for record in records_backward(path) if record] == records[:whole][::-1]
         assert not inspect(path).damaged
         assert inspect(path).keys == whole
 
 
 @BOTH
 def test_a_damaged_key_is_told_from_a_good_one(tmp_path: Path, kind: str) -> None:
-    record = Record(KeyId(0, b"k"), "string", b"payload", saved_ms=1)
+    record = Record(0, b"k", "string", b"payload", saved_ms=1)
     path = a_file(tmp_path / "f", kind, record)
     path.write_bytes(path.read_bytes().replace(b"string", b"strinG"))
     assert list(read_records(path)) == [None]
@@ -65,7 +65,7 @@ def altered(path: Path, what: Callable[[list[bytes]], object]) -> Path:
 
 
 def test_a_backup_that_is_what_was_written_is_whole(tmp_path: Path) -> None:
-    left = Record(KeyId(0, b"giant"), "hash", None, left_out="too large")
+    left = Record(0, b"giant", "hash", None, left_out="too large")
     found = inspect(written(tmp_path / "f", *KEYS, left))
     assert (found.keys, found.left_out, found.expected, found.damaged, found.note) == (12, 1, 12, False, "")
     must_be_whole(found)

@@ -14,12 +14,13 @@ from redis_oom_tui.files.backup_frames import _FACTS, _MARK, _SUM
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_parts, read_records
 from redis_oom_tui.files.disk import MIB
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.structs import replace
 from tests.support.backup_files import KEYS, PLAN, SERVER, pieces, pieces_by, written
 
 
 def test_a_frame_is_full_after_so_many_keys_or_bytes(tmp_path: Path) -> None:
     writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
-    large = KEYS[0]._replace(payload=os.urandom(300_000))
+    large = replace(KEYS[0], payload=os.urandom(300_000))
     writer.add(*KEYS * 50, *[large] * 3, KEYS[1])
     writer.close()
     assert [len(part.records) for part in read_parts(tmp_path / "f")] == [250, 250, 101, 1, 1, 1, 0]
@@ -87,7 +88,7 @@ HEAD = b'{"format":"redis-oom-tui backup 2","made_at":1,"server":"s","flavour":"
 def test_what_a_value_holds_is_never_a_frame(tmp_path: Path, mark: bytes) -> None:
     end = crafted(0, b'{"end":true,"keys":1}', kind=2)(mark)
     value = os.urandom(9000) + crafted(0, HEAD, kind=3)(mark) + PLANTED(mark) + os.urandom(9000) + end
-    path = written(tmp_path / "f", KEYS[0], KEYS[1]._replace(payload=value), KEYS[2])
+    path = written(tmp_path / "f", KEYS[0], replace(KEYS[1], payload=value), KEYS[2])
     first, before, around, behind, *_ = pieces_by(path, mark_of(path))
     for where in (around[:20] + around[40:], around[8500:], around[:-30]):
         path.write_bytes(b"".join([first, before, where, behind]))

@@ -31,21 +31,21 @@ def test_a_backup_is_whole_and_has_every_key():
     assert inspect(path) == BackupInspection(str(path), 11, 0, 11)
     head, records = read_head(path), list(read_records(path))
     assert (head.keys, head.held_bytes, head.whole, head.server_clock) == (11, 7704, True, True)
-    assert {record.id.key for record in records} == {*ODD, *LISTS}
+    assert {record.key for record in records} == {*ODD, *LISTS}
     assert {record.type for record in records} == {"list", "string"}
     assert all(record.payload and record.saved_ms and record.size for record in records)
-    assert {record.id.key for record in records if record.expires_ms is not None} == {*ODD}
+    assert {record.key for record in records if record.expires_ms is not None} == {*ODD}
 
 
 def test_a_backup_whose_frames_have_no_mark_of_its_own_has_every_key(tmp_path):
     path = BEFORE / "frames.backup"
     assert inspect(path) == BackupInspection(str(path), 6, 0, 6)
-    assert [record.id.key for record in read_records(path)] == ODD
+    assert [record.key for record in read_records(path)] == ODD
     # Without its first line, the copy of that line tells the same.
     raw = path.read_bytes()
     (tmp_path / "f").write_bytes(b"?" + raw[1:])
     assert read_head(tmp_path / "f", damaged_ok=True).keys == 6
-    assert [record.id.key for record in read_records(tmp_path / "f", damaged_ok=True)] == ODD
+    assert [record.key for record in read_records(tmp_path / "f", damaged_ok=True)] == ODD
 
 
 def test_a_backup_of_expiries_has_the_old_and_the_new_one():
@@ -53,7 +53,7 @@ def test_a_backup_of_expiries_has_the_old_and_the_new_one():
     assert not inspect(path).damaged
     assert read_head(path).operation == Operation.EXPIRE.value
     (record,) = read_records(path)
-    assert (record.id.key, record.payload, record.expires_ms) == (b"cart:1", None, None)
+    assert (record.key, record.payload, record.expires_ms) == (b"cart:1", None, None)
     assert record.due_ms is not None
     assert record.due_ms > record.saved_ms
 

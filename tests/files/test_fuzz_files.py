@@ -49,8 +49,8 @@ RAW = ["1e999", "NaN", "-Infinity", "1" + "0" * 400, "9" * 5000, "[" * 60000 + "
 def a_backup(path: Path) -> None:
     writer = BackupWriter(path, backup_files.PLAN, backup_files.SERVER, 5.0)
     writer.add(*backup_files.KEYS[:4])
-    writer.add(Record(KeyId(1, b"giant\xff", "n:1"), "hash", None, left_out="too large"))
-    writer.add(Record(KeyId(1, b"e"), "set", None, 9, 8, 7, 6, 5, 4))
+    writer.add(Record(1, b"giant\xff", "hash", node="n:1", left_out="too large"))
+    writer.add(Record(1, b"e", "set", None, 9, 8, 7, 6, 5, 4))
     writer.close()
 
 

@@ -9,7 +9,6 @@ from redis_oom_tui.files.backup_frames import _MARK
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import as_lines
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Server
 
@@ -56,4 +55,4 @@ def a_file(path: Path, kind: str, *records: Record, whole: bool = True) -> Path:
     return written(path, *records, whole=whole) if kind == "frames" else of_before(written(path, *records, whole=whole))
 
 
-KEYS = [Record(KeyId(0, b"k%d" % n), "string", b"x" * 20, saved_ms=1, size=56) for n in range(12)]
+KEYS = [Record(0, b"k%d" % n, "string", b"x" * 20, saved_ms=1, size=56) for n in range(12)]
