@@ -14,6 +14,7 @@ from typing import Protocol, TypeVar
 from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
 from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
+from redis_oom_tui.server.tasks import UndelayedClock
 
 # How long a call may take, in seconds: beside others at work, and where nobody waits behind it. Below a few dozen keys
 # the call itself is most of what it costs, so only keys that take the server long go in smaller ones.
@@ -51,6 +52,10 @@ class Throttle(Protocol):
     @property
     def stopping(self) -> bool:
         """Whether to send no further call."""
+
+    @property
+    def now(self) -> Callable[[], float]:
+        """The clock that calls are timed by, in seconds."""
 
     async def ready(self) -> None:
         """Return when the next call may be sent."""
@@ -103,7 +108,7 @@ async def windowed(
                 end = calls.end(at)
                 throttle.begun()
                 made = calls.make(at, end)
-                on_the_way.append((at, end, time.monotonic(), made))
+                on_the_way.append((at, end, throttle.now(), made))
                 await calls.send(made)
                 at = end
             if not on_the_way:
@@ -111,7 +116,7 @@ async def windowed(
             start, end, sent, made = on_the_way[0]
             answer = await calls.answer(made, end - start)
             on_the_way.popleft()
-            now = time.monotonic()
+            now = throttle.now()
             throttle.took(end - start, now - max(sent, last))
             last = now
             yield start, end, answer
@@ -125,7 +130,8 @@ async def windowed(
 class CallThrottle:
     """Fits calls to the server by what `rate` allows: longer and more often while nobody waits for them.
 
-    `scanning` is for SCAN, which passes most keys by. All times are in seconds.
+    `scanning` is for SCAN, which passes most keys by. All times are in seconds. `now` times the calls: what this
+    process waits for a processor is no time of the server.
     """
 
     def __init__(
@@ -134,9 +140,11 @@ class CallThrottle:
         *,
         scanning: bool = False,
         clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] | None = None,
     ) -> None:
         self.rate = RateController(CALLS) if rate is None else rate
         self._clock = clock
+        self.now: Callable[[], float] = now or UndelayedClock()
         self._scanning = scanning
         self._size = _FIRST
         self._calls: list[float] = []
@@ -267,10 +275,10 @@ async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _
     """What `ask`, about so many elements, answers once the server is to be asked again."""
     await throttle.ready()
     throttle.begun()
-    began, done = time.monotonic(), 0
+    began, done = throttle.now(), 0
     try:
         answer = await ask
         done = keys
     finally:
-        throttle.took(done, time.monotonic() - began)
+        throttle.took(done, throttle.now() - began)
     return answer

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
-from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.call_throttle import CallThrottle, windowed
 from redis_oom_tui.server.pace_steps import CALLS
 from redis_oom_tui.server.rate_controller import RateController
+from redis_oom_tui.server.tasks import UndelayedClock
 from tests.support.acting import fill, operating, planned
 from tests.support.proxy import wired
 from tests.support.servers import RunningServer
@@ -65,6 +66,53 @@ def test_calls_are_as_long_as_suits_those_who_wait_behind_them() -> None:
     assert called(taught(QUICK), 0.0003).per_call == 400
     assert called(taught(QUICK, others=BUSY), 0.0001 + QUICK).per_call == 64
     assert called(taught(QUICK, others=BUSY), 0.0003 + QUICK).per_call == 32
+
+
+class Calls:
+    """Calls of which each is answered after a second of the server, and `waits` seconds of this process's own wait."""
+
+    ending = False
+
+    def __init__(self, throttle: CallThrottle, clock: Clock, schedstat: Path, waits: float) -> None:
+        self._throttle, self._clock, self._schedstat, self._waits = throttle, clock, schedstat, waits
+        self._waited = 0.0
+
+    def end(self, at: int) -> int:
+        return at + 1
+
+    def make(self, at: int, end: int) -> int:
+        return at
+
+    async def send(self, made: int) -> None: ...
+
+    async def answer(self, made: int, keys: int) -> int:
+        self._clock.now += 1.0 + self._waits
+        self._waited += self._waits
+        self._schedstat.write_text(f"7 {self._waited * 1e9:.0f} 1\n")
+        return made
+
+    async def abandon(self) -> None: ...
+
+
+@pytest.mark.parametrize("waits", [0.0, 5.0])
+async def test_what_this_process_waits_for_a_processor_is_no_time_of_the_server(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, waits: float
+) -> None:
+    schedstat, clock = tmp_path / "schedstat", Clock()
+    schedstat.write_text("0 0 0\n")
+    throttle = CallThrottle(clock=clock, now=UndelayedClock(str(schedstat), clock))
+    took: list[float] = []
+    monkeypatch.setattr(throttle, "took", lambda _, seconds: took.append(seconds))
+    answers = windowed(throttle, Calls(throttle, clock, schedstat, waits), 3)
+    assert [answer async for _, _, answer in answers] == [0, 1, 2]
+    assert took == [1.0] * 3
+
+
+def test_where_the_system_does_not_tell_that_wait_all_time_counts(tmp_path: Path) -> None:
+    clock = Clock()
+    clock.now = 3.0
+    (tmp_path / "empty").touch()
+    assert [UndelayedClock(str(tmp_path / name), clock)() for name in ("none", "empty")] == [3.0, 3.0]
 
 
 def test_keys_that_take_the_server_long_go_in_small_calls() -> None:

@@ -1,6 +1,7 @@
 """Whatever a server does, at whichever connection or command, only an error of ours comes out."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -54,6 +55,7 @@ class Unthrottled:
     """A throttle that never holds anything up."""
 
     per_call, window, resting, stopping = 10, 2, False, False
+    now = staticmethod(time.monotonic)
 
     async def ready(self) -> None: ...
 

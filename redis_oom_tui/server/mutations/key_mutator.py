@@ -1,7 +1,6 @@
 """Check each key again, and delete it, let it expire or save it: by script in one step, else as close as it goes."""
 
 import contextlib
-import time
 from collections.abc import AsyncGenerator, Sequence
 from typing import Any, NamedTuple, TypeVar
 
@@ -180,14 +179,14 @@ class KeyMutator:
             part = checks[at : weights.end(at, min(len(checks), at + self.throttle.per_call))]
             self.sent = at + len(part)
             self.throttle.begun()
-            began = time.monotonic()
+            began = self.throttle.now()
             took = False
             try:
                 yield at, part
                 took = True
             finally:
                 # Of a lost reply the pacer hears as well, or it would wait for it for ever.
-                self.throttle.took(len(part) if took else 0, time.monotonic() - began)
+                self.throttle.took(len(part) if took else 0, self.throttle.now() - began)
             at += len(part)
 
     async def _calls(

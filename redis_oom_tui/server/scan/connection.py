@@ -1,6 +1,5 @@
 """One connection of the scan: a page of commands goes out in one write, its replies come back in one list."""
 
-import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol
 
@@ -200,9 +199,9 @@ class ThrottledConnection:
         self._throttle.begun()
         try:
             with translated(self.where):
-                began = time.monotonic()
+                began = self._throttle.now()
                 answers = await self._connection.ask(buffer, replies)
-                seconds = time.monotonic() - began
+                seconds = self._throttle.now() - began
                 return answers
         finally:
             self._throttle.took(replies if seconds else 0, seconds)
