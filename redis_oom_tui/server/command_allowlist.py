@@ -9,109 +9,40 @@ from redis_oom_tui.models.errors import NotAllowed, ReadOnlyMode
 
 # Commands whose second word decides what they do.
 _CONTAINERS = frozenset(
-    [
-        "ACL",
-        "CLIENT",
-        "CLUSTER",
-        "COMMANDLOG",
-        "CONFIG",
-        "HOTKEYS",
-        "LATENCY",
-        "MEMORY",
-        "OBJECT",
-        "SCRIPT",
-        "SENTINEL",
-        "SLOWLOG",
-        "XINFO",
-    ]
+    {
+        *("ACL", "CLIENT", "CLUSTER", "COMMANDLOG", "CONFIG", "HOTKEYS", "LATENCY"),
+        *("MEMORY", "OBJECT", "SCRIPT", "SENTINEL", "SLOWLOG", "XINFO"),
+    }
 )
 
 READS = frozenset(
     {
         # getting in, and being polite once there
-        "AUTH",
-        "HELLO",
-        "PING",
-        "SELECT",
-        "READONLY",
-        "READWRITE",
+        *("AUTH", "HELLO", "PING", "SELECT", "READONLY", "READWRITE"),
+        *("CLIENT SETNAME", "CLIENT SETINFO", "CLIENT NO-EVICT", "CLIENT NO-TOUCH"),
         # holds for one command, and lets it see keys that this node has of a slot not yet its own
         "ASKING",
-        "CLIENT SETNAME",
-        "CLIENT SETINFO",
-        "CLIENT NO-EVICT",
-        "CLIENT NO-TOUCH",
         # how the server is
-        "INFO",
-        "TIME",
-        "DBSIZE",
-        "ROLE",
-        "COMMAND",
-        "ACL DRYRUN",
-        "ACL WHOAMI",
-        "CLIENT ID",
-        "CLIENT LIST",
-        "CONFIG GET",
-        "MEMORY STATS",
-        "LATENCY LATEST",
-        "COMMANDLOG GET",
+        *("INFO", "TIME", "DBSIZE", "ROLE", "COMMAND", "ACL DRYRUN", "ACL WHOAMI", "CLIENT ID", "CLIENT LIST"),
+        *("CONFIG GET", "MEMORY STATS", "LATENCY LATEST", "COMMANDLOG GET", "SLOWLOG GET", "SLOWLOG LEN"),
         # of a tracking that somebody else has started
         "HOTKEYS GET",
-        "SLOWLOG GET",
-        "SLOWLOG LEN",
-        "CLUSTER INFO",
-        "CLUSTER NODES",
-        "CLUSTER SHARDS",
-        "CLUSTER SLOTS",
-        "CLUSTER MYID",
-        "CLUSTER COUNTKEYSINSLOT",
-        "CLUSTER SLOT-STATS",
-        "SENTINEL GET-MASTER-ADDR-BY-NAME",
-        "SENTINEL MASTER",
-        "SENTINEL MASTERS",
-        "SENTINEL SENTINELS",
-        "SENTINEL SLAVES",
-        "SENTINEL REPLICAS",
+        *("CLUSTER INFO", "CLUSTER NODES", "CLUSTER SHARDS", "CLUSTER SLOTS", "CLUSTER MYID"),
+        *("CLUSTER COUNTKEYSINSLOT", "CLUSTER SLOT-STATS"),
+        *("SENTINEL GET-MASTER-ADDR-BY-NAME", "SENTINEL MASTER", "SENTINEL MASTERS"),
+        *("SENTINEL SENTINELS", "SENTINEL SLAVES", "SENTINEL REPLICAS"),
         # how its keys are; none of these touches LRU or LFU evidence
-        "SCAN",
-        "TYPE",
-        "TTL",
-        "PTTL",
-        "EXISTS",
-        "MEMORY USAGE",
-        "OBJECT ENCODING",
-        "OBJECT FREQ",
-        "OBJECT IDLETIME",
+        *("SCAN", "TYPE", "TTL", "PTTL", "EXISTS", "MEMORY USAGE"),
+        *("OBJECT ENCODING", "OBJECT FREQ", "OBJECT IDLETIME"),
     }
 )
 """What a diagnosis may send: it changes nothing and leaves no trace in idle times or frequencies."""
 
 TOUCHING_READS = frozenset(
     {
-        "DUMP",
-        "GETRANGE",
-        "HEXISTS",
-        "HLEN",
-        "HMGET",
-        "HSCAN",
-        "LLEN",
-        "LRANGE",
-        "OBJECT REFCOUNT",
-        "SCARD",
-        "SMISMEMBER",
-        "SSCAN",
-        "STRLEN",
-        "XINFO CONSUMERS",
-        "XINFO GROUPS",
-        "XINFO STREAM",
-        "XLEN",
-        "XPENDING",
-        "XRANGE",
-        "XREVRANGE",
-        "ZCARD",
-        "ZCOUNT",
-        "ZRANGE",
-        "ZSCAN",
+        *("DUMP", "OBJECT REFCOUNT", "GETRANGE", "STRLEN", "LLEN", "LRANGE"),
+        *("HEXISTS", "HLEN", "HMGET", "HSCAN", "SCARD", "SMISMEMBER", "SSCAN", "ZCARD", "ZCOUNT", "ZRANGE", "ZSCAN"),
+        *("XINFO CONSUMERS", "XINFO GROUPS", "XINFO STREAM", "XLEN", "XPENDING", "XRANGE", "XREVRANGE"),
     }
 )
 """Reads that reset the idle time of what they read: only where CLIENT NO-TOUCH holds, or on the way to a change.
@@ -121,17 +52,8 @@ OBJECT REFCOUNT resets nothing. Only the check before a change asks it, so who j
 
 CHANGES = frozenset(
     {
-        "CLIENT KILL",
-        "CONFIG REWRITE",
-        "CONFIG SET",
-        "EVAL",
-        "EVALSHA",
-        "MEMORY PURGE",
-        "PERSIST",
-        "PEXPIREAT",
-        "RESTORE",
-        "SCRIPT LOAD",
-        "UNLINK",
+        *("UNLINK", "PEXPIREAT", "PERSIST", "RESTORE", "EVAL", "EVALSHA", "SCRIPT LOAD"),
+        *("CONFIG SET", "CONFIG REWRITE", "CLIENT KILL", "MEMORY PURGE"),
     }
 )
 """What a confirmed action may send."""

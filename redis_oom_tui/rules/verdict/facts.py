@@ -203,19 +203,8 @@ class Facts(Struct, frozen=True, dict=True):
 
 # Error replies, by their first word, of calls that are refused before they run, but not for lack of memory.
 REFUSED_OTHERWISE = (
-    "NOPERM",
-    "NOAUTH",
-    "MISCONF",
-    "NOREPLICAS",
-    "READONLY",
-    "MASTERDOWN",
-    "LOADING",
-    "BUSY",
-    "CLUSTERDOWN",
-    "MOVED",
-    "ASK",
-    "TRYAGAIN",
-    "CROSSSLOT",
+    *("NOPERM", "NOAUTH", "MISCONF", "NOREPLICAS", "READONLY", "MASTERDOWN", "LOADING", "BUSY"),
+    *("CLUSTERDOWN", "MOVED", "ASK", "TRYAGAIN", "CROSSSLOT"),
 )
 
 
