@@ -162,11 +162,8 @@ class FinishedPlanner(PacedWork):
                 shares[place].append(name)
         found: dict[bytes, str] = {}
         for place, theirs in shares.items():
-            own = ExclusiveConnection(self._deployment.node(place).server, self._request.db)
-            try:
+            async with ExclusiveConnection(self._deployment.node(place).server, self._request.db) as own:
                 found |= zip(theirs, await jobs_on.types_of(own, theirs), strict=True)
-            finally:
-                await own.close()
         return [found.get(name, "none") for name in names]
 
     async def _about(self, channel: ExclusiveConnection, snapshot: Snapshot, jobs: Sequence[FinishedJob]) -> int | None:

@@ -48,12 +48,11 @@ async def _reader(deployment: Deployment, node: str, db: int) -> AsyncIterator[_
     server, rights = deployment.node(Place(node))
     known = await rights.learn()
     changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
-    channel = ExclusiveConnection(server, db, changing=changing)
-    try:
-        async with throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle:
-            yield _Reader(channel, throttle)
-    finally:
-        await channel.close()
+    async with (
+        ExclusiveConnection(server, db, changing=changing) as channel,
+        throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle,
+    ):
+        yield _Reader(channel, throttle)
 
 
 async def _of(readers: Sequence[_Reader], application: Application, rule: Orphans) -> set[bytes]:

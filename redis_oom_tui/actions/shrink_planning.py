@@ -74,12 +74,11 @@ class ShrinkPlanner(PacedWork):
         snapshot = await server.snapshot()
         why_not = known.why_not(Feature.NO_TOUCH)
         changing = why_not is not None and not server.connection.read_only
-        channel = ExclusiveConnection(server, self._request.key.db, changing=changing)
-        try:
-            async with self._throttled(server, scanning=True) as throttle:
-                plan = await self._planned(channel, throttle, headroom.headroom(snapshot))
-        finally:
-            await channel.close()
+        async with (
+            ExclusiveConnection(server, self._request.key.db, changing=changing) as channel,
+            self._throttled(server, scanning=True) as throttle,
+        ):
+            plan = await self._planned(channel, throttle, headroom.headroom(snapshot))
         lost = lost_by_shrinking(plan.key, plan.type) if plan.going else ()
         touched = () if why_not is None else (_TOUCHED.format(safe_text(why_not.rstrip("."), 120)),)
         return shrinking.frozen(

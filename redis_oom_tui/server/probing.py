@@ -18,15 +18,15 @@ from redis_oom_tui.server.errors import own_words, translated, waits
 from redis_oom_tui.server.replies import settings_in
 
 # Each of these is answered without a trace, whether or not the key exists.
-_MISSING_KEY = b"redis-oom-tui:no-such-key:" + os.urandom(8).hex().encode()
+MISSING_KEY = b"redis-oom-tui:no-such-key:" + os.urandom(8).hex().encode()
 _READS: tuple[tuple[Feature, tuple[str | bytes | int, ...]], ...] = (
     (Feature.SCAN, ("SCAN", "0", "COUNT", "1")),
-    (Feature.TYPE, ("TYPE", _MISSING_KEY)),
-    (Feature.TTL, ("PTTL", _MISSING_KEY)),
-    (Feature.MEMORY_USAGE, ("MEMORY", "USAGE", _MISSING_KEY)),
-    (Feature.OBJECT_ENCODING, ("OBJECT", "ENCODING", _MISSING_KEY)),
-    (Feature.OBJECT_IDLETIME, ("OBJECT", "IDLETIME", _MISSING_KEY)),
-    (Feature.OBJECT_FREQ, ("OBJECT", "FREQ", _MISSING_KEY)),
+    (Feature.TYPE, ("TYPE", MISSING_KEY)),
+    (Feature.TTL, ("PTTL", MISSING_KEY)),
+    (Feature.MEMORY_USAGE, ("MEMORY", "USAGE", MISSING_KEY)),
+    (Feature.OBJECT_ENCODING, ("OBJECT", "ENCODING", MISSING_KEY)),
+    (Feature.OBJECT_IDLETIME, ("OBJECT", "IDLETIME", MISSING_KEY)),
+    (Feature.OBJECT_FREQ, ("OBJECT", "FREQ", MISSING_KEY)),
     (Feature.CLIENT_LIST, ("CLIENT", "LIST", "ID", "0")),
     (Feature.CONFIG_GET, ("CONFIG", "GET", "maxmemory")),
     (Feature.MEMORY_STATS, ("MEMORY", "STATS")),

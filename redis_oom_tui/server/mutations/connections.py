@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
@@ -19,6 +19,7 @@ from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageErr
 from redis_oom_tui.server.client import GatedConnection
 from redis_oom_tui.server.errors import as_ours, translated
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.replies import info_in
 from redis_oom_tui.server.tasks import not_busy
 
 Word = bytes | str | int
@@ -34,7 +35,7 @@ class KnownScripts:
 
 
 class ExclusiveConnection:
-    """A connection to database `db` of `server`; `changing` for a confirmed action. Close it when done."""
+    """A connection to database `db` of `server`; `changing` for a confirmed action. A context that closes it."""
 
     def __init__(self, server: LiveServer, db: int = 0, *, changing: bool = False) -> None:
         self._server = server
@@ -66,6 +67,12 @@ class ExclusiveConnection:
             if unread:
                 await connection.disconnect(nowait=True)
             await self._pool.release(connection)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def call(self, commands: Sequence[Command]) -> list[Any]:
         """The replies to `commands`, in order; a refusal stands in its place as an error of ours.
@@ -200,7 +207,7 @@ class PinnedConnection:
             # Who it is cannot be asked yet: nothing is sent to a server that may be another.
             await channel.close()
             raise info
-        now = _run_id(info) if isinstance(info, bytes) else None
+        now = str(info_in(info).get("run_id", "")) or None if isinstance(info, bytes) else None
         if self._run_id is not None and now is not None and now != self._run_id:
             await channel.close()
             raise OtherServer.at(self._server.address)
@@ -303,10 +310,3 @@ class PinnedConnections:
         for line in self._open.values():
             await line.channel.abandon()
             await line.close()
-
-
-def _run_id(info: bytes) -> str | None:
-    for line in info.decode("utf-8", "replace").splitlines():
-        if line.startswith("run_id:"):
-            return line[7:].strip()
-    return None

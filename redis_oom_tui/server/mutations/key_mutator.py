@@ -33,7 +33,7 @@ class KeyReplies(NamedTuple):
     """What became of some keys that follow each other, from the check at position `at` on."""
 
     at: int
-    reply_or_error: list[ReplyOrError]
+    replies: list[ReplyOrError]
 
 
 class ReplyRoom(NamedTuple):

@@ -1,6 +1,5 @@
 """What this user may change here: asked without changing anything, and as far as can be without a write."""
 
-import os
 import re
 from types import MappingProxyType
 from typing import Any
@@ -10,14 +9,13 @@ from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandMissing, ErrorClass, PermissionRefused, TriageError
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
-from redis_oom_tui.server.probing import probe_changes
+from redis_oom_tui.server.probing import MISSING_KEY, probe_changes
 
-_NO_KEY = b"redis-oom-tui:no-such-key:" + os.urandom(8).hex().encode()
 _ASKED: tuple[tuple[Feature, Command], ...] = (
-    (Feature.UNLINK, ("UNLINK", _NO_KEY)),
-    (Feature.EXPIRE, ("PEXPIREAT", _NO_KEY, 1)),
-    (Feature.DUMP, ("DUMP", _NO_KEY)),
-    (Feature.RESTORE, ("RESTORE", _NO_KEY, 0, b"x")),
+    (Feature.UNLINK, ("UNLINK", MISSING_KEY)),
+    (Feature.EXPIRE, ("PEXPIREAT", MISSING_KEY, 1)),
+    (Feature.DUMP, ("DUMP", MISSING_KEY)),
+    (Feature.RESTORE, ("RESTORE", MISSING_KEY, 0, b"x")),
     (Feature.CONFIG_REWRITE, ("CONFIG", "REWRITE")),
     (Feature.CLIENT_KILL, ("CLIENT", "KILL", "ID", 0)),
     (Feature.MEMORY_PURGE, ("MEMORY", "PURGE")),
@@ -31,12 +29,9 @@ async def probe_rights(server: LiveServer, known: Capabilities) -> Capabilities:
     """
     found = await probe_changes(server.client(changing=True), server.address, known)
     missing = dict(found.missing)
-    channel = ExclusiveConnection(server, changing=True)
-    try:
+    async with ExclusiveConnection(server, changing=True) as channel:
         for feature, reason in (await _refused(channel)).items():
             missing.setdefault(feature, reason)
-    finally:
-        await channel.close()
     return Capabilities(MappingProxyType(missing), found.policies)
 
 
@@ -44,11 +39,8 @@ async def deletion_refused(server: LiveServer) -> TriageError | None:
     """Why the server deletes nothing now, whatever the key (MISCONF, NOREPLICAS): told by UNLINK of a key that
     is not there. Raises one of `models.errors` where the server does not answer.
     """
-    channel = ExclusiveConnection(server, changing=True)
-    try:
-        (reply,) = await channel.call([("UNLINK", _NO_KEY)])
-    finally:
-        await channel.close()
+    async with ExclusiveConnection(server, changing=True) as channel:
+        (reply,) = await channel.call([("UNLINK", MISSING_KEY)])
     stops = isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP
     return reply if isinstance(reply, TriageError) and stops else None
 

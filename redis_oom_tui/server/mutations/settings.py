@@ -8,6 +8,7 @@ from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.replies import pairs
+from redis_oom_tui.server.replies import info_in
 
 # What INFO memory tells as well, for servers that refuse CONFIG GET.
 _IN_INFO = {"maxmemory": "maxmemory", "maxmemory-policy": "maxmemory_policy"}
@@ -15,13 +16,10 @@ _IN_INFO = {"maxmemory": "maxmemory", "maxmemory-policy": "maxmemory_policy"}
 
 async def read_settings(server: LiveServer, names: Sequence[str]) -> tuple[Setting, ...]:
     """The settings of `names` that this server has; one that may not be read has no value and says why."""
-    channel = ExclusiveConnection(server)
-    try:
+    async with ExclusiveConnection(server) as channel:
         replies = [pairs(reply) for reply in await channel.call([("CONFIG", "GET", name) for name in names])]
         known = all(not isinstance(reply, TriageError) and reply for reply in replies)
         info = {} if known else await _from_info(channel)
-    finally:
-        await channel.close()
     found = []
     for name, reply in zip(names, replies, strict=True):
         if isinstance(reply, TriageError):
@@ -37,8 +35,8 @@ async def _from_info(channel: ExclusiveConnection) -> dict[str, str]:
     raw = (await channel.call([("INFO", "memory")]))[0]
     if not isinstance(raw, bytes):
         return {}
-    lines = dict(line.split(":", 1) for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
-    return {name: lines[field] for name, field in _IN_INFO.items() if field in lines}
+    fields = info_in(raw)
+    return {name: str(fields[field]) for name, field in _IN_INFO.items() if field in fields}
 
 
 async def process(server: LiveServer) -> tuple[int | None, str | None]:
@@ -46,11 +44,8 @@ async def process(server: LiveServer) -> tuple[int | None, str | None]:
 
     The path is '' where it runs without one. Each is None where it is not told.
     """
-    channel = ExclusiveConnection(server)
-    try:
+    async with ExclusiveConnection(server) as channel:
         raw = (await channel.call([("INFO", "server")]))[0]
-    finally:
-        await channel.close()
     if not isinstance(raw, bytes):
         return None, None
     lines = dict(line.split(":", 1) for line in raw.decode("utf-8", "replace").splitlines() if ":" in line)
@@ -63,22 +58,16 @@ async def set_one(server: LiveServer, name: str, value: str) -> str | None:
 
     Raises one of `models.errors` with the server's own words where it refused.
     """
-    channel = ExclusiveConnection(server, changing=True)
-    try:
+    async with ExclusiveConnection(server, changing=True) as channel:
         await channel.one("CONFIG", "SET", name, value)
         now = (await read_settings(server, [name]))[0:1]
         return now[0].value if now else None
-    finally:
-        await channel.close()
 
 
 async def rewrite(server: LiveServer) -> str:
     """CONFIG REWRITE, and the server's answer, be it OK or a refusal, as it stands."""
-    channel = ExclusiveConnection(server, changing=True)
-    try:
+    async with ExclusiveConnection(server, changing=True) as channel:
         answer = (await channel.call([("CONFIG", "REWRITE")]))[0]
-    finally:
-        await channel.close()
     if isinstance(answer, (CommandMissing, PermissionRefused)):
         return answer.text
     if isinstance(answer, TriageError):
@@ -88,17 +77,11 @@ async def rewrite(server: LiveServer) -> str:
 
 async def purge(server: LiveServer) -> None:
     """MEMORY PURGE. Raises one of `models.errors`."""
-    channel = ExclusiveConnection(server, changing=True)
-    try:
+    async with ExclusiveConnection(server, changing=True) as channel:
         await channel.one("MEMORY", "PURGE")
-    finally:
-        await channel.close()
 
 
 async def kill_client(server: LiveServer, client_id: int) -> bool:
     """CLIENT KILL ID; whether there was such a client. Raises one of `models.errors`."""
-    channel = ExclusiveConnection(server, changing=True)
-    try:
+    async with ExclusiveConnection(server, changing=True) as channel:
         return bool(await channel.one("CLIENT", "KILL", "ID", client_id))
-    finally:
-        await channel.close()

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any, NamedTuple
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.errors import BadInput, NotRedis, TriageError
+from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.stepped import Element, ListEnd
 from redis_oom_tui.rules.shrinking import MOST_COUNTED, id_number, next_id
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection, Word
-from redis_oom_tui.server.mutations.replies import server_time
+from redis_oom_tui.server.mutations.replies import nonsense, server_time
 from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import lean
 
@@ -295,4 +295,4 @@ def removed(reply: object) -> RemovalReply:
     if isinstance(reply, list) and len(reply) == 2 and all(isinstance(number, int) for number in reply):
         went, elements = reply
         return RemovalReply(max(0, went), elements, changed=went < 0)
-    raise NotRedis("The server answered what neither Redis nor Valkey answers, so nothing more was sent to it")
+    raise nonsense()

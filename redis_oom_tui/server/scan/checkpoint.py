@@ -151,36 +151,16 @@ def standing_read(cursor_ranges: list[list[RangeValues]], run_id: str | None) ->
 
 
 def options_written(options: ScanOptions) -> OptionsValues:
-    """The options, without how many keys to sample: that is asked for anew."""
-    return OptionsValues(
-        databases=options.databases,
-        match=options.match,
-        type=options.type,
-        pace=options.pace,
-        top=options.top,
-        idle=options.idle,
-        delimiters=options.delimiters,
-        max_patterns=options.max_patterns,
-        pattern=None if options.pattern is None else pattern_text.fields(options.pattern),
-        replicas=options.replicas,
-    )
+    """The options, without how many keys to sample: that is asked for each time."""
+    values = {name: getattr(options, name) for name in OptionsValues.__struct_fields__}
+    pattern = None if options.pattern is None else pattern_text.fields(options.pattern)
+    return OptionsValues(**values | {"pattern": pattern})
 
 
 def options_read(found: OptionsValues, pace: Pace | None, sample: int | None) -> ScanOptions:
     """The options, at another pace or up to a sample where one is given."""
-    return ScanOptions(
-        databases=found.databases,
-        match=found.match,
-        type=found.type,
-        pace=pace or found.pace,
-        top=found.top,
-        sample=sample,
-        idle=found.idle,
-        delimiters=found.delimiters,
-        max_patterns=found.max_patterns,
-        pattern=None if found.pattern is None else pattern_text.from_fields(found.pattern),
-        replicas=found.replicas,
-    )
+    pattern = None if found.pattern is None else pattern_text.from_fields(found.pattern)
+    return ScanOptions(**asdict(found) | {"pace": pace or found.pace, "sample": sample, "pattern": pattern})
 
 
 def _range_written(cursor_range: CursorRange) -> RangeValues:

@@ -127,7 +127,7 @@ class KeyspaceScan:
     @property
     def throttle(self) -> ThrottleState:
         """What it costs: a small part of the view."""
-        return self._control.shown()
+        return self._control.rate.shown()
 
     @property
     def missing(self) -> str | None:

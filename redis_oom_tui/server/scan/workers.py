@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.models.scan import Pace, ThrottleState
+from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.pace_steps import PROFILES, PaceStep
 from redis_oom_tui.server.rate_controller import RateController
@@ -119,10 +119,6 @@ class ScanControl:
     def stopping(self) -> bool:
         """Whether to end after the page in flight."""
         return self.stopped or self.enough
-
-    def shown(self) -> ThrottleState:
-        """What it costs, for people."""
-        return self.rate.shown()
 
     def count(self, db: int, names: list[bytes], asked: tuple[KeyQuestion, ...], answers: list[Any]) -> None:
         """Take one page: the answers about `names`, which came with those of a SCAN."""
