@@ -200,10 +200,10 @@ class LiveOperator:
     def inspect_backup(self, path: Path) -> BackupInspection:
         return inspect(path)
 
-    def restore(self, path: Path, *, damaged_ok: bool = False) -> Restore:
+    def restore(self, path: Path, *, damaged_ok: bool = False, inspected: Backup | None = None) -> Restore:
         """A restore of the backup at `path` that has not started yet, each key on the node that serves it then."""
         _node(self.deployment, self.deployment.shown).rights.must(Action.RESTORE)
-        return Restore(self._context, self.deployment, path, damaged_ok=damaged_ok)
+        return Restore(self._context, self.deployment, path, damaged_ok=damaged_ok, inspected=inspected)
 
     async def kill_client(self, client: ClientBuffer) -> Done:
         """Close the connection of `client`, on its node."""

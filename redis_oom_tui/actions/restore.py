@@ -15,6 +15,7 @@ from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.audit import AuditFailed
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records, records_backward
+from redis_oom_tui.files.disk import was_replaced
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
@@ -57,15 +58,26 @@ class Restore:
     """A backup being put back. Implements `ports.Restoring`; making it raises BadInput for a file that is none.
 
     Each key is put back on the node that serves its slot now, or where that node sends it on. A damaged file is
-    restored only where that is `damaged_ok`, as far as it can be read.
+    restored only where that is `damaged_ok`, as far as it can be read; another file than was `inspected` is not
+    restored.
     """
 
-    def __init__(self, context: ActionContext, deployment: Deployment, path: Path, *, damaged_ok: bool = False) -> None:
+    def __init__(
+        self,
+        context: ActionContext,
+        deployment: Deployment,
+        path: Path,
+        *,
+        damaged_ok: bool = False,
+        inspected: Backup | None = None,
+    ) -> None:
         self._context = context
         self._deployment = deployment
         self._path = path
         self._damaged_ok = damaged_ok
         self._head = read_head(path, damaged_ok=damaged_ok)
+        if inspected is not None and inspected.identity != self._head.identity:
+            raise was_replaced(path)
         self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
@@ -114,7 +126,7 @@ class Restore:
 
     async def _inspect(self) -> None:
         """Compare the whole file with what was written, before any key is restored."""
-        inspection = await asyncio.to_thread(inspect, self._path)
+        inspection = await asyncio.to_thread(inspect, self._path, same=self._head.identity)
         self._view = replace(self._view, file_damaged=inspection.damaged)
         must_be_whole(inspection, damaged_ok=self._damaged_ok)
         self._view = replace(self._view, file_note=inspection.note)
@@ -189,11 +201,12 @@ class Restore:
 
     def _records(self) -> Iterator[Record | None]:
         """The file's records; those of a list that was shrunk from the innermost on, as each is added outside."""
+        same = self._head.identity
         if self._head.operation == Action.SHRINK.value:
-            first = next(read_records(self._path, damaged_ok=self._damaged_ok), None)
+            first = next(read_records(self._path, damaged_ok=self._damaged_ok, same=same), None)
             if first is not None and first.type == "list":
-                return records_backward(self._path, damaged_ok=self._damaged_ok)
-        return read_records(self._path, damaged_ok=self._damaged_ok)
+                return records_backward(self._path, damaged_ok=self._damaged_ok, same=same)
+        return read_records(self._path, damaged_ok=self._damaged_ok, same=same)
 
     def _place(self, record: Record | None, alone: Place | None) -> Place | None:
         """Where to put a record back; None for one that has nothing to put back, which is counted."""

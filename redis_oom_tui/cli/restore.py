@@ -12,15 +12,21 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import failure_document, print_document
 from redis_oom_tui.cli.options import READ_FILE
 from redis_oom_tui.cli.process import Ticker, give_way, stopping
-from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole, read_head
+from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.sizes import progress
-from redis_oom_tui.models.action import Action, Backup, BackupInspection, RestoreReport
+from redis_oom_tui.models.action import Action, BackupInspection, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
+from redis_oom_tui.rules.restoring import (
+    backup_contents,
+    backup_origin,
+    left_unchanged,
+    restore_outlook,
+    restore_warnings,
+)
 
 EXIT_INCOMPLETE = 1
 EXIT_DECLINED = 1
@@ -45,8 +51,7 @@ def restore(
     if show:
         return _show(path, inspection)
     must_be_whole(inspection, damaged_ok=damaged_ok)
-    head = read_head(path, damaged_ok=damaged_ok)
-    ended = asyncio.run(_restore(invocation, path, head, inspection, yes=yes))
+    ended = asyncio.run(_restore(invocation, path, inspection, yes=yes))
     if ended is None:
         click.echo("Nothing was restored.", err=True)
         if json_wanted:
@@ -71,17 +76,17 @@ def _show(path: Path, inspection: BackupInspection) -> int:
 
 
 async def _restore(
-    invocation: Invocation, path: Path, head: Backup, inspection: BackupInspection, *, yes: bool
+    invocation: Invocation, path: Path, inspection: BackupInspection, *, yes: bool
 ) -> tuple[RestoreReport, bool] | None:
     """The report, and whether a signal stopped it; None where it was declined."""
     async with acting(invocation) as (server, operator):
         await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes:
-            question = _question(head, inspection, str(server.address), await server.snapshot())
+            question = _question(inspection, str(server.address), await server.snapshot())
             if not confirm(question):
                 return None
         give_way(Pace.NORMAL)
-        restoring = operator.restore(path, damaged_ok=inspection.damaged)
+        restoring = operator.restore(path, damaged_ok=inspection.damaged, inspected=inspection.backup)
         with stopping(restoring.stop) as came:
             async with Ticker(lambda: _progress(restoring.view())):
                 return await restoring.run(), bool(came)
@@ -91,13 +96,17 @@ def _progress(report: RestoreReport) -> str:
     return f"restoring: {progress(report.done_keys, report.total_keys, report.elapsed_seconds)}"
 
 
-def _question(head: Backup, inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
+def _question(inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
+    head = inspection.backup
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
     what = {"expire": "expiries", "shrink": "elements", "finish": "jobs"}.get(head.operation, "keys")
     lines = [f"Restore the {what} of a backup of {when}, from {head.server}, at {address}.", backup_contents(head)]
     if inspection.note:
         lines.append(f"! {inspection.note}")
-    if head.server != address:
+    same_address = head.server == address
+    if origin := backup_origin(head, snapshot, same_address=same_address):
+        lines.append(origin)
+    elif not same_address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
     too_full = restore_warnings(head, snapshot)
     lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot)

@@ -27,7 +27,15 @@ from redis_oom_tui.files.backup_lines import (
     parts_of_lines,
     record_line,
 )
-from redis_oom_tui.files.disk import cannot_be_read, is_being_written, iter_chunks, open_plain, shown
+from redis_oom_tui.files.disk import (
+    cannot_be_read,
+    identity,
+    is_being_written,
+    iter_chunks,
+    open_plain,
+    open_same,
+    shown,
+)
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.formatting.typed import Damaged, converted, decoded
@@ -40,7 +48,16 @@ _LONGEST_END = 512
 # What is damaged in these is not guessed.
 _AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds", "mark")
 # What the first line may lack in a damaged backup, as it only says where the file is from.
-_UNKNOWN = {"made_at": 0, "server": "?", "flavour": "?", "version": "?", "keys": 0, "bytes": None, "elements": None}
+_UNKNOWN = {
+    "made_at": 0,
+    "server": "?",
+    "flavour": "?",
+    "version": "?",
+    "keys": 0,
+    "bytes": None,
+    "elements": None,
+    "run_id": None,
+}
 _ENDINGS = (ENDING, ".jsonl")
 _any_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -58,11 +75,11 @@ def read_head(path: Path, *, damaged_ok: bool = False) -> Backup:
     with open_plain(path) as file:
         try:
             head = _head(path, file)
-            size = os.fstat(file.fileno()).st_size
             end = _end_of(file, head)
+            same = identity(file)
         except OSError as error:
             raise cannot_be_read(path, error) from None
-    return _backup(path, _checked(path, head, damaged_ok=damaged_ok), None if end is None else end[0], size)
+    return _backup(path, _checked(path, head, damaged_ok=damaged_ok), None if end is None else end[0], same)
 
 
 def _checked(path: Path, head: Mapping[str, Any], *, damaged_ok: bool) -> Head:
@@ -70,6 +87,14 @@ def _checked(path: Path, head: Mapping[str, Any], *, damaged_ok: bool) -> Head:
         return converted(_known(head) if damaged_ok else head, Head)
     except Damaged as error:
         raise DamagedHead(f"{shown(path)}, line 1: {error}: the backup is damaged") from None
+
+
+def _readable(path: Path, head: Mapping[str, Any]) -> Head:
+    """What can be read of the first line."""
+    try:
+        return _checked(path, head, damaged_ok=False)
+    except DamagedHead:
+        return _checked(path, head, damaged_ok=True)
 
 
 def _head(path: Path, file: BinaryIO) -> dict[str, Any]:
@@ -95,7 +120,7 @@ def _known(head: Mapping[str, Any]) -> dict[str, Any]:
     return known
 
 
-def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
+def _backup(path: Path, head: Head, end: End | None, same: tuple[int, ...]) -> Backup:
     # What was planned, until the end tells what came of it.
     held_bytes = head.bytes if end is None or end.bytes is UNSET else end.bytes
     return Backup(
@@ -105,7 +130,7 @@ def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
         flavour=safe_text(head.flavour),
         version=safe_text(head.version),
         keys=head.keys if end is None else end.keys,
-        size=size,
+        size=same[2],
         operation=head.operation.value,
         held_bytes=held_bytes,
         left_out_keys=0 if end is None else end.left_out,
@@ -116,6 +141,8 @@ def _backup(path: Path, head: Head, end: End | None, size: int) -> Backup:
         clock_skew_seconds=head.clock_skew_seconds,
         node_skew_seconds=MappingProxyType(head.node_skew_seconds),
         elements=head.elements,
+        run_id=head.run_id,
+        identity=same,
     )
 
 
@@ -135,22 +162,24 @@ def _end_of(file: BinaryIO, head: Mapping[str, Any]) -> tuple[End, int] | None:
         return None
 
 
-def read_records(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
-    """The keys in the file, in order; None for one that is damaged. Raises BadInput as `read_head`.
+def read_records(path: Path, *, damaged_ok: bool = False, same: tuple[int, ...] = ()) -> Iterator[Record | None]:
+    """The keys in the file, in order; None for one that is damaged. Raises BadInput as `read_head`, and where it is not
+    the file that was the `same` before (`Backup.identity`).
 
     What was being written when the file was cut off is none of them: nothing was deleted before it was whole on disk.
     """
-    return (record for part in read_parts(path, damaged_ok=damaged_ok) if _counts(part) for record in part.records)
+    parts = read_parts(path, damaged_ok=damaged_ok, same=same)
+    return (record for part in parts if _counts(part) for record in part.records)
 
 
 def _counts(part: BackupPart) -> bool:
     return part.whole or any(record is not None for record in part.records)
 
 
-def read_parts(path: Path, *, damaged_ok: bool = False) -> Iterator[BackupPart]:
+def read_parts(path: Path, *, damaged_ok: bool = False, same: tuple[int, ...] = ()) -> Iterator[BackupPart]:
     """As `read_records`, by frames or lines, the end among them: what is held at once is one of them."""
     try:
-        with open_plain(path) as file:
+        with open_same(path, same) as file:
             head = _head(path, file)
             _checked(path, head, damaged_ok=damaged_ok)
             yield from _parts(file, head)
@@ -158,11 +187,11 @@ def read_parts(path: Path, *, damaged_ok: bool = False) -> Iterator[BackupPart]:
         raise cannot_be_read(path, error) from None
 
 
-def records_backward(path: Path, *, damaged_ok: bool = False) -> Iterator[Record | None]:
+def records_backward(path: Path, *, damaged_ok: bool = False, same: tuple[int, ...] = ()) -> Iterator[Record | None]:
     """As `read_records`, the last first, each with its place in the file as `outside`."""
     places, index = [], 0
     try:
-        with open_plain(path) as file:
+        with open_same(path, same) as file:
             head = _head(path, file)
             _checked(path, head, damaged_ok=damaged_ok)
             for part in filter(_counts, _parts(file, head)):
@@ -204,10 +233,7 @@ def as_lines(path: Path) -> Iterator[bytes]:
         except OSError as error:
             raise cannot_be_read(path, error) from None
     digest = hashlib.sha256()
-    try:
-        first = _checked(path, head, damaged_ok=False)
-    except DamagedHead:
-        first = _checked(path, head, damaged_ok=True)
+    first = _readable(path, head)
     first.format, first.mark = FORMAT_OF_LINES, UNSET
     for line in itertools.chain([packed(first)], _record_lines(path)):
         digest.update(line)
@@ -239,18 +265,19 @@ def backups(folder: Path, *others: Path) -> tuple[Backup, ...]:
 _CUT = "its run was interrupted, or the file was cut: keys may be missing from it"
 
 
-def inspect(path: Path, *, running_ok: bool = False) -> BackupInspection:
-    """Read the whole file at `path`, holding little of it. Raises BadInput where it is none, and where its run still
-    writes it unless that is `running_ok`.
+def inspect(path: Path, *, running_ok: bool = False, same: tuple[int, ...] = ()) -> BackupInspection:
+    """Read the whole file at `path`, holding little of it. Raises BadInput where it is none, where it is not the `same`
+    as before, and where its run still writes it unless that is `running_ok`.
     """
     try:
-        with open_plain(path) as file:
+        with open_same(path, same) as file:
             head = _head(path, file)
             found = _end_of(file, head)
             if found is None and not running_ok and is_being_written(file):
                 raise BadInput(f"{shown(path)} is still being written: restore it once its run has ended")
+            backup = _backup(path, _readable(path, head), None if found is None else found[0], identity(file))
             if found is None:
-                return _part_by_part(path, head, None, altered=False)
+                return _part_by_part(backup, head, None, altered=False)
             end, offset = found
             file.seek(0)
             digest, breaks = hashlib.sha256(), 0
@@ -259,12 +286,12 @@ def inspect(path: Path, *, running_ok: bool = False) -> BackupInspection:
                 breaks += chunk.count(b"\n")
     except OSError as error:
         raise cannot_be_read(path, error) from None
-    same = end.sha256 in (None, digest.hexdigest())
+    unaltered = end.sha256 in (None, digest.hexdigest())
     # The first line is no key; files of old count what was left out nowhere, and the first had no digest.
     counted = head["format"] == FORMAT or breaks == 1 + end.keys + end.left_out
-    if same and counted:
-        return BackupInspection(str(path), end.keys, end.left_out, end.keys)
-    return _part_by_part(path, head, end, altered=not same)
+    if unaltered and counted:
+        return BackupInspection(backup, end.keys, end.left_out, end.keys)
+    return _part_by_part(backup, head, end, altered=not unaltered)
 
 
 def must_be_whole(inspection: BackupInspection, *, damaged_ok: bool = False) -> None:
@@ -273,11 +300,12 @@ def must_be_whole(inspection: BackupInspection, *, damaged_ok: bool = False) -> 
         raise BadInput(f"{inspection.note} Nothing was restored: --damaged-ok restores the keys that can be read")
 
 
-def _part_by_part(path: Path, head: Mapping[str, Any], end: End | None, *, altered: bool) -> BackupInspection:
-    keys = left_out = 0
+def _part_by_part(backup: Backup, head: Mapping[str, Any], end: End | None, *, altered: bool) -> BackupInspection:
+    path, keys, left_out = Path(backup.path), 0, 0
     bad = [] if _has_good_head(path) else ["line 1"]
     behind, ended = "", False
-    for part in read_parts(path, damaged_ok=True):
+    # One without an end may grow.
+    for part in read_parts(path, damaged_ok=True, same=backup.identity if end is not None else ()):
         if part.end:
             ended = True
             continue
@@ -294,7 +322,7 @@ def _part_by_part(path: Path, head: Mapping[str, Any], end: End | None, *, alter
     note = _note(path, keys, expected, bad, behind) if damaged else ""
     if not note and end is None:
         note = f"{shown(path)} has no end, as {_CUT}."
-    return BackupInspection(str(path), keys, left_out, expected, damaged, note)
+    return BackupInspection(backup, keys, left_out, expected, damaged, note)
 
 
 def _part_name(head: Mapping[str, Any], part: BackupPart) -> str:

@@ -64,6 +64,28 @@ def open_plain(path: Path) -> BinaryIO:
         raise cannot_be_read(path, error) from None
 
 
+def identity(file: BinaryIO) -> tuple[int, ...]:
+    """What tells this open file from another, or from itself once it was changed: device, inode, size, nanoseconds of
+    its last change.
+    """
+    about = os.fstat(file.fileno())
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def open_same(path: Path, wanted: tuple[int, ...]) -> BinaryIO:
+    """As `open_plain`, where the file is still the one of that `identity`; () takes any."""
+    file = open_plain(path)
+    if wanted and identity(file) != wanted:
+        file.close()
+        raise was_replaced(path)
+    return file
+
+
+def was_replaced(path: Path) -> BadInput:
+    """The sentence for a file that is not the one that was read before."""
+    return BadInput(f"{shown(path)} was replaced or changed since it was inspected: nothing more is read from it")
+
+
 def read_small(
     path: Path, most: int, *, pipes: bool = False, what: str = "such a file"
 ) -> tuple[bytes, os.stat_result]:

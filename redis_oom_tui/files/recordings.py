@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeVar, get_args, get_origin, ove
 import msgspec
 from msgspec import Struct, structs
 
-from redis_oom_tui.files.disk import LONGEST_LINE, cannot_be_read, lines, open_plain, shown
+from redis_oom_tui.files.disk import LONGEST_LINE, cannot_be_read, identity, lines, open_plain, shown, was_replaced
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.typed import Damaged, Number, UnixTime, converted, decoded, encoded, exact_bytes
 from redis_oom_tui.models.address import Address, ClientBuffer
@@ -134,14 +134,15 @@ class LinePlace(NamedTuple):
 
 
 class Moments(Sequence[Moment]):
-    """The moments of a recording, each read when it is looked at: hours of polls take no memory.
+    """The moments of a recording, each read when it is looked at: hours of polls take no memory. The file may grow.
 
-    Looking raises BadInput for a line that cannot be read.
+    Looking raises BadInput for a line that cannot be read, and where the file is not the one of that `identity`.
     """
 
-    def __init__(self, path: Path, places: Sequence[LinePlace]) -> None:
+    def __init__(self, path: Path, places: Sequence[LinePlace], same: tuple[int, ...]) -> None:
         self._path = path
         self._places = places
+        self._same = same
 
     def __len__(self) -> int:
         return len(self._places)
@@ -152,19 +153,24 @@ class Moments(Sequence[Moment]):
     def __getitem__(self, index: slice) -> "Moments": ...
     def __getitem__(self, index: int | slice) -> "Moment | Moments":
         if isinstance(index, slice):
-            return Moments(self._path, self._places[index])
+            return Moments(self._path, self._places[index], self._same)
         place = self._places[index]
         with open_plain(self._path) as file:
             try:
+                device, inode, size, _ = identity(file)
                 file.seek(place.offset)
                 raw = file.read(place.size)
             except OSError as error:
                 raise cannot_be_read(self._path, error) from None
+        if (device, inode) != self._same[:2] or size < self._same[2]:
+            raise was_replaced(self._path)
         try:
             found = decode(Moment, decoded(_any_decoder, raw))
         except Damaged as error:
             raise BadInput(f"{shown(self._path)}, line {place.number}, a {place.kind}: {error}") from None
-        return replace(found, monotonic=place.monotonic, at=place.at)
+        if (found.monotonic, found.at) != (place.monotonic, place.at):
+            raise was_replaced(self._path)
+        return found
 
     def place(self, index: int) -> LinePlace:
         """What is known of a moment without reading all of it."""
@@ -195,10 +201,11 @@ def load(path: Path) -> Recording:
     try:
         with open_plain(path) as file:
             address, made_at = _head(file.readline(_LONGEST_HEAD), path)
+            same = identity(file)
             places, whole = _places(file, path)
     except OSError as error:
         raise cannot_be_read(path, error) from None
-    moments = Moments(path, places)
+    moments = Moments(path, places, same)
     polls = moments.where("snapshot")
     if not polls:
         raise BadInput(f"{shown(path)} holds no poll that could be shown")

@@ -231,6 +231,8 @@ class Backup(Struct, frozen=True):
     same of each node of a cluster.
     `restored_bytes` is what the keys take once they are restored, `expiring_keys` how many expire; None in files
     that do not tell. `elements` is how many elements a key had that was to be shrunk, None where nobody told.
+    `run_id` is that of the server, of a cluster that of one node; None where it is not known. `identity` is that of the
+    file as it was read, as `files.disk.identity` has it.
     """
 
     path: str
@@ -250,16 +252,18 @@ class Backup(Struct, frozen=True):
     restored_bytes: int | None = None
     expiring_keys: int | None = None
     elements: int | None = None
+    run_id: str | None = None
+    identity: tuple[int, ...] = ()
 
 
 class BackupInspection(Struct, frozen=True):
-    """What is in a backup file, all of it read.
+    """What is in a backup file, all of it read. `backup` is what the file says of itself.
 
     `expected` is how many keys its end counts, None where it has no end. A `damaged` file is not what was
     written; `note` says what is wrong with it, also where it only has no end, and is '' where nothing is.
     """
 
-    path: str
+    backup: Backup
     keys: int
     left_out: int = 0
     expected: int | None = None

@@ -158,8 +158,9 @@ class Operator(Protocol):
         Raises BadInput for a file that is none.
         """
 
-    def restore(self, path: Path, *, damaged_ok: bool = False) -> Restoring:
-        """A restore of the backup at `path` that has not started yet; raises BadInput for a file that is none.
+    def restore(self, path: Path, *, damaged_ok: bool = False, inspected: Backup | None = None) -> Restoring:
+        """A restore of the backup at `path` that has not started yet; raises BadInput for a file that is none, and for
+        another than was `inspected`.
 
         A damaged file is restored only where that is `damaged_ok`, as far as it can be read.
         """

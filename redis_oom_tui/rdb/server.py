@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from redis_oom_tui.demo.child import end, next_line, spawn
 from redis_oom_tui.demo.wire import Refused, Reply, Wire
-from redis_oom_tui.files.disk import cannot_be_read, open_plain
+from redis_oom_tui.files.disk import cannot_be_read, identity, open_plain, open_same
 from redis_oom_tui.files.server_host import free_memory
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, size
@@ -129,6 +129,8 @@ class RdbServer:
         self._binary = None if binary is None else binary.absolute()
         self._supervisor: subprocess.Popen[str] | None = None
         self._socket: Path | None = None
+        with open_plain(self._path) as file:
+            self._same = identity(file)
         self.header: DumpHeader = read_header(self._path)
         self.server = ""
         self.loaded_keys: int | None = None
@@ -169,8 +171,8 @@ class RdbServer:
     def load(self, on_progress: Progress | None = None) -> None:
         """Load it with the first server that takes its format.
 
-        Raises BadInput where there is too little memory or the file is damaged, ServerUnreachable where no server is
-        found that loads it.
+        Raises BadInput where there is too little memory, or the file is damaged or not the same as before;
+        ServerUnreachable where no server is found that loads it.
         """
         free = free_memory()
         if free is not None and self.needed_bytes > free:
@@ -201,8 +203,12 @@ class RdbServer:
         if not answer.startswith("/"):
             return f"it did not start: {answer.removeprefix('error: ') or 'it said nothing'}"
         self._socket = Path(answer)
+        self.server = ""
         while self._supervisor.poll() is None:
-            share = self._share_loaded(self._socket)
+            began, share = not self.server, self._share_loaded(self._socket)
+            if began and self.server:
+                # It has opened the file by now: what replaces it from here on is not loaded.
+                open_same(self._path, self._same).close()
             if share is None:
                 self.loaded_keys, self.expired_keys = counts(self._socket.parent / LOG)
                 return ""

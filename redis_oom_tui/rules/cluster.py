@@ -5,6 +5,7 @@ Also which profiles lead to one server.
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeGuard
 
 from msgspec import Struct
 
@@ -95,7 +96,12 @@ def run_ids(snapshot: Snapshot | None) -> frozenset[str]:
         return frozenset()
     nodes = [] if snapshot.cluster is None else [view.snapshot for view in snapshot.cluster.nodes]
     answered = [each.server.run_id for each in (snapshot, *nodes) if each is not None]
-    return frozenset(run_id for run_id in answered if run_id is not None and len(set(run_id)) > 1)
+    return frozenset(run_id for run_id in answered if is_run_id(run_id))
+
+
+def is_run_id(text: str | None) -> TypeGuard[str]:
+    """Whether it tells a process from another; one of a single character repeated does not."""
+    return text is not None and len(set(text)) > 1
 
 
 def actions_on(snapshot: Snapshot | None, entries: Iterable[AuditEntry], *given: str) -> tuple[AuditEntry, ...]:

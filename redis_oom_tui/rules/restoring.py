@@ -13,9 +13,31 @@ from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, p
 from redis_oom_tui.models.action import Action, Backup
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.rules.cluster import address_behind, is_run_id, run_ids
 
 # How far keys are restored: a server brought to its limit again would refuse the next write, or evict for it.
 FILLED_TO = 0.95
+
+
+def of_same_process(backup: Backup, snapshot: Snapshot | None) -> bool | None:
+    """Whether the process that answers now made the backup, by its run_id; None where that is not known.
+
+    The backup of a cluster has the run_id of one of its nodes, which says nothing of the others.
+    """
+    if snapshot is None or snapshot.cluster is not None or address_behind(backup.server) != backup.server:
+        return None
+    here = run_ids(snapshot)
+    return backup.run_id in here if here and is_run_id(backup.run_id) else None
+
+
+def backup_origin(backup: Backup, snapshot: Snapshot | None, *, same_address: bool) -> str:
+    """What the run_id of a backup says of the server that it is restored to, in a sentence; '' for nothing new."""
+    same = of_same_process(backup, snapshot)
+    if same and not same_address:
+        return f"It was made on this server, reached at another address then: {backup.server} (same run_id)."
+    if same is False and same_address:
+        return "The run_id is not that of the backup: the server was restarted since, or another one has its address."
+    return ""
 
 
 def restore_warnings(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ...]:

@@ -14,7 +14,15 @@ from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import actions_on
-from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restore_warnings, room_for_restore, room_needed
+from redis_oom_tui.rules.restoring import (
+    FILLED_TO,
+    backup_origin,
+    number_restored,
+    of_same_process,
+    restore_warnings,
+    room_for_restore,
+    room_needed,
+)
 
 _SET, _UNDO, _RESTORE = Action.SET.value, "undo", Action.RESTORE.value
 _CLEANUPS = frozenset({Action.DELETE.value, Action.EXPIRE.value, Action.SHRINK.value, Action.FINISH.value})
@@ -57,41 +65,50 @@ class Undoable(Struct, frozen=True):
     path: str = ""
 
 
-def kept_elsewhere(history: Iterable[AuditEntry], names: Collection[str]) -> tuple[str, ...]:
-    """The paths of the backups of cleanups on the servers called `names`, as the audit file has them."""
-    return tuple(
-        {entry.undo: None for entry in history if entry.server in names and entry.undo and entry.action in _CLEANUPS}
-    )
+def kept_elsewhere(history: Iterable[AuditEntry], here: ServerNow) -> tuple[str, ...]:
+    """The paths of the backups of cleanups on this server, as the audit file has them."""
+    mine = _actions_here(history, here)
+    return tuple({entry.undo: None for entry in mine if entry.undo and entry.action in _CLEANUPS})
+
+
+def is_from_here(backup: Backup, here: ServerNow) -> bool:
+    """Whether the backup is of this server, maybe reached at another address then."""
+    return backup.server in here.names or of_same_process(backup, here.snapshot) is True
 
 
 def undo_list(history: Sequence[AuditEntry], backups: Iterable[Backup], here: ServerNow) -> tuple[Undoable, ...]:
     """What can be undone on this server, the newest first; `history` as the audit file gives it."""
-    mine = sorted((entry for entry in history if entry.server in here.names), key=lambda entry: entry.at)
+    mine = _actions_here(history, here)
     kept = {backup.path: backup for backup in backups}
     found = [
-        *_settings(_settings_changed(history, here), here),
+        *_settings(_settings_changed(mine, here), here),
         *(
             _backup(backup, mine, here)
             for backup in kept.values()
-            if backup.server in here.names and (backup.keys or not backup.whole)
+            if is_from_here(backup, here) and (backup.keys or not backup.whole)
         ),
         *_without_backup(mine, kept),
     ]
     return tuple(sorted(found, key=lambda row: row.at, reverse=True))
 
 
-def _settings_changed(history: Iterable[AuditEntry], here: ServerNow) -> list[AuditEntry]:
-    """The changes of settings here, the oldest first: of a single server also those under another address of it.
-
-    They are one history, whatever the address was; nodes of a cluster are told apart by theirs.
-    """
-    clustered = here.snapshot is not None and here.snapshot.cluster is not None
-    changes = [entry for entry in history if entry.change is not None]
-    if clustered:
-        mine = [entry for entry in changes if entry.server in here.names]
+def _actions_here(history: Iterable[AuditEntry], here: ServerNow) -> list[AuditEntry]:
+    """What was done here, the oldest first: of a single server also what was done under another address of it."""
+    if _clustered(here):
+        mine: Iterable[AuditEntry] = (entry for entry in history if entry.server in here.names)
     else:
-        mine = [replace(entry, server="") for entry in actions_on(here.snapshot, changes, *here.names)]
+        mine = actions_on(here.snapshot, history, *here.names)
     return sorted(mine, key=lambda entry: entry.at)
+
+
+def _clustered(here: ServerNow) -> bool:
+    return here.snapshot is not None and here.snapshot.cluster is not None
+
+
+def _settings_changed(mine: Iterable[AuditEntry], here: ServerNow) -> list[AuditEntry]:
+    """The changes of settings: one history, whatever the address was; nodes of a cluster are told apart by theirs."""
+    changes = [entry for entry in mine if entry.change is not None]
+    return changes if _clustered(here) else [replace(entry, server="") for entry in changes]
 
 
 def _settings(history: Sequence[AuditEntry], here: ServerNow) -> list[Undoable]:
@@ -102,7 +119,7 @@ def _settings(history: Sequence[AuditEntry], here: ServerNow) -> list[Undoable]:
             row = _setting(entry, here, changed_again=place < len(entries) - 1)
             if row is not None:
                 rows.append((entry, row))
-    if here.snapshot is None or here.snapshot.cluster is None:
+    if not _clustered(here):
         return [row for _, row in rows]
     return _by_change(sorted(rows, key=lambda pair: pair[1].at))
 
@@ -285,6 +302,8 @@ def _restore_room(backup: Backup, snapshot: Snapshot | None) -> str:
 
 
 def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
+    if origin := backup_origin(backup, here.snapshot, same_address=backup.server in here.names):
+        yield origin
     if not backup.whole:
         yield "The file has no end: its run was interrupted, or it was cut. What is in it counts."
     if backup.left_out_keys:

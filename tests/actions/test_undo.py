@@ -187,6 +187,33 @@ async def test_a_file_that_is_no_backup_changes_nothing(valkey: RunningServer, t
                 operator.restore(path)
 
 
+@pytest.mark.parametrize("moment", ["before", "made", "inspected"])
+async def test_a_backup_that_was_replaced_since_it_was_shown_is_not_restored(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    path, other = tmp_path / "shown", tmp_path / "other"
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            for file, names in ((path, [b"a", b"b"]), (other, [b"c"])):
+                fill(client, names)
+                await operator.run(await planned(operator, ALL), backup=BackupChoice(path=file)).run()
+            shown = operator.inspect_backup(path).backup
+            if moment == "before":
+                other.replace(path)
+                with pytest.raises(BadInput, match="was replaced or changed since it was inspected"):
+                    operator.restore(path, inspected=shown)
+                return
+            restoring = operator.restore(path, inspected=shown)
+            if moment == "made":
+                other.replace(path)
+            else:
+                inspect = restore.inspect
+                monkeypatch.setattr(restore, "inspect", lambda *a, **k: (inspect(*a, **k), other.replace(path))[0])
+            report = await restoring.run()
+        assert (report.counts.get(RestoreOutcome.RESTORED), report.complete, client.dbsize()) == (None, False, 0)
+        assert "was replaced or changed since it was inspected: nothing more is read from it" in str(report.ended)
+
+
 async def test_backups_are_listed_newest_first(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:

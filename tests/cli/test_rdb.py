@@ -175,6 +175,17 @@ def test_the_server_that_takes_the_format_is_found(valkey_dump: Path, monkeypatc
         assert (server.loaded_keys, server.expired_keys) == (300, 0)
 
 
+def test_a_dump_that_is_replaced_before_it_is_loaded_is_not_taken_for_the_one_described(
+    valkey_dump: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copy(valkey_dump, copy)
+    with RdbServer(valkey_dump, binaries()["valkey"]) as server:
+        copy.replace(valkey_dump)
+        with pytest.raises(BadInput, match="was replaced or changed since it was inspected"):
+            server.load()
+
+
 def test_what_needs_more_memory_than_is_free_is_not_begun(valkey_dump: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rdb_server, "free_memory", lambda: 1 << 20)
     with (

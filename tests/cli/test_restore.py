@@ -42,6 +42,11 @@ def test_restore_asks_and_nobody_there_means_no(valkey: RunningServer, valkey_to
         code, _, err = valkey_tool("restore", str(backup))
         assert (code, client.dbsize()) == (1, 0)
         assert "add --yes" in err
+        assert "run_id" not in err
+        valkey.kill()
+        valkey.start()
+        err = valkey_tool("restore", str(backup))[2]
+        assert "The run_id is not that of the backup: the server was restarted since, or another one has its" in err
         code, _, err = valkey_tool("restore", str(tmp_path / "missing"), "--yes")
         assert (code, "cannot be read" in err) == (2, True)
 

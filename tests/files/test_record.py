@@ -131,6 +131,26 @@ def test_other_files_are_refused_in_words(tmp_path: Path, content: str, words: s
         load(tmp_path / "none")
 
 
+def test_a_recording_may_grow_while_it_is_shown_but_not_be_another(tmp_path: Path) -> None:
+    path, other = tmp_path / "r", tmp_path / "o"
+    for each, at in ((path, 1.0), (other, 2.0)):
+        recorder = Recorder(each, Address())
+        recorder.add(Moment(at, at, snapshot=snapshot_of()))
+        recorder.add(Moment(at + 1, at + 1, lost="gone"))
+        recorder.close()
+    found = load(path)
+    with path.open("ab") as file:
+        file.write(b"a line to come")
+    assert found.moments[1].lost == "gone"
+    path.write_bytes(other.read_bytes() + b"more")
+    with pytest.raises(BadInput, match="was replaced or changed"):
+        _ = found.moments[1]
+    found = load(other)
+    path.replace(other)
+    with pytest.raises(BadInput, match="was replaced or changed"):
+        _ = found.moments[1]
+
+
 def test_a_line_cut_off_by_a_crash_costs_only_itself(tmp_path: Path) -> None:
     path = record(tmp_path / "r", poll(1.0), poll(2.0))
     path.write_bytes(path.read_bytes()[:-30])

@@ -117,13 +117,27 @@ def test_what_speaks_against_a_backup() -> None:
     assert warned(version="6.2.7") == ""
 
 
+def test_a_backup_is_known_by_the_run_id_of_its_server() -> None:
+    (same,) = listed(backups=(backup(15, run_id="r1"),))
+    (elsewhere,) = listed(backups=(backup(15, run_id="r1", server="cache-1:6379"),))
+    (restarted,) = listed(backups=(backup(15, run_id="r0"),))
+    assert listed(backups=(backup(15, run_id="r0", server="cache-1:6379"),)) == ()
+    assert listed(backups=(backup(15, run_id="r1", server="the cluster behind cache-1:6379"),)) == ()
+    assert [row.warnings for row in (same, elsewhere, restarted)] == [
+        (),
+        ("It was made on this server, reached at another address then: cache-1:6379 (same run_id).",),
+        ("The run_id is not that of the backup: the server was restarted since, or another one has its address.",),
+    ]
+    assert not any(listed(backups=(backup(15, run_id=unknown),))[0].warnings for unknown in (None, "0000"))
+
+
 def test_a_cleanup_without_its_file_or_without_a_copy_says_so() -> None:
     history = (
         entry(10, "delete", what="delete 4 keys", counts={"deleted": 4}),
         entry(20, "delete", what="delete 5 keys", counts={"deleted": 3, "not attempted": 2}, undo="/gone"),
         entry(30, "delete", what="delete 6 keys", counts={"changed": 6}),
     )
-    assert kept_elsewhere(history, {HERE}) == ("/gone",)
+    assert kept_elsewhere(history, ServerNow({HERE}, NOW)) == ("/gone",)
     without, missing = listed(*history)
     assert (without.what, without.refused) == ("cleanup: delete 4 keys", "No copy was made: it cannot be undone.")
     assert missing.what == "cleanup: delete 5 keys, of which 3 went"

@@ -217,9 +217,11 @@ class ScriptedOperator:
 
     def inspect_backup(self, path: Path) -> BackupInspection:
         """As it was told."""
-        return self.inspections.get(path, BackupInspection(str(path), 0))
+        unknown = Backup(str(path), 0.0, "127.0.0.1:6379", "redis", "7", 0, 0)
+        backup = next((one for one in self.some_backups if one.path == str(path)), unknown)
+        return self.inspections.get(path, BackupInspection(backup, 0))
 
-    def restore(self, path: Path, *, damaged_ok: bool = False) -> ScriptedRestoring:
+    def restore(self, path: Path, *, damaged_ok: bool = False, inspected: Backup | None = None) -> ScriptedRestoring:
         """Noted."""
         self.calls.append(f"restore {path}{' damaged' if damaged_ok else ''}")
         restoring = ScriptedRestoring(path)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.action import Backup
+from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -90,19 +90,31 @@ async def test_undo_of_a_run_asks_and_puts_its_backup_back():
 
 def test_the_restore_dialog_warns_of_a_server_that_takes_no_key_back():
     full = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address()), Memory(used_bytes=130, maxmemory_bytes=100))
-    asked = restore_question("one.oomb", "cache-1", None, full)
+    inspected = BackupInspection(Backup("one.oomb", 0.0, "cache-1", "redis", "7", 5, 500, run_id="r1"), 5)
+    asked = restore_question(inspected, "cache-1", full)
     assert any("over maxmemory, at 130% of maxmemory. Nothing is restored" in warning for warning in asked.warnings)
     roomy = replace(full, memory=replace(full.memory, used_bytes=50))
-    asked = restore_question("one.oomb", "cache-1", None, roomy)
+    asked = restore_question(inspected, "cache-1", roomy)
     assert (asked.warnings, "There is room for 50 B below maxmemory." in asked.lines) == ((), True)
 
 
 def test_the_restore_dialog_knows_the_cluster_that_a_backup_is_of():
     backup = Backup("one.oomb", 0.0, "the cluster behind 10.0.0.1:7000", "valkey", "9", 5, 500)
-    asked = restore_question("one.oomb", "the cluster of 10.0.0.1:7000 (3 primaries)", backup, None)
+    asked = restore_question(BackupInspection(backup, 5), "the cluster of 10.0.0.1:7000 (3 primaries)", None)
     assert not any("different address" in warning for warning in asked.warnings)
-    asked = restore_question("one.oomb", "the cluster of 10.0.0.2:7000 (3 primaries)", backup, None)
+    asked = restore_question(BackupInspection(backup, 5), "the cluster of 10.0.0.2:7000 (3 primaries)", None)
     assert any("different address" in warning for warning in asked.warnings)
+
+
+def test_the_restore_dialog_tells_a_server_by_its_run_id():
+    backup = Backup("one.oomb", 0.0, "cache-1:6379", "valkey", "9", 5, 500, run_id="r1")
+    now = Snapshot(0.0, 0.0, Server("redis", "7", "master", Address(), run_id="r1"), Memory(used_bytes=1))
+    asked = restore_question(BackupInspection(backup, 5), "10.0.0.1:6379", now)
+    assert (asked.warnings, "at another address then: cache-1:6379 (same run_id)" in asked.lines[3]) == ((), True)
+    asked = restore_question(BackupInspection(replace(backup, run_id="r0"), 5), "cache-1:6379", now)
+    assert (asked.warnings, "run_id is not that of the backup" in asked.lines[3]) == ((), True)
+    asked = restore_question(BackupInspection(replace(backup, run_id="r0"), 5), "10.0.0.1:6379", now)
+    assert asked.warnings == ("Taken from a different address: cache-1:6379.",)
 
 
 async def test_a_run_that_crashes_is_told_and_leaves_a_report():

@@ -39,7 +39,13 @@ async def test_a_damaged_backup_is_restored_only_as_far_as_it_can_be_read_and_th
     operator = ScriptedOperator()
     operator.entries = [an_entry(1)]
     path = Path("/state/backups/1.jsonl")
-    operator.inspections[path] = BackupInspection(str(path), 119, 0, 120, True, "It is damaged: 119 of 120 keys.")
+    operator.inspections[path] = BackupInspection(
+        Backup(str(path), NOW, "127.0.0.1:6379", "valkey", "9.1.2", 120, 99),
+        119,
+        expected=120,
+        damaged=True,
+        note="It is damaged: 119 of 120 keys.",
+    )
     app = an_app(operator=operator)
     async with app.run_test(size=(100, 24)) as pilot:
         await on_log(pilot, "delete     1 keys")

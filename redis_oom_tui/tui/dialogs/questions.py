@@ -7,13 +7,19 @@ from msgspec import Struct
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.settings import value_before, value_now
 from redis_oom_tui.formatting.sizes import ago, count, duration, size, spoken
-from redis_oom_tui.models.action import Backup, BackupInspection
+from redis_oom_tui.models.action import BackupInspection
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.keys import KeyDetails
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.cluster import address_behind
-from redis_oom_tui.rules.restoring import backup_contents, left_unchanged, restore_outlook, restore_warnings
+from redis_oom_tui.rules.restoring import (
+    backup_contents,
+    backup_origin,
+    left_unchanged,
+    restore_outlook,
+    restore_warnings,
+)
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
 from redis_oom_tui.tui.drawing import Line, marked, paragraph
 
@@ -126,26 +132,19 @@ def reap_question(where: str, snapshot: Snapshot | None) -> Question:
     return Question("Remove expired keys now?", tuple(lines), "Remove", danger=False)
 
 
-def restore_question(
-    path: str,
-    where: str,
-    backup: Backup | None,
-    snapshot: Snapshot | None,
-    inspection: BackupInspection | None = None,
-) -> Question:
-    """Putting the keys of a backup back; `backup` is None where it is not in the usual place.
-
-    A damaged one is restored as far as it can be read, and the button says so.
-    """
-    operation = "" if backup is None else backup.operation
+def restore_question(inspection: BackupInspection, where: str, snapshot: Snapshot | None) -> Question:
+    """Putting the keys of a backup back. A damaged one is restored as far as it can be read, and the button says so."""
+    backup, damaged = inspection.backup, inspection.damaged
+    operation = backup.operation
     what = {"expire": "expiries", "shrink": "elements", "finish": "jobs"}.get(operation, "keys")
-    lines = [f"On {where}: restores {what} from {path}."]
-    warnings = [inspection.note] if inspection is not None and inspection.note else []
-    damaged = inspection is not None and inspection.damaged
-    if backup is not None:
-        lines += [f"Source: {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
-        if address_behind(backup.server) not in where:
-            warnings.append(f"Taken from a different address: {backup.server}.")
+    lines = [f"On {where}: restores {what} from {backup.path}."]
+    warnings = [inspection.note] if inspection.note else []
+    lines += [f"Source: {backup.server} ({backup.flavour} {backup.version}).", backup_contents(backup)]
+    same_address = address_behind(backup.server) in where
+    if origin := backup_origin(backup, snapshot, same_address=same_address):
+        lines.append(origin)
+    elif not same_address:
+        warnings.append(f"Taken from a different address: {backup.server}.")
     if operation in {"expire", "shrink"}:
         lines.append(left_unchanged(operation))
     else:

@@ -242,15 +242,13 @@ def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
 
 async def restore(actions: ActionController, path: Path | None) -> None:
     """Pick a backup, confirm, and put it back."""
-    known = await asyncio.to_thread(actions.operator.backups, *([] if path is None else [path]))
     if path is None:
-        path = await _pick(actions, known)
+        path = await _pick(actions, await asyncio.to_thread(actions.operator.backups))
         if path is None:
             return
-    backup = next((one for one in known if one.path == str(path)), None)
     inspection = await asyncio.to_thread(actions.operator.inspect_backup, path)
-    restoring = actions.operator.restore(path, damaged_ok=inspection.damaged)
-    question = restore_question(str(path), actions.where, backup, actions.snapshot, inspection)
+    restoring = actions.operator.restore(path, damaged_ok=inspection.damaged, inspected=inspection.backup)
+    question = restore_question(inspection, actions.where, actions.snapshot)
     if await actions.ask(ConfirmDialog(question)) is None:
         return
     actions.app.main.action_show_pane("cleanup")

@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.sizes import duration, number_of
 from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.rules.cluster import servers_in
-from redis_oom_tui.rules.undoing import ServerNow, Undoable, kept_elsewhere, undo_list
+from redis_oom_tui.rules.undoing import ServerNow, Undoable, is_from_here, kept_elsewhere, undo_list
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.drawing import pad
@@ -57,8 +57,8 @@ def _server_now(actions: ActionController) -> ServerNow:
 def _rows(actions: ActionController, here: ServerNow) -> tuple[tuple[Undoable, ...], int]:
     """What can be undone here, and how many backups are of other addresses: the same server may have two of them."""
     history = actions.operator.history()
-    backups = actions.operator.backups(*map(Path, kept_elsewhere(history, here.names)))
-    return undo_list(history, backups, here), sum(backup.server not in here.names for backup in backups)
+    backups = actions.operator.backups(*map(Path, kept_elsewhere(history, here)))
+    return undo_list(history, backups, here), sum(not is_from_here(backup, here) for backup in backups)
 
 
 def _option(value: str, row: Undoable, now: float) -> Option:
