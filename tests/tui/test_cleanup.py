@@ -86,7 +86,7 @@ async def test_what_a_scan_told_before_a_cleanup_is_old_after_it():
         await pilot.press("tab", "enter")
         await at(pilot, Stage.REPORT)
         await pilot.press("2")
-        await until(pilot, lambda: "OLD: " in screen_text(app))
+        await until(pilot, lambda: "OLD: keys changed since" in screen_text(app))
         await pilot.press("1")
         await until(pilot, lambda: any("Findings" in row and "OLD scan" in row for row in rows(app)))
         await pilot.press("2", "r")

@@ -65,29 +65,32 @@ class ScanProgressView(LineWidget):
         if not (view.total_keys or view.scanned_keys or view.complete):
             waiting = "counting keys" if view.state is ScanState.RUNNING else ""
             return (*left, (waiting, "dim"))
-        right = self._age(view) or _pace(view)
+        right = self._age() or _pace(view)
         progress = _how_far(view, width - cells_of(left) - cells_of(right))
         if cells_of(left) + cells_of(progress) + cells_of(right) > width:
-            right = _pace(view, brief=True)
+            right = self._age(brief=True) or _pace(view, brief=True)
             progress = _how_far(view, width - cells_of(left) - cells_of(right))
         gauge_room = width - cells_of(left) - cells_of(progress) - cells_of(right) - 2
         if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.style, "bar_ok")
         return spread((*left, *progress), right, width)
 
-    def _age(self, view: ScanView) -> list[Piece]:
-        moving = view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        if moving or (self.age_seconds < _OLD_SECONDS and not self.outdated):
-            return []
-        since = f"{sizes.ago(self.age_seconds)} "
-        return [(f"OLD: {since}", "warn")] if self.stale else [(since, "dim")]
+    def _age(self, *, brief: bool = False) -> list[Piece]:
+        since = sizes.ago(self.age_seconds)
+        if self.outdated and self.stale:
+            return [("OLD: keys changed since " if brief else f"OLD: keys changed since, scanned {since} ", "warn")]
+        if self.stale:
+            return [(f"OLD: {since} " if brief else f"OLD: scanned {since} ", "warn")]
+        return [(f"{since} ", "dim")] if self._ended and self.age_seconds >= _OLD_SECONDS else []
+
+    @property
+    def _ended(self) -> bool:
+        return self.view is not None and self.view.state not in (ScanState.RUNNING, ScanState.PAUSED)
 
     @property
     def stale(self) -> bool:
         """Whether its figures may be others by now: it ended long ago, or keys were changed from here."""
-        view = self.view
-        moving = view is None or view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        return not moving and (self.outdated or self.age_seconds >= _STALE_SECONDS)
+        return self._ended and (self.outdated or self.age_seconds >= _STALE_SECONDS)
 
     def _totals(self, view: ScanView, width: int) -> Line:
         pieces: list[Piece] = [(" ", "text")]

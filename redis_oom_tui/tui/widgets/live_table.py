@@ -73,7 +73,8 @@ class LiveTable(CursorList[R]):
         self._empty = empty
 
     def topics(self) -> Sequence[str]:
-        return [f"{self.id}.{column.id}" for column in self.model.columns if column.title]
+        columns = [f"{self.id}.{column.id}" for column in self.model.columns if column.title]
+        return ["table.stale", *columns] if self.stale else columns
 
     def show(self, rows: Sequence[R], empty: str | None = None, *, moving: bool = True) -> None:
         """Show these rows in place of the last ones; `empty` is said where there are none."""
