@@ -13,9 +13,10 @@ import redis
 from redis_oom_tui.files.backup_lines import record_line
 from redis_oom_tui.files.backup_reading import as_lines, read_head, read_records
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Operation, Outcome
-from redis_oom_tui.models.stepped import FinishedRequest, ShrinkRequest
+from redis_oom_tui.models.stepped import FinishedRequest, ListEnd, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server import info_reader
 from redis_oom_tui.server.mutations import value_restorer
@@ -23,6 +24,7 @@ from tests.apps import samples
 from tests.support.acting import ALL, fill, operating, planned
 from tests.support.proxy import lying
 from tests.support.servers import NO_SCRIPTS, RunningServer, started
+from tests.support.shrinking import KEY, NAME, filled
 
 SKEWS = pytest.mark.parametrize("skew", [-7200, -20, 20, 7200])
 DAY_MS = 86_400_000
@@ -137,6 +139,32 @@ async def test_another_server_whose_clock_is_ahead_ends_no_part_of_a_job_early(
                 report = await operator.restore(Path(str(view.backup_path))).run()
         assert dict(report.counts) == {RestoreOutcome.RESTORED: len(plan.jobs)}, report.ended
         assert all(3_590_000 < client.pttl(name) <= 3_601_000 for name in names)
+
+
+@pytest.mark.parametrize("refused_by", ["rename", "rights"])
+async def test_jobs_and_elements_where_time_is_refused(flavour: str, tmp_path: Path, refused_by: str) -> None:
+    """INFO tells the time then, also within the scripts that save a job and put elements back."""
+    lines = ('rename-command TIME ""',) if refused_by == "rename" else ()
+    with started(flavour, *lines) as server, server.client() as client:
+        client.execute_command("ACL", "SETUSER", "sre", "on", ">pw", "~*", "&*", "+@all", "-time")
+        connection = replace(server.connection, username="sre", password=Secret("pw"))
+        samples.write(client, samples.load("bullmq").keys)
+        filled(client, "list", 300)
+        client.expire(NAME, 9000)
+        async with operating(connection, tmp_path) as operator:
+            plan = await operator.steps.plan_finished(FinishedRequest("bullmq", older_than_seconds=0)).run()
+            names = [name for job in plan.jobs for name in job.keys if client.expire(name, 3600)]
+            jobs = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+            assert dict(jobs.counts) == {Outcome.DELETED: len(plan.jobs)}, jobs.ended
+            shrink = await operator.steps.plan_shrink(ShrinkRequest(KEY, keep_last=100, oldest_end=ListEnd.LEFT)).run()
+            view = await operator.steps.run_shrink(shrink, backup=BackupChoice()).run()
+            client.delete(NAME)
+            for made, number in ((jobs, len(plan.jobs)), (view, 200)):
+                report = await operator.restore(Path(str(made.backup_path))).run()
+                assert dict(report.counts) == {RestoreOutcome.RESTORED: number}, report.ended
+        assert all(3_590_000 < client.pttl(name) <= 3_601_000 for name in names)
+        assert client.llen(NAME) == 200
+        assert 8_990_000 < client.pttl(NAME) <= 9_001_000
 
 
 async def test_nor_the_fields_of_a_hash(server: RunningServer, tmp_path: Path) -> None:

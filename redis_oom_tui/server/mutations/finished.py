@@ -11,7 +11,7 @@ from redis_oom_tui.rules.finished import seconds_of
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import nonsense
 from redis_oom_tui.server.mutations.script_calls import ScriptCall
-from redis_oom_tui.server.mutations.scripts import lean
+from redis_oom_tui.server.mutations.scripts import NOW, lean
 
 _PAGE = 500
 
@@ -117,14 +117,15 @@ local function kept()
 end
 """
 
-# ARGV[5]: how many bytes a job may have. Else the server's time and, for each key that is there, its place, type, PTTL
-# and DUMP.
+# ARGV[5]: how many bytes a job may have. Else the server's time (Unix ms) and, for each key that is there, its place,
+# type, PTTL and DUMP.
 _SAVE = lean(
     _DONE
+    + NOW
     + """
 local why = kept()
 if why then return why end
-local held, out = 0, {redis.call('TIME')}
+local held, out = 0, {now}
 for i = 2, number + 1 do
   local size = redis.call('MEMORY', 'USAGE', KEYS[i], 'SAMPLES', 0)
   held = held + (size or 0)
@@ -248,8 +249,7 @@ def saved(reply: Any, job: FinishedJob) -> SavedJob:
         return SavedJob((), code=reply)
     if not isinstance(reply, list) or not reply:
         raise nonsense()
-    (seconds, micros), *keys = reply
-    now_ms = int(seconds) * 1000 + int(micros) // 1000
+    now_ms, *keys = reply
     found = [
         JobKey(job.keys[place], kind.decode(), dump, None if ttl < 0 else now_ms + ttl)
         for place, kind, ttl, dump in keys

@@ -126,8 +126,13 @@ local function put(element)
   return -1
 end
 if kind ~= 'none' and kind ~= wanted then return every(-1) end
-local time, expires = redis.call('TIME'), tonumber(ARGV[2])
-if kind == 'none' and expires >= 0 and expires <= time[1] * 1000 + time[2] / 1000 then return every(-9) end
+local expires = tonumber(ARGV[2])
+if kind == 'none' and expires >= 0 then
+"""
+    + scripts.NOW
+    + """
+if expires <= now then return every(-9) end
+end
 if wanted == 'list' then
   in_list()
 else
@@ -135,7 +140,8 @@ else
 end
 if kind == 'none' and expires >= 0 then redis.pcall('PEXPIREAT', key, ARGV[2]) end
 return out
-""")
+"""
+)
 
 
 class Expiry(NamedTuple):

@@ -83,8 +83,7 @@ def lean(script: str) -> bytes:
     return "\n".join(line.strip() for line in script.strip().splitlines()).encode("ascii")
 
 
-# The server's time, in Unix milliseconds.
-_NOW = """
+NOW = """
 local info
 local function info_number(field)
   info = info or redis.pcall('INFO', 'server')
@@ -97,8 +96,9 @@ else
   now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 """
+"""Sets the local `now` to the server's time, in Unix milliseconds."""
 
-_CHECK = _NOW + Template("""
+_CHECK = NOW + Template("""
 local call, pcall, unpacked = redis.call, redis.pcall, struct.unpack
 local sub, wants, saved, at, saving = string.sub, ARGV[1], ARGV[2], 1, false
 local function unseen(key, largest)
@@ -305,7 +305,7 @@ return out
 
 # Takes an expiry back: type, when the key is due now, and when it was due before (-1: never), in Unix milliseconds.
 UNEXPIRE = lean(
-    _NOW
+    NOW
     + """
 local wants = cjson.decode(ARGV[1])
 local function changed_to(key, expires)
