@@ -25,7 +25,7 @@ from redis_oom_tui.formatting.server import (
 )
 from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, size
 from redis_oom_tui.models.address import LargeCommand
-from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.models.snapshot import Snapshot
@@ -38,7 +38,7 @@ from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import between, skew_sentence
 from redis_oom_tui.rules.info_checks import with_expired, with_settings
-from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.rules.verdict import judge, within_rights
 from redis_oom_tui.rules.verdict.holders import may_be_clients
 from redis_oom_tui.server.preflight import Preflight
 
@@ -98,6 +98,7 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
         verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
+        verdict = within_rights(verdict, found.capabilities)
     return Answer(
         verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late, invocation.connection_args
     )
@@ -120,6 +121,7 @@ class Further(Struct):
     expired: tuple[int, int] = (0, 0)
     scan: "ScanView | None" = None
     values: "tuple[PatternSample, ...]" = ()
+    capabilities: Capabilities = Capabilities()
 
 
 def _further_checks(invocation: Invocation, case: Case) -> Further:
@@ -146,6 +148,8 @@ def _further_checks(invocation: Invocation, case: Case) -> Further:
             async with asyncio.timeout(_FURTHER_SECONDS):
                 await server.open()
                 found.large = tuple(replace(one, node=now.server.node) for one in await large_commands(server))
+                if of_now:
+                    found.capabilities = await server.capabilities()
                 if of_now and case.facts.cannot_evict and not now.server.is_replica:
                     found.expired = await expired_among(server, now)
                 if of_now and 0 < now.keys <= _MORE_KEYS:

@@ -5,7 +5,7 @@ Below the line of a tick stand, indented, the other facts of Triage.
 
 import asyncio
 import time
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 
 import click
 from msgspec import Struct
@@ -14,7 +14,14 @@ from redis_oom_tui.cli.context import Invocation, recorded
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import command_line, limit_text, role_text, server_text, with_commands
+from redis_oom_tui.formatting.server import (
+    advice_with_commands,
+    command_line,
+    limit_text,
+    role_text,
+    server_text,
+    with_commands,
+)
 from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.formatting.vitals import cluster_sums, counter_facts, gauge_facts, saving, trend_words
 from redis_oom_tui.models.address import Address, ClientBuffer, Connection
@@ -31,6 +38,7 @@ from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import noteworthy_bytes, others
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.guarded import attempt
+from redis_oom_tui.rules.verdict import within_rights
 
 # Figures move at every tick: they are told again this often, words where they change.
 _AGAIN_SECONDS = 60.0
@@ -93,9 +101,9 @@ class PlainLines:
         return True
 
     def _parts(self, state: ServerState, monotonic: float) -> dict[str, _Part]:
-        snapshot, verdict = state.snapshot, state.verdict
-        if snapshot is None or verdict is None:
+        if state.snapshot is None or state.verdict is None:
             return {}
+        snapshot, verdict = state.snapshot, within_rights(state.verdict, state.capabilities)
         slow = None if state.next_try is None else max(0.0, state.next_try - monotonic)
         wait = [] if slow is None else [f"slow server: next poll in {sizes.duration(slow)}"]
         way = self._profile.connection_args
@@ -111,7 +119,7 @@ class PlainLines:
             "next": _Part(verdict.first_step, first),
             "figures": _Part("", _figure_lines(state, snapshot)),
             "trend": _Part(state.forecast.trend, [f"trend: {trend}"]),
-            "findings": _Part(tuple(map(_identity, found)), [*map(_finding_line, found)] or [nothing]),
+            "findings": _Part(tuple(map(_identity, found)), [_finding_line(one, way) for one in found] or [nothing]),
             "clients": _Part(tuple(line.split("  ")[-1] for line in clients), clients),
         }
         if (cluster := snapshot.cluster) is not None:
@@ -166,10 +174,9 @@ def _identity(finding: Finding) -> Hashable:
     return (finding.id, finding.level, None if remedy is None else (remedy.match, remedy.db, remedy.client_id))
 
 
-def _finding_line(finding: Finding) -> str:
+def _finding_line(finding: Finding, way: Sequence[str]) -> str:
     worth = f"; frees {saving(finding)}" if finding.saves_bytes is not None else ""
-    where = f"; see {finding.remedy.pane.title()}" if finding.remedy is not None else ""
-    return f"finding: {finding.level.value}: {safe_text(finding.title)}{worth}{where}"
+    return f"finding: {finding.level.value}: {safe_text(finding.title)}{worth}. {advice_with_commands(finding, way)}"
 
 
 def _client_lines(state: ServerState, snapshot: Snapshot) -> list[str]:

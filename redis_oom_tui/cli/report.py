@@ -50,7 +50,7 @@ from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.report import episodes
 from redis_oom_tui.rules.sampling import were_read
-from redis_oom_tui.rules.verdict import judge
+from redis_oom_tui.rules.verdict import judge, within_rights
 
 _POLL_SECONDS = 1.5
 _AUDIT_HOURS = 24.0
@@ -234,11 +234,12 @@ def _report(
         connection_args=address_args(last.server.address) if gathered.recorded else invocation.connection_args,
     )
     case = case if names else nameless(case)
+    verdict = judge(last, thresholds=thresholds, rates=rates, forecast=outlook, clients=case.clients, scan=case.scan)
     return IncidentReport(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
-        verdict=judge(last, thresholds=thresholds, rates=rates, forecast=outlook, clients=case.clients, scan=case.scan),
+        verdict=within_rights(verdict, case.capabilities),
         episodes=episodes(gathered.snapshots, thresholds),
         findings=examine(case, refused_reads),
         forecast=outlook,

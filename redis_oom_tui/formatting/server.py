@@ -177,6 +177,7 @@ def address_args(address: Address) -> tuple[str, ...]:
 _COMMANDS = (
     ("(Hogs, Cleanup)", "(`{hogs}`, `{cleanup}`)"),
     ("(Hogs)", "(`{hogs}`)"),
+    ("(Hogs, its details)", "(`{keys}`)"),
     ("(Cleanup)", "(`{cleanup}`)"),
     ("(Limits)", "(`{limits}`)"),
     ("(Triage)", "(`{report}`)"),
@@ -215,6 +216,7 @@ def with_commands(
     'Raise maxmemory with `redis-oom-tui -p 7000 limits`, or cache less.'
     """
     lines = {name: command_line(connection_args, name) for name in ("limits", "report")}
+    lines["keys"] = command_line(connection_args, "hogs")
     lines["cleanup"] = cleanup or command_line(connection_args, "cleanup", "--free-to", f"{TARGET:.0%}")
     lines["hogs"] = command_line(connection_args, "hogs", "--patterns")
     for pane, command in _COMMANDS:
@@ -226,4 +228,7 @@ def advice_with_commands(finding: Finding, connection_args: Sequence[str]) -> st
     """What a finding advises, for a reader who has no screen."""
     client_id = finding.remedy.client_id if finding.remedy is not None else None
     plan = remedy_line(finding.remedy, connection_args)
-    return with_commands(finding.advice, connection_args, client_id, plan or None)
+    # A share of the limit is no target for the keys of one finding, nor where no limit is known.
+    return with_commands(
+        finding.advice, connection_args, client_id, plan or command_line(connection_args, "hogs", "--patterns")
+    )

@@ -189,12 +189,13 @@ class Activity(Struct, frozen=True):
 
     `copying_master` is a replica's full copy of its master's data, under way. `good_replicas` are those in touch, told
     only where writes need some; `wanted_replicas` is how many they need. `save_needed` is whether a failed save to disk
-    stops writes, `minds_limit` whether a replica keeps to its own maxmemory, by the server's settings. `modules` are
-    the names of those loaded. What is not told is None.
+    stops writes, `minds_limit` whether a replica keeps to its own maxmemory, by the server's settings. `paused_ms` is
+    how long clients still are paused (Valkey tells it), `modules` the names of those loaded. What is not told is None.
     """
 
     connected_clients: Annotated[int | None, info("connected_clients")] = None
     blocked_clients: Annotated[int | None, info("blocked_clients")] = None
+    paused_ms: Annotated[int | None, info("paused_timeout_milliseconds")] = None
     connected_replicas: Annotated[int | None, info("connected_slaves")] = None
     loading: Annotated[bool, info("loading", kind="flag")] = False
     saving: Annotated[bool, info("rdb_bgsave_in_progress", kind="flag")] = False

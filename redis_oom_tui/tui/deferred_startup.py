@@ -1,6 +1,7 @@
 """The coming of a server to a screen that is painted already."""
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 
@@ -15,6 +16,9 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports.operator import Operator, PendingServer
 from redis_oom_tui.ports.source import Scan, Source
 from redis_oom_tui.tui.host import Workers
+
+# The operator is loaded once figures show, as loading takes time on a small machine.
+_FIRST_POLL_SECONDS = 2.0
 
 
 class PlaceholderSource:
@@ -97,7 +101,9 @@ class DeferredStartup:
 
     async def _bring(self, pending: PendingServer) -> None:
         self._show(await asyncio.to_thread(pending.source))
-        await self._seen.wait()
+        # A server that falls silent right then is waited for no longer: what can be done is told all the same.
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._seen.wait(), _FIRST_POLL_SECONDS)
         operator = await asyncio.to_thread(pending.operator)
         self.over = True
         self._act(operator)

@@ -1,6 +1,8 @@
 """Every command on services, proxies and users that lack something: what is lost, why, and what to try; never a 0."""
 
-from collections.abc import Callable
+import re
+import shlex
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -234,7 +236,23 @@ def test_each_command_says_what_it_lost_and_what_to_try(
                 wrong.append((command, f"wanted {code} and {must!r}", said))
             elif "--json" in command and said.out:
                 document_of(words[0], said.out)
+            if command == "check":
+                wrong += refused_commands(whole, connection_args, say)
     assert not wrong, "\n".join(map(str, wrong))
+
+
+def refused_commands(
+    text: str, connection_args: Sequence[str], say: Callable[..., ReplyOrError]
+) -> list[tuple[str, ReplyOrError]]:
+    """The commands in `text` that end badly when they are copied."""
+    refused = []
+    for line in dict.fromkeys(re.findall("`redis-oom-tui ([^`]+)`", text)):
+        # The password is asked for, and here is nobody to type it.
+        words = shlex.split(line)
+        command = next(at for at, word in enumerate(words) if word in ("hogs", "cleanup", "limits", "report"))
+        said = say(*connection_args, *words[command:])
+        refused += [(line, said)] if said.code else []
+    return refused
 
 
 def expected(name: str, command: str) -> tuple[int, str]:

@@ -71,6 +71,21 @@ def full(scene: Scene) -> None:
     scene.keys(1100, 10_000)
 
 
+def few_large_values(scene: Scene) -> None:
+    """Each new value evicts one that was of use a moment ago."""
+    for number in range(30):
+        scene.client.set(f"page:{number % 20}", b"x" * 3_000_000)
+        scene.client.get(f"page:{(number + 1) % 20}")
+
+
+def paused(scene: Scene, share: float = 1.2) -> None:
+    """It passes its limit after the pause began: its clock stands still."""
+    scene.keys(1000, 5000)
+    limit = int(used_at_rest(scene.client) / share)
+    scene.client.execute_command("CLIENT", "PAUSE", 60_000, "WRITE")
+    scene.client.config_set("maxmemory", limit)
+
+
 def few_evictable(scene: Scene) -> None:
     scene.keys(1000, 5000)
     scene.keys(20, 5000, "short", ttl=5000)
@@ -184,6 +199,15 @@ def backlog(scene: Scene) -> None:
     scene.several(("SET", "hot", b"x" * 100_000) for _ in range(130))
     scene.client.config_set("maxmemory", 10 * MIB)
     time.sleep(0.2)
+
+
+def waiting_replica(scene: Scene) -> None:
+    """What is written while its copy is made waits for it: the copy takes ten seconds a key."""
+    scene.keys(3, 1000)
+    scene.hold((b"PSYNC", b"?", b"-1"))
+    until(lambda: scene.client.info("persistence")["rdb_bgsave_in_progress"], "its copy to begin")
+    scene.several(("SET", "hot", b"x" * 100_000) for _ in range(400))
+    scene.wait("memory", "mem_clients_slaves", 20_000_000)
 
 
 def scripts(scene: Scene) -> None:

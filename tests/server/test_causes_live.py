@@ -10,7 +10,7 @@ import pytest
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.trend import Rates
-from redis_oom_tui.models.verdict import Finding, Verdict
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.emergency import in_vain
@@ -69,6 +69,19 @@ STATES: dict[str, State] = {
     "lowered, and evicted since": State(
         scenes.lowered_and_evicted, "full-cache", "normal for a full cache", "", ("maxmemory-policy allkeys-lfu",),
         levels="ok", write=False,
+    ),
+    "clients paused, full": State(
+        scenes.paused, "refusing-lowered", "Refuses writes when its pause ends.* paused.*CLIENT PAUSE",
+        "First end the pause .CLIENT UNPAUSE", flavours=SEVEN_ON, levels="oom", write=False,
+    ),
+    "clients paused, a cache": State(
+        scenes.paused, "full-cache", "nothing is evicted meanwhile, as clients .* paused", "",
+        ("maxmemory-policy allkeys-lru",), SEVEN_ON, "ok", write=False,
+    ),
+    "few large values": State(
+        scenes.few_large_values, "churning", "it holds only . keys?, of .* on average: each new value evicts others",
+        "Find who caches such large values", ("maxmemory 8mb", "maxmemory-policy allkeys-lru"), levels="warning",
+        write=False,
     ),
     "pattern subscriptions": State(scenes.patterns, "refusing-channels", "pub/sub", "CLIENT LIST"),
     "shard channels": State(
@@ -148,6 +161,11 @@ STATES: dict[str, State] = {
         scenes.backlog, "refusing-backlog", "the replication backlog holds", "CONFIG SET repl-backlog-size 1mb",
         ("repl-backlog-size 9mb", "repl-diskless-sync yes", "repl-diskless-sync-delay 1000"),
     ),
+    "buffers of a replica that do not count": State(
+        scenes.waiting_replica, "healthy", "Healthy", "",
+        ("maxmemory 60mb", "repl-diskless-sync yes", "repl-diskless-sync-delay 0", "rdb-key-save-delay 10000000"),
+        levels="ok",
+    ),
     "scripts": State(scenes.scripts, "refusing-scripts", "cached scripts hold", "FLUSH.* NOSCRIPT", ("maxmemory 8mb",)),
     "functions": State(
         scenes.functions, "refusing-functions", "function libraries hold", "FUNCTION DELETE", flavours=SEVEN_ON
@@ -223,6 +241,9 @@ async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
         assert any("a limit that was lower then, or large values" in one.title for one in found)
     if name == "a long slow log":
         assert "slowlog-max-len 100000: its log may be long" in found[0].evidence
+    if name == "buffers of a replica that do not count":
+        (hog,) = (one for one in found if one.id == "client-hogs")
+        assert (hog.level, "does not count towards maxmemory" in hog.evidence[-1]) == (Level.WARNING, True)
     if name == "functions":
         assert found[0].id == "functions"
     if name == "many connections":

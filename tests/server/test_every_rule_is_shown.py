@@ -59,6 +59,7 @@ VERDICTS: Shown = {
     "refusing-replicas": (by_figures.test_each_cause_has_a_state_of_its_own,),
     "refusing-rehashing": (by_figures.test_each_cause_has_a_state_of_its_own,),
     "refusing-expired": (by_figures.test_each_cause_has_a_state_of_its_own,),
+    "refusing-paused": (by_figures.test_each_cause_has_a_state_of_its_own,),
     "refusing-few-evictable": (by_figures.test_each_cause_has_a_state_of_its_own,),
     "refusing-count-unknown": (reported.test_check_tells_it,),
     "refusing-limit-unknown": (reported.test_check_tells_it,),

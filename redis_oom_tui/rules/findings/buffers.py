@@ -72,18 +72,41 @@ def hogs(case: Case) -> Iterator[Finding]:
         return
     found.sort(key=lambda hog: -_held(hog))
     held = sum(map(_held, found))
+    free = _not_counted(case, found)
     unbelievable = break_down(case.memory).clients_unbelievable is not None
     yield Finding(
         id="client-hogs",
-        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 2 * held) and not unbelievable else Level.WARNING,
+        level=Level.CRITICAL if _most_of_it(case, found) and not unbelievable else Level.WARNING,
         title=f"{_clients(found)} hold{'s' if len(found) == 1 else ''} {size(held)} of {_buffers(found)}",
         advice=_HOG_ADVICE.get(found[0].kind, _KILL),
-        evidence=tuple(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
+        evidence=(
+            *(f"{hog.words} holds {hog.holding}" for hog in found[:3]),
+            *((f"{size(free)} of it does not count towards maxmemory",) if free else ()),
+        ),
         # Valkey books replies that only refer to a value: what closing such a client gives back is not known.
         saves_bytes=None if unbelievable else _closing(found),
         remedy=Remedy("triage", client_id=found[0].client.id),
         in_the_application=_READ_FASTER.get(found[0].kind, ""),
     )
+
+
+def _not_counted(case: Case, found: list[Hog]) -> int:
+    """What of it does not count towards the limit: replicas' buffers beyond the backlog."""
+    beside_aof = case.memory.not_counted_bytes - (case.memory.aof_buffer_bytes or 0)
+    return max(0, min(beside_aof, _of_replicas(found)))
+
+
+def _most_of_it(case: Case, found: list[Hog]) -> bool:
+    """Whether they hold most of what counts towards the limit, and it is near, or there is none."""
+    if case.memory.maxmemory_bytes is not None and case.near is Level.OK and not case.facts.refused:
+        return False
+    of_replicas = min(_of_replicas(found), case.facts.parts.get(Share.REPLICAS, 0))
+    counted = sum(map(_held, found)) - _of_replicas(found) + of_replicas
+    return 2 * counted > (case.memory.counted_bytes or 0)
+
+
+def _of_replicas(found: list[Hog]) -> int:
+    return sum(_held(hog) for hog in found if hog.kind is ClientKind.REPLICA)
 
 
 @finding("maxmemory-clients")

@@ -42,20 +42,20 @@ BY_TYPE = {
     "hash": (
         "giant-key",
         "is a giant hash",
-        "Inspect it (Hogs); if it can be deleted, a cleanup frees it in the background.",
+        "Inspect it (Hogs, its details). If it can be deleted, {delete} plans that.",
         "Split it by a part of the field's name, so that parts can expire and be evicted.",
     ),
     "set": (
         "giant-key",
         "is a giant set",
-        "Inspect it (Hogs); if it can be deleted, a cleanup frees it in the background.",
+        "Inspect it (Hogs, its details). If it can be deleted, {delete} plans that.",
         "Split it, or count with PFADD where only the number is wanted.",
     ),
 }
 _PLAIN = (
     "giant-key",
     "is a giant key",
-    "Inspect it (Hogs); if it can be deleted, a cleanup frees it in the background.",
+    "Inspect it (Hogs, its details). If it can be deleted, {delete} plans that.",
     "Keep large values elsewhere (a file, an object store), or in parts, or compressed.",
 )
 
@@ -142,7 +142,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         id=id_,
         level=Level.WARNING if share < 0.25 else case.at_least_warning,
         title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
-        advice=advice.format(shrink=_shrink(case, row)),
+        advice=advice.format(shrink=_shrink(case, row), delete=_delete(case, row)),
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=_freed_with(row),
         remedy=Remedy("hogs", match=escape_glob(row.id.key)),
@@ -151,10 +151,19 @@ def _giant(case: Case, row: KeyRow) -> Finding:
 
 
 def _shrink(case: Case, row: KeyRow) -> str:
-    """What plans to shorten the key; a long name is left to the reader."""
-    name = escape_exact(row.id.key) if len(row.id.key) <= _NAME_GIVEN else "KEY"
+    """What plans to shorten the key."""
     end = ("--oldest-end", "left") if row.type == "list" else ()
-    return case.cleanup_line(row.id.db, "--shrink", name, "--keep-last", "1000", *end)
+    return case.cleanup_line(row.id.db, "--shrink", _given_name(row), "--keep-last", "1000", *end)
+
+
+def _delete(case: Case, row: KeyRow) -> str:
+    """What plans to delete the key."""
+    return case.cleanup_line(row.id.db, "--key", _given_name(row))
+
+
+def _given_name(row: KeyRow) -> str:
+    """The key's name as a command takes it; a long one is left to the reader."""
+    return escape_exact(row.id.key) if len(row.id.key) <= _NAME_GIVEN else "KEY"
 
 
 # Whole words of a name: `rate:api`, not `corporate`.

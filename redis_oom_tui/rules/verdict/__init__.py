@@ -3,6 +3,7 @@
 import functools
 
 from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
@@ -17,7 +18,7 @@ from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule, product
 
-__all__ = ["DECLARED", "RULES", "follow", "judge", "unknown"]
+__all__ = ["DECLARED", "RULES", "follow", "judge", "unknown", "within_rights"]
 
 RULES: tuple[VerdictRule, ...] = (
     state_rules.loading,
@@ -35,8 +36,8 @@ RULES: tuple[VerdictRule, ...] = (
     state_rules.machine_full,
     state_rules.swapped,
     state_rules.fragmented,
+    limit_rules.churning,
     limit_rules.crowded,
-    state_rules.churning,
     limit_rules.growing,
     limit_rules.evicting,
     limit_rules.full_cache,
@@ -46,6 +47,13 @@ RULES: tuple[VerdictRule, ...] = (
 )
 """The rules in the order in which they are asked: the first that has something to say gives the verdict."""
 
+# In place of a pane whose command is refused, where SCAN is, or what tells that a key has not changed.
+_UNSCANNED = {
+    "(Hogs)": "(in a dump of it, as SCAN is refused here)",
+    "(Cleanup)": "(by name)",
+    "in Cleanup": "by name",
+}
+_UNCHECKED = {"(Cleanup)": "(with another client)", "in Cleanup": "with another client"}
 _REPORT_IT = "Judge by the figures yourself, and report the defect: it is recorded in defects.log."
 
 
@@ -125,6 +133,17 @@ def unknown(reason: str) -> Verdict:
     """No verdict, since the server could not be asked: `reason` is the sentence that says why."""
     end = "" if reason.endswith((".", "?", "!")) else "."
     return Verdict(Level.UNKNOWN, f"{reason}{end}", "unknown")
+
+
+def within_rights(verdict: Verdict, capabilities: Capabilities) -> Verdict:
+    """`verdict` with a first step that names no command of this tool which is refused here."""
+    instead: dict[str, str] = {} if capabilities.has(Feature.SCAN) else dict(_UNSCANNED)
+    if not (capabilities.has(Feature.TYPE) and capabilities.has(Feature.TTL)):
+        instead |= _UNCHECKED
+    step = verdict.first_step
+    for pane, words in instead.items():
+        step = step.replace(pane, words)
+    return replace(verdict, first_step=step)
 
 
 def follow(verdict: Verdict, last: Verdict | None, now: float) -> Verdict:

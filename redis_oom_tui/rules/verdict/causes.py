@@ -10,6 +10,7 @@ from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.policies import is_volatile
 from redis_oom_tui.rules.verdict import clauses, holders
 from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.phrases import pause
 
 IN_VAIN = "Deleting or evicting keys will not help."
 AFTER_FLUSH = "EVALSHA then answers NOSCRIPT: clients that fall back to EVAL load theirs again, others fail."
@@ -299,6 +300,14 @@ CAUSES = (
         ("INFO memory (maxmemory_policy)", "INFO keyspace (expires)"),
         of_policy=True,
         findings=("volatile-no-ttl",),
+    ),
+    Cause(
+        "paused",
+        lambda facts: facts.paused and facts.can_evict,
+        lambda facts: f"{facts.policy} evicts nothing now, as {pause(facts)}",
+        lambda _: "Let the pause end, or end it (CLIENT UNPAUSE, FAILOVER ABORT): eviction goes on then.",
+        ("INFO clients (paused_reason, paused_timeout_milliseconds)", "INFO replication (master_failover_state)"),
+        of_policy=True,
     ),
     Cause(
         "few-evictable",

@@ -248,13 +248,13 @@ def giant_step(facts: Facts) -> str:
     eviction = " Eviction spares it and takes the others, or takes it whole." if facts.can_evict else ""
     label = _needed(facts)
     if label is None:
-        return f"See that key first (Hogs): shorten it, split it or delete it.{_guessed(facts)}{eviction}"
+        return f"See that key first (Hogs, its details): shorten it, split it or delete it.{_guessed(facts)}{eviction}"
     application, kind = label.application, label.kind
     setting = application.bounding(kind.id)
     bound = "" if setting is None else f" {setting.name} bounds it."
     grew = f" Find why it grew{raise_limit(facts)}."
     whose = f"{_DOUBT[label.confidence]}belongs to {application.name} ({kind.use.value})"
-    return f"See that key first (Hogs). It {whose}: {_NEEDED[kind.loss]}.{bound}{grew}{eviction}"
+    return f"See that key first (Hogs, its details). It {whose}: {_NEEDED[kind.loss]}.{bound}{grew}{eviction}"
 
 
 def _needed(facts: Facts) -> KeyLabel | None:

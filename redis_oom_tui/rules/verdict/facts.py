@@ -24,8 +24,12 @@ from redis_oom_tui.rules.policies import NOEVICTION, is_known, none_evictable
 FEW_EVICTABLE = 0.10
 # Where eviction works, used memory strays from the limit by some buffers, not by as much as this.
 _BEYOND_FLICKER = 1.05
+# What INFO itself may take between the server's own look at its limit and its used_memory.
+_UNSEEN_BYTES = 128 * 1024
 # Of its peak, what is held where nothing was freed since.
 _STILL_HELD = 0.9
+# A cache that has room for no more values than this holds few.
+_FEW_VALUES = 8
 # What would be missed: of the limit, at the critical threshold, and at the warning's.
 _GOOD_PART, _LARGE_PART = 0.15, 0.25
 
@@ -143,6 +147,16 @@ class Facts(Struct, frozen=True, dict=True):
         return next((row for row in large if (row.size or 0) <= counted and _is_on_shown_node(row, self.now)), None)
 
     @property
+    def few_values_bytes(self) -> int | None:
+        """The mean size of a key in a cache that has evicted and has room for a few of that size; None elsewhere."""
+        limit, keys = self.now.memory.maxmemory_bytes, self.now.keys
+        evicted = self.rates.evicted_keys or self.now.counters.evicted_keys_total
+        if not (limit and keys and evicted and self.can_evict and self.now.keyspace_known):
+            return None
+        each = (self.parts.get(Share.DATA, 0) + self.parts.get(Share.REST, 0)) // keys
+        return each if each * _FEW_VALUES >= limit else None
+
+    @property
     def over_limit_seconds(self) -> float | None:
         """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
         exceeded = self.now.counters.eviction_exceeded_ms
@@ -158,8 +172,25 @@ class Facts(Struct, frozen=True, dict=True):
         if self.now.memory.unlimited:
             return False
         if self.over_limit_seconds is not None:
-            return self.over_limit_seconds > 0
+            return self.over_limit_seconds > 0 or (self.clock_stands_still and self.cannot_evict)
         return self.pressure is not None and self.pressure >= 1.0
+
+    @property
+    def clock_stands_still(self) -> bool:
+        """Whether it is over its limit and its clock does not tell: it looks at neither while clients are paused."""
+        counted, limit = self.now.memory.counted_bytes, self.now.memory.maxmemory_bytes
+        if counted is None or limit is None or self.now.memory.limit_source is not LimitSource.SERVER:
+            return False
+        beyond = counted - limit > _UNSEEN_BYTES and not self.now.server.is_replica
+        return beyond and self.over_limit_seconds == 0
+
+    @property
+    def paused(self) -> bool:
+        """Whether writes wait for the end of a pause (CLIENT PAUSE, FAILOVER): by its word, or by a clock that stands
+        still.
+        """
+        known = self.now.activity.paused_ms
+        return known > 0 if known is not None else self.clock_stands_still and not self.now.server.is_foreign
 
     @property
     def losing(self) -> bool:
@@ -260,7 +291,7 @@ def _hints(snapshot: Snapshot, thresholds: Thresholds) -> bool:
     if unsure and any(takes_memory(command) for command in counters.refused_by_command):
         return True
     facts = Facts(snapshot, thresholds)
-    return facts.near is Level.CRITICAL and facts.cannot_evict
+    return (facts.near is Level.CRITICAL and facts.cannot_evict) or facts.few_values_bytes is not None
 
 
 def _is_on_shown_node(row: KeyRow, snapshot: Snapshot) -> bool:

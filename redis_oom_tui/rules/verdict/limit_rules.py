@@ -1,15 +1,31 @@
 """The rules of the verdict about the limit: refused, close to it, evicting, no limit, or a limit that nobody knows."""
 
-from redis_oom_tui.formatting.sizes import duration, full_in, size
+from redis_oom_tui.formatting.sizes import duration, full_in, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
+from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.causes import cause_of, why_full
 from redis_oom_tui.rules.verdict.clauses import refused_below
 from redis_oom_tui.rules.verdict.facts import Earlier, Facts, earlier_refusals
-from redis_oom_tui.rules.verdict.phrases import in_use, product, refusals, refused_before, rule, say, why_unjudged
+from redis_oom_tui.rules.verdict.phrases import (
+    in_use,
+    pause,
+    product,
+    refusals,
+    refused_before,
+    rule,
+    say,
+    why_unjudged,
+)
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
+
+# An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
+_CHURN_SECONDS = 60.0
+_FEW_HITS = 0.5
+# A cache of few values that has evicted so many times what it holds has done so all along.
+_EVICTED_TIMES = 4
 
 
 @rule("refusing-")
@@ -24,7 +40,10 @@ def refusing(facts: Facts) -> Verdict | None:
     if refused_below(facts):
         reason = f"Refusing writes: {seen}, though it is at {in_use(facts)} now: {cause.clause(facts)}."
         return say(facts, Level.OOM, f"refusing-{cause.name}", reason, cause.first_step(facts), confirm=cause.confirm)
-    reason = f"Refusing writes at {in_use(facts)}: {why_full(facts)}{'; ' if seen else ''}{seen}."
+    does = "Refuses writes when its pause ends," if facts.paused and not seen else "Refusing writes"
+    waiting = "" if facts.can_evict else pause(facts)
+    more = "".join(f"; {clause}" for clause in (waiting, seen) if clause)
+    reason = f"{does} at {in_use(facts)}: {why_full(facts)}{more}."
     step = unblocked_first(facts, cause.first_step(facts))
     return say(facts, Level.OOM, f"refusing-{cause.name}", reason, step, facts.since, cause.confirm)
 
@@ -102,6 +121,48 @@ def growing(facts: Facts) -> Verdict | None:
     return say(facts, Level.WARNING, "growing", reason, cause.first_step(facts))
 
 
+@rule("churning", confirm=("INFO stats (evicted_keys, keyspace_hits, keyspace_misses)",))
+def churning(facts: Facts) -> Verdict | None:
+    """Evicting so hard that keys go before they are of use."""
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    hits = facts.rates.hit_ratio
+    if not facts.now.keyspace_known:
+        return None
+    if (few := _few_values(facts)) is not None:
+        return few
+    if not per_second or hits is None or hits > _FEW_HITS or facts.now.keys > _CHURN_SECONDS * per_second:
+        return None
+    lives = duration(facts.now.keys / per_second)
+    reason = f"Evicting hard: {per_second:,.0f} keys/s, keys live about {lives}, hit rate only {percent(hits)}."
+    can_grow = higher_limit(facts.now.memory) is not None
+    step = (
+        "Raise maxmemory in Limits, or cache less."
+        if can_grow
+        else "Cache less: the host has no room for a higher limit."
+    )
+    return say(facts, Level.WARNING, "churning", reason, step)
+
+
+def _few_values(facts: Facts) -> Verdict | None:
+    """Values so large that a new one evicts others at once."""
+    each, keys, hits = facts.few_values_bytes, facts.now.keys, facts.rates.hit_ratio
+    total = facts.now.counters.evicted_keys_total or 0
+    if each is None or facts.now.server.is_replica or not (facts.rates.evicted_keys or total >= _EVICTED_TIMES * keys):
+        return None
+    if facts.giant is not None and keys > 2:
+        return None
+    per_second = facts.rates.per_second(facts.rates.evicted_keys)
+    rate = f"{per_second:,.0f} keys/s" if per_second and per_second >= 1 else f"{number_of_keys(total)} so far"
+    missed = "" if hits is None else f", hit rate only {percent(hits)}" if hits <= _FEW_HITS else ""
+    reason = (
+        f"At {in_use(facts)} it holds only {number_of_keys(keys)}, of {size(each)} on average: each new value evicts"
+        f" others ({rate}{missed})."
+    )
+    grow = "; or raise maxmemory in Limits" if higher_limit(facts.now.memory) is not None else ""
+    step = f"Find who caches such large values (Hogs): keep them elsewhere, or write them compressed or in parts{grow}."
+    return say(facts, Level.WARNING, "churning", reason, step)
+
+
 @rule("evicting", confirm=("INFO stats (evicted_keys)",))
 def evicting(facts: Facts) -> Verdict | None:
     """A full cache at work."""
@@ -124,7 +185,10 @@ def full_cache(facts: Facts) -> Verdict | None:
     """Nearly full, with eviction ready to make room."""
     if facts.near is Level.OK or facts.now.server.is_replica:
         return None
-    reason = f"At {in_use(facts)}, normal for a full cache: {facts.policy} makes room by evicting."
+    how = f"normal for a full cache: {facts.policy} makes room by evicting"
+    if facts.paused:
+        how = f"and nothing is evicted meanwhile, as {pause(facts)}"
+    reason = f"At {in_use(facts)}, {how}."
     return say(facts, Level.OK, "full-cache", reason)
 
 
@@ -159,8 +223,8 @@ def healthy(facts: Facts) -> Verdict | None:
 
 
 _LIMIT_STEP = (
-    "Free some memory in Cleanup, or raise the limit where it is set (the provider's console); state it with --limit"
-    " SIZE, to see how full the server is."
+    "Find what holds it (Hogs) and free some of that, or raise the limit where it is set (the provider's console);"
+    " state it with --limit SIZE, to see how full the server is."
 )
 _COUNT_STEP = {
     True: "Fail over to a replica or restart it: only a new process counts from scratch, and deleting keys does not"

@@ -66,6 +66,16 @@ def refusals(facts: Facts) -> str:
     return f"{least}{count(facts.refused)} refused in the last {lately(facts)}{of}"
 
 
+def pause(facts: Facts) -> str:
+    """That clients are paused, and for how long; '' where they are not."""
+    if not facts.paused:
+        return ""
+    milliseconds = facts.now.activity.paused_ms
+    how_long = "" if milliseconds is None else f" for another {duration(milliseconds / 1000)}"
+    seem = "seem to be" if milliseconds is None else "are"
+    return f"clients {seem} paused{how_long} (CLIENT PAUSE, FAILOVER): their writes wait"
+
+
 def lately(facts: Facts) -> str:
     """The span between the two looks."""
     seconds = facts.rates.seconds
@@ -103,6 +113,8 @@ def evidence(facts: Facts) -> tuple[str, ...]:
     ]
     if (facts.over_limit_seconds or 0.0) >= 1.0:
         lines.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
+    if facts.paused:
+        lines.append(pause(facts))
     if memory.lazyfree_pending_objects:
         lines.append(
             f"{count(memory.lazyfree_pending_objects)} deleted objects are still being freed in the background"

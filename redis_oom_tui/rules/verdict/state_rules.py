@@ -1,9 +1,8 @@
 """The rules of the verdict about the server's state: loading, writes refused whatever the memory, replica, host."""
 
-from redis_oom_tui.formatting.sizes import count, duration, number_of, percent, percent_beside, size
+from redis_oom_tui.formatting.sizes import count, number_of, percent, percent_beside, size
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.flavours import counts_rss
-from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import in_use, refusals, rule, say, why_unjudged
@@ -13,8 +12,6 @@ _GIB = 2**30
 # On a small server RSS is all allocator and code, and its ratios mean nothing: seen 8.0 on an empty one.
 _FRAGMENTED_FROM = _GIB
 _SWAPPED_FROM = 64 * _MIB
-# An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
-_CHURN_SECONDS = 60.0
 _SAVE_STEP = (
     "Look in the server log for the reason, at space and rights of its directory (CONFIG GET dir), and at the memory"
     " for the fork. Deletions work once rdb_last_bgsave_status (BGSAVE tries again) and aof_last_write_status are ok."
@@ -102,7 +99,11 @@ def _replicas(facts: Facts) -> str:
 
 
 def unblocked_first(facts: Facts, step: str) -> str:
-    """`step`, behind what has to come before it where deletions are refused as well."""
+    """`step`, behind what has to come before it where deletions wait or are refused as well."""
+    if facts.paused and not facts.can_evict:
+        step = (
+            f"First end the pause (CLIENT UNPAUSE, or FAILOVER ABORT) or wait for its end: deletions wait, too. {step}"
+        )
     unsaved = unsaved_stops_writes(facts)
     if unsaved is not False:
         are = "are" if unsaved else "may be"
@@ -294,7 +295,7 @@ def swapped(facts: Facts) -> Verdict | None:
         if (facts.rates.growth_bytes or 0) > 0.2 * (touched - memory.rss_bytes):
             return None
         reason = f"Probably swapping: only {size(memory.rss_bytes)} of {size(memory.used_bytes)} used is in RAM."
-    step = "Free memory on the host, or here (Hogs, Cleanup); then find out why it swaps."
+    step = "Free memory on the host, or here (Hogs); then find out why it swaps."
     return say(facts, Level.WARNING, "swapped", reason, step)
 
 
@@ -319,23 +320,3 @@ def fragmented(facts: Facts) -> Verdict | None:
     counted = "it counts towards the limit, too" if counts_rss(facts.now.server.product) else _NOT_COUNTED
     step = f"{tools} to relieve the host: {counted}."
     return say(facts, Level.WARNING, "fragmented", reason, step)
-
-
-@rule("churning", confirm=("INFO stats (evicted_keys, keyspace_hits, keyspace_misses)",))
-def churning(facts: Facts) -> Verdict | None:
-    """Evicting so hard that keys go before they are of use."""
-    per_second = facts.rates.per_second(facts.rates.evicted_keys)
-    hits = facts.rates.hit_ratio
-    if not facts.now.keyspace_known:
-        return None
-    if not per_second or hits is None or hits > 0.5 or facts.now.keys > _CHURN_SECONDS * per_second:
-        return None
-    lives = duration(facts.now.keys / per_second)
-    reason = f"Evicting hard: {per_second:,.0f} keys/s, keys live about {lives}, hit rate only {percent(hits)}."
-    can_grow = higher_limit(facts.now.memory) is not None
-    step = (
-        "Raise maxmemory in Limits, or cache less."
-        if can_grow
-        else "Cache less: the host has no room for a higher limit."
-    )
-    return say(facts, Level.WARNING, "churning", reason, step)

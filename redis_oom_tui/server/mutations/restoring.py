@@ -33,7 +33,9 @@ from redis_oom_tui.server.mutations.scripts import Reply
 # it counts with as many elements inward of it as there were, and nothing is added. A reply per element: 1 it is back, 0
 # there is one already, 3 it, or another like it, is there already, -1 the key is of another type, -9 its time has
 # passed, or the refusal as text.
-_PUT_ELEMENTS = scripts.lean("""
+_PUT_ELEMENTS = scripts.lean(
+    f"local function server_now() {scripts.NOW} return now end"
+    """
 local key, wanted, out, elements, at = KEYS[1], ARGV[1], {}, {}, 6
 while ARGV[at] do
   local parts = tonumber(ARGV[at])
@@ -127,12 +129,7 @@ local function put(element)
 end
 if kind ~= 'none' and kind ~= wanted then return every(-1) end
 local expires = tonumber(ARGV[2])
-if kind == 'none' and expires >= 0 then
-"""
-    + scripts.NOW
-    + """
-if expires <= now then return every(-9) end
-end
+if kind == 'none' and expires >= 0 and expires <= server_now() then return every(-9) end
 if wanted == 'list' then
   in_list()
 else

@@ -93,7 +93,7 @@ class ServerTable(LiveTable[ServerRow]):
         if action == "fold":
             return row is not None and row.may_fold(away=bool(parameters[0]), unfolded=self._unfolded)
         if action in {"open_whole", "choose"}:
-            return row is None or (row.cluster is not None) == (action == "open_whole")
+            return row is None or row.is_cluster == (action == "open_whole")
         return super().check_action(action, parameters)
 
     def action_open_whole(self) -> None:

@@ -43,6 +43,11 @@ class ServerRow(Struct, frozen=True):
     same_as: SameServer = SameServer()
 
     @property
+    def is_cluster(self) -> bool:
+        """Whether it stands for a cluster: by its profile too, as long as nothing has answered."""
+        return self.node is None and (self.cluster is not None or (self.profile.cluster and self.snapshot is None))
+
+    @property
     def cluster(self) -> ClusterView | None:
         """The cluster that it stands for, where its nodes are known."""
         return None if self.node is not None or self.snapshot is None else self.snapshot.cluster
