@@ -26,7 +26,7 @@ def foreign(snapshot: Snapshot) -> Snapshot:
     return replace(snapshot, server=replace(snapshot.server, flavour="other", product="Dragonfly"))
 
 
-NAMED = ClientBuffer(1, "10.0.0.7:4431", b"n" * 300 * MIB)
+NAMED = (ClientBuffer(1, "10.0.0.7:4431", b"n" * MIB),) * 300
 GIANT = KeyRow(KeyId(0, b"export:2026"), "list", 900 * MIB, None)
 SCAN_OF_ONE = ScanView(
     ScanState.COMPLETE, scanned_keys=1000, total_keys=1000, bytes_seen=990 * MIB, explained_share=0.99, top=(GIANT,)
@@ -118,7 +118,7 @@ def test_each_cause_has_a_state_of_its_own() -> None:
     assert [f"refusing-{cause.name}" for cause in CAUSES] == list(states)
     for name, (snapshot, scan) in states.items():
         rates = Rates(seconds=1.0, refused_writes=3)
-        clients = (NAMED,) if name == "refusing-names" else ()
+        clients = NAMED if name == "refusing-names" else ()
         verdict = judge(snapshot, rates=rates, scan=scan, clients=clients)
         cause = next(cause for cause in CAUSES if f"refusing-{cause.name}" == name)
         assert verdict.rule == name

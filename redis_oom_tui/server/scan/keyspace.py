@@ -43,13 +43,13 @@ class KeyspaceScan:
         *,
         aggregates: ScanAggregates | None = None,
         begun: Checkpoint | None = None,
-        patience_seconds: float = timeouts.GIVE_UP,
+        patience_seconds: float | None = None,
         bulk: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._options = options
-        self._patience = patience_seconds
+        self._patience = timeouts.GIVE_UP if patience_seconds is None else patience_seconds
         self._bulk = bulk
         self._clock = clock
         self._alone = aggregates is None
