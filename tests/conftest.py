@@ -3,6 +3,7 @@
 import gc
 import os
 import signal
+from collections import defaultdict
 from collections.abc import Iterator
 
 import pytest
@@ -29,6 +30,29 @@ def pytest_runtestloop() -> None:
     """What was collected is passed over from here on."""
     gc.freeze()
     gc.enable()
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test marked `in_turn`, each case runs on every second server, and the next case on the others.
+
+    So each case meets two servers, and each server half of the cases. With CROSS=full, all run on all.
+    """
+    if os.environ.get("CROSS") == "full":
+        return
+    tests = defaultdict[str, defaultdict[str, list[pytest.Item]]](lambda: defaultdict(list))
+    for item in items:
+        params = getattr(item, "callspec", None)
+        if params is not None and item.get_closest_marker("in_turn") is not None:
+            parts = params.id.split("-")
+            parts.remove(params.params["flavour"])
+            tests[item.nodeid.partition("[")[0]]["-".join(parts)].append(item)
+    left_out = set[pytest.Item]()
+    for cases in tests.values():
+        for number, case in enumerate(cases.values()):
+            left_out |= set(case[1 - number % 2 :: 2] if len(case) > 2 else ())
+    if left_out:
+        config.hook.pytest_deselected(items=[item for item in items if item in left_out])
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.fixture(autouse=True)

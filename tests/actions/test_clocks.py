@@ -51,6 +51,7 @@ def _ends(client: redis.Redis) -> dict[bytes, int]:
     return {name: client.pttl(name) for name in NAMES}
 
 
+@pytest.mark.in_turn
 @SKEWS
 async def test_letting_expire_and_taking_it_back(ways: RunningServer, tmp_path: Path, skew: int) -> None:
     with ways.client() as client:
@@ -70,6 +71,7 @@ async def test_letting_expire_and_taking_it_back(ways: RunningServer, tmp_path: 
     assert set(ends.values()) == {-1}
 
 
+@pytest.mark.in_turn
 @SKEWS
 async def test_a_restore_gives_each_key_what_is_left_of_its_life(
     ways: RunningServer, tmp_path: Path, skew: int, monkeypatch: pytest.MonkeyPatch
@@ -92,6 +94,7 @@ async def test_a_restore_gives_each_key_what_is_left_of_its_life(
     assert 999 <= idle <= 1030
 
 
+@pytest.mark.in_turn
 @SKEWS
 async def test_an_older_backup_has_the_times_of_this_computer(server: RunningServer, tmp_path: Path, skew: int) -> None:
     with server.client() as client:

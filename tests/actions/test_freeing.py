@@ -38,6 +38,7 @@ def crowded_stream(client: redis.Redis) -> None:
     )
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("make", [trimmed_stream, crowded_stream])
 @pytest.mark.parametrize("rights", [("acl", "acl-act", "acl-streams"), ("acl", "acl-act")], ids=["all", "least"])
 async def test_a_stream_of_groups_is_freed_in_the_background_where_the_user_may(

@@ -51,6 +51,7 @@ def _as_told(key: PlannedKey) -> tuple[str, int | None, bool]:
     return key.type, key.size, key.ttl_ms is not None
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("criteria", "fits"),
     [

@@ -40,6 +40,7 @@ def fill(client: redis.Redis, make: Make) -> None:
     pipeline.execute()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", KINDS)
 async def test_what_is_foretold_is_what_it_takes_or_a_little_more(
     server: RunningServer, tmp_path: Path, kind: str

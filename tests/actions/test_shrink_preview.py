@@ -151,6 +151,7 @@ async def test_the_preview_leaves_the_idle_time(server: RunningServer, tmp_path:
             assert client.object("idletime", NAME) >= 5000  # type: ignore[operator]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", ["list", "stream", "hash"])
 async def test_no_other_key_is_evicted_by_a_look_at_large_elements(
     server: RunningServer, tmp_path: Path, kind: str

@@ -42,6 +42,7 @@ def _holds(real: int, low: int, high: int) -> bool:
     return low * (1 - _SLACK) - _TABLES <= real <= high * (1 + _SLACK) + _TABLES
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("shape", SHAPES)
 async def test_what_is_freed_lies_within_the_range_of_the_scan_and_of_the_plan(
     server: RunningServer, tmp_path: Path, shape: str
@@ -72,6 +73,7 @@ async def test_what_is_freed_lies_within_the_range_of_the_scan_and_of_the_plan(
     assert largest.row.size_kind is view.top[0].size_kind
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("fields", [11, 30, 200])
 async def test_a_bound_in_bytes_holds_whatever_the_seed_of_the_process(
     server: RunningServer, tmp_path: Path, fields: int
@@ -92,6 +94,7 @@ async def test_a_bound_in_bytes_holds_whatever_the_seed_of_the_process(
         assert client.dbsize() == 600 - gone
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("shape", [shape for shape in SHAPES if "jobs" not in shape])
 async def test_what_does_not_fit_a_bound_is_not_taken(server: RunningServer, tmp_path: Path, shape: str) -> None:
     with server.client() as client:

@@ -55,6 +55,7 @@ def refused_every(server: RunningServer, seconds: float) -> Iterator[None]:
         writer.join(20)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("seconds", [0.2, 0.5, 1.0])
 def test_one_refusal_now_and_then_is_seen(
     server: RunningServer, capsys: pytest.CaptureFixture[str], seconds: float

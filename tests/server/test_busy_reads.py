@@ -28,6 +28,7 @@ def busy(flavour: str) -> Iterator[tuple[RunningServer, Script]]:
             yield server, made
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("exchange", [1, 2, 3])
 async def test_samples_of_values_miss_nothing(
     busy: tuple[RunningServer, Script], monkeypatch: pytest.MonkeyPatch, exchange: int

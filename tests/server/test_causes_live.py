@@ -220,6 +220,7 @@ async def looked_at(server: RunningServer, *, writing: bool) -> tuple[Verdict, t
     return verdict, find(now, scan, clients, settings=settings)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("name", "flavour"), CELLS)
 async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
     state = STATES[name]

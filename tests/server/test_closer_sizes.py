@@ -44,6 +44,7 @@ async def test_where_the_sum_cannot_be_true_a_sample_is_measured_as_a_whole(
     assert float(found[2]) * MIB == pytest.approx(held, rel=0.35)
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", ["hash", "set", "zset"])
 async def test_a_bound_in_bytes_lets_in_what_could_be_measured_as_a_whole(
     server: RunningServer, tmp_path: Path, kind: str

@@ -109,6 +109,7 @@ async def test_a_long_list_of_clients_is_not_asked_for(server: RunningServer) ->
         await reached.close()
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("pace", list(Pace))
 async def test_names_of_100_kb_come_in_small_pages(server: RunningServer, pace: Pace) -> None:
     with server.client() as client:

@@ -95,6 +95,7 @@ def users(length: int) -> list[list[bytes]]:
     return [[word(rng, min(64, max(1, int(rng.gauss(length, length / 6))))) for _ in FIELDS] for _ in range(USERS)]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(("length", "fields", "ttl"), [(20, 3, 0), (40, 4, 0), (20, 3, 50_000)])
 async def test_one_hash_in_place_of_separate_keys(flavour: str, length: int, fields: int, ttl: int) -> None:
     expiry = (b"EX", ttl) if ttl else ()
@@ -213,6 +214,7 @@ def collections(kind: str) -> Iterator[Command]:
             yield (b"SADD", key, *(b"%d" % rng.randrange(10**9) for _ in range(800)))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", ["hash", "zset", "set"])
 async def test_collections_just_over_the_compact_limit(flavour: str, kind: str) -> None:
     with started(flavour) as server:

@@ -74,6 +74,7 @@ async def test_plain_talk_to_a_tls_port_and_the_reverse(
         await _keys(replace(secured[1], tls=None))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("lock", [(), ("requirepass pw",), ("maxclients 1",)], ids=["open", "locked", "full"])
 @pytest.mark.parametrize("patience", [0.3, 60.0])
 async def test_tls_to_a_plain_port_is_found_out_without_waiting_for_long(
