@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from redis_oom_tui.formatting.settings import short_value
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.rules import findings, tuning
 
@@ -18,6 +19,17 @@ def test_a_setting_says_what_it_does_and_reads_what_the_server_starts_with(name:
     assert not setting.choices or all(setting.read(choice) == choice for choice in setting.choices)
     with pytest.raises(BadInput):
         tuning.check_value(name, "")
+
+
+def test_a_setting_in_bytes_is_shown_as_a_size() -> None:
+    def takes_bytes(name: str) -> bool:
+        try:
+            return tuning.SETTINGS[name].read("64mb") == "67108864"
+        except BadInput:
+            return False
+
+    shown = {name for name in tuning.SETTINGS if short_value(name, "67108864") == "64.0 MiB"}
+    assert shown == {name for name in tuning.SETTINGS if takes_bytes(name)} >= {"maxmemory"}
 
 
 def test_what_a_finding_sets_can_be_set_in_limits() -> None:
