@@ -143,13 +143,15 @@ class ClusterPlanMaker:
         views = [maker.view() for maker in self._makers.values()]
         # What the askers look at was scanned already.
         every = views + [maker.view() for maker in self._askers.values()]
+        slowest = max(every, key=lambda view: view.throttled, default=PlanningView())
         return PlanningView(
             scanned_keys=sum(view.scanned_keys for view in views),
             total_keys=sum(view.total_keys for view in views),
             matched_keys=sum(view.matched_keys for view in every),
             matched_bytes=sum(view.matched_bytes for view in every),
             elapsed_seconds=self._clock.elapsed,
-            phase=max((view.phase for view in every), key=lambda phase: "throttled" in phase, default=""),
+            phase=slowest.phase,
+            throttled=slowest.throttled,
         )
 
     def _joined(self, plans: _Made, lost: Sequence[str]) -> Plan:

@@ -59,7 +59,7 @@ class NodeWorker(PacedWork):
         self.positions = positions
         self.failure: TriageError | None = None
         self.snapshot: Snapshot | None = None
-        self.phase = "starting"
+        self.phase, self.throttled = "starting", False
         self.restarted = False
         self.used_before_bytes: int | None = None
         self.used_now_bytes: int | None = None
@@ -174,9 +174,8 @@ class NodeWorker(PacedWork):
         )
 
     def _show(self, throttle: CallThrottle) -> None:
-        self.phase = throttle.words(
-            "deleting" if self._shared.plan.operation is Operation.DELETE else "setting expiries"
-        )
+        deletes = self._shared.plan.operation is Operation.DELETE
+        self.phase, self.throttled = throttle.words("deleting" if deletes else "setting expiries"), throttle.throttled
         too_slow(throttle, self._server)
 
     async def _poll_memory(self) -> None:
@@ -204,7 +203,7 @@ class NodeWorker(PacedWork):
 
     async def _freeing(self) -> None:
         """Wait for the background freeing: before it is done, used_memory says little about what was deleted."""
-        self.phase = "freeing in the background"
+        self.phase, self.throttled = "freeing in the background", False
         deadline = time.monotonic() + _FREEING_LONGEST_SECONDS
         while True:
             await self._poll()

@@ -130,7 +130,7 @@ class PlanMaker(PacedWork):
             limit,
             lambda: time.monotonic() >= self._measure_until,
         )
-        self._show(PlanningState.RUNNING, phase=throttle.words("measuring"))
+        self._show(PlanningState.RUNNING, phase=throttle.words("measuring"), throttled=throttle.throttled)
         try:
             if criteria.max_bytes is not None:
                 found = await measuring.within(keys, criteria.max_bytes)
@@ -154,7 +154,7 @@ class PlanMaker(PacedWork):
                     self._take(db, page)
                     scanned = self._view.scanned_keys + page.scanned
                     self._view = replace(self._view, scanned_keys=min(scanned, before + total) if total else scanned)
-                    self._show(PlanningState.RUNNING, phase=throttle.words("looking"))
+                    self._show(PlanningState.RUNNING, phase=throttle.words("looking"), throttled=throttle.throttled)
                     if self._stop and not (page.last and not left):
                         self._cut_short = True
                         return
@@ -242,12 +242,19 @@ class PlanMaker(PacedWork):
             self._in_use.update(row.id for row in matching if row.id.key in page.in_use)
 
     def _show(
-        self, state: PlanningState, *, phase: str = "", plan: Plan | None = None, error: str | None = None
+        self,
+        state: PlanningState,
+        *,
+        phase: str = "",
+        throttled: bool = False,
+        plan: Plan | None = None,
+        error: str | None = None,
     ) -> None:
         self._view = replace(
             self._view,
             state=state,
             phase=phase,
+            throttled=throttled,
             matched_keys=self._chosen.matched_keys,
             matched_bytes=self._chosen.matched_bytes,
             elapsed_seconds=self._clock.elapsed,

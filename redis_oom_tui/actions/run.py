@@ -69,6 +69,7 @@ class Run:
         elapsed = self._clock.elapsed
         done = sum(number for outcome, number in counts.items() if outcome is not Outcome.NOT_ATTEMPTED)
         before, now = self._used()
+        busy = [worker for worker in self._workers if not worker.ended]
         writer = self._shared.writer
         undoes = writer is not None and (not self._ended or _undoes(self._plan, self._table, writer))
         return RunView(
@@ -82,7 +83,8 @@ class Run:
             elapsed_seconds=elapsed,
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
             backup_path=str(writer.path) if writer is not None and undoes else None,
-            phase="ended" if self._ended else self._phase(),
+            phase="ended" if self._ended else self._phase(busy),
+            throttled=not self._ended and any(worker.throttled for worker in busy[:1]),
             ended=self._ended,
             failed=self._failed,
         )
@@ -97,8 +99,7 @@ class Run:
         restarted = any(worker.restarted for worker in self._workers)
         return None if restarted else known_sum(list(before.values())), known_sum(list(now.values()))
 
-    def _phase(self) -> str:
-        busy = [worker for worker in self._workers if not worker.ended]
+    def _phase(self, busy: Sequence[NodeWorker]) -> str:
         if not self._deployment.clustered:
             return busy[0].phase if busy else "starting"
         return f"{busy[0].phase} ({number_of(len(busy), 'node')})" if busy else "finding who serves the rest"

@@ -67,6 +67,7 @@ class StepRun(PacedWork, ABC):
             keys_per_second=done / elapsed if elapsed > 0 else 0.0,
             backup_path=str(self._writer.path) if self._writer is not None and self._writer.keys else None,
             phase="ended" if self._ended else doing,
+            throttled=self._throttle is not None and self._throttle.throttled and not self._ended,
             ended=self._ended,
             failed=self._failed,
         )

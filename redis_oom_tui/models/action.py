@@ -67,8 +67,8 @@ class PlanningState(StrEnum):
 class PlanningView(Struct, frozen=True):
     """A plan in the making: keys scanned, keys that match and their bytes so far, and how many there are to scan.
 
-    `phase` says what it is doing, and how hard it leans on the server. `plan` is there once it is complete or stopped;
-    `error` is one sentence where it failed.
+    `phase` says what it is doing, and how hard it leans on the server; `throttled`, that it holds back. `plan` is
+    there once it is complete or stopped; `error` is one sentence where it failed.
     """
 
     state: PlanningState = PlanningState.RUNNING
@@ -78,6 +78,7 @@ class PlanningView(Struct, frozen=True):
     matched_bytes: int = 0
     elapsed_seconds: float = 0.0
     phase: str = ""
+    throttled: bool = False
     plan: Plan | None = None
     error: str | None = None
 

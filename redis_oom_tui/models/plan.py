@@ -189,6 +189,7 @@ class RunView(Struct, frozen=True):
     keys_per_second: float = 0.0
     backup_path: str | None = None
     phase: str = "starting"
+    throttled: bool = False
     ended: str | None = None
     failed: bool = False
     charged_bytes: int = 0

@@ -237,6 +237,11 @@ class CallThrottle:
         return self.rate.step.share
 
     @property
+    def throttled(self) -> bool:
+        """Whether it holds itself back now."""
+        return self.rate.throttled
+
+    @property
     def stopping(self) -> bool:
         """Whether to send nothing more at all."""
         return self.rate.stopping
@@ -259,7 +264,7 @@ class CallThrottle:
             return f"{doing}, throttled: the server answers too slowly"
         self._reckon()
         using = f"using {percent(self._using or 0.0)} of the server (budget {percent(self.share)})"
-        if self.rate.throttled:
+        if self.throttled:
             return f"{doing}, throttled: {using}, which takes {math.ceil(self.probes.waited * 1000)} ms to answer"
         return doing if self.alone or self._using is None else f"{doing}, {using}"
 

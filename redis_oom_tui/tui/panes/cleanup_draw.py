@@ -95,7 +95,7 @@ def planning_lines(view: PlanningView | None, width: int, style: DrawStyle, *, t
         *([_progress(view.scanned_keys / view.total_keys, width, style)] if view.total_keys else []),
         *paragraph(done, width - 1, "text", " "),
         *found,
-        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
+        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if view.throttled else "dim", " "),
     ]
 
 
@@ -204,7 +204,7 @@ def _under_way(state: CleanupState, view: RunView, width: int, style: DrawStyle)
     return [
         *paragraph(f"{verb}. Esc stops after this batch.", width - 1, "dim", " "),
         *paragraph(progress(view.done_keys, view.total_keys, view.elapsed_seconds, things), width - 1, "title", " "),
-        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if "throttled" in view.phase else "dim", " "),
+        *paragraph(safe_text(view.phase, 200), width - 1, "warn" if view.throttled else "dim", " "),
         _progress(share, width, style),
     ]
 
