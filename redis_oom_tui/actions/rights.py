@@ -84,7 +84,7 @@ class Rights:
         if action in _WRITES and self._replica:
             return f"{self._server.address} is a replica and takes no writes: connect to its primary"
         if action is Action.SET:
-            return why_not_set(False, self._known, self._server.address)
+            return why_not_set(self._known, self._server.address)
         for feature in _NEEDS.get(action, ()):
             if reason := self._known.why_not(feature):
                 return providers.refused_feature(feature, reason, self._known)
@@ -114,10 +114,8 @@ class Rights:
         return found if uncopied is None else (*found, f"{uncopied}.")
 
 
-def why_not_set(read_only: bool, capabilities: Capabilities, address: Address) -> str | None:
+def why_not_set(capabilities: Capabilities, address: Address) -> str | None:
     """Why settings cannot be changed here, and what to do instead; None where they can."""
-    if read_only:
-        return _READ_ONLY
     reason = capabilities.why_not(Feature.CONFIG_SET)
     if reason is None:
         return None

@@ -212,7 +212,8 @@ def _sweep(socket_path: Path) -> None:
 
 
 def _hold_under_its_weight(wire: Wire) -> None:
-    used = _info_number(wire, "memory", "used_memory")
+    lines = (line.split(b":") for line in _info(wire, "memory").splitlines())
+    used = next((int(line[1]) for line in lines if line[0] == b"used_memory"), 0)
     limit = (used - MARGIN_BYTES) // MEGABYTE * MEGABYTE
     wire.call("CONFIG", "SET", "maxmemory", limit or MEGABYTE)
 
@@ -228,8 +229,3 @@ def _wait_for_refusals(wire: Wire) -> None:
 def _info(wire: Wire, section: str) -> bytes:
     answer = wire.call("INFO", section)
     return answer if isinstance(answer, bytes) else b""
-
-
-def _info_number(wire: Wire, section: str, name: str) -> int:
-    prefix = name.encode() + b":"
-    return next((int(line[len(prefix) :]) for line in _info(wire, section).splitlines() if line.startswith(prefix)), 0)

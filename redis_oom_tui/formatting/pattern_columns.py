@@ -212,7 +212,7 @@ def _no_ttl_column(*, ttls_known: bool) -> Column[PatternRow]:
     def text(row: PatternRow, _: int) -> str:
         return sizes.percent(row.no_ttl_keys / row.keys) if row.keys and ttls_known else "?"
 
-    quantiles = {f"ttl_p{round(100 * share)}_seconds": _on_curve("ttl_curve", share) for share in (0.1, 0.5, 0.9)}
+    quantiles = {f"ttl_p{round(100 * share)}_seconds": _ttl_on_curve(share) for share in (0.1, 0.5, 0.9)}
     return Column(
         "no_ttl",
         "NO TTL",
@@ -226,9 +226,9 @@ def _no_ttl_column(*, ttls_known: bool) -> Column[PatternRow]:
     )
 
 
-def _on_curve(curve: str, share: float) -> Callable[[PatternRow], int | None]:
+def _ttl_on_curve(share: float) -> Callable[[PatternRow], int | None]:
     place = CURVE_SHARES.index(share)
-    return lambda row: getattr(row, curve)[place] if getattr(row, curve) else None
+    return lambda row: row.ttl_curve[place] if row.ttl_curve else None
 
 
 def _idle_quantile(place: int) -> Callable[[PatternRow], int | None]:

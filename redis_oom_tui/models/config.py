@@ -179,6 +179,11 @@ class Profile(Struct, frozen=True):
     emergency: Emergency = field(default_factory=Emergency)
     connection_args: tuple[str, ...] = ()
 
+    @property
+    def shown_color(self) -> Color:
+        """Its own, or the one of how careful one has to be there."""
+        return self.color or (Color.RED if self.production else Color.BLUE)
+
 
 class Settings(Struct, frozen=True):
     """The whole file: what holds without a profile, the profiles and the plans by name, the keys by binding id."""

@@ -26,7 +26,7 @@ class StructWithSecrets(Struct, frozen=True):
         return f"{type(self).__qualname__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
 
-Kind = Literal["whole", "positive", "memory", "number", "flag", "text"]
+Kind = Literal["whole", "positive", "memory", "flag", "text"]
 
 
 class InfoField(Struct, frozen=True):

@@ -75,8 +75,6 @@ class InfoFields:
                 return self.positive(*names)
             case "memory":
                 return self.memory(names[0])
-            case "number":
-                return self.number(names[0])
             case "flag":
                 return self.flag(names[0])
             case _:

@@ -195,9 +195,7 @@ def _part_contains(whole: KeyPattern, part: KeyPattern, index: int) -> bool:
 def _parts_disjoint(one: KeyPattern, other: KeyPattern, index: int) -> bool:
     first, second = one.parts[index], other.parts[index]
     left, right = _left_out(one, index), _left_out(other, index)
-    if left is None and right is None:
-        return first != second
-    if left is not None and right is not None:
+    if (left is None) == (right is None):
         return first != second
     plain, rest, named = (second, first, left) if left is not None else (first, second, right)
     return wild(plain, one.delimiters) != rest or plain in (named or ())

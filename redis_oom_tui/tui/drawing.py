@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from redis_oom_tui.formatting.sanitize import cells, cut, escape_exact
+from redis_oom_tui.formatting.sanitize import cells, cut, escape_exact, safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.tui.glyphs import FULL, Glyphs
 
@@ -260,3 +260,8 @@ def marked(mark: str, text: str, line_width: int, role: str, mark_role: str = ""
     lines = paragraph(text, line_width - cells(mark), role)
     blank = " " * cells(mark)
     return [((mark if n == 0 else blank, mark_role or role), *line) for n, line in enumerate(lines)]
+
+
+def flagged(sentences: Iterable[str], line_width: int, role: str = "text") -> list[Line]:
+    """Warnings, a paragraph each with its mark, made harmless."""
+    return [line for text in sentences for line in marked("! ", safe_text(text), line_width, role, "warn")]

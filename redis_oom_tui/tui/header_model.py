@@ -10,7 +10,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
 from redis_oom_tui.formatting.server import role_text, server_text, use_of_limit
-from redis_oom_tui.models.config import Color, Profile
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.monitor.state import Link, ServerState
@@ -115,8 +115,7 @@ class HeaderModel(Struct, frozen=True):
         badges: list[Piece] = []
         if profile.name or profile.production:
             words = " ".join(word for word in (safe_text(profile.name, 20), "PRODUCTION" * profile.production) if word)
-            color = profile.color or (Color.RED if profile.production else Color.BLUE)
-            badges.append((f" {words} ", f"mark_{color.value}"))
+            badges.append((f" {words} ", f"mark_{profile.shown_color.value}"))
         if profile.read_only:
             badges += [(" ", "text"), ("read-only ", "warn")]
         return badges

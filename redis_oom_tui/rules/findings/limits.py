@@ -94,9 +94,8 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
         or not is_volatile(case.memory.policy)
         or case.now.expires
         or not case.now.keys
+        or not case.now.keyspace_known
     ):
-        return
-    if not case.now.keyspace_known:
         return
     yield Finding(
         id="volatile-no-ttl",

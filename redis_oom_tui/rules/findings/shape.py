@@ -40,7 +40,7 @@ def hash_grouping(case: Case) -> Iterator[Finding]:
     groups: dict[tuple[int | None, bytes], list[PatternRow]] = defaultdict(list)
     for row in case.leaves:
         stem, _, field = row.pattern.rpartition(b":")
-        if stem.endswith(b"*") and field and b"*" not in field and _is_all(row, "string"):
+        if stem.endswith(b"*") and field and b"*" not in field and _all_strings(row):
             groups[row.db, stem].append(row)
     for (_, stem), siblings in groups.items():
         most = max(row.keys for row in siblings)
@@ -182,8 +182,8 @@ def _integers_save(case: Case, values: float, sample: PatternSample) -> tuple[in
     return int(0.45 * values * (text - _OBJECT)), int(1.12 * values * (text - _OBJECT))
 
 
-def _is_all(row: PatternRow, kind: str) -> bool:
-    return bool(row.types) and all(name == kind for name, _ in row.types)
+def _all_strings(row: PatternRow) -> bool:
+    return {name for name, _ in row.types} == {"string"}
 
 
 def _encodings(sample: PatternSample) -> str:

@@ -167,12 +167,10 @@ def _few_values(facts: Facts) -> Verdict | None:
 def evicting(facts: Facts) -> Verdict | None:
     """A full cache at work."""
     per_second = facts.rates.per_second(facts.rates.evicted_keys)
-    if not per_second:
+    if not per_second or facts.pressure is None:
         return None
     rate = f"{per_second:,.0f}" if per_second >= 1 else "under 1"
     unrefused = ", no write refused" if facts.rates.refused_writes == 0 else ""
-    if facts.pressure is None:
-        return None
     if facts.near is Level.OK:
         reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it{unrefused}."
     else:

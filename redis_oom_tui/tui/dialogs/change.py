@@ -13,7 +13,7 @@ from redis_oom_tui.models.action import SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
-from redis_oom_tui.tui.drawing import Line, marked, paragraph
+from redis_oom_tui.tui.drawing import Line, flagged, paragraph
 from redis_oom_tui.tui.widgets.fields import Field, Toggle
 
 REVERT_SECONDS = 60.0
@@ -74,19 +74,15 @@ class ChangeDialog(WordDialog[ChangeChoice]):
         lines += paragraph(f"{safe_text(change.name)}: {old} {arrow} {new}", width, "title")
         if change.consequence:
             lines += paragraph(safe_text(change.consequence), width)
-        for warning in change.warnings:
-            lines += marked("! ", safe_text(warning), width, "text", "warn")
-        for sentence in change.returns if self._on("revert") else ():
-            lines += marked("! ", safe_text(sentence), width, "text", "warn")
+        lines += flagged((*change.warnings, *(change.returns if self._on("revert") else ())), width)
         if self.persisted:
-            lines += marked("! ", _KEPT_IN_FILE, width, "text", "warn")
+            lines += flagged([_KEPT_IN_FILE], width)
         elif self.undo:
             return lines
         elif self.why_not_persist is not None:
             lines += paragraph(f"Only until the server restarts: {safe_text(self.why_not_persist)}", width, "dim")
         elif self._persists:
-            for sentence in change.freezes or (_REWRITE,):
-                lines += marked("! ", safe_text(sentence), width, "text", "warn")
+            lines += flagged(change.freezes or (_REWRITE,), width)
         return lines
 
     def fields(self) -> Iterable[Widget]:
@@ -148,7 +144,7 @@ class ValueDialog(Dialog[Change]):
         for hint in self.hints:
             lines += paragraph(safe_text(hint), width, "dim")
         if self.error:
-            lines += marked("! ", safe_text(self.error), width, "warn", "warn")
+            lines += flagged([self.error], width, "warn")
         return lines
 
     def fields(self) -> Iterable[Widget]:

@@ -15,7 +15,7 @@ from redis_oom_tui.rules.budget import beyond, confirm_word, without_copy
 from redis_oom_tui.rules.proposals import target_of
 from redis_oom_tui.tui.dialogs.base import WordDialog
 from redis_oom_tui.tui.dialogs.typed import TypedDialog
-from redis_oom_tui.tui.drawing import Line, marked, paragraph, quoted
+from redis_oom_tui.tui.drawing import Line, flagged, paragraph, quoted
 from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton, Toggle
 
 _SAMPLES, _LEAST_SAMPLES = 5, 2
@@ -70,11 +70,10 @@ class PlanDialog(WordDialog[BackupChoice]):
             lines += paragraph(note, width)
         if self.budget:
             lines += paragraph(safe_text(self.budget), width)
-        for flag in (text for text in sentences[1:] if text in flags):
-            lines += marked("! ", flag, width, "text", "warn")
+        lines += flagged((text for text in sentences[1:] if text in flags), width)
         if self.hidden:
             words = f"{count(self.hidden)} of them are marked rows that the filter hides at the moment."
-            lines += marked("! ", words, width, "text", "warn")
+            lines += flagged([words], width)
         height = self.app.size.height - _AROUND - len(lines)
         tried = (self._samples(width, number) for number in range(_SAMPLES, _LEAST_SAMPLES, -1))
         fits = next((samples for samples in tried if len(samples) <= height), None)

@@ -21,7 +21,7 @@ from redis_oom_tui.rules.restoring import (
     restore_warnings,
 )
 from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
-from redis_oom_tui.tui.drawing import Line, marked, paragraph
+from redis_oom_tui.tui.drawing import Line, flagged, paragraph
 
 
 class Question(Struct, frozen=True):
@@ -49,9 +49,7 @@ class ConfirmDialog(WordDialog[bool]):
         lines: list[Line] = []
         for text in self.question.lines:
             lines += paragraph(safe_text(text), width)
-        for text in self.question.warnings:
-            lines += marked("! ", safe_text(text), width, "text", "warn")
-        return lines
+        return [*lines, *flagged(self.question.warnings, width)]
 
     def answer(self) -> bool | None:
         return True
@@ -196,9 +194,7 @@ class KeepDialog(Dialog[bool]):
         lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
         old = value_before(self.result)
         lines += paragraph(f"Reverts to {old} in {left}s unless you keep it.", width)
-        for sentence in self.result.change.returns:
-            lines += marked("! ", safe_text(sentence), width, "text", "warn")
-        return lines
+        return [*lines, *flagged(self.result.change.returns, width)]
 
     def on_mount(self) -> None:
         self.set_interval(1.0, self._count)

@@ -8,7 +8,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Comparison
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.drawing import Line, Piece, cut_end, marked, paragraph, quoted
+from redis_oom_tui.tui.drawing import Line, Piece, cut_end, flagged, paragraph, quoted
 
 _MOST_PATTERNS = 50
 
@@ -18,16 +18,12 @@ class ReadDialog(Dialog[bool]):
 
     CANCEL = "Close"
 
-    def __init__(self, title: str, text: Callable[[int], Sequence[Line]], *, act: str | None = None) -> None:
-        super().__init__(title, act=act)
+    def __init__(self, title: str, text: Callable[[int], Sequence[Line]]) -> None:
+        super().__init__(title, act=None)
         self._lines = text
 
     def body(self, width: int) -> Sequence[Line]:
         return self._lines(width)
-
-    def answer(self) -> bool | None:
-        """What the second button offers."""
-        return True
 
 
 def paragraphs(pieces: Sequence[Piece], width: int) -> list[Line]:
@@ -48,8 +44,7 @@ def growth_lines(comparison: Comparison, width: int) -> list[Line]:
     since, *rest = changes(comparison, _MOST_PATTERNS)
     head, *rows = rest[len(comparison.notes) :]
     lines: list[Line] = [((cut_end(since, width), "text"),)]
-    for note in comparison.notes:
-        lines += marked("! ", safe_text(note), width, "warn", "warn")
+    lines += flagged(comparison.notes, width, "warn")
     if not comparison.patterns:
         lines.append((("No pattern has grown or shrunk.", "text"),))
     return [*lines, ((cut_end(head, width), "dim"),), *(((cut_end(row, width), "text"),) for row in rows)]

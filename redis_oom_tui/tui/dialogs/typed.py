@@ -12,7 +12,7 @@ from textual.widgets import Input
 from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.drawing import Line, marked, paragraph
+from redis_oom_tui.tui.drawing import Line, flagged, paragraph
 from redis_oom_tui.tui.widgets.fields import Field, Toggle
 
 T = TypeVar("T")
@@ -40,8 +40,7 @@ class TypedDialog(Dialog[T], Generic[T]):
         raise NotImplementedError
 
     def body(self, width: int) -> Sequence[Line]:
-        wrong = marked("! ", safe_text(self.wrong), width, "warn", "warn") if self.wrong else ()
-        return [*self.intro(width), *wrong]
+        return [*self.intro(width), *flagged([self.wrong] if self.wrong else (), width, "warn")]
 
     def answer(self) -> T | None:
         try:
@@ -79,7 +78,7 @@ class AsksPath(Dialog[T]):
             lines.append(((_LABEL, "dim"), (full, "title")))
         wrong = self._wrong()
         if wrong and (self.typed or self.missed):
-            lines += marked("! ", safe_text(wrong), width, "warn", "warn")
+            lines += flagged([wrong], width, "warn")
         return lines
 
     @property

@@ -4,7 +4,7 @@ from contextlib import AsyncExitStack
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.config import Color, Profile
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
@@ -133,8 +133,7 @@ def _label(profile: Profile, *, here: bool) -> str:
 
 def _badge(profile: Profile) -> tuple[str, str]:
     """How careful one has to be there, in the color of the profile."""
-    color = profile.color or (Color.RED if profile.production else Color.BLUE)
-    return caution(profile), f"mark_{color.value}"
+    return caution(profile), f"mark_{profile.shown_color.value}"
 
 
 def _intro(actions: ActionController) -> str:

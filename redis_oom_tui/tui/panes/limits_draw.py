@@ -8,7 +8,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import room_lines, short_value, shown_value, value_before
 from redis_oom_tui.formatting.sizes import count, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
-from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, marked, pad, paragraph
+from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, flagged, marked, pad, paragraph
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.flows.state import LimitsState
 
@@ -163,8 +163,7 @@ def meaning(limits: Limits, row: Row, width: int, *, estimated: bool) -> list[Li
         return lines
     if view.current:
         lines += paragraph("Current policy.", width, "ok")
-    for warning in view.warnings:
-        lines += marked("! ", safe_text(warning), width, "text", "warn")
+    lines += flagged(view.warnings, width)
     if view.flagged:
         lines += paragraph(_MARKED, width, "dim")
     return lines + _evictable(view, limits, width, estimated=estimated)

@@ -160,13 +160,10 @@ class BreakdownView(_Figures):
 
 def breakdown(split: Breakdown, width: int, style: DrawStyle) -> list[Line]:
     """The parts as a bar of one line, and a legend that names each with its bytes."""
-    if split.not_judged:
-        return [clip(((f" {pad('memory by use', _LABEL - 1)}", "dim"), (split.not_judged, "warn")), width), ()]
-    if not split.parts:
-        return [
-            clip(((f" {pad('memory by use', _LABEL - 1)}", "dim"), ("unknown, as used_memory is", "dim")), width),
-            (),
-        ]
+    label: Piece = (f" {pad('memory by use', _LABEL - 1)}", "dim")
+    if split.not_judged or not split.parts:
+        why: Piece = (split.not_judged, "warn") if split.not_judged else ("unknown, as used_memory is", "dim")
+        return [clip((label, why), width), ()]
     whole = sum(part.size for part in split.parts) or 1
     across = max(0, width - _LABEL - 1)
     # What is less than a quarter of a cell would look larger than it is: the legend has it.
@@ -179,7 +176,7 @@ def breakdown(split: Breakdown, width: int, style: DrawStyle) -> list[Line]:
             (f" {part.share.value} ", "dim"),
             (f"{sizes.short_size(part.size)}  ", "text"),
         ]
-    return [merged(((f" {pad('memory by use', _LABEL - 1)}", "dim"), *line)), _whole_pieces(legend, width)]
+    return [merged((label, *line)), _whole_pieces(legend, width)]
 
 
 def _whole_pieces(legend: Sequence[Piece], width: int) -> Line:

@@ -14,7 +14,7 @@ from textual.worker import Worker, WorkerError, WorkType, get_current_worker
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import count_levels, role_text, server_text, use_of_limit
-from redis_oom_tui.models.config import Color, Profile
+from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.poller import SeveralPollers
@@ -140,8 +140,7 @@ class ServerDetails(LineWidget):
     def _where(self, row: ServerRow, width: int) -> Line:
         profile, snapshot, node = row.profile, row.snapshot, row.node
         careful = caution(profile)
-        color = profile.color or (Color.RED if profile.production else Color.BLUE)
-        badge = ((f" {careful} ", f"mark_{color.value}"), ("  ", "text")) if careful else ()
+        badge = ((f" {careful} ", f"mark_{profile.shown_color.value}"), ("  ", "text")) if careful else ()
         of_cluster = "" if node is None else f"{safe_text(node.name, 60)} of "
         left: Line = ((f" {of_cluster}{safe_text(profile.name, 40)}  ", "title"), *badge)
         where = target(profile) if node is None else ""

@@ -11,14 +11,12 @@ from redis_oom_tui.tui.drawing import Line, Piece, spread, wrap
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
 
+_SPELLED = ("enter", "space", "tab", "down", "up", "left", "right", "home", "end", "backspace", "f1")
 # Short and calm: a key's own sign rather than its name.
 _NAMES = {
     "question_mark": "?",
     "slash": "/",
     "escape": "Esc",
-    "enter": "Enter",
-    "space": "Space",
-    "tab": "Tab",
     "plus": "+",
     "minus": "-",
     "less_than_sign": "<",
@@ -32,15 +30,8 @@ _NAMES = {
     "comma": ",",
     "equals_sign": "=",
     "tilde": "~",
-    "down": "Down",
-    "up": "Up",
-    "left": "Left",
-    "right": "Right",
-    "home": "Home",
-    "end": "End",
     "delete": "Del",
-    "backspace": "Backspace",
-    "f1": "F1",
+    **{key: key.capitalize() for key in _SPELLED},
 }
 
 
@@ -92,8 +83,8 @@ class KeyBar(LineWidget):
     def _shown(self, width: int) -> tuple[list[ActiveBinding], list[ActiveBinding]]:
         """What there is room for: the entries at the left, and those at the right."""
         left, right = self._entries()
-        space = width - _cells(self._pieces(right)) - 1
-        while left and _cells(self._pieces(left)) > space:
+        space = width - cells_of(self._pieces(right)) - 1
+        while left and cells_of(self._pieces(left)) > space:
             left.pop()
         return left, right
 
@@ -120,10 +111,10 @@ class KeyBar(LineWidget):
         if self._message is not None:
             return
         left, right = self._shown(self.size.width)
-        for start, entries in ((0, left), (self.size.width - _cells(self._pieces(right)), right)):
+        for start, entries in ((0, left), (self.size.width - cells_of(self._pieces(right)), right)):
             x = start
             for active in entries:
-                before, x = x, x + _cells(self._pieces([active]))
+                before, x = x, x + cells_of(self._pieces([active]))
                 if before <= event.x < x:
                     await self.app.run_action(active.binding.action, active.node)
                     return
@@ -132,7 +123,3 @@ class KeyBar(LineWidget):
 def _rank(active: ActiveBinding) -> int:
     """What a pane is for stands before how its tables are moved in, and that before what works everywhere."""
     return 2 if isinstance(active.node, App) else 1 if isinstance(active.node, LineWidget) else 0
-
-
-def _cells(pieces: Sequence[Piece]) -> int:
-    return cells_of(pieces)

@@ -1,7 +1,7 @@
 """A table on screen whose rows keep their identity while they move: cursor and marks stay on their row."""
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from textual import events
 from textual.binding import Binding, BindingType
@@ -33,27 +33,12 @@ class LiveTable(CursorList[R]):
     class Chosen(Message):
         """Enter, or a second click, on a row."""
 
-        def __init__(self, table: "LiveTable[Any]", row: object) -> None:
+        def __init__(self, row: object) -> None:
             super().__init__()
-            self.table = table
             self.row = row
-
-        @property
-        def control(self) -> "LiveTable[Any]":
-            """The table."""
-            return self.table
 
     class Changed(Message):
         """The cursor went to another row, the order was changed, or the marks."""
-
-        def __init__(self, table: "LiveTable[Any]") -> None:
-            super().__init__()
-            self.table = table
-
-        @property
-        def control(self) -> "LiveTable[Any]":
-            """The table."""
-            return self.table
 
     def __init__(
         self,
@@ -134,7 +119,7 @@ class LiveTable(CursorList[R]):
 
     def _changed(self) -> None:
         self.redraw()
-        self.post_message(self.Changed(self))
+        self.post_message(self.Changed())
 
     def action_sort(self, by: int) -> None:
         ids = [column.id for column, _ in fitting(self.model.columns, self.size.width - MARGIN)]
@@ -147,7 +132,7 @@ class LiveTable(CursorList[R]):
     def action_choose(self) -> None:
         row = self.model.current
         if row is not None:
-            self.post_message(self.Chosen(self, row))
+            self.post_message(self.Chosen(row))
 
     def action_mark(self) -> None:
         """Mark the row under the cursor, or take its mark away, and go one down."""
