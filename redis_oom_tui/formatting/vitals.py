@@ -70,7 +70,7 @@ def _outside(rss: int | None, used: int | None) -> str:
 def counter_facts(snapshot: Snapshot, rates: Rates) -> list[Fact]:
     """What was refused and evicted in all and per second, keys and those with a TTL, clients."""
     totals, activity = snapshot.counters, snapshot.activity
-    least = ">" if totals.refused_is_lower_bound else ""
+    least = ">=" if totals.refused_is_lower_bound else ""
     known = snapshot.keyspace_known or snapshot.databases
     keys, volatile = (snapshot.keys, snapshot.expires) if known else (None, None)
     return [

@@ -10,6 +10,9 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt
 
+# From this share of all keys on, those of a moment ago are not those of now.
+_MANY_KEYS = 0.1
+
 
 def between(before: Snapshot | None, now: Snapshot) -> Rates:
     """The gains from `before` to `now`; empty without a `before`, where no time has passed, or between two nodes."""
@@ -84,6 +87,26 @@ _MAX_SAMPLES = 720
 _KEPT_DENSE = 240
 # A span of rates this long bridges the pauses in which clients wait before they try to write again.
 RATE_SECONDS = 10.0
+
+
+def keys_changed(then: Snapshot, now: Snapshot) -> bool:
+    """Whether a tenth of the keys came or went meanwhile: by their number, or by what was evicted and expired."""
+    before, after = _by_node(then), _by_node(now)
+    both = [(old, after[name]) for name, old in before.items() if name in after]
+    keys = sum(old.keys for old, _ in both)
+    gone = sum(
+        (_gain(old.counters.evicted_keys_total, new.counters.evicted_keys_total) or 0)
+        + (_gain(old.counters.expired_keys_total, new.counters.expired_keys_total) or 0)
+        for old, new in both
+    )
+    return max(gone, abs(sum(new.keys for _, new in both) - keys)) > keys * _MANY_KEYS
+
+
+def _by_node(snapshot: Snapshot) -> Mapping[str, Snapshot]:
+    """That of each primary of a cluster, by its name, where it is known; else the snapshot itself."""
+    if snapshot.cluster is None:
+        return {"": snapshot}
+    return {view.name: view.snapshot for view in snapshot.cluster.primaries if view.snapshot is not None}
 
 
 class History:

@@ -59,8 +59,8 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
     held = _evictable_bytes(name, snapshot, scan)
     over = snapshot.memory.over()
     enough = None if name == NOEVICTION or held is None or over is None else held >= over
-    if enough is False and keys and scan is not None and scan.unsized_keys:
-        # Keys of modules that tell no size may be evicted too.
+    if enough is False and keys and scan is not None and (scan.unsized_keys or _seen(name, scan)[1] >= (over or 0)):
+        # Keys of modules that tell no size may be evicted too. Of keys that are fewer by now, the largest may be left.
         enough = None
     kept = snapshot.activity.never_evicted_keys or 0
     if enough and kept:
@@ -89,19 +89,25 @@ def _policy_view(name: str, snapshot: Snapshot, scan: ScanView | None) -> Policy
 
 
 def _evictable_bytes(name: str, snapshot: Snapshot, scan: ScanView | None) -> int | None:
-    """Bytes that could go, scaled up where the scan saw only a part of the keys; an upper bound."""
+    """Bytes that could go: scaled up where the scan saw only a part of the keys, down where some have gone since."""
     keys = evictable_keys(name, snapshot)
     if keys == 0:
         return 0
     # Of keys that may not be read nobody knows the bytes: what was seen is no sample of them.
     if scan is None or not scan.scanned_keys or scan.refused_keys or keys is None:
         return None
-    seen_keys, seen_bytes = scan.scanned_keys, scan.bytes_seen
-    if is_volatile(name):
-        seen_keys, seen_bytes = (scan.volatile_keys, scan.volatile_bytes) if scan.ttls_known else (0, 0)
+    seen_keys, seen_bytes = _seen(name, scan)
     if not seen_keys or known_bytes(seen_bytes, seen_keys) is None:
         return None
-    return seen_bytes if scan.complete else round(seen_bytes * keys / seen_keys)
+    there = keys + (snapshot.activity.never_evicted_keys or 0)
+    return seen_bytes if scan.complete and there >= seen_keys else round(seen_bytes * keys / seen_keys)
+
+
+def _seen(name: str, scan: ScanView) -> tuple[int, int]:
+    """How many of the scanned keys `name` may evict, and their bytes."""
+    if is_volatile(name):
+        return (scan.volatile_keys, scan.volatile_bytes) if scan.ttls_known else (0, 0)
+    return scan.scanned_keys, scan.bytes_seen
 
 
 def why_unsized(known: Capabilities, scan: ScanView | None) -> str | None:

@@ -11,9 +11,11 @@ from textual.worker import Worker, WorkerCancelled, WorkerFailed, WorkType
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import Pace, SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
+from redis_oom_tui.rules.history import keys_changed
 from redis_oom_tui.tui.host import Workers
 
 POLLS_PER_SECOND = 2.0
@@ -46,10 +48,20 @@ class ScanController:
         self.scanned = self.options
         self.ended_at: float | None = None
         self.outdated = False
-        """Whether keys were deleted, changed or restored here since: its figures are of before."""
+        """Whether keys were deleted, changed or restored here since, or the server's own figures say that many have come
+        or gone: its figures are of before.
+        """
+        self._latest: Snapshot | None = None
+        self._at_end: Snapshot | None = None
         self.saved = False
         # A scan that the screen began by itself is nobody's loss.
         self.asked_for = True
+
+    def polled(self, snapshot: Snapshot) -> None:
+        """Take in what the server counts now: a scan that has ended may no longer tell of the same keys."""
+        self._latest = snapshot
+        if self._at_end is not None and not self.active:
+            self.outdated |= keys_changed(self._at_end, snapshot)
 
     @property
     def active(self) -> bool:
@@ -110,6 +122,7 @@ class ScanController:
 
     def _run(self, scan: Scan) -> None:
         self._scan, self.ended_at, self.saved, self.outdated = scan, None, False, False
+        self._at_end = None
         self._worker = self._workers.run_worker(self._scan.run, name="scan", group="scan", exit_on_error=False)
         self._poll()
         if self._timer is None:
@@ -172,6 +185,7 @@ class ScanController:
             self._pause_timer()
             if self.ended_at is None:
                 self.ended_at = self._host.clock.wall()
+                self._at_end = self._latest
             if self._host.scan.complete and self._sampled is not self._scan:
                 self._sampled = self._scan
                 # Not a coroutine: an app that is being left drops it, and Python would complain of that.

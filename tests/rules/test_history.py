@@ -5,7 +5,7 @@ from itertools import pairwise
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.forecast import forecast
-from redis_oom_tui.rules.history import History, since_last_restart
+from redis_oom_tui.rules.history import History, keys_changed, since_last_restart
 from redis_oom_tui.rules.verdict import judge
 from tests.rules.snapshots import MIB, snapshot_of
 
@@ -88,3 +88,17 @@ def test_polls_alone_lead_to_the_verdict_that_it_fills_up() -> None:
     for second in range(60):
         idle.add(snapshot_of(used=700 * MIB + 4096 * (second % 7), at=float(second)))
     assert judge(snapshot_of(used=700 * MIB), forecast=forecast(idle.samples)).rule == "healthy"
+
+
+def test_what_a_scan_told_is_of_other_keys_once_a_tenth_of_them_came_or_went() -> None:
+    then = snapshot_of(keys=1000, counters={"evicted_keys_total": 50, "expired_keys_total": 7})
+
+    def moved(keys: int, evicted: int = 50, expired: int = 7, **more: str) -> bool:
+        counters = {"evicted_keys_total": evicted, "expired_keys_total": expired}
+        return keys_changed(then, snapshot_of(keys=keys, counters=counters, **more))
+
+    assert not any((moved(1000), moved(900), moved(1100), moved(1000, evicted=100, expired=57)))
+    assert all((moved(899), moved(1101), moved(1000, evicted=100, expired=58)))
+    # A start with the same keys changes nothing; one without any does, though its counters begin again.
+    assert not moved(1000, evicted=0, expired=0, run_id="r2")
+    assert moved(0, evicted=0, expired=0, run_id="r2")

@@ -62,6 +62,14 @@ def test_a_partial_scan_is_scaled_to_the_counted_keys() -> None:
     assert policy_view("volatile-lru", snapshot(expires=50), partial).evictable_bytes == 5 * MIB
 
 
+def test_keys_that_have_gone_since_the_scan_hold_nothing() -> None:
+    before = scan(volatile_keys=400, volatile_bytes=20 * MIB)
+    fewer = policy_view("volatile-lru", snapshot(expires=20), before)
+    # Those that are left may be the largest.
+    assert (fewer.evictable_bytes, fewer.enough) == (MIB, None)
+    assert policy_view("volatile-lru", snapshot(expires=500), before).evictable_bytes == 20 * MIB
+
+
 def test_without_a_scan_bytes_are_unknown_and_not_zero() -> None:
     assert policy_view("allkeys-lru", snapshot(), None).evictable_bytes is None
 

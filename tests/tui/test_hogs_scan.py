@@ -217,3 +217,18 @@ async def test_a_scan_goes_on_while_another_pane_is_shown():
         await pilot.press("2")
         await pilot.pause()
         assert "200,000 of" in screen_text(app)
+
+
+@pytest.mark.parametrize("emptied", [True, False])
+async def test_figures_of_keys_that_are_gone_are_told_as_old(emptied):
+    source = ScriptedSource(views=[a_view(ScanState.COMPLETE)])
+    app = an_app(source)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot)
+        await until(pilot, lambda: "COMPLETE" in screen_text(app))
+        asked = next(source.asked)
+        now = a_snapshot(evicted=0 if emptied else 90_000)
+        source.script += [a_snapshot()] * asked + [replace(now, databases=()) if emptied else now]
+        await until(pilot, lambda: "OLD: " in screen_text(app))
+        await pilot.press("1")
+        await until(pilot, lambda: any("Findings" in row and "OLD scan" in row for row in rows(app)))

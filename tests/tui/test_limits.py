@@ -2,14 +2,16 @@
 
 import pytest
 
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.action import Action, Limits, PolicyView, WriteStep
 from redis_oom_tui.models.errors import PermissionRefused
 from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
+from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.messages import ApplyRemedy, ChangeSetting, StartScan
+from redis_oom_tui.tui.panes.limits_draw import POLICY, Row, beside
 from tests.support.scripted import ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
@@ -296,3 +298,24 @@ async def test_a_long_refusal_is_shown_whole_on_demand():
         assert "z undo" not in rows(app)[-1], "there is nothing to undo, so there is no greyed key for it"
         await pilot.press("i")
         await until(pilot, lambda: "word59" in screen_text(app))
+
+
+def test_the_way_of_a_write_says_what_it_does_not_reach_and_keeps_a_question_with_its_answer():
+    steps = (
+        WriteStep("Is a limit set?", "yes: 8.0 MiB"),
+        WriteStep("Is it over the limit?", "no (1.1 MiB in use, 13.4%): the write is accepted", end=True),
+        WriteStep("Which policy?", "noeviction: the write is refused with OOM", lit=False, end=True),
+    )
+    limits = Limits(None, "noeviction", path=steps)
+    row = Row(POLICY, policy=PolicyView("noeviction", "Nothing is evicted."))
+
+    def drawn(height: int) -> list[str]:
+        lines = beside(limits, row, 33, height, DrawStyle(), estimated=False)
+        return ["".join(text for text, _ in line) for line in lines]
+
+    assert sum(line.startswith("→") for line in drawn(30)) == 1
+    assert any("not reached: Which policy?" in line for line in drawn(30))
+    low = drawn(8)
+    assert low[0] == "What happens to a write now"
+    assert low[1] == "• Is it over the limit?"
+    assert "not reached" not in "".join(low)

@@ -58,7 +58,7 @@ class LimitsView(CursorList[Row]):
         if limits is None:
             return ()
         first = item == every[0] or item == next((one for one in every if one.policy is None), None)
-        estimated = sizes_estimated(host_of(self).scan)
+        estimated = _estimated(self)
         return row_lines(limits, item, width, self.style, here=here, first=first, estimated=estimated)
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
@@ -75,7 +75,7 @@ class LimitsView(CursorList[Row]):
             under = below(row, width, height)
             return [*top, *self.rows_in_view(width, height - len(under), len(top)), *under]
         left = self.rows_in_view(LIST, height, len(top))
-        estimated = sizes_estimated(host_of(self).scan)
+        estimated = _estimated(self)
         right = beside(state.limits, row, width - LIST - 3, height, self.style, estimated=estimated)
         return [*top, *side_by_side(left, right, height, self.style)]
 
@@ -186,8 +186,13 @@ class LimitsPane(Pane):
         if state.limits is None:
             return ()
         top = notices(state, width, self.host.clock.monotonic())
-        about = meaning(state.limits, row, width, estimated=sizes_estimated(self.host.scan))
+        about = meaning(state.limits, row, width, estimated=_estimated(self))
         return [*top, *about, (), *write_way(state.limits.path, width, self.host.style)]
+
+
+def _estimated(widget: Widget) -> bool:
+    """Whether the bytes shown in `widget` are estimates; those of keys that have changed since are, too."""
+    return host_of(widget).scanner.outdated or sizes_estimated(host_of(widget).scan)
 
 
 def sizes_estimated(view: ScanView | None) -> bool:

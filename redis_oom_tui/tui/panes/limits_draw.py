@@ -11,6 +11,7 @@ from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteSt
 from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, flagged, marked, pad, paragraph
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.flows.state import LimitsState
+from redis_oom_tui.tui.glyphs import Glyphs
 
 POLICY = "maxmemory-policy"
 TWO_COLUMNS_FROM = 74
@@ -137,8 +138,11 @@ def beside(limits: Limits, row: Row, width: int, height: int, style: DrawStyle, 
     about = meaning(limits, row, width, estimated=estimated)
     for_way = max(height // 2, height - len(about) - 1)
     if len(way) > for_way:
-        # Its end says what becomes of the write.
-        way = [way[0], *way[1 - for_way :]]
+        # The end of what is reached says what becomes of the write. An answer without its question says nothing.
+        path = [step for step in limits.path if step.lit]
+        while len(path) > 1 and len(write_way(path, width, style)) > for_way:
+            del path[0]
+        way = write_way(path, width, style)
     space = max(0, height - len(way) - 1)
     if len(about) > space:
         about = [*about[: max(0, space - 1)], (("i shows the rest", "key"),)]
@@ -200,19 +204,24 @@ def _sentence(row: Row) -> str:
 
 def write_way(path: Sequence[WriteStep], width: int, style: DrawStyle) -> list[Line]:
     """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
-    glyphs = style.glyphs
     lines = paragraph("What happens to a write now", width, "title")
     for step in path:
-        lit = "link" if step.lit else "rule"
-        lines += marked(f"{glyphs.bullet} ", safe_text(step.question), width, "text" if step.lit else "dim", lit)
-        answer = "text" if step.lit else "dim"
-        if step.lit and step.end:
-            lit = answer = "crit" if "refused" in step.answer else "ok"
-        mark = f"{glyphs.right} " if step.end else f"{glyphs.column}   "
-        lines += [((mark, lit), *line) for line in paragraph(safe_text(step.answer), width - len(mark), answer)[:1]]
-        rest = paragraph(safe_text(step.answer), width - len(mark), answer)[1:]
-        lines += [((f"{' ' if step.end else glyphs.column}{' ' * (len(mark) - 1)}", lit), *line) for line in rest]
+        lines += _step(step, width, style.glyphs)
     return lines
+
+
+def _step(step: WriteStep, width: int, glyphs: Glyphs) -> list[Line]:
+    if not step.lit:
+        # What would come of a write there is no news of now: it is said in words, since colors may not show.
+        words = f"not reached: {safe_text(step.question)} {safe_text(step.answer)}"
+        return marked(f"{glyphs.bullet} ", words, width, "dim")
+    lines = marked(f"{glyphs.bullet} ", safe_text(step.question), width, "text", "link")
+    role, answer = "link", "text"
+    if step.end:
+        role = answer = "crit" if "refused" in step.answer else "ok"
+    first, below = (f"{glyphs.right} ", "  ") if step.end else (f"{glyphs.column}   ", f"{glyphs.column}   ")
+    found = paragraph(safe_text(step.answer), width - len(first), answer)
+    return lines + [((first if n == 0 else below, role), *line) for n, line in enumerate(found)]
 
 
 def side_by_side(left: list[Line], right: list[Line], height: int, style: DrawStyle) -> list[Line]:
