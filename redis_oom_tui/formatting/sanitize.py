@@ -36,6 +36,7 @@ _MISDRAWN = frozenset(
 )
 _ISSUES = "https://github.com/redis-oom-tui/redis-oom-tui/issues"
 _URL_PASSWORD = re.compile(r"(?<=://)\S*(?=@)")
+_ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _GLOB_SPECIAL = b"*?[]\\"
 _GLOB_PIECE = re.compile(r"\\x.{0,2}|\\.|[^\\]+|\\", re.DOTALL)
 
@@ -171,17 +172,26 @@ def cells(text: str) -> int:
 
 
 def cut(text: str, width: int) -> str:
-    """`text` in at most `width` cells, its middle given up for a `…`: both ends of a key tell something.
+    r"""`text` in at most `width` cells, its middle given up for a `…`: both ends of a key tell something.
 
-    >>> cut("session:abcdef", 9), cut("ab", 9), cut("ab", 0)
-    ('sess…cdef', 'ab', '')
+    An escape stays whole or goes: half of one would look like letters of the name.
+
+    >>> cut("session:abcdef", 9), cut("ab", 9), cut("ab", 0), cut(r"caf\u0301:long:\xffz", 10)
+    ('sess…cdef', 'ab', '', 'caf…z')
     """
     if cells(text) <= width:
         return text
     if width <= 1:
         return "…"[:width]
     tail = (width - 1) // 2
-    return _start(text, width - 1 - tail) + "…" + _start(text[::-1], tail)[::-1]
+    start, end = len(_start(text, width - 1 - tail)), len(text) - len(_start(text[::-1], tail))
+    if "\\" in text:
+        for escape in _ESCAPE.finditer(text):
+            if escape.start() < start < escape.end():
+                start = escape.start()
+            if escape.start() < end < escape.end():
+                end = escape.end()
+    return f"{text[:start]}…{text[end:]}"
 
 
 def _start(text: str, width: int) -> str:

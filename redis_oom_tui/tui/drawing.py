@@ -176,14 +176,18 @@ def faded(line: Line) -> Line:
 
 
 def shorten(text: str, line_width: int) -> str:
-    """Prose in at most `line_width` cells: its end is given up, since it begins with what matters.
+    """Prose in at most `line_width` cells: its end is given up, since it begins with what matters. No number is left
+    without what it counts.
 
-    >>> shorten("Refusing writes at 105%", 10), shorten("short", 10)
-    ('Refusing…', 'short')
+    >>> shorten("Refusing writes at 105%", 10), shorten("short", 10), shorten("from 8 MiB to 12 MiB", 18)
+    ('Refusing…', 'short', 'from 8 MiB to…')
     """
     if cells(text) <= line_width:
         return text
     kept = wrap(text, max(1, line_width - 1))[0]
+    before, _, last = kept.rpartition(" ")
+    if before and last[-1:].isdigit() and text[len(kept) :].lstrip()[:1].isalpha():
+        kept = before
     return f"{kept}…" if line_width > 1 else "…"[:line_width]
 
 

@@ -46,6 +46,11 @@ def level_word(level: Level, glyphs: Glyphs) -> str:
     return f"{glyphs.state(level)} {level.value.upper()}"
 
 
+def finding_mark(level: Level, glyphs: Glyphs) -> str:
+    """What stands before a finding: one that is no trouble is no success either."""
+    return glyphs.bullet if level is Level.OK else glyphs.state(level)
+
+
 def level_role(level: Level) -> str:
     """The role in which a level's words are drawn."""
     return {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn"}.get(level, "crit")

@@ -48,9 +48,7 @@ class ScanController:
         self.scanned = self.options
         self.ended_at: float | None = None
         self.outdated = False
-        """Whether keys were deleted, changed or restored here since, or the server's own figures say that many have come
-        or gone: its figures are of before.
-        """
+        """Whether keys were changed from here since, or many came or went: its figures are of before."""
         self._latest: Snapshot | None = None
         self._at_end: Snapshot | None = None
         self.saved = False

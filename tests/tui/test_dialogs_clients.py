@@ -3,10 +3,14 @@
 import pytest
 
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
+from redis_oom_tui.models.errors import ServerUnreachable
+from redis_oom_tui.models.snapshot import ClusterView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question
 from redis_oom_tui.tui.messages import ApplyRemedy
-from tests.support.scripted import ScriptedSource
+from tests.support.scripted import ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
 from tests.tui.test_dialogs import opened
@@ -85,3 +89,40 @@ def test_large_commands_are_those_of_the_client_and_no_older_than_it():
     assert "Large commands" not in sentences("10.0.0.1:5", age=10, ago=300)
     # Each of many workers may have the name.
     assert "Large commands of clients with its name in" in sentences("/run/redis.sock:0", age=600, ago=300)
+
+
+async def test_of_two_clients_with_one_id_each_is_listed_and_the_picked_one_is_asked_about():
+    nodes = [
+        ClientBuffer(id=7, address="/tmp/s:0", node=node, total_bytes=size) for node, size in (("a", 9 << 20), ("b", 1))
+    ]
+    clients = [*nodes, *(ClientBuffer(id=n, address=f"10.0.0.{n}:1", total_bytes=n << 10) for n in range(20, 45))]
+    source = ScriptedSource(clients=clients)
+    app = an_app(source, operator=ScriptedOperator())
+    async with app.run_test(size=(60, 40)) as pilot:
+        await until(pilot, lambda: app.session.state.clients)
+        await pilot.press("c")
+        await until(pilot, lambda: "Which client?" in screen_text(app))
+        text = screen_text(app)
+        assert "9.0M  ID 7 on a  no name" in text
+        assert "The 20 of 27 that hold most." in text
+        # At this width the way out is shown, and what explains it is not.
+        assert "Esc: cancel" in text
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and "9.0 MiB" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: not isinstance(app.screen, ConfirmDialog))
+        source.script.append(ServerUnreachable("gone"))
+        await until(pilot, lambda: app.session.state.link is not Link.LIVE)
+        await pilot.press("c")
+        await until(pilot, lambda: "the server does not answer now" in " ".join(screen_text(app).split()))
+
+
+async def test_a_finding_leads_to_the_client_of_the_node_that_it_is_about():
+    nodes = [ClientBuffer(id=7, address=f"10.0.0.{node}:1", node=node, total_bytes=9 << 20) for node in ("1", "2")]
+    alone = a_snapshot()
+    shown = replace(alone, server=replace(alone.server, node="2"), cluster=ClusterView(()))
+    app = an_app(ScriptedSource([shown], clients=nodes), operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: app.session.state.clients)
+        app.post_message(ApplyRemedy(Remedy("triage", client_id=7)))
+        await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and "10.0.0.2:1" in screen_text(app))

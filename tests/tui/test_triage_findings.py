@@ -151,3 +151,27 @@ async def test_who_sends_large_values_stands_among_the_findings(valkey, tmp_path
         app = live_app(valkey, tmp_path)
         async with app.run_test(size=(80, 24)) as pilot:
             await until(pilot, lambda: "SET of export:2026 by" in screen_text(app))
+
+
+async def test_titles_are_whole_where_there_is_room_and_cut_no_number_from_its_unit_elsewhere():
+    title = (
+        "The host has room: maxmemory can be raised from 39.8 MiB to 59.6 MiB, and by more once others are moved away"
+    )
+    long = Finding("room", Level.WARNING, title, "Raise it", remedy=Remedy("limits"))
+    app = an_app()
+    async with app.run_test(size=(80, 24)) as pilot:
+        app.main.frozen = True
+        findings = app.main.panes["triage"].findings
+        findings.show((long, FINDINGS[1]))
+        await until(pilot, lambda: "others are moved away" in screen_text(app))
+        (start,) = [n for n, row in enumerate(rows(app)) if "The host has room" in row]
+        assert "→ Limits" in rows(app)[start]
+        assert FINDINGS[1].title in rows(app)[start + 2]
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: isinstance(app.screen, FindingScreen) and FINDINGS[1].title in screen_text(app))
+        await pilot.press("escape")
+        findings.show((long, *FINDINGS))
+        await until(pilot, lambda: "The host has room" in screen_text(app) and "moved away" not in screen_text(app))
+        (row,) = [row for row in rows(app) if "The host has room" in row]
+        assert "59.6…" not in row
+        assert "…" in row

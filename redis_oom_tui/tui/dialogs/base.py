@@ -17,6 +17,7 @@ from textual.screen import ModalScreen
 from textual.widget import Widget
 from textual.widgets import Input
 
+from redis_oom_tui.formatting.sanitize import cells
 from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.glyphs import ASCII
 from redis_oom_tui.tui.host import Host, host_of
@@ -30,6 +31,8 @@ EXPLAIN = Binding("f1", "app.explain", "Explain what has the focus", show=False,
 _WIDEST = 78
 _BORDERED_FROM = 16
 _AIR = 2
+# The corners of the box, and the blanks round what stands on its edge.
+_EDGES = 6
 
 
 class InputGuard(ModalScreen[T | None], Generic[T]):
@@ -204,8 +207,12 @@ class Dialog(InputGuard[T], Generic[T]):
     def refit(self) -> None:
         """The text, the fields or the terminal have changed."""
         box = self.query_one(Box)
-        box.border_subtitle = Content(self.hint)
         box.fit()
+        hint = self.hint
+        if cells(hint) > min(self.app.size.width, _WIDEST) - _EDGES:
+            # What leads out of here is more than what explains it.
+            hint = hint.replace("F1: help   ", "")
+        box.border_subtitle = Content(hint)
 
     def action_leave(self) -> None:
         """Back, changing nothing."""

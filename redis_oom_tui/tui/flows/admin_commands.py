@@ -3,11 +3,12 @@
 import asyncio
 
 from redis_oom_tui.formatting.key_sizes import hot_lines
-from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import short_size
+from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.sizes import count, short_size
 from redis_oom_tui.models.action import Done
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.ports.source import TellsHotKeys
 from redis_oom_tui.rules.clients import others
 from redis_oom_tui.tui import messages
@@ -59,22 +60,29 @@ async def pick(actions: ActionController) -> ClientBuffer | None:
     """One of the clients that hold most, as last listed; it is closed later by what was shown of it."""
     state = actions.host.state
     listed = state.clients if state is not None else None
+    if state is not None and state.link is not Link.LIVE:
+        raise BadInput("No client can be shown: the server does not answer now")
     if listed is None:
         refusal = None if state is None else state.why_no_clients
         reason = "CLIENT LIST has not answered yet, try again in a moment" if refusal is None else refusal
         raise BadInput(f"No client can be shown: {reason}")
-    known = others(listed)[:_OFFERED]
+    known = others(listed)
     if not known:
         raise BadInput("No other client is connected")
-    clients = {str(hog.client.id): hog.client for hog in known}
-    options = [Option(number, _label(client)) for number, client in clients.items()]
-    picked = await actions.ask(PickDialog("Which client?", "You will be asked to confirm.", options))
-    return None if picked is None else clients[picked]
+    # By their places: two nodes of a cluster may give the same ID.
+    options = [Option(str(place), _label(hog.client)) for place, hog in enumerate(known[:_OFFERED])]
+    most = f"The {_OFFERED} of {count(len(known))} that hold most. " if len(known) > _OFFERED else ""
+    picked = await actions.ask(PickDialog("Which client?", f"{most}You will be asked to confirm.", options))
+    return None if picked is None else known[int(picked)].client
 
 
 def _label(client: ClientBuffer) -> str:
     name = f'"{escape_exact(client.name)}"' if client.name else "no name"
-    return f"{short_size(client.total_bytes):>7}  {client.address}  {name}  {escape_exact(client.command)}"
+    # Over a unix socket, the server tells the socket's own path for everybody.
+    address = "" if "/" in client.address else f"{safe_text(client.address, 60)}  "
+    node = f" on {safe_text(client.node, 60)}" if client.node else ""
+    held = f"{short_size(client.total_bytes):>7}"
+    return f"{held}  ID {client.id}{node}  {address}{name}  {escape_exact(client.command)}"
 
 
 async def kill(actions: ActionController, client: ClientBuffer) -> None:

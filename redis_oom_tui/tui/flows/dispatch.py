@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from redis_oom_tui.formatting.settings import value_before
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
+from redis_oom_tui.rules.clients import on_shown_node
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
@@ -83,9 +84,13 @@ def begin_remedy(actions: ActionController, remedy: Remedy) -> bool:
 
 
 def _close_client(actions: ActionController, client_id: int) -> None:
-    """Begin the closing of the client that a finding is about."""
+    """Begin the closing of the client that a finding is about: one of the node that is shown, for others may have given
+    the same ID.
+    """
     state = actions.host.state
     known = state.clients if state is not None and state.clients else ()
+    if state is not None and state.snapshot is not None:
+        known = on_shown_node(known, state.snapshot)
     client = next((one for one in known if one.id == client_id), None)
     if client is None:
         actions.host.tell(f"Client {client_id} has already disconnected")

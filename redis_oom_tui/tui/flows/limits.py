@@ -54,7 +54,7 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
         return
     alone = await _alone(actions, proposed)
     if proposed.new == proposed.old and alone is None:
-        _notice(actions, f"{name} is {shown_value(name, proposed.old)} already")
+        actions.host.tell(f"{name} is {shown_value(name, proposed.old)} already")
         return
     choice = await actions.ask(
         ChangeDialog(
@@ -129,7 +129,7 @@ def _hints(actions: ActionController, name: str) -> list[str]:
 async def undo_last(actions: ActionController) -> None:
     """Undo what was changed last by this run, with what that would mean."""
     if not actions.limits.changes:
-        _notice(actions, "Nothing to undo: no setting was changed here yet")
+        actions.host.tell("Nothing to undo: no setting was changed here yet")
         return
     await undo(actions, actions.limits.changes[-1])
 

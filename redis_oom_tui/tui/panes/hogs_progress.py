@@ -93,18 +93,15 @@ class ScanProgressView(LineWidget):
         return self._ended and (self.outdated or self.age_seconds >= _STALE_SECONDS)
 
     def _totals(self, view: ScanView, width: int) -> Line:
-        pieces: list[Piece] = [(" ", "text")]
-        for row in view.types:
-            held = sizes.known_bytes(row.size, row.keys)
-            mark = mark_of_sum(kind_of_sum((row.type,), held, view))
-            pieces += [(f"{safe_text(row.type, 12)} ", "dim"), (f"{mark}{sizes.short_size(held)}  ", "text")]
         lost = [
             f"{sizes.count(count)} {word}"
             for count, word in ((view.vanished_keys, "gone during scan"), (view.refused_keys, "no permission"))
             if count
         ]
-        if lost:
-            pieces.append((", ".join(lost), "dim"))
+        missing: list[Piece] = [(", ".join(lost), "dim")] if lost else []
+        # A filter is told whole, and as many types beside it as fit.
+        taken = cells_of(missing) + (cells_of(self._noted(view, width)) + 1 if self.note else 0)
+        pieces = [*_types(view, width - taken), *missing]
         noted = self._noted(view, width - cells_of(pieces) - 2)
         return spread([*pieces, *_applications(view, width - cells_of(pieces) - cells_of(noted) - 2)], noted, width)
 
@@ -119,6 +116,19 @@ class ScanProgressView(LineWidget):
         if self.hidden and _scattered(view) and width > len(_SCATTERED):
             return [(f"{_SCATTERED} ", "dim")]
         return []
+
+
+def _types(view: ScanView, line_width: int) -> list[Piece]:
+    """Bytes by type, as many of them as there is room for: no figure is cut."""
+    pieces: list[Piece] = [(" ", "text")]
+    for row in view.types:
+        held = sizes.known_bytes(row.size, row.keys)
+        mark = mark_of_sum(kind_of_sum((row.type,), held, view))
+        more: list[Piece] = [(f"{safe_text(row.type, 12)} ", "dim"), (f"{mark}{sizes.short_size(held)}  ", "text")]
+        if cells_of([*pieces, *more]) - 2 > line_width:
+            break
+        pieces += more
+    return pieces
 
 
 def _applications(view: ScanView, line_width: int) -> list[Piece]:

@@ -92,14 +92,16 @@ class Selection(Struct, frozen=True):
         """What a filter looks through, where that is not every key that was scanned."""
         return "" if view is None or view.scanned_keys <= len(view.top) else f"of the {len(view.top):,} largest keys"
 
-    def words(self, marked: int, view: ScanView | None = None) -> str:
-        """What is shown, in a few words; '' where it is everything."""
-        bound = self._bound(view) if self.text and view is not None else ""
+    def words(self, marked: int, view: ScanView | None = None, *, by_size: bool = True) -> str:
+        """What is shown, in a few words; '' where it is everything. Not `by_size`: another order of the keys, whose
+        first ones may be among those that are not kept.
+        """
+        bound = self._bound(view) if self.text or not by_size else ""
         parts = (
             f"{marked:,} marked" if marked else "",
             self._place(view),
             f"/{safe_text(self.text, 20)}" if self.text else "",
-            f"{len(self.keys(view)):,} {bound}" if view is not None and bound else "",
+            f"{len(self.keys(view)):,} {bound}" if view is not None and bound and self.text else bound,
         )
         return "  ".join(word for word in parts if word)
 
@@ -207,7 +209,8 @@ class HogsTables(Horizontal):
 
     def note(self, view: ScanView | None) -> str:
         """What is shown of the scan, and how much is marked."""
-        return self.selection.words(len(self.keys.model.marked), view)
+        keys = self.keys.model
+        return self.selection.words(len(keys.marked), view, by_size=keys.sort == "size" and keys.falling)
 
     def outside(self) -> Selection:
         """One level of patterns further out."""

@@ -15,10 +15,10 @@ from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
-from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, paragraph, shorten, spread
+from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, paragraph, shorten, spread, wrap
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.glyphs import Glyphs
-from redis_oom_tui.tui.header_model import PANES, level_role, pressure_role
+from redis_oom_tui.tui.header_model import PANES, finding_mark, level_role, pressure_role
 from redis_oom_tui.tui.messages import ApplyRemedy, LookAtNode
 from redis_oom_tui.tui.panes.hogs_tables import columns_of_patterns
 from redis_oom_tui.tui.screens.reader import FindingScreen
@@ -37,8 +37,9 @@ _PANE = max(len(pane) for pane in PANES)
 
 
 class Findings(CursorList[Finding]):
-    """A line each, the gravest first; the cursor stays on its finding while others come and go."""
+    """The gravest first, a line each unless all titles fit whole; the cursor stays on its finding while others go."""
 
+    one_line = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("enter", "explain", "explain", id="findings.explain", tooltip="Explain this finding"),
         Binding("m", "fix", "fix", id="findings.mend", tooltip="Go to the fix; nothing is changed yet"),
@@ -51,6 +52,7 @@ class Findings(CursorList[Finding]):
         self._none = "Waiting for the first INFO."
         self._most = 0
         self._outdated = False
+        self._wraps = False
 
     def show(
         self, findings: tuple[Finding, ...], first_step: str = "", *, scanned: bool = True, outdated: bool = False
@@ -85,34 +87,41 @@ class Findings(CursorList[Finding]):
     def above(self, width: int, height: int) -> Sequence[Line]:
         """The title, how many there are where not all are in view, and what to do first."""
         count = len(self.findings)
+        self._wraps = sum(len(self._title(item, width)) for item in self.findings) < height
         more = f" ({count})" if count > height - 1 else ""
         first = f"{self.style.glyphs.right} {self._first_step}" if self._first_step else ""
         words = _OUTDATED if width >= _ROOMY else _OUTDATED_BRIEF
         old: Line = ((words, "warn"),) if self._outdated else ()
         step = shorten(first, max(1, width - 14 - len(more) - cells_of(old)))
         title = spread(((" Findings", "title"), (f"{more}  ", "dim"), (step, "dim")), old, width)
-        if count:
-            return [title]
-        return [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
+        return [title] if count else [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
 
     def row(self, item: Finding, width: int, *, here: bool) -> Sequence[Line]:
         """Its level, its title, what it saves and where it is mended."""
-        finding, space = item, width
         role = "cursor" if here and self.has_focus else None
-        glyphs = self.style.glyphs
-        sign = {Level.OK: glyphs.bullet}.get(finding.level, glyphs.state(finding.level))
+        right = self._leads(item, width, role)
+        sign = finding_mark(item.level, self.style.glyphs)
+        state = role or (level_role(item.level) if item.level is not Level.OK else "dim")
+        text = role or "text"
+        first, *more = self._title(item, width, whole=self._wraps)
+        lines = [merged(spread(((f" {pad(sign, 2)} ", state), (first, text)), right, width, text))]
+        return [*lines, *(merged(spread(((f"{' ' * 4}{line}", text),), (), width, text)) for line in more)]
+
+    def _title(self, item: Finding, width: int, *, whole: bool = True) -> list[str]:
+        text, space = safe_text(item.title, 200), max(4, width - cells_of(self._leads(item, width, None)) - 5)
+        return wrap(text, space) if whole else [shorten(text, space)]
+
+    def _leads(self, item: Finding, width: int, role: str | None) -> list[Piece]:
+        """What it saves and where it is mended, at the right."""
         right: list[Piece] = []
-        if finding.saves_bytes is not None:
-            right.append((f"{'frees ' if space >= _ROOMY else ''}{saving(finding)} ", role or "ok"))
-        if finding.remedy is not None:
-            pane = finding.remedy.pane.title()
-            pane = pad(pane, _PANE) if space >= _ALIGNED else pane
-            right.append((f"{glyphs.right} {pane} ", role or "link"))
-        elif right and space >= _ALIGNED:
+        if item.saves_bytes is not None:
+            right.append((f"{'frees ' if width >= _ROOMY else ''}{saving(item)} ", role or "ok"))
+        if item.remedy is not None:
+            pane = item.remedy.pane.title().ljust(_PANE if width >= _ALIGNED else 0)
+            right.append((f"{self.style.glyphs.right} {pane} ", role or "link"))
+        elif right and width >= _ALIGNED:
             right.append((" " * (_PANE + 3), role or "link"))
-        state = role or (level_role(finding.level) if finding.level is not Level.OK else "dim")
-        title = shorten(safe_text(finding.title, 200), max(4, space - cells_of(right) - 5))
-        return [merged(spread(((f" {pad(sign, 2)} ", state), (title, role or "text")), right, space, role or "text"))]
+        return right
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Only what is mended elsewhere leads there, and only where there is a finding is one to explain."""

@@ -13,7 +13,7 @@ from redis_oom_tui.models.verdict import Finding, Verdict
 from redis_oom_tui.tui.commands import live, words
 from redis_oom_tui.tui.dialogs.base import EXPLAIN
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, pad, wrap
-from redis_oom_tui.tui.header_model import level_role, level_word
+from redis_oom_tui.tui.header_model import finding_mark, level_role, level_word
 from redis_oom_tui.tui.host import Host, host_of
 from redis_oom_tui.tui.messages import ApplyRemedy
 from redis_oom_tui.tui.widgets.cursor_list import ScrollingText
@@ -86,7 +86,7 @@ class FindingScreen(ReaderScreen):
     def text(self, width: int) -> Sequence[Line]:
         """Title, advice, evidence, what the application can do."""
         finding, style = self._finding, self.host.style
-        sign = (f" {style.glyphs.state(finding.level)} ", level_role(finding.level))
+        sign = (f" {finding_mark(finding.level, style.glyphs)} ", level_role(finding.level))
         return [
             *_headed(sign, finding.title, width),
             *_paragraph("Fix", finding.advice, width),
@@ -142,7 +142,10 @@ class HelpScreen(ReaderScreen):
         out: list[Line] = []
         for title, entries in sections(list(below.active_bindings.values())):
             out.append(((f" {title}", "title"),))
-            out += [((f"  {pad(keys, 16)} ", "key"), (words, "text")) for keys, words in entries]
+            for keys, sentence in entries:
+                first, *more = wrap(sentence, max(8, width - 20))
+                out.append(((f"  {pad(keys, 16)} ", "key"), (first, "text")))
+                out += [((f"{' ' * 19}{line}", "text"),) for line in more]
             out.append(())
         out.append(((" Safety", "title"),))
         for rule in SAFETY:
