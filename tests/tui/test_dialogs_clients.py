@@ -4,16 +4,15 @@ import pytest
 
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.snapshot import ClusterView
-from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question
 from redis_oom_tui.tui.messages import ApplyRemedy
-from tests.support.scripted import ScriptedSource, a_snapshot
+from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, screen_text, until
 from tests.tui.test_dialogs import opened
+from tests.tui.test_nodes import a_cluster
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")
 
@@ -118,10 +117,12 @@ async def test_of_two_clients_with_one_id_each_is_listed_and_the_picked_one_is_a
 
 
 async def test_a_finding_leads_to_the_client_of_the_node_that_it_is_about():
-    nodes = [ClientBuffer(id=7, address=f"10.0.0.{node}:1", node=node, total_bytes=9 << 20) for node in ("1", "2")]
-    alone = a_snapshot()
-    shown = replace(alone, server=replace(alone.server, node="2"), cluster=ClusterView(()))
-    app = an_app(ScriptedSource([shown], clients=nodes), operator=ScriptedOperator())
+    snapshot = a_cluster()
+    nodes = [
+        ClientBuffer(id=7, address=address, node=node, total_bytes=9 << 20)
+        for address, node in (("10.0.0.1:1", "n:7001"), ("10.0.0.2:1", snapshot.server.node))
+    ]
+    app = an_app(ScriptedSource([snapshot], clients=nodes), operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.state.clients)
         app.post_message(ApplyRemedy(Remedy("triage", client_id=7)))

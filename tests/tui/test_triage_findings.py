@@ -154,9 +154,7 @@ async def test_who_sends_large_values_stands_among_the_findings(valkey, tmp_path
 
 
 async def test_titles_are_whole_where_there_is_room_and_cut_no_number_from_its_unit_elsewhere():
-    title = (
-        "The host has room: maxmemory can be raised from 39.8 MiB to 59.6 MiB, and by more once others are moved away"
-    )
+    title = "The host has room: maxmemory can be raised from 39.8 MiB to 59.6 MiB, or more once others are moved away"
     long = Finding("room", Level.WARNING, title, "Raise it", remedy=Remedy("limits"))
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:
