@@ -13,7 +13,7 @@ from redis_oom_tui.cli.options import given_options, refuse_beside
 from redis_oom_tui.cli.process import when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump
 from redis_oom_tui.formatting import key_sizes as text
-from redis_oom_tui.models.errors import BadInput, CommandRefused
+from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.key_sizes import key_sizes
@@ -44,8 +44,6 @@ def hot(invocation: Invocation, given: dict[str, Any]) -> int:
     """Print the hottest keys, where they are tracked; raises BadInput beside what needs a scan."""
     reason = "no key is read, only what the server tracks"
     refuse_beside("hot", given_options(), given_options().keys() - _USED_HOT, reason)
-    if invocation.connection.cluster:
-        raise BadInput("--hot is of one server: leave -c out, and name the node")
     found = asyncio.run(_hot_keys(invocation))
     if given["form"] == "json":
         print_document(text.hot_document(found, given["top"]))
@@ -54,10 +52,10 @@ def hot(invocation: Invocation, given: dict[str, Any]) -> int:
     return 0
 
 
-async def _hot_keys(invocation: Invocation) -> HotKeys | None:
-    from redis_oom_tui.server.live import LiveServer
+async def _hot_keys(invocation: Invocation) -> tuple[HotKeys, ...]:
+    from redis_oom_tui.server.open_source import source_for
 
-    server = LiveServer(invocation.connection)
+    server = source_for(invocation.connection)
     try:
         await when_free(server.open)
         return await server.hot_keys()

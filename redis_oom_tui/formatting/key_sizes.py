@@ -1,7 +1,8 @@
 """What the server itself keeps of its keys (INFO keysizes, HOTKEYS), for people and as JSON."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.hogs import (
         HotKeyFields,
         HotKeysDocument,
+        HotNodeFields,
         KeySizesDocument,
         SizeHistogramFields,
     )
@@ -115,61 +117,107 @@ def _histogram(histogram: SizeHistogram) -> "SizeHistogramFields":
 
 
 NOT_TRACKED = (
-    "No hot keys are tracked on this server. This tool starts no tracking: it costs the server CPU for each command.",
+    "No hot keys are tracked here. This tool starts no tracking: it costs the server CPU for each command.",
     "To track them for a minute: HOTKEYS START METRICS 2 CPU NET DURATION 60 SAMPLE 10; afterwards HOTKEYS RESET.",
 )
 
 
-def hot_lines(found: HotKeys | None, top: int) -> list[str]:
-    """The `top` hottest keys by each of what is tracked."""
-    if found is None:
-        return list(NOT_TRACKED)
-    since = "" if found.began_at is None else f" since {datetime.fromtimestamp(found.began_at).astimezone():%F %T}"
-    lasted = "" if found.seconds is None else f" for {duration(found.seconds)}"
-    sampled = f", one key of {count(found.sample_ratio)}" if found.sample_ratio > 1 else ""
-    lines = [f"hot keys, {'tracked' if found.active else 'not tracked any more, but'}{since}{lasted}{sampled}"]
-    if found.by_cpu is not None:
-        rows = [(f"{used / 1000:,.1f} ms", used, key) for key, used in found.by_cpu[:top]]
-        lines += ["", *_hot_table("CPU time", rows, found.cpu_us)]
-    if found.by_net is not None:
-        rows = [(size(used), used, key) for key, used in found.by_net[:top]]
-        lines += ["", *_hot_table("network", rows, found.net_bytes)]
+def hot_lines(found: Sequence[HotKeys], top: int) -> list[str]:
+    """The `top` hottest keys by each of what is tracked, with their nodes in a cluster."""
+    if not any(one.tracked for one in found):
+        return [*NOT_TRACKED, *(_tracking(one) for one in found if one.error)]
+    lines = [_tracking(one) for one in found]
+    cpu, network = hottest(found, "by_cpu", "cpu_us"), hottest(found, "by_net", "net_bytes")
+    if cpu is not None:
+        lines += ["", *_hot_table("CPU time", [(f"{one.used / 1000:,.1f} ms", one) for one in cpu[:top]])]
+    if network is not None:
+        lines += ["", *_hot_table("network", [(size(one.used), one) for one in network[:top]])]
     return lines
 
 
-def _hot_table(title: str, rows: list[tuple[str, int, bytes]], whole: int | None) -> list[str]:
-    shares = [percent(used / whole) if whole else "?" for _, used, _ in rows]
-    table = zip(rows, shares, strict=True)
-    return [
-        f"{title:>12} {'share':>6}  key",
-        *(f"{used:>12} {share:>6}  {safe_text(key, 200)}" for (used, _, key), share in table),
+def _tracking(found: HotKeys) -> str:
+    """What a server tracks, in a line."""
+    node = f"{safe_text(found.node, 60)}: " if found.node else ""
+    if found.error is not None:
+        return f"{node}not known: {found.error}"
+    if not found.tracked:
+        return f"{node}no hot keys are tracked"
+    since = "" if found.began_at is None else f" since {datetime.fromtimestamp(found.began_at).astimezone():%F %T}"
+    lasted = "" if found.seconds is None else f" for {duration(found.seconds)}"
+    sampled = f", one key of {count(found.sample_ratio)}" if found.sample_ratio > 1 else ""
+    return f"{node}hot keys, {'tracked' if found.active else 'not tracked any more, but'}{since}{lasted}{sampled}"
+
+
+class HotKey(NamedTuple):
+    """A hot key: what it took, its share of what all commands of its node took, its name and its node."""
+
+    used: int
+    share: float | None
+    key: bytes
+    node: str
+
+
+def hottest(
+    found: Sequence[HotKeys], keys: Literal["by_cpu", "by_net"], whole: Literal["cpu_us", "net_bytes"]
+) -> list[HotKey] | None:
+    """The hottest keys of all nodes, the hottest first; None where no node tracks that."""
+    tracked = [one for one in found if getattr(one, keys) is not None]
+    every = [
+        HotKey(used, min(1.0, used / of_all) if (of_all := getattr(one, whole)) else None, key, one.node)
+        for one in tracked
+        for key, used in getattr(one, keys)
     ]
+    return sorted(every, key=lambda one: -one.used) if tracked else None
 
 
-def hot_document(found: HotKeys | None, top: int) -> "HotKeysDocument":
+def _hot_table(title: str, rows: Sequence[tuple[str, HotKey]]) -> list[str]:
+    nodes = max((len(one.node) for _, one in rows), default=0)
+    heading = f"{title:>12} {'share':>6}  {'node':<{nodes}}  key" if nodes else f"{title:>12} {'share':>6}  key"
+    lines = [heading]
+    for used, one in rows:
+        share = "?" if one.share is None else percent(one.share)
+        node = f"{safe_text(one.node, 80):<{nodes}}  " if nodes else ""
+        lines.append(f"{used:>12} {share:>6}  {node}{safe_text(one.key, 200)}")
+    return lines
+
+
+def hot_document(found: Sequence[HotKeys], top: int) -> "HotKeysDocument":
     """What `hogs --hot --json` prints."""
-    known = found or HotKeys(active=False)
+    tracked = [one for one in found if one.tracked]
+    alone = tracked[0] if tracked and not tracked[0].node else HotKeys()
+    cpu, network = hottest(found, "by_cpu", "cpu_us"), hottest(found, "by_net", "net_bytes")
     return {
         "schema": SCHEMA,
-        "tracked": found is not None,
-        "active": None if found is None else known.active,
-        "began_unix_seconds": known.began_at,
-        "tracked_seconds": known.seconds,
-        "sample_ratio": None if found is None else known.sample_ratio,
-        "by_cpu": None if known.by_cpu is None else [_hot(each, known.cpu_us, cpu=True) for each in known.by_cpu[:top]],
-        "by_network": None
-        if known.by_net is None
-        else [_hot(each, known.net_bytes, cpu=False) for each in known.by_net[:top]],
+        "tracked": bool(tracked),
+        "active": any(one.active for one in tracked) if tracked else None,
+        "began_unix_seconds": alone.began_at,
+        "tracked_seconds": alone.seconds,
+        "sample_ratio": alone.sample_ratio if alone in tracked else None,
+        "by_cpu": None if cpu is None else [_hot(one, cpu=True) for one in cpu[:top]],
+        "by_network": None if network is None else [_hot(one, cpu=False) for one in network[:top]],
+        "nodes": [_hot_node(one) for one in found] if any(one.node for one in found) else None,
     }
 
 
-def _hot(one: tuple[bytes, int], whole: int | None, *, cpu: bool) -> "HotKeyFields":
-    name, used = one
-    shown, exact = key_fields(name)
+def _hot(one: HotKey, *, cpu: bool) -> "HotKeyFields":
+    shown, exact = key_fields(one.key)
     return {
         "key": shown,
         "key_base64": exact,
-        "cpu_seconds": used / 1e6 if cpu else None,
-        "network_bytes": None if cpu else used,
-        "share": round(min(1.0, used / whole), 4) if whole else None,
+        "node": one.node or None,
+        "cpu_seconds": one.used / 1e6 if cpu else None,
+        "network_bytes": None if cpu else one.used,
+        "share": None if one.share is None else round(one.share, 4),
+    }
+
+
+def _hot_node(one: HotKeys) -> "HotNodeFields":
+    return {
+        "node": one.node,
+        "tracked": None if one.error else one.tracked,
+        "active": one.active if one.tracked else None,
+        "began_unix_seconds": one.began_at,
+        "tracked_seconds": one.seconds,
+        "sample_ratio": one.sample_ratio if one.tracked else None,
+        "error": one.error,
     }

@@ -195,9 +195,10 @@ class HotKeys(Struct, frozen=True):
 
     `by_cpu` are keys with their microseconds, `by_net` with their bytes, each None where that is not tracked, beside
     those of all commands (`cpu_us`, `net_bytes`). One key of `sample_ratio` is tracked. `began_at` is Unix seconds.
+    Where nobody has started that, it is not `tracked`; `error` is why a `node` of a cluster did not tell.
     """
 
-    active: bool
+    active: bool = False
     sample_ratio: int = 1
     began_at: float | None = None
     seconds: float | None = None
@@ -205,3 +206,6 @@ class HotKeys(Struct, frozen=True):
     net_bytes: int | None = None
     by_cpu: tuple[tuple[bytes, int], ...] | None = None
     by_net: tuple[tuple[bytes, int], ...] | None = None
+    tracked: bool = True
+    node: str = ""
+    error: str | None = None

@@ -181,5 +181,5 @@ class SeesReplicas(Protocol):
 class TellsHotKeys(Protocol):
     """A source that also reads which keys are hottest, where the server tracks that."""
 
-    async def hot_keys(self) -> HotKeys | None:
-        """What was tracked; None where nobody has started that. Raises CommandRefused where the server cannot."""
+    async def hot_keys(self) -> tuple[HotKeys, ...]:
+        """What was tracked, by each primary of a cluster. Raises CommandRefused where no server can."""

@@ -6,29 +6,51 @@ from typing import Any
 from redis.asyncio import Redis
 
 from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import HotKeys
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.ports.source import TellsHotKeys
 from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.tasks import together
 
 
-async def hot_keys(client: Redis, address: Address) -> HotKeys | None:
-    """What was tracked; None where no tracking was started. Raises CommandRefused where the server has none."""
+async def hot_keys(client: Redis, address: Address) -> HotKeys:
+    """What was tracked. Raises CommandRefused where the server has none."""
     with translated(address, "HOTKEYS GET"):
         return hot_keys_in(await client.execute_command("HOTKEYS", "GET"))
 
 
-def hot_keys_in(reply: Any) -> HotKeys | None:
+async def hot_keys_of(nodes: Mapping[str, TellsHotKeys]) -> tuple[HotKeys, ...]:
+    """What each of `nodes`, by their names, has tracked, or why it does not tell. Raises where none of them tells."""
+    refusals: list[TriageError] = []
+
+    async def asked(name: str, node: TellsHotKeys) -> HotKeys:
+        try:
+            (found,) = await node.hot_keys()
+        except TriageError as error:
+            refusals.append(error)
+            return HotKeys(tracked=False, node=name, error=str(error))
+        return replace(found, node=name)
+
+    found = await together(asked(name, node) for name, node in nodes.items())
+    if refusals and len(refusals) == len(found):
+        raise refusals[0]
+    return tuple(found)
+
+
+def hot_keys_in(reply: Any) -> HotKeys:
     """The reply of HOTKEYS GET: a map, or names and values in turn, perhaps as the only element of a list.
 
     >>> hot_keys_in([[b"tracking-active", 1, b"by-net-bytes", [b"k", 40]]]).by_net
     ((b'k', 40),)
-    >>> hot_keys_in(None) is None
-    True
+    >>> hot_keys_in(None).tracked
+    False
     """
     if isinstance(reply, list) and len(reply) == 1:
         reply = reply[0]
     fields = _pairs(reply)
     if b"tracking-active" not in fields:
-        return None
+        return HotKeys(tracked=False)
     began, lasted = _whole(fields, b"collection-start-time-unix-ms"), _whole(fields, b"collection-duration-ms")
     return HotKeys(
         active=fields[b"tracking-active"] == 1,

@@ -141,11 +141,11 @@ class LiveServer:
 
         return await large_commands(self)
 
-    async def hot_keys(self) -> HotKeys | None:
-        """The hottest keys, where they are tracked; None where nobody has started that. Raises CommandRefused."""
+    async def hot_keys(self) -> tuple[HotKeys, ...]:
+        """The hottest keys, where they are tracked, in one element. Raises CommandRefused."""
         from redis_oom_tui.server.hot_keys import hot_keys  # noqa: PLC0415 - seldom asked for
 
-        return await hot_keys(self.client(), self.address)
+        return (await hot_keys(self.client(), self.address),)
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""

@@ -142,12 +142,12 @@ def pure_documents() -> dict[str, set[str]]:
     both = {"schema": 1, "verdict": "ok", "profiles": [{"profile": "a", "same_server_as": [], "check": clustered}]}
     strings = SizeHistogram(0, "string", Measure.VALUE, (SizeBucket(4, 7, 3),))
     sizes = KeySizes((strings,), 4, 3, 100, 12, 21, ("hash",))
-    hot = HotKeys(True, 10, 1.0, 6.4, 200, 100, ((b"k", 90),), ((b"k", 90),))
+    hot = HotKeys(True, 10, 1.0, 6.4, 200, 100, ((b"k", 90),), ((b"k", 90),), node="a:1")
     report = IncidentReport(0.0, snapshot, replace(snapshot, cluster=cluster), verdict, (), findings)
     return {
         "check -c": described_fields("check", clustered),
         "check --all -c": described_fields("check", both),
-        "hogs --hot": described_fields("hogs", hot_document(hot, 9)),
+        "hogs --hot": described_fields("hogs", hot_document((hot,), 9)),
         "hogs --instant": described_fields("hogs", instant_document(sizes)),
         "limits -c": described_fields("limits", limits_document(Limits(None, "noeviction"), [by_node])),
         "report -c": described_fields("report", report_document(report)),

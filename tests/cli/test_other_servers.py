@@ -5,11 +5,19 @@
 
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from redis.asyncio import Redis
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import CommandRefused
+from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.rules.flavours import MANAGED, PRODUCTS, REFUSAL
+from redis_oom_tui.server import hot_keys
+from redis_oom_tui.server.hot_keys import hot_keys_in
+from tests.support.cluster import clustered
 from tests.support.json_documents import document_of
 from tests.support.replayed import case, replayed, reply
 from tests.support.servers import RunningServer
@@ -128,11 +136,51 @@ def test_hot_keys_are_read_where_they_are_tracked_and_no_tracking_is_started(
             code, text, _ = run("-p", str(port), "hogs", "--hot")
             document = document_of("hogs", run("-p", str(port), "hogs", "--hot", "--json")[1])
         assert code == 0
-        assert text.startswith("No hot keys are tracked on this server.")
+        assert text.startswith("No hot keys are tracked here.")
         assert (document["tracked"], document["active"], document["by_cpu"]) == (False, None, None)
+        assert document["nodes"] is None
     # Of those that the tests run on, none has it.
     code, _, err = run("-s", str(server.socket_path), "hogs", "--hot")
     assert (code, err.count("HOTKEYS")) == (3, 2)
     assert "has no HOTKEYS GET: unknown command" in err
-    for words, why in ((("-c",), "leave -c out"), (("--sample", "3"), "--sample"), (("--csv",), "--csv")):
+    for words, why in ((("--sample", "3"), "--sample"), (("--csv",), "--csv")):
         assert why in run("-s", str(server.socket_path), "hogs", "--hot", *words)[2]
+
+
+def _as_read(reply: Any) -> Any:
+    if isinstance(reply, list):
+        return [_as_read(each) for each in reply]
+    return reply.encode() if isinstance(reply, str) else reply
+
+
+def test_hot_keys_of_a_cluster_are_those_of_each_node(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(*words: str) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words])
+        return int(ended.value.code or 0), *capsys.readouterr()
+
+    with clustered(replicas=False) as cluster:
+        words = ("-c", "-p", str(cluster.primaries[0].port), "hogs", "--hot")
+        code, _, err = run(*words)
+        assert (code, "has no HOTKEYS GET: unknown command" in err) == (3, True)
+        # As their documentation has it; the first of the nodes does not know the command.
+        first, second, third = (node.name for node in cluster.primaries)
+        replies = {second: HOT, third: None}
+
+        async def answered(_: Redis, address: Address) -> HotKeys:
+            if str(address) == first:
+                raise CommandRefused(f"{first} has no HOTKEYS GET", command="HOTKEYS GET")
+            return hot_keys_in(_as_read(replies[str(address)]))
+
+        monkeypatch.setattr(hot_keys, "hot_keys", answered)
+        text = run(*words)[1]
+        document = document_of("hogs", run(*words, "--json")[1])
+    assert re.search(rf"{second}: hot keys, tracked since .* for 6s, one key of 10", text)
+    assert f"{third}: no hot keys are tracked" in text
+    assert f"{first}: not known: {first} has no HOTKEYS GET" in text
+    assert re.search(rf"150\.0 ms +75%  {second}  hot:", text)
+    assert [each["node"] for each in document["by_cpu"]] == [second, second]
+    assert {each["node"]: each["tracked"] for each in document["nodes"]} == {first: None, second: True, third: False}
+    assert (document["tracked"], document["active"], document["sample_ratio"]) == (True, True, None)

@@ -227,9 +227,22 @@ class HotKeyFields(TypedDict):
 
     key: Annotated[str, says("its name, printable")]
     key_base64: Annotated[str | None, says("its exact bytes, where the printable form is not these")]
+    node: Annotated[str | None, says("the node of a cluster that serves it")]
     cpu_seconds: Annotated[float | None, says("how long commands on it took; null in the list by network")]
     network_bytes: Annotated[int | None, says("what was received and sent for it; null in the list by CPU")]
-    share: Annotated[Share | None, says("its share of what all commands took")]
+    share: Annotated[Share | None, says("its share of what all commands took, on its node")]
+
+
+class HotNodeFields(TypedDict):
+    """What a node of a cluster tracks."""
+
+    node: Annotated[str, says("its address")]
+    tracked: Annotated[bool | None, says("whether somebody has started a tracking there; null: not known")]
+    active: Annotated[bool | None, says("whether it goes on")]
+    began_unix_seconds: Annotated[UnixSeconds | None, says("since when")]
+    tracked_seconds: Annotated[float | None, says("for how long")]
+    sample_ratio: Annotated[int | None, says("one key of so many is tracked")]
+    error: Annotated[str | None, says("why it does not tell")]
 
 
 class HotKeysDocument(Failed):
@@ -237,11 +250,12 @@ class HotKeysDocument(Failed):
 
     tracked: Annotated[bool, says("whether somebody has started a tracking; without one all else is null")]
     active: Annotated[bool | None, says("whether it goes on")]
-    began_unix_seconds: Annotated[UnixSeconds | None, says("since when")]
-    tracked_seconds: Annotated[float | None, says("for how long")]
-    sample_ratio: Annotated[int | None, says("one key of so many is tracked")]
+    began_unix_seconds: Annotated[UnixSeconds | None, says("since when; of a cluster, see `nodes`")]
+    tracked_seconds: Annotated[float | None, says("for how long; of a cluster, see `nodes`")]
+    sample_ratio: Annotated[int | None, says("one key of so many is tracked; of a cluster, see `nodes`")]
     by_cpu: Annotated[list[HotKeyFields] | None, says("by CPU time, the hottest first; null: not tracked")]
     by_network: Annotated[list[HotKeyFields] | None, says("by bytes received and sent; null: not tracked")]
+    nodes: Annotated[list[HotNodeFields] | None, says("what each primary tracks; null without a cluster")]
 
 
 class HogsDocument(Failed):

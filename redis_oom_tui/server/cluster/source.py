@@ -18,7 +18,7 @@ from redis_oom_tui.models.address import (
 )
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput, CommandRefused, KeyMoved, ServerUnreachable, TriageError
-from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
+from redis_oom_tui.models.keys import HotKeys, KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -30,6 +30,7 @@ from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.scan import ClusterScan
 from redis_oom_tui.server.cluster.topology import SlotMarks, Topology, moving_slots, slot_marks
 from redis_oom_tui.server.errors import translated
+from redis_oom_tui.server.hot_keys import hot_keys_of
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import heaviest_slots, read_settings
 from redis_oom_tui.server.tasks import together
@@ -226,6 +227,10 @@ class ClusterSource:
         """Who sent large values of late, by the logs of every primary, the largest first, each with its node."""
         found = await together(_large_commands(server) for server in self.members.primaries())
         return tuple(sorted((one for each in found for one in each), key=lambda one: -one.size))
+
+    async def hot_keys(self) -> tuple[HotKeys, ...]:
+        """What each primary tracks, or why it does not tell. Raises CommandRefused where all of them refuse it."""
+        return await hot_keys_of({str(server.address): server for server in self.members.primaries()})
 
     async def details(self, key: KeyId, *, touch: bool = False) -> KeyDetails | None:
         """A closer look at one key, on the node that serves its slot now, or on the one that it sends us on to."""

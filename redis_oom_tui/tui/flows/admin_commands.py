@@ -45,7 +45,7 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
 async def _show_hot_keys(actions: ActionController) -> None:
     source = actions.host.source
     if not isinstance(source, TellsHotKeys):
-        raise BadInput("Only a single server that answers now tells its hot keys: open the node by its own address")
+        raise BadInput("Hot keys are read from a server, not from a recording, and not while one is made")
     lines = hot_lines(await source.hot_keys(), _OFFERED)
 
     def text(width: int) -> list[Line]:
