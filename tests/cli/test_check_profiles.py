@@ -1,8 +1,10 @@
 """`check --all`: every profile's server at the same time, the worst first, none of which can end the others."""
 
+import contextlib
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,12 +27,19 @@ def configured(folder: Path, **profiles: str) -> str:
     return str(file)
 
 
-def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with started("valkey") as healthy, started("valkey") as full, full.client() as client:
+@contextlib.contextmanager
+def full_server() -> Iterator[RunningServer]:
+    """One that has refused a write."""
+    with started("valkey") as full, full.client() as client:
         client.set("a", b"x" * 100_000)
         client.config_set("maxmemory", 1)
         with pytest.raises(Exception, match="maxmemory"):
             client.set("b", b"x")
+        yield full
+
+
+def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with started("valkey") as healthy, full_server() as full:
         config = configured(
             tmp_path,
             **{
@@ -60,6 +69,10 @@ def test_every_profile_is_a_line_and_the_worst_is_first(tmp_path: Path, capsys: 
         ]
         code, out, _ = ran(capsys, "--config", config, "--profile", "cache-1*", "check")
         assert (code, out.splitlines()[0]) == (0, "1 profile: 1 ok")
+
+
+def test_profiles_of_the_same_server_say_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with started("valkey") as healthy, full_server() as full:
         twice = configured(
             tmp_path,
             a=f'socket = "{healthy.socket_path}"',

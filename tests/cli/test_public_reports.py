@@ -93,8 +93,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "ot1760": (
         "ot1760-operator-5pct",
         Right(
-            "healthy",
-            "ok",
+            "healthy", "ok",
             ("409 writes refused", "its peak reached the limit: a burst that is over)"),
             ("refused-at-peak",),
         ),
@@ -117,8 +116,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "keydb234": (
         "keydb234-oom-no-keys",
         Right(
-            "close-nothing-left",
-            "critical",
+            "close-nothing-left", "critical",
             ("132.6 MiB is held by no key", NOT_REDIS),
             ("held-by-no-key", "not-redis"),
         ),
@@ -139,8 +137,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "kvrocks3208": (
         "kvrocks3208-replica",
         Right(
-            "count-unknown",
-            "unknown",
+            "count-unknown", "unknown",
             ("used_memory is not reported", "Kvrocks is neither Redis nor Valkey"),
             ("not-redis",),
             ("used_memory", "maxmemory", "maxmemory_policy"),
@@ -151,8 +148,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "garnet": (
         "garnet-documented",
         Right(
-            "count-unknown",
-            "unknown",
+            "count-unknown", "unknown",
             ("used_memory is not reported", f"Garnet {NOT_REDIS}"),
             ("not-redis",),
             ("used_memory", "maxmemory", "maxmemory_policy", "keyspace"),
@@ -163,8 +159,7 @@ INDEX: dict[str, tuple[str, Right]] = {
     "upstash": (
         "upstash-documented",
         Right(
-            "count-unknown",
-            "unknown",
+            "count-unknown", "unknown",
             ("used_memory is not reported", f"Upstash {NOT_REDIS}"),
             ("not-redis",),
             ("used_memory", "maxmemory", "maxmemory_policy"),

@@ -74,49 +74,49 @@ def test_each_declared_rule_is_asked_and_tells_how_to_confirm_it() -> None:
         assert judge(snapshot, **more).confirm, name
 
 
+FULL: dict[str, Any] = {"used": 1001 * MIB, "over_ms": 500}
+HELD = {"overhead_bytes": 910 * MIB}
+LAZY, DEAD = {"lazyfree_pending_objects": 3}, {"expired_stale_percent": 9.0, "errors_by_kind": {"OOM": 3}}
+CAUSED: dict[str, tuple[Snapshot, ScanView | None]] = {
+    "refusing-links": (snapshot_of(**FULL, memory={"cluster_links_bytes": 900 * MIB, **HELD}), None),
+    "refusing-migration": (snapshot_of(**FULL, memory={"migration_bytes": 900 * MIB, **HELD}), None),
+    "refusing-backlog": (snapshot_of(**FULL, memory={"replication_backlog_bytes": 900 * MIB, **HELD}), None),
+    "refusing-replicas": (snapshot_of(**FULL, memory={"clients_replicas_bytes": 900 * MIB, **HELD}), None),
+    "refusing-names": (snapshot_of(**FULL), None),
+    "refusing-connections": (
+        snapshot_of(**FULL, memory={"clients_normal_bytes": 900 * MIB, **HELD}, activity={"connected_clients": 9000}),
+        None,
+    ),
+    "refusing-large": (snapshot_of(used=50 * MIB), None),
+    "refusing-buffers": (snapshot_of(**FULL, memory={"clients_normal_bytes": 900 * MIB, **HELD}), None),
+    "refusing-tiny-limit": (snapshot_of(used=1_100_000, limit=1_000_000, over_ms=500), None),
+    "refusing-scripts": (snapshot_of(**FULL, memory={"scripts_bytes": 900 * MIB, **HELD}), None),
+    "refusing-functions": (snapshot_of(**FULL, memory={"functions_bytes": 900 * MIB, **HELD}), None),
+    "refusing-tracking": (snapshot_of(**FULL, activity={"tracking_keys": 10**7}), None),
+    "refusing-channels": (snapshot_of(**FULL, activity={"pubsub_channels": 4 * 10**6}), None),
+    "refusing-watched": (snapshot_of(**FULL, activity={"watched_keys": 5 * 10**6}), None),
+    "refusing-freeing": (snapshot_of(**FULL, keys=0, memory=LAZY), None),
+    "refusing-nothing-left": (snapshot_of(**FULL, keys=0), None),
+    "refusing-modules": (snapshot_of(**FULL), replace(SCAN_OF_LITTLE, unsized_keys=3)),
+    "refusing-unexplained": (snapshot_of(**FULL), SCAN_OF_LITTLE),
+    "refusing-rehashing": (
+        snapshot_of(**FULL, memory={"rehashing_bytes": 64 * MIB, "overhead_bytes": 200 * MIB}),
+        None,
+    ),
+    "refusing-lowered": (snapshot_of(used=1200 * MIB, over_ms=500), None),
+    "refusing-giant": (snapshot_of(**FULL), SCAN_OF_ONE),
+    "refusing-expired": (snapshot_of(**FULL, expires=1000, counters=DEAD), None),
+    "refusing-no-ttl": (snapshot_of(**FULL, policy="volatile-lru"), None),
+    "refusing-paused": (snapshot_of(**FULL, policy="allkeys-lru", activity={"paused_ms": 9000}), None),
+    "refusing-few-evictable": (snapshot_of(**FULL, policy="volatile-lru", expires=20), None),
+    "refusing-behind": (snapshot_of(**FULL, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}), None),
+    "refusing-noeviction": (snapshot_of(**FULL), None),
+}
+
+
 def test_each_cause_has_a_state_of_its_own() -> None:
-    full: dict[str, Any] = {"used": 1001 * MIB, "over_ms": 500}
-    held = {"overhead_bytes": 910 * MIB}
-    lazy, dead = {"lazyfree_pending_objects": 3}, {"expired_stale_percent": 9.0, "errors_by_kind": {"OOM": 3}}
-    states: dict[str, tuple[Snapshot, ScanView | None]] = {
-        "refusing-links": (snapshot_of(**full, memory={"cluster_links_bytes": 900 * MIB, **held}), None),
-        "refusing-migration": (snapshot_of(**full, memory={"migration_bytes": 900 * MIB, **held}), None),
-        "refusing-backlog": (snapshot_of(**full, memory={"replication_backlog_bytes": 900 * MIB, **held}), None),
-        "refusing-replicas": (snapshot_of(**full, memory={"clients_replicas_bytes": 900 * MIB, **held}), None),
-        "refusing-names": (snapshot_of(**full), None),
-        "refusing-connections": (
-            snapshot_of(
-                **full, memory={"clients_normal_bytes": 900 * MIB, **held}, activity={"connected_clients": 9000}
-            ),
-            None,
-        ),
-        "refusing-large": (snapshot_of(used=50 * MIB), None),
-        "refusing-buffers": (snapshot_of(**full, memory={"clients_normal_bytes": 900 * MIB, **held}), None),
-        "refusing-tiny-limit": (snapshot_of(used=1_100_000, limit=1_000_000, over_ms=500), None),
-        "refusing-scripts": (snapshot_of(**full, memory={"scripts_bytes": 900 * MIB, **held}), None),
-        "refusing-functions": (snapshot_of(**full, memory={"functions_bytes": 900 * MIB, **held}), None),
-        "refusing-tracking": (snapshot_of(**full, activity={"tracking_keys": 10**7}), None),
-        "refusing-channels": (snapshot_of(**full, activity={"pubsub_channels": 4 * 10**6}), None),
-        "refusing-watched": (snapshot_of(**full, activity={"watched_keys": 5 * 10**6}), None),
-        "refusing-freeing": (snapshot_of(**full, keys=0, memory=lazy), None),
-        "refusing-nothing-left": (snapshot_of(**full, keys=0), None),
-        "refusing-modules": (snapshot_of(**full), replace(SCAN_OF_LITTLE, unsized_keys=3)),
-        "refusing-unexplained": (snapshot_of(**full), SCAN_OF_LITTLE),
-        "refusing-rehashing": (
-            snapshot_of(**full, memory={"rehashing_bytes": 64 * MIB, "overhead_bytes": 200 * MIB}),
-            None,
-        ),
-        "refusing-lowered": (snapshot_of(used=1200 * MIB, over_ms=500), None),
-        "refusing-giant": (snapshot_of(**full), SCAN_OF_ONE),
-        "refusing-expired": (snapshot_of(**full, expires=1000, counters=dead), None),
-        "refusing-no-ttl": (snapshot_of(**full, policy="volatile-lru"), None),
-        "refusing-paused": (snapshot_of(**full, policy="allkeys-lru", activity={"paused_ms": 9000}), None),
-        "refusing-few-evictable": (snapshot_of(**full, policy="volatile-lru", expires=20), None),
-        "refusing-behind": (snapshot_of(**full, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}), None),
-        "refusing-noeviction": (snapshot_of(**full), None),
-    }
-    assert [f"refusing-{cause.name}" for cause in CAUSES] == list(states)
-    for name, (snapshot, scan) in states.items():
+    assert [f"refusing-{cause.name}" for cause in CAUSES] == list(CAUSED)
+    for name, (snapshot, scan) in CAUSED.items():
         rates = Rates(seconds=1.0, refused_writes=3)
         clients = NAMED if name == "refusing-names" else ()
         verdict = judge(snapshot, rates=rates, scan=scan, clients=clients)

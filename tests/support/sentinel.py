@@ -69,12 +69,10 @@ def watched(
             *_listening(sentinel_port, papers, sentinel_papers, client_certificates),
         ]
         stack.enter_context(_sentinel(flavour, lines))
+        tls = _trusting(sentinel_papers, client_certificates)
+        secret = Secret(sentinel_password) if sentinel_password else None
         asked = Sentinel(
-            (Address(port=sentinel_port),),
-            MASTER,
-            username=sentinel_user,
-            password=Secret(sentinel_password) if sentinel_password else None,
-            tls=_trusting(sentinel_papers, client_certificates) or False,
+            (Address(port=sentinel_port),), MASTER, username=sentinel_user, password=secret, tls=tls or False
         )
         login = Secret(password) if password else None
         connection = Connection(sentinel=asked, password=login, tls=_trusting(papers, client_certificates))

@@ -201,23 +201,29 @@ async def at_finding(pilot, app, start):
     findings.go_to(next(place for place, one in enumerate(findings.findings) if one.title.startswith(start)))
 
 
+def write_what_applications_left(client):
+    """Jobs of BullMQ that are done, dead jobs of Sidekiq, and queues of Celery, every second without a binding."""
+    samples.write(client, samples.load("bullmq").keys)
+    for job in range(1000, 1200):
+        mapping = {"name": "send", "data": "x" * 5000, "opts": "{}", "timestamp": "1"}
+        client.hset(f"bull:mail:{job}", mapping=mapping)
+        client.zadd("bull:mail:completed", {str(job): 1_700_000_000_000})
+    queues = [f"{uuid.UUID(int=number)}.reply.celery.pidbox" for number in range(1, 9)]
+    for number, name in enumerate(queues):
+        client.lpush(name, *(b"r" * 5000 for _ in range(20)))
+        if number % 2:
+            binding = "\x06\x16".join((name.partition(".")[0], "", name))
+            client.sadd("_kombu.binding.reply.celery.pidbox", binding)
+    client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+    samples.write(client, samples.load("sidekiq").keys)
+    client.delete("dead")
+    client.zadd("dead", {f'{{"jid":"{number}","args":"{"x" * 2000}"}}': 1_700_000_000 for number in range(400)})
+    return queues[::2]
+
+
 async def test_a_finding_of_an_application_leads_to_the_plan_of_what_may_go(valkey, tmp_path):
     with valkey.client() as client:
-        samples.write(client, samples.load("bullmq").keys)
-        for job in range(1000, 1200):
-            mapping = {"name": "send", "data": "x" * 5000, "opts": "{}", "timestamp": "1"}
-            client.hset(f"bull:mail:{job}", mapping=mapping)
-            client.zadd("bull:mail:completed", {str(job): 1_700_000_000_000})
-        queues = [f"{uuid.UUID(int=number)}.reply.celery.pidbox" for number in range(1, 9)]
-        for number, name in enumerate(queues):
-            client.lpush(name, *(b"r" * 5000 for _ in range(20)))
-            if number % 2:
-                binding = "\x06\x16".join((name.partition(".")[0], "", name))
-                client.sadd("_kombu.binding.reply.celery.pidbox", binding)
-        client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
-        samples.write(client, samples.load("sidekiq").keys)
-        client.delete("dead")
-        client.zadd("dead", {f'{{"jid":"{number}","args":"{"x" * 2000}"}}': 1_700_000_000 for number in range(400)})
+        unbound = write_what_applications_left(client)
         before = client.dbsize()
         app = live_app(valkey, tmp_path)
         async with app.run_test(size=(80, 24)) as pilot:
@@ -237,7 +243,7 @@ async def test_a_finding_of_an_application_leads_to_the_plan_of_what_may_go(valk
             await pilot.press("m")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             plan = app.session.actions.cleanup.plan
-            assert {key.id.key.decode() for key in plan.keys} == set(queues[::2])
+            assert {key.id.key.decode() for key in plan.keys} == set(unbound)
             await pilot.press("escape", "1")
             await at_finding(pilot, app, "Sidekiq: ")
             await pilot.press("m")
