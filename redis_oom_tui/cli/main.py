@@ -101,13 +101,13 @@ def cli(ctx: click.Context, /, **given: Any) -> int | None:
 
 # Thresholds of Python's garbage collector, for its three generations. With the default (700, 10, 10) a start takes 6%
 # longer.
-_COLLECTED_AFTER = 50_000, 5, 5
+COLLECTED_AFTER = 50_000, 5, 5
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command and leave with its exit code; every error is told in a sentence, never a traceback."""
     # A start makes mostly modules and classes, which stay: looking for garbage among them is wasted time.
-    gc.set_threshold(*_COLLECTED_AFTER)
+    gc.set_threshold(*COLLECTED_AFTER)
     given = sys.argv[1:] if arguments is None else arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A name with letters that the terminal's encoding lacks is shown by their numbers, as on stderr.

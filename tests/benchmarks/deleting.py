@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
+from redis_oom_tui.cli.main import COLLECTED_AFTER
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.benchmarks import data
@@ -56,6 +58,7 @@ class Figures(NamedTuple):
 
 def deleting(given: argparse.Namespace) -> Iterator[Table]:
     """All keys of a server, and some among many of all types."""
+    gc.set_threshold(*COLLECTED_AFTER)  # as `cleanup` has it
     keys = given.delete
     with started(given.server) as server:
         title = f"All {keys:,} keys of a server, strings, medians of {given.runs}"

@@ -4,6 +4,7 @@ in, and prints what it took, as JSON.
 
 import argparse
 import asyncio
+import gc
 import json
 import sys
 import tempfile
@@ -12,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
 
+from redis_oom_tui.cli.main import COLLECTED_AFTER
 from redis_oom_tui.cli.process import give_way
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.address import Address, Connection
@@ -54,4 +56,5 @@ if __name__ == "__main__":
     parser.add_argument("path", help="the path of a socket")
     parser.add_argument("pattern")
     given = parser.parse_args()
+    gc.set_threshold(*COLLECTED_AFTER)
     asyncio.run(_clean(given.path, given.pattern))

@@ -1,7 +1,7 @@
 """Check each key again, and delete it, let it expire or save it: by script in one step, else as close as it goes."""
 
 import contextlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageError
@@ -22,7 +22,7 @@ from redis_oom_tui.server.mutations.replies import (
     server_time,
     string,
 )
-from redis_oom_tui.server.mutations.script_calls import Check, Due, ScriptCall, ScriptCaller, checking
+from redis_oom_tui.server.mutations.script_calls import Check, ScriptCall, ScriptCaller, checking
 from redis_oom_tui.server.mutations.scripts import Reply
 from redis_oom_tui.server.replies import info_in
 
@@ -101,8 +101,9 @@ class KeyMutator:
         weights, self._weights = self._weights, _Weights()
         self._held = False
         if self._scripted:
-            async with contextlib.aclosing(self._calls(scripts.DELETE, checks, weights=weights)) as calls:
-                async for at, replies in calls:
+            calls = self._calls(len(checks), lambda at, end: checking(scripts.DELETE, checks[at:end]), weights)
+            async with contextlib.aclosing(calls) as answers:
+                async for at, replies in answers:
                     yield self._held_replies(at, _replies_of_all(replies))
             return
         async with contextlib.aclosing(self._parts(checks, weights)) as parts:
@@ -116,8 +117,11 @@ class KeyMutator:
         """
         self._held = False
         if self._scripted:
-            async with contextlib.aclosing(self._calls(scripts.EXPIRE, checks, [(due,) for due in due_ms])) as calls:
-                async for at, replies in calls:
+            calls = self._calls(
+                len(checks), lambda at, end: checking(scripts.EXPIRE, checks[at:end], due_ms[at:end]), _Weights()
+            )
+            async with contextlib.aclosing(calls) as answers:
+                async for at, replies in answers:
                     yield self._held_replies(at, _replies_of_all(replies))
             return
         async with contextlib.aclosing(self._parts(checks)) as parts:
@@ -140,9 +144,10 @@ class KeyMutator:
                     yield at, self._heeded(await self._steps.save(part, limit))
             return
         most = -limit.most if limit.unsized else limit.most
-        limits = [(most, limit.at_once)] * len(checks)
-        async with contextlib.aclosing(self._calls(scripts.SAVE, checks, limits, weights=weights)) as calls:
-            async for at, replies in calls:
+        packed = scripts.COPY_LIMIT.pack(most, limit.at_once)
+        calls = self._calls(len(checks), lambda at, end: checking(scripts.SAVE, checks[at:end], limit=packed), weights)
+        async with contextlib.aclosing(calls) as answers:
+            async for at, replies in answers:
                 yield at, self._heeded(saved_or_error(replies))
 
     def _held_replies(self, at: int, replies: list[ReplyOrError]) -> KeyReplies:
@@ -190,14 +195,15 @@ class KeyMutator:
             at += len(part)
 
     async def _calls(
-        self, script: bytes, checks: Sequence[Check], dues: Sequence[Due] = (), *, weights: "_Weights | None" = None
+        self, number: int, call: Callable[[int, int], ScriptCall], weights: _Weights
     ) -> AsyncGenerator[tuple[int, list[Any]], None]:
-        """Call `script` for all `checks`, the next call on its way while the server works at one: yields the replies
-        to some of them, and from which position on they are. Whoever leaves off early loses the connection.
+        """Make each `call` about keys from one position to another, `number` in all, the next on its way while the
+        server works at one: yields the replies to some of them, and from which position on they are. Whoever leaves off
+        early loses the connection.
         """
         refused: list[tuple[int, int]] = []
-        calls = _ScriptCalls(self, script, checks, dues, weights or _Weights())
-        async with contextlib.aclosing(windowed(self.throttle, calls, len(checks))) as answers:
+        calls = _ScriptCalls(self, number, call, weights)
+        async with contextlib.aclosing(windowed(self.throttle, calls, number)) as answers:
             async for start, end, replies in answers:
                 if isinstance(replies, PermissionRefused):
                     refused.append((start, end))
@@ -212,15 +218,14 @@ class KeyMutator:
 
 
 class _ScriptCalls:
-    """Calls of `script` for all `checks` of a mutator. Implements `call_throttle.Calls`."""
+    """Calls about `number` keys of a mutator, each made by `call`. Implements `call_throttle.Calls`."""
 
     def __init__(
-        self, mutator: KeyMutator, script: bytes, checks: Sequence[Check], dues: Sequence[Due], weights: _Weights
+        self, mutator: KeyMutator, number: int, call: Callable[[int, int], ScriptCall], weights: _Weights
     ) -> None:
         self._mutator = mutator
-        self._script = script
-        self._checks = checks
-        self._dues = dues
+        self._number = number
+        self._call = call
         self._weights = weights
 
     @property
@@ -230,18 +235,18 @@ class _ScriptCalls:
 
     def end(self, at: int) -> int:
         """Where a call that begins at `at` ends."""
-        return self._weights.end(at, min(len(self._checks), at + self._mutator.throttle.per_call))
+        return self._weights.end(at, min(self._number, at + self._mutator.throttle.per_call))
 
     def make(self, at: int, end: int) -> list[ScriptCall]:
         """One call for all of these keys, or one for each."""
         self._mutator.sent = end
         if self._mutator.alone:
             return self.each(at, end)
-        return [checking(self._script, self._checks[at:end], self._dues[at:end])]
+        return [self._call(at, end)]
 
     def each(self, start: int, end: int) -> list[ScriptCall]:
         """A call for each key."""
-        return [checking(self._script, self._checks[at : at + 1], self._dues[at : at + 1]) for at in range(start, end)]
+        return [self._call(at, at + 1) for at in range(start, end)]
 
     async def send(self, made: list[ScriptCall]) -> None:
         """Send it without waiting for its reply."""

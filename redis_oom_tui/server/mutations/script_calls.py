@@ -7,7 +7,6 @@ SCRIPT LOAD, is served by that.
 
 import hashlib
 import re
-import struct
 from collections import deque
 from collections.abc import Sequence
 from enum import Enum
@@ -21,7 +20,7 @@ from redis_oom_tui.models.errors import CommandMissing, CommandRefused, Permissi
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from redis_oom_tui.server.mutations.scripts import NOT_SAVED, WANTS
+from redis_oom_tui.server.mutations.scripts import DUE, NOT_SAVED, WANTS
 from redis_oom_tui.server.resp import packed
 
 _FIRST_TYPE = 3
@@ -37,10 +36,6 @@ class Check(Struct, frozen=True, gc=False):
 
     id: KeyId
     expected: Expected
-
-
-Due = tuple[int, ...]
-"""What a script wants of a key besides: when it is due, in Unix milliseconds, or how much of it may be copied."""
 
 
 class _Way(Enum):
@@ -136,8 +131,8 @@ class ScriptCaller:
         return False
 
 
-def checking(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -> ScriptCall:
-    """One call of `script` with `checks`, and with `dues` where the script wants them.
+def checking(script: bytes, checks: Sequence[Check], due_ms: Sequence[int] = (), limit: bytes = b"") -> ScriptCall:
+    """One call of `script` with `checks`, and where the script wants them with `due_ms`, or with a `COPY_LIMIT`.
 
     >>> checking(b"return 1", [Check(KeyId(0, b"k"), Expected("set", -1, -1, 9, 9))]).arguments[:2]
     [b'1', b'k']
@@ -149,14 +144,13 @@ def checking(script: bytes, checks: Sequence[Check], dues: Sequence[Due] = ()) -
     records = [
         WANTS.pack(number[want.type], want.expires_ms, want.used_at, want.smallest, want.largest) for want in wanted
     ]
-    if dues:
-        more = struct.Struct(f"<{len(dues[0])}d")
-        records = [record + more.pack(*due) for record, due in zip(records, dues, strict=True)]
+    if due_ms:
+        records = [record + DUE.pack(due) for record, due in zip(records, due_ms, strict=True)]
     digests = [want.digest for want in wanted]
     saved = "".join([digest or NOT_SAVED for digest in digests]).encode("ascii") if any(digests) else b""
     names = [check.id.key for check in checks]
     type_names = [kind.encode("ascii", "replace") for kind in types]
-    return ScriptCall(script, [b"%d" % len(checks), *names, b"".join(records), saved, *type_names])
+    return ScriptCall(script, [b"%d" % len(checks), *names, limit + b"".join(records), saved, *type_names])
 
 
 def _packed(call: ScriptCall) -> bytes:

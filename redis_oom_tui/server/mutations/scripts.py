@@ -41,6 +41,8 @@ from redis_oom_tui.rules.headroom import SIZED_TYPES, UNSIZED_MODULE_BYTES
 from redis_oom_tui.rules.sizing import SAMPLES
 
 WANTS = struct.Struct("<Hdddd")
+COPY_LIMIT = struct.Struct("<dd")
+DUE = struct.Struct("<d")
 NOT_SAVED = "-" * 40
 
 
@@ -251,10 +253,10 @@ return out
 """
 )
 
-# Behind each record two more fields: how large the key may be, negative where one of unknown size is copied
-# as well, and how many bytes of keys this call may copy: what is over that is LATER, and one that is too large is
-# answered by its size alone (-1: unknown). Five elements tell little of the size of a collection, so all are looked at,
-# which takes less time than the DUMP. A module without a mem_usage hook answers a few bytes for any value.
+# Before the records stand two fields (`COPY_LIMIT`): how large a key may be, negative where one of unknown size is
+# copied as well, and how many bytes of keys this call may copy: what is over that is LATER, and one that is too large
+# is answered by its size alone (-1: unknown). Five elements tell little of the size of a collection, so all are looked
+# at, which takes less time than the DUMP. A module without a mem_usage hook answers a few bytes for any value.
 _MEASURE = Template("""
 local measurable = {$measurable}
 local function measured(key, kind)
@@ -275,11 +277,10 @@ SAVE = lean(
     + _MEASURE
     + """
 saving = true
-local out, held = {}, 0
+local out, held, most, at_once = {}, 0, nil, nil
+most, at_once, at = unpacked('<dd', wants, at)
 for i, key in ipairs(KEYS) do
   local code, kind, ttl, idle, size = differs(key, i)
-  local most, at_once
-  most, at_once, at = unpacked('<dd', wants, at)
   if not code then
     if kind ~= 'string' or type(size) ~= 'number' then size = measured(key, kind) end
     if size > math.abs(most) or (size < 0 and most >= 0) then code = {size}
