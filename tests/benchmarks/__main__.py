@@ -14,6 +14,7 @@ from tests.benchmarks.data import fill
 from tests.benchmarks.deleting import deleting, felt
 from tests.benchmarks.figures import Table, publish
 from tests.benchmarks.latency import latency
+from tests.benchmarks.nodes import nodes
 from tests.benchmarks.scanning import distance, speed
 from tests.benchmarks.screen import keys, screen
 from tests.benchmarks.start import start
@@ -23,7 +24,7 @@ from tests.support.servers import RunningServer, available, started
 
 # Those of the first group share one filled server; the others bring what they need.
 _ON_KEYS = {"speed": speed, "latency": latency, "distance": distance, "truth": truth, "keys": keys}
-_ALONE = {"deleting": deleting, "felt": felt, "start": start, "screen": screen}
+_ALONE = {"deleting": deleting, "felt": felt, "start": start, "screen": screen, "nodes": nodes}
 
 
 def main() -> None:

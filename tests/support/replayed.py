@@ -89,25 +89,33 @@ def case(name: str, *, refused: Sequence[str] = (), growing: Mapping[str, int] |
 @contextlib.contextmanager
 def replayed(shown: Case) -> Iterator[int]:
     """The port of a server that is in that state; gone afterwards."""
+    with listening(shown, [0]) as ports:
+        yield ports[0]
+
+
+@contextlib.contextmanager
+def listening(shown: Case, ports: Sequence[int]) -> Iterator[list[int]]:
+    """A server at each of `ports` that is in that state, 0 for any port: those that they have. Gone afterwards."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    server = asyncio.run_coroutine_threadsafe(_listen(_Server(shown)), loop).result(10)
+    servers = asyncio.run_coroutine_threadsafe(_listen(shown, ports), loop).result(10)
     try:
-        yield server.sockets[0].getsockname()[1]
+        yield [server.sockets[0].getsockname()[1] for server in servers]
     finally:
-        asyncio.run_coroutine_threadsafe(_stop(server), loop).result(10)
+        asyncio.run_coroutine_threadsafe(_stop(servers), loop).result(10)
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
 
 
-async def _listen(server: "_Server") -> asyncio.Server:
-    return await asyncio.start_server(server.serve, "127.0.0.1", 0)
+async def _listen(shown: Case, ports: Sequence[int]) -> list[asyncio.Server]:
+    return [await asyncio.start_server(_Server(shown).serve, "127.0.0.1", port) for port in ports]
 
 
-async def _stop(server: asyncio.Server) -> None:
-    server.close()
+async def _stop(servers: Sequence[asyncio.Server]) -> None:
+    for server in servers:
+        server.close()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()
