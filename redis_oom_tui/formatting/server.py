@@ -182,6 +182,7 @@ _COMMANDS = (
     ("(Limits)", "(`{limits}`)"),
     ("(Triage)", "(`{report}`)"),
     ("(Triage, c)", "(CLIENT KILL ID n)"),
+    ("(Triage, c; ", "(CLIENT LIST; "),
     ("in Cleanup", "with `{cleanup}`"),
     ("in Limits", "with `{limits}`"),
 )

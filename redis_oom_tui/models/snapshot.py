@@ -187,10 +187,11 @@ class Counters(Struct, frozen=True):
 class Activity(Struct, frozen=True):
     """What else goes on: clients, replicas, and the states in which figures or commands cannot be trusted.
 
-    `copying_master` is a replica's full copy of its master's data, under way. `good_replicas` are those in touch, told
-    only where writes need some; `wanted_replicas` is how many they need. `save_needed` is whether a failed save to disk
-    stops writes, `minds_limit` whether a replica keeps to its own maxmemory, by the server's settings. `paused_ms` is
-    how long clients still are paused (Valkey tells it), `modules` the names of those loaded. What is not told is None.
+    `failing_over` is a FAILOVER under way, `copying_master` a replica's full copy of its master's data. `good_replicas`
+    are those in touch, told only where writes need some; `wanted_replicas` is how many they need. `save_needed` is
+    whether a failed save to disk stops writes, `minds_limit` whether a replica keeps to its own maxmemory, by the
+    server's settings. `paused_ms` is how long clients still are paused (Valkey tells it), `modules` the names of those
+    loaded. What is not told is None.
     """
 
     connected_clients: Annotated[int | None, info("connected_clients")] = None
@@ -201,6 +202,7 @@ class Activity(Struct, frozen=True):
     saving: Annotated[bool, info("rdb_bgsave_in_progress", kind="flag")] = False
     rewriting_aof: Annotated[bool, info("aof_rewrite_in_progress", kind="flag")] = False
     last_save_failed: bool = False
+    failing_over: bool = False
     master_link_up: bool | None = None
     copying_master: Annotated[bool, info("master_sync_in_progress", kind="flag")] = False
     pubsub_channels: Annotated[int | None, info("pubsub_channels")] = None

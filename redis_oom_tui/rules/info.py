@@ -289,6 +289,7 @@ def _activity(fields: InfoFields) -> Activity:
     return Activity(
         **_figures(Activity, fields),
         last_save_failed=fields.text("rdb_last_bgsave_status") == "err" or aof_write_failed,
+        failing_over=(fields.text("master_failover_state") or "no-failover") != "no-failover",
         master_link_up=None if link is None else link == "up",
         aof_write_failed=aof_write_failed,
         modules=_modules(fields.info),

@@ -201,6 +201,17 @@ def backlog(scene: Scene) -> None:
     time.sleep(0.2)
 
 
+def full_then_busy(scene: Scene) -> None:
+    """Full of data; what a client then sends takes it further over its limit than writes alone do."""
+    scene.keys(1100, 10_000)
+    scene.hold(raw=b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$1110000\r\n" + b"x" * 1_100_000)
+    scene.wait("memory", "mem_clients_normal", 1_100_000)
+
+
+def all_expire(scene: Scene) -> None:
+    scene.keys(1100, 10_000, ttl=90_000)
+
+
 def waiting_replica(scene: Scene) -> None:
     """What is written while its copy is made waits for it: the copy takes ten seconds a key."""
     scene.keys(3, 1000)

@@ -50,6 +50,14 @@ STATES: dict[str, State] = {
     "noeviction, full": State(
         scenes.full, "refusing-noeviction", "noeviction evicts nothing", "Find the large keys", ("maxmemory 10mb",)
     ),
+    "noeviction, full, and then buffers": State(
+        scenes.full_then_busy, "refusing-noeviction", "noeviction evicts nothing", "Find the large keys",
+        ("maxmemory 10mb",),
+    ),
+    "noeviction though all keys expire": State(
+        scenes.all_expire, "refusing-noeviction", "noeviction evicts nothing, though ([0-9]+) of \\1 keys have a TTL",
+        "Find the large keys.* volatile-lru .Limits. evicts it instead of refusing", ("maxmemory 10mb",),
+    ),
     "volatile-lru without a TTL": State(
         scenes.full, "refusing-no-ttl", "none of the .* keys has one", "give keys a TTL",
         ("maxmemory 10mb", "maxmemory-policy volatile-lru"),

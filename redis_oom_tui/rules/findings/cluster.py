@@ -244,7 +244,7 @@ def replica_findings(primary: Snapshot, replicas: Iterable[NodeView]) -> Iterato
                 id="replica-unseen",
                 level=Level.OK,
                 title=f"The replica {safe_text(view.name, 80)} could not be reached from here",
-                advice=f"{safe_text(view.error, 300)}. Compare its limit and policy before a failover.",
+                advice=f"{safe_text(view.error, 300).rstrip('.?')}. Compare its limit and policy before a failover.",
             )
 
 

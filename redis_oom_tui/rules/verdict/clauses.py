@@ -22,9 +22,13 @@ _EXPLAINED = 0.5
 _KEYLESS_BYTES, _KEYLESS_SHARE = 2 * 2**20, 0.25
 # Without any eviction, writes alone bring memory no further than this beyond the limit.
 _WRITTEN = 1.10
+# What is beyond it without the buffers that came later.
+_BEYOND_BUFFERS = 1.05
 # What has expired and is still held is worth a scan from this share of what is counted on.
 _DEAD_SHARE = 0.05
 
+# Of so many keys, nearly all of which have a TTL, it is likely that any may go.
+_MANY, _NEARLY_ALL = 100, 0.95
 # With fewer bytes for each key, no key is large, or few are: many together hold the memory.
 _SMALL_BYTES = 512
 
@@ -42,7 +46,14 @@ def free_some(facts: Facts) -> str:
     unless = "; the host has no room for a higher limit"
     small = facts.used_by_data < _SMALL_BYTES * facts.now.keys
     what = "the patterns that hold most" if small else "the large keys"
-    return f"Find {what} (Hogs), free some (Cleanup){raise_limit(facts, unless)}."
+    cache = " If all that expires is a cache, volatile-lru (Limits) evicts it instead of refusing."
+    step = f"Find {what} (Hogs), free some (Cleanup){raise_limit(facts, unless)}."
+    return step + cache if _nearly_all_expire(facts) else step
+
+
+def _nearly_all_expire(facts: Facts) -> bool:
+    """Whether noeviction keeps keys that are all written to expire."""
+    return facts.policy == NOEVICTION and facts.now.keys >= _MANY and facts.now.expires >= _NEARLY_ALL * facts.now.keys
 
 
 def part(share: Share) -> Callable[[Facts], bool]:
@@ -165,6 +176,10 @@ def over_by_no_write(facts: Facts) -> bool:
     """Whether it is further over its limit than writes bring it: lowered, passed by a script, or data was loaded."""
     if facts.can_evict or not is_known(facts.policy) or (facts.pressure or 0.0) < _WRITTEN:
         return False
+    if (facts.now.memory.counted_bytes or 0) - facts.buffer_bytes < _BEYOND_BUFFERS * (
+        facts.now.memory.maxmemory_bytes or 0
+    ):
+        return False
     # SETRANGE or COPY makes one large key at once: the command passes while there is room before it.
     over = (facts.now.memory.counted_bytes or 0) - (facts.now.memory.maxmemory_bytes or 0)
     made_at_once = facts.giant is not None and (facts.giant.size or 0) > over
@@ -218,7 +233,8 @@ def no_ttl_clause(facts: Facts) -> str:
 
 def policy_clause(facts: Facts) -> str:
     if facts.policy == NOEVICTION:
-        return "noeviction evicts nothing"
+        though = f", though {count(facts.now.expires)} of {count(facts.now.keys)} keys have a TTL"
+        return f"noeviction evicts nothing{though if _nearly_all_expire(facts) else ''}"
     if facts.policy == UNKNOWN:
         return "its policy is not reported"
     if not is_known(facts.policy):

@@ -133,6 +133,10 @@ def replica(facts: Facts) -> Verdict | None:
         reason = f"A replica taking a full copy of its primary's data, {size(facts.now.memory.used_bytes)} so far."
         return say(facts, Level.OK, "replica-copying", reason)
     if facts.now.activity.master_link_up is False:
+        if facts.now.activity.failing_over:
+            reason = "It hands over to a replica (FAILOVER in progress): until that ends, nobody takes writes."
+            step = "Wait for its end, or give it up (FAILOVER ABORT) where the replica does not answer."
+            return say(facts, Level.WARNING, "replica-link", reason, step)
         reason = "A replica that has lost its primary: its data is stale."
         return say(facts, Level.WARNING, "replica-link", reason, "Check the link and the primary's own state.")
     if facts.pressure is not None and facts.pressure > 1.0:
@@ -140,8 +144,8 @@ def replica(facts: Facts) -> Verdict | None:
         why, first = _beside_data(facts)
         reason = f"A replica at {in_use(facts)}: it ignores that while it is one, and would {then} if promoted{why}."
         step = first or (
-            "Give it its primary's maxmemory before any failover; where it has that, find what it holds and its"
-            " primary does not (INFO keyspace)."
+            "Give it its primary's maxmemory before any failover. Where it has that, free memory on its primary, which"
+            " is as full; else find what it holds and its primary does not (INFO keyspace)."
         )
         return say(facts, Level.WARNING, "replica-limit", reason, step)
     return None
