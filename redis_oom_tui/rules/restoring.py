@@ -6,17 +6,19 @@ small hashes and lists 9 to 35; collections in tables of their own up to 11% mor
 all elements at once).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, percent_beside, size
-from redis_oom_tui.models.action import Action, Backup
-from redis_oom_tui.models.plan import Operation
+from redis_oom_tui.models.action import Action, AuditEntry, Backup
+from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.cluster import address_behind, is_run_id, run_ids
 
 # How far keys are restored: a server brought to its limit again would refuse the next write, or evict for it.
 FILLED_TO = 0.95
+_KEY_BY_KEY = frozenset({Action.DELETE.value, Action.EXPIRE.value})
+_TOOK = (Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT)
 
 
 def of_same_process(backup: Backup, snapshot: Snapshot | None) -> bool | None:
@@ -116,6 +118,16 @@ def room_for_restore(snapshot: Snapshot) -> int | None:
     """Bytes that a restore may fill on that server; None without a limit, or where what is used is unknown."""
     limit, counted = snapshot.memory.maxmemory_bytes, snapshot.memory.counted_bytes
     return None if limit is None or counted is None else max(0, int(FILLED_TO * limit) - counted)
+
+
+def keys_taken(backup: Backup, history: Sequence[AuditEntry]) -> int:
+    """How many keys of the backup its run took, or may have taken, by the audit file: one that was stopped had saved
+    more, which are all still there.
+    """
+    for entry in history:
+        if entry.undo == backup.path and entry.action in _KEY_BY_KEY and entry.ended is not None and entry.counts:
+            return min(backup.keys, sum(entry.counts.get(outcome.value, 0) for outcome in _TOOK))
+    return backup.keys
 
 
 def number_restored(operation: str, number: int) -> str:

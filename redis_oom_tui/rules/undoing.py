@@ -17,6 +17,7 @@ from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.restoring import (
     FILLED_TO,
     backup_origin,
+    keys_taken,
     number_restored,
     of_same_process,
     restore_warnings,
@@ -256,7 +257,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
         warnings.append(f"A restore {ago(here.now - last.at)}: {last.result}")
     return Undoable(
         at=_made_at(backup, here.snapshot),
-        what=_restores(backup),
+        what=_restores(replace(backup, keys=keys_taken(backup, history))),
         needs=_restore_room(backup, here.snapshot),
         warnings=() if refused else tuple(warnings),
         refused=refused,
