@@ -48,15 +48,15 @@ def test_newest_first_of_this_server_alone_and_nothing_that_was_undone() -> None
 
 
 def test_a_run_that_was_stopped_had_saved_more_than_it_took() -> None:
-    def told(action: str = "delete", **facts: Any) -> str:
+    def reported(action: str = "delete", **facts: Any) -> str:
         stopped = entry(10, action, undo="/b/1", counts={"deleted": 5, "in doubt": 1, "not attempted": 90}, **facts)
         (row,) = listed(stopped, backups=(backup(10, operation=action),))
         return row.what
 
-    assert told() == "restore 6 keys"
+    assert reported() == "restore 6 keys"
     # A run that was cut off did not record what it took.
-    assert told(ended=None) == "restore 10 keys"
-    assert told("shrink") == "restore 10 elements removed from a key"
+    assert reported(ended=None) == "restore 10 keys"
+    assert reported("shrink") == "restore 10 elements removed from a key"
 
 
 def test_settings_changed_under_another_address_of_the_server_are_of_one_history() -> None:

@@ -69,6 +69,9 @@ async def test_actions_of_this_server_newest_first_and_others_on_demand():
         await pilot.press("w")
         await until(pilot, lambda: "delete     10.0.0.1:6379  3 keys" in screen_text(app))
         assert "delete     127.0.0.1:6379  1 keys" in screen_text(app)
+        assert "Actions on all servers" in screen_text(app)
+        await pilot.press("w")
+        await until(pilot, lambda: "Actions on this server alone" in screen_text(app))
 
 
 async def test_an_action_whose_end_was_never_written_says_so():

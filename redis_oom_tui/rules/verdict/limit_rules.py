@@ -24,6 +24,7 @@ from redis_oom_tui.rules.verdict.state_rules import unblocked_first
 # An evicting cache in which keys live shorter than this, and most look-ups miss, is too small for its work.
 _CHURN_SECONDS = 60.0
 _FEW_HITS = 0.5
+_EVICTED_FOR_A_LOOKUP = 10
 # A cache of few values that has evicted so many times what it holds has done so all along.
 _EVICTED_TIMES = 4
 
@@ -125,7 +126,7 @@ def growing(facts: Facts) -> Verdict | None:
 def churning(facts: Facts) -> Verdict | None:
     """Evicting so hard that keys go before they are of use."""
     per_second = facts.rates.per_second(facts.rates.evicted_keys)
-    hits = facts.rates.hit_ratio
+    hits = _hits(facts)
     if not facts.now.keyspace_known:
         return None
     if (few := _few_values(facts)) is not None:
@@ -143,9 +144,18 @@ def churning(facts: Facts) -> Verdict | None:
     return say(facts, Level.WARNING, "churning", reason, step)
 
 
+def _hits(facts: Facts) -> float | None:
+    """The share of look-ups that found their key; None where they are few beside what was evicted: they may be those of
+    this tool, which looks up keys that are gone by then.
+    """
+    rates = facts.rates
+    looked_up = (rates.keyspace_hits or 0) + (rates.keyspace_misses or 0)
+    return None if looked_up * _EVICTED_FOR_A_LOOKUP < (rates.evicted_keys or 0) else rates.hit_ratio
+
+
 def _few_values(facts: Facts) -> Verdict | None:
     """Values so large that a new one evicts others at once."""
-    each, keys, hits = facts.few_values_bytes, facts.now.keys, facts.rates.hit_ratio
+    each, keys, hits = facts.few_values_bytes, facts.now.keys, _hits(facts)
     total = facts.now.counters.evicted_keys_total or 0
     if each is None or facts.now.server.is_replica or not (facts.rates.evicted_keys or total >= _EVICTED_TIMES * keys):
         return None

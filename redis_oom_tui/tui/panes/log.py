@@ -161,6 +161,7 @@ class LogPane(Pane):
     def action_everywhere(self) -> None:
         self.view.everywhere = not self.view.everywhere
         self.show_now()
+        self.host.tell("Actions on all servers" if self.view.everywhere else "Actions on this server alone")
 
     def show_now(self) -> None:
         """Draw at once what a key has changed."""
