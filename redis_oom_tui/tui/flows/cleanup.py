@@ -7,7 +7,7 @@ from pathlib import Path
 from redis_oom_tui.formatting.plan import NOTHING
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.sizes import count, number_of, percent, size
-from redis_oom_tui.models.action import Backup, PlanningState, PlanningView, RestoreReport
+from redis_oom_tui.models.action import Backup, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan, Proposal, RunView
@@ -220,19 +220,12 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
         return
     job = operator.run(frozen, backup=choice)
 
-    def publish(view: RunView) -> None:
-        actions.show_cleanup(CleanupState(Stage.RUNNING, plan=frozen, run=view))
-
-    broken = replace(job.view(), ended="The run was interrupted; the audit log shows how far it got.", failed=True)
-    ended = CleanupState(Stage.REPORT, plan=frozen, run=broken)
-    try:
-        view = await actions.jobs.follow(job, publish)
-        undone = job.outcomes(_UNDONE)
+    def shown(stage: Stage, view: RunView) -> CleanupState:
+        undone = iter(job.outcomes(_UNDONE)) if job.view().ended else iter(())
         listed = tuple(itertools.islice(undone, _LISTED))
-        ended = CleanupState(Stage.REPORT, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
-        actions.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
-    finally:
-        actions.show_cleanup(ended)
+        return CleanupState(stage, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
+
+    await shrink.followed(actions, job, shown)
 
 
 def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:
@@ -253,17 +246,13 @@ async def restore(actions: ActionController, path: Path | None) -> None:
         return
     actions.app.main.action_show_pane("cleanup")
 
-    def publish(view: RestoreReport) -> None:
-        actions.show_cleanup(CleanupState(Stage.RESTORING, restoring=view))
-
-    broken = replace(restoring.view(), ended="The restore was interrupted; run it again to continue.", failed=True)
-    ended = CleanupState(Stage.RESTORED, restoring=broken)
-    try:
-        view = await actions.jobs.follow(restoring, publish)
-        ended = CleanupState(Stage.RESTORED, restoring=view)
-        actions.tell("cleanup", view.ended or "The restore has ended.", bad=view.failed)
-    finally:
-        actions.show_cleanup(ended)
+    await shrink.followed(
+        actions,
+        restoring,
+        lambda stage, view: CleanupState(stage, restoring=view),
+        (Stage.RESTORING, Stage.RESTORED),
+        "The restore was interrupted; run it again to continue.",
+    )
 
 
 async def _pick(actions: ActionController, known: tuple[Backup, ...]) -> Path | None:

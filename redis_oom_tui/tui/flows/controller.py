@@ -2,7 +2,10 @@
 
 import asyncio
 import functools
+import re
+import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 from textual.widget import Widget
@@ -198,6 +201,12 @@ class ActionController:
             return f"the cluster of {address} ({len(cluster.primaries)} primaries, {copies})"
         role, flavour = role_text(safe_text(server.role, 12)), safe_text(server.flavour, 12)
         return f"{address} ({role}, {flavour} {safe_text(server.version, 12)})"
+
+    def new_file(self, form: str) -> Path:
+        """A file to propose: the server and the time stand for `{}` in its name."""
+        server = re.sub(r"[^A-Za-z0-9.-]+", "-", str(self.host.source.address)).strip("-")
+        stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(self.host.clock.wall()))
+        return Path(form.format(f"{server[:40]}-{stamp}"))
 
     @property
     def snapshot(self) -> Snapshot | None:

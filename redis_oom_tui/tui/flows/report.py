@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import re
-import time
 from collections.abc import Mapping
-from pathlib import Path
 
 from redis_oom_tui.files.disk import write_new
 from redis_oom_tui.formatting.chat import ChatForm
@@ -51,9 +48,7 @@ async def run_flow(actions: ActionController, request: ExportReport | CopyForCha
 
 async def export(actions: ActionController) -> None:
     """Ask where, and write it."""
-    server = re.sub(r"[^A-Za-z0-9.-]+", "-", str(actions.host.source.address)).strip("-")
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(actions.host.clock.wall()))
-    choice = await actions.ask(ExportDialog(Path(f"incident-{server[:40]}-{stamp}.md")))
+    choice = await actions.ask(ExportDialog(actions.new_file("incident-{}.md")))
     if choice is None:
         return
     history = await asyncio.to_thread(actions.operator.history) if actions.acts else ()

@@ -2,12 +2,9 @@
 
 import asyncio
 import functools
-import re
-import time
 from pathlib import Path
 
 from redis_oom_tui.files.scans import load_scan, save_scan
-from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import ago, count, duration, percent
 from redis_oom_tui.models.action import PlanningView
 from redis_oom_tui.models.errors import BadInput
@@ -41,7 +38,7 @@ async def save(actions: ActionController) -> None:
     scan = _at_hand(actions)
     if scan is None:
         raise BadInput("There is no scan to save yet: start one with r")
-    path = await actions.ask(PathDialog("Save the scan", _SAVING, _proposed(actions), act="Save", new=True))
+    path = await actions.ask(PathDialog("Save the scan", _SAVING, actions.new_file("{}.scan"), act="Save", new=True))
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
         actions.host.scanner.saved = True
@@ -196,12 +193,6 @@ def _going_on(actions: ActionController, saved: SavedScan) -> Question:
         "Resuming is read-only. It replaces the scan on screen.",
     )
     return Question("Resume this scan?", lines, "Resume", danger=False)
-
-
-def _proposed(actions: ActionController) -> Path:
-    server = re.sub(r"[^A-Za-z0-9.-]+", "-", safe_text(str(actions.host.source.address))).strip("-")
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.localtime(actions.host.clock.wall()))
-    return Path(f"{server[:40]}-{stamp}.scan")
 
 
 def _newest() -> Path | None:

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.action import PlanningView
+from redis_oom_tui.models.action import PlanningView, RestoreReport
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, ProposedJobs, RunView
 from redis_oom_tui.models.stepped import FinishedPlan, FinishedRequest, ListEnd, ScoreUnit, ShrinkPlan, ShrinkRequest
@@ -22,6 +22,7 @@ from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
 _Plan = TypeVar("_Plan", ShrinkPlan, FinishedPlan)
+_View = TypeVar("_View", RunView, RestoreReport)
 _ENDS = (
     Option("left", "left", "RPUSH adds new elements at the right"),
     Option("right", "right", "LPUSH adds new elements at the left"),
@@ -65,7 +66,7 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
     )
     choice = await actions.ask(StepDialog(question))
     if choice is not None:
-        await _followed(actions, actions.operator.steps.run_shrink(plan, backup=choice), words)
+        await _removed(actions, actions.operator.steps.run_shrink(plan, backup=choice), words)
 
 
 async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
@@ -94,7 +95,7 @@ async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
     )
     choice = await actions.ask(StepDialog(question))
     if choice is not None:
-        await _followed(actions, actions.operator.steps.run_finished(plan, backup=choice), "jobs")
+        await _removed(actions, actions.operator.steps.run_finished(plan, backup=choice), "jobs")
 
 
 def of_queue(jobs: ProposedJobs) -> str:
@@ -102,18 +103,23 @@ def of_queue(jobs: ProposedJobs) -> str:
     return "" if jobs.queue is None else f", queue {safe_text(jobs.queue, 40)}"
 
 
-async def _followed(actions: ActionController, job: ShrinkRunning, things: str) -> None:
-    """Carry it out, and show how far it is and what came of it."""
+async def _removed(actions: ActionController, job: ShrinkRunning, things: str) -> None:
+    await followed(actions, job, lambda stage, view: CleanupState(stage, things=things, run=view))
 
-    def publish(view: RunView) -> None:
-        actions.show_cleanup(CleanupState(Stage.RUNNING, things=things, run=view))
 
-    broken = replace(job.view(), ended="The run was interrupted; the audit log shows how far it got.", failed=True)
-    ended = CleanupState(Stage.REPORT, things=things, run=broken)
+async def followed(
+    actions: ActionController,
+    job: Job[_View, _View],
+    shown: Callable[[Stage, _View], CleanupState],
+    stages: tuple[Stage, Stage] = (Stage.RUNNING, Stage.REPORT),
+    broken: str = "The run was interrupted; the audit log shows how far it got.",
+) -> None:
+    """Carry it out, and show how far it is and what came of it, in these stages; `broken` where nobody knows that."""
+    ended = shown(stages[1], replace(job.view(), ended=broken, failed=True))
     try:
-        view = await actions.jobs.follow(job, publish)
-        ended = CleanupState(Stage.REPORT, things=things, run=view)
-        actions.tell("cleanup", view.ended or "The run has ended.", bad=view.failed)
+        view = await actions.jobs.follow(job, lambda view: actions.show_cleanup(shown(stages[0], view)))
+        ended = shown(stages[1], view)
+        actions.tell("cleanup", view.ended or "It has ended.", bad=view.failed)
     finally:
         actions.show_cleanup(ended)
 
