@@ -227,14 +227,14 @@ class BatchWorker:
         if self._plan.operation is Operation.DELETE:
             if self._saver is not None:
                 sizes = [ready.copies[position].size for position in todo]
-                mutator.weigh(
+                mutator.take_sizes(
                     sizes, headroom.at_once(self._saver.free_bytes, SAVE_AT_ONCE) // max(1, self._throttle.window)
                 )
-            deeds = mutator.delete(checks)
+            acting = mutator.delete(checks)
         else:
-            deeds = mutator.expire(checks, [ready.due_ms[position] for position in todo])
-        async with contextlib.aclosing(deeds):
-            async for position, replies in deeds:
+            acting = mutator.expire(checks, [ready.due_ms[position] for position in todo])
+        async with contextlib.aclosing(acting):
+            async for position, replies in acting:
                 part = todo[position : position + len(replies)]
                 answered.update(part)
                 self._settle(part, replies)
@@ -280,7 +280,7 @@ class BatchWorker:
             self._table.put(position, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
             if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)
-        self._weigh_refusals(replies)
+        self._count_refusals(replies)
 
     def _let_go(self, positions: Sequence[int]) -> None:
         known = self._due_ms if self._plan.operation is Operation.EXPIRE or self._saver is None else self._saver.saved
@@ -294,7 +294,7 @@ class BatchWorker:
             return gone(self._plan.keys[position].id, self._before)
         return outcome_of(reply, self._done)
 
-    def _weigh_refusals(self, replies: Sequence[ReplyOrError]) -> None:
+    def _count_refusals(self, replies: Sequence[ReplyOrError]) -> None:
         """Whether all that was tried was refused: then the rest would be, too."""
         refusals = all(isinstance(reply, CommandRefused) and not isinstance(reply, KeyMoved) for reply in replies)
         if not refusals or self._refused < 0:

@@ -145,7 +145,7 @@ class Batches:
                 if self._worker.blocked is not None:
                     raise self._worker.blocked
                 each()
-                heed_cancellation()
+                raise_if_cancelled()
         finally:
             if self._coming is not None:
                 await self._unwanted(self._coming)
@@ -206,7 +206,7 @@ class Batches:
             return
 
 
-def heed_cancellation() -> None:
+def raise_if_cancelled() -> None:
     """Raise CancelledError where the task was cancelled: asyncio.wait_for, used by redis-py, may swallow it."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():

@@ -16,7 +16,7 @@ from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.cluster import cluster_behind
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.server.cluster.source import ClusterSource
-from redis_oom_tui.server.cluster.topology import newcomers
+from redis_oom_tui.server.cluster.topology import new_nodes
 from redis_oom_tui.server.tasks import ActiveClock, run_all
 
 Sent = Mapping[str, Sequence[KeyId]]
@@ -32,10 +32,10 @@ class NodeMakers:
         self._make = make
         self._limit = selection.SharedLimit(criteria)
 
-    def on(self, newcomers: Collection[str]) -> dict[str, PlanMaker]:
-        """A maker for each primary by its name, and for `newcomers`, which take over their first slots."""
+    def on(self, new_nodes: Collection[str]) -> dict[str, PlanMaker]:
+        """A maker for each primary by its name, and for `new_nodes`, which take over their first slots."""
         made = {}
-        for name in [*(node.name for node in self._source.topology.primaries), *newcomers]:
+        for name in [*(node.name for node in self._source.topology.primaries), *new_nodes]:
             own = self._share(name)
             if own is not None:
                 made[name] = self._make(Place(name), own)
@@ -103,7 +103,7 @@ class ClusterPlanMaker:
     async def run(self) -> PlanningView:
         """Look on every node, and freeze what fits best of all that was found."""
         self._clock.start()
-        self._makers = self._make.on(await newcomers(self._nodes))
+        self._makers = self._make.on(await new_nodes(self._nodes))
         views = await self._all(self._makers)
         sent_on = self._sent_on()
         self._unasked = self._stop and bool(sent_on)

@@ -112,7 +112,7 @@ class Saver:
         Raises CapReached, `files.backup.BackupFailed`, and ServerUnreachable, after which nothing of the batch was
         written.
         """
-        self._heed_cap()
+        self._check_cap()
         self._ready, self._lines = {}, []
         keys, most = self._keys, self._choice.max_key_bytes
         # The plan itself tells that these are too large, whatever room there is.
@@ -226,7 +226,7 @@ class Saver:
             self._lines.append(Record(key.id.db, key.id.key, key.type, node=self._node, left_out=reason))
         self._ready[position] = NO_COPY
 
-    def _heed_cap(self) -> None:
+    def _check_cap(self) -> None:
         if self._writer.size >= self._choice.max_total_bytes:
             raise CapReached(f"The backup has reached its cap of {size(self._choice.max_total_bytes)}")
 
@@ -249,7 +249,7 @@ class Saver:
 
     async def note(self, batch: Sequence[int], due_ms: Mapping[int, int], now_ms: int) -> None:
         """Write down the present expiry of keys that are about to be given another one; `now_ms` is the server's."""
-        self._heed_cap()
+        self._check_cap()
         for position in batch:
             key = self._keys[position]
             read_ms = now_ms if key.read_at is None else round(key.read_at * 1000)

@@ -58,7 +58,7 @@ _SORTS: dict[str, Callable[[KeyRow], Any]] = {
 }
 
 
-class _Wish(Struct, frozen=True):
+class _Listing(Struct, frozen=True):
     """What to print."""
 
     top: int
@@ -109,7 +109,7 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         return hot(invocation, given)
     _refuse_what_has_no_effect(invocation, given)
     older = None if given["older"] is None else load_scan(given["older"])
-    wish = _Wish(given["top"], given["sort"], given["patterns"], given["form"] or "words")
+    listing = _Listing(given["top"], given["sort"], given["patterns"], given["form"] or "words")
     options = _options(invocation, given)
     broken_off = None if given["resume"] is None else _broken_off(invocation, given)
     if broken_off is not None:
@@ -137,20 +137,20 @@ def hogs(invocation: Invocation, /, **given: Any) -> int:
         # What took hours to find is told, even where it cannot be kept.
         of_a_dump = given["rdb"] is not None
         to_plan = [] if of_a_dump else way_to_plan(scan.view, recognition, options, invocation.connection_args)
-        _print(scan.view, recognition, comparison, wish, to_plan)
+        _print(scan.view, recognition, comparison, listing, to_plan)
     return _exit_code(scan.view)
 
 
 def _print(
-    view: ScanView, recognition: Recognition, comparison: Comparison | None, wish: _Wish, to_plan: Sequence[str]
+    view: ScanView, recognition: Recognition, comparison: Comparison | None, listing: _Listing, to_plan: Sequence[str]
 ) -> None:
-    keys = _first_rows(view, wish)
-    if wish.form == "json":
+    keys = _first_rows(view, listing)
+    if listing.form == "json":
         print_document(hogs_document(view, keys, comparison, recognition))
-    elif wish.form == "csv":
-        click.echo(as_csv(view, recognition, keys, wish), nl=False)
+    elif listing.form == "csv":
+        click.echo(as_csv(view, recognition, keys, listing), nl=False)
     else:
-        click.echo(as_text(view, recognition, keys, comparison, wish, to_plan), nl=False)
+        click.echo(as_text(view, recognition, keys, comparison, listing, to_plan), nl=False)
 
 
 def _refuse_what_has_no_effect(invocation: Invocation, given: dict[str, Any]) -> None:
@@ -285,20 +285,20 @@ def _once(loop: asyncio.AbstractEventLoop, number: signal.Signals, stop: Callabl
     return asked
 
 
-def _first_rows(view: ScanView, wish: _Wish) -> list[KeyRow]:
+def _first_rows(view: ScanView, listing: _Listing) -> list[KeyRow]:
     """The rows to print. By bytes a few of those come first that tell no size: what may be enormous is not left out."""
-    rows = sorted(view.top, key=_SORTS[wish.sort])
-    if wish.sort == "bytes" and view.unsized_keys:
+    rows = sorted(view.top, key=_SORTS[listing.sort])
+    if listing.sort == "bytes" and view.unsized_keys:
         unsized = [row for row in rows if row.size is None][:_UNSIZED_SHOWN]
         rows = unsized + [row for row in rows if row not in unsized]
-    return rows[: wish.top]
+    return rows[: listing.top]
 
 
-def as_csv(view: ScanView, recognition: Recognition, keys: Sequence[KeyRow], wish: _Wish) -> str:
+def as_csv(view: ScanView, recognition: Recognition, keys: Sequence[KeyRow], listing: _Listing) -> str:
     """The keys or the patterns."""
-    if not wish.patterns:
+    if not listing.patterns:
         return keys_csv(keys)
-    return patterns_csv(view.patterns[: wish.top], recognition, ttls_known=view.ttls_known)
+    return patterns_csv(view.patterns[: listing.top], recognition, ttls_known=view.ttls_known)
 
 
 def as_text(
@@ -306,7 +306,7 @@ def as_text(
     recognition: Recognition,
     keys: Sequence[KeyRow],
     comparison: Comparison | None,
-    wish: _Wish,
+    listing: _Listing,
     to_plan: Sequence[str],
 ) -> str:
     """A summary, and a table of what was asked for; `to_plan` stands under patterns."""
@@ -314,9 +314,9 @@ def as_text(
     if recognition.found:
         lines += ["", *application_lines(recognition, view)]
     if comparison is not None:
-        lines += ["", *text.changes(comparison, wish.top)]
-    elif wish.patterns:
-        lines += ["", *text.patterns(view.patterns[: wish.top], view, recognition), *to_plan]
+        lines += ["", *text.changes(comparison, listing.top)]
+    elif listing.patterns:
+        lines += ["", *text.patterns(view.patterns[: listing.top], view, recognition), *to_plan]
     else:
         lines += ["", *text.keys(keys, view)]
     return "\n".join(lines) + "\n"

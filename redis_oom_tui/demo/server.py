@@ -39,8 +39,8 @@ def fill(wire: Wire, *, keys: int, seed: int, on_progress: Progress | None = Non
     done += len(SINGLES) + len(HOSTILE_NAMES)
     for pattern, count in counts:
         wire.call("SELECT", pattern.db)
-        for poured in wire.pour(_batches(wire, rng, pattern, count)):
-            done += poured
+        for sent in wire.stream(_batches(wire, rng, pattern, count)):
+            done += sent
             if on_progress is not None:
                 on_progress(done, total)
     wire.call("SELECT", 0)

@@ -66,7 +66,7 @@ class Wire:
         self._socket.sendall(b"".join(commands))
         return [self._read() for _ in commands]
 
-    def pour(self, batches: Iterable[list[bytes]]) -> Iterator[int]:
+    def stream(self, batches: Iterable[list[bytes]]) -> Iterator[int]:
         """Packed commands that each answer OK, sent one batch ahead of the answers; yields the size of each batch."""
         waiting = 0
         for batch in batches:

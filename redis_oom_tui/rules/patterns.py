@@ -43,10 +43,10 @@ def shapes(names: list[bytes]) -> list[bytes]:
     return _translated(names, _DIGITS_TO_ZERO)
 
 
-def moulds(shapes: list[bytes]) -> list[bytes]:
-    """Each with its small hex letters as 0 too: names with a hash of one length at one place have one mould.
+def hex_shapes(shapes: list[bytes]) -> list[bytes]:
+    """Each with its small hex letters as 0 too: names with a hash of one length at one place have the same.
 
-    >>> moulds([b"session:0f0d00b0", b"session:d00000c0"])
+    >>> hex_shapes([b"session:0f0d00b0", b"session:d00000c0"])
     [b's0ssion:00000000', b's0ssion:00000000']
     """
     return _translated(shapes, _HEX_TO_ZERO)
@@ -217,7 +217,7 @@ _SHAPES_OF_ONE = 64
 Pattern = TypeVar("Pattern", bound=Hashable)
 
 
-class _Mould(Struct, Generic[Pattern], frozen=True):
+class _HexShape(Struct, Generic[Pattern], frozen=True):
     """Names that are alike but for one hash or UUID between `start` and `end`; `before` and `after` it, by shape."""
 
     before: bytes
@@ -227,21 +227,21 @@ class _Mould(Struct, Generic[Pattern], frozen=True):
     pattern: Pattern
 
     def fits(self, shape: bytes) -> bool:
-        """Whether a name of this mould and `shape` is one of them. Letters alone are a word, `defaced`, not a hash."""
+        """Whether a name with this `shape` is one of them. Letters alone are a word, `defaced`, not a hash."""
         return (
             shape.startswith(self.before) and shape.endswith(self.after) and shape.find(b"0", self.start, self.end) >= 0
         )
 
 
 class PatternCache(Generic[Pattern]):
-    """Finds the pattern of a name by the name's shape, by its mould, by what it normalises to; failing that,
+    """Finds the pattern of a name by the name's shape, by that without hex letters, by what it normalises to; else
     `pattern` makes it of that."""
 
     def __init__(self, normaliser: Normaliser, pattern: Callable[[bytes], Pattern]) -> None:
         self._normaliser = normaliser
         self._pattern = pattern
         self._by_shape: dict[bytes, Pattern] = {}
-        self._by_mould: dict[bytes, _Mould[Pattern]] = {}
+        self._by_hex_shape: dict[bytes, _HexShape[Pattern]] = {}
         self._by_normal: dict[bytes, Pattern] = {}
         self._shapes_of: Counter[Pattern] = Counter()
 
@@ -251,23 +251,23 @@ class PatternCache(Generic[Pattern]):
         found = [self._by_shape.get(shape) for shape in found_shapes]
         if None in found:
             missing = [index for index, pattern in enumerate(found) if pattern is None]
-            missing_moulds = moulds([found_shapes[index] for index in missing])
-            for index, mould in zip(missing, missing_moulds, strict=True):
-                known = self._by_mould.get(mould)
+            missing_hex_shapes = hex_shapes([found_shapes[index] for index in missing])
+            for index, hex_shape in zip(missing, missing_hex_shapes, strict=True):
+                known = self._by_hex_shape.get(hex_shape)
                 if known is not None and known.fits(found_shapes[index]):
                     found[index] = known.pattern
                 else:
-                    found[index] = self._learnt(names[index], found_shapes[index], mould)
-            if len(self._by_shape) + len(self._by_normal) + len(self._by_mould) > _CACHED:
+                    found[index] = self._learned(names[index], found_shapes[index], hex_shape)
+            if len(self._by_shape) + len(self._by_normal) + len(self._by_hex_shape) > _CACHED:
                 self.forget()
         return cast("list[Pattern]", found)
 
     def forget(self) -> None:
         """Patterns have changed: look every name up anew."""
-        for known in (self._by_shape, self._by_mould, self._by_normal, self._shapes_of):
+        for known in (self._by_shape, self._by_hex_shape, self._by_normal, self._shapes_of):
             known.clear()
 
-    def _learnt(self, name: bytes, shape: bytes, mould: bytes) -> Pattern:
+    def _learned(self, name: bytes, shape: bytes, hex_shape: bytes) -> Pattern:
         normal = self._normaliser.name(name)
         pattern = self._by_normal.get(normal)
         if pattern is None:
@@ -281,5 +281,5 @@ class PatternCache(Generic[Pattern]):
             token = self._normaliser.token(name)
             if token is not None:
                 start, end = token
-                self._by_mould[mould] = _Mould(shape[:start], shape[end:], start, end, pattern)
+                self._by_hex_shape[hex_shape] = _HexShape(shape[:start], shape[end:], start, end, pattern)
         return pattern

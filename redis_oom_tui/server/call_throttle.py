@@ -262,13 +262,13 @@ class CallThrottle:
         """
         if Hold.SLOW in self.rate.holds:
             return f"{doing}, throttled: the server answers too slowly"
-        self._reckon()
+        self._measure_share()
         using = f"using {percent(self._using or 0.0)} of the server (budget {percent(self.share)})"
         if self.throttled:
             return f"{doing}, throttled: {using}, which takes {math.ceil(self.probes.waited * 1000)} ms to answer"
         return doing if self.alone or self._using is None else f"{doing}, {using}"
 
-    def _reckon(self) -> None:
+    def _measure_share(self) -> None:
         """What share of the server's time the calls took of late."""
         now = self._clock()
         if now - self._used_since >= _RECKONED_SECONDS:

@@ -111,7 +111,7 @@ class LiveServer:
         self.seen = snapshot.server
         if snapshot.server.role == "replica":
             self._where.doubt()
-        return replace(snapshot, notes=self._where.news())
+        return replace(snapshot, notes=self._where.new_notes())
 
     async def read_closely(self) -> Closely:
         """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""

@@ -117,14 +117,14 @@ class ActiveClock:
     @property
     def elapsed(self) -> float:
         """Seconds that it ran in all."""
-        self._heed_gap()
+        self._check_gap()
         return self._elapsed + (0.0 if self._started is None else self._clock() - self._started)
 
     def _beat(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._heed_gap()
+        self._check_gap()
         self._timer = loop.call_later(_BEAT_SECONDS, self._beat, loop)
 
-    def _heed_gap(self) -> None:
+    def _check_gap(self) -> None:
         if self._loop is None or self._started is None:
             return
         before, self._heard = self._heard, self._loop.time()

@@ -202,7 +202,7 @@ class TriageApp(TerminalApp):
             case messages.ApplyRemedy():
                 if not dispatch.begin_remedy(self.session.actions, request.remedy):
                     self.main.action_show_pane(request.remedy.pane)
-                    self.main.active_pane.pull(request.remedy)
+                    self.main.active_pane.show_remedy(request.remedy)
             case messages.MakePlan():
                 self.main.action_show_pane("cleanup")
                 self.main.active_pane.take_criteria(request.criteria, request.origin, hidden=request.hidden)

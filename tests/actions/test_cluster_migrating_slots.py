@@ -153,9 +153,9 @@ async def test_a_slot_that_moves_while_the_plan_is_made_is_planned_once(
             maker = operator.plan(Criteria(patterns=(b"old:*",)))
             makers = maker._make.on
 
-            def one_after_the_other(newcomers: Collection[str]) -> object:
+            def one_after_the_other(new_nodes: Collection[str]) -> object:
                 """The old owner is read, then the slot moves, then the new owner is read."""
-                made = makers(newcomers)
+                made = makers(new_nodes)
                 old, new = made[cluster.owner(SLOT).name], made[target.name]
                 read = asyncio.Event()
                 run_old, run_new = old.run, new.run

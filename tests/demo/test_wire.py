@@ -18,9 +18,9 @@ def test_answers_of_every_kind() -> None:
             assert wire.call_all([pack("PING"), pack("DBSIZE")]) == [b"PONG", 2]
             with pytest.raises(Refused, match="WRONGTYPE"):
                 wire.call("GET", "l")
-            assert list(wire.pour([[pack("SET", "a", 1)], [pack("SET", "b", 1), pack("SET", "c", 1)]])) == [0, 1, 2]
+            assert list(wire.stream([[pack("SET", "a", 1)], [pack("SET", "b", 1), pack("SET", "c", 1)]])) == [0, 1, 2]
             with pytest.raises(Refused, match="unknown command"):
-                list(wire.pour([[pack("SET", "a", 1), pack("NONSENSE")]]))
+                list(wire.stream([[pack("SET", "a", 1), pack("NONSENSE")]]))
 
 
 def test_a_server_that_goes_away_is_an_end_of_file() -> None:

@@ -117,7 +117,7 @@ def test_what_came_after_the_scan_is_not_taken_unawares() -> None:
 
 @given(st.lists(PIECES, min_size=1, max_size=10).map(b":".join))
 def test_looking_up_alike_names_changes_no_answer(name: bytes) -> None:
-    """The cache of shapes and moulds answers as the splitting itself does."""
+    """The cache of shapes and hex shapes answers as the splitting itself does."""
     like = [name, name.translate(bytes.maketrans(b"0123456789abcdef", b"1234567890bcdefa")), name + b"1"]
     pattern = KeyPattern(tuple(patterns.parts(patterns.Normaliser().name(name))))
     fresh = [Matcher(pattern).held([one])[0] for one in like]

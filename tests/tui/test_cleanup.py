@@ -305,6 +305,6 @@ async def test_a_finding_on_keys_without_a_ttl_fills_in_an_expiry():
     async with app.run_test(size=(80, 24)) as pilot:
         await pilot.press("4")
         pane = app.main.active_pane
-        pane.pull(Remedy("cleanup", match=b"cache:*", ttl=TtlFilter.WITHOUT, expire_seconds=86_400))
+        pane.show_remedy(Remedy("cleanup", match=b"cache:*", ttl=TtlFilter.WITHOUT, expire_seconds=86_400))
         await until(pilot, lambda: "a finding of Triage" in screen_text(app))
         assert (pane.form_view.form.operation, pane.form_view.form.within) == ("expire", "1d")

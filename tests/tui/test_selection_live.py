@@ -26,14 +26,14 @@ async def test_x_on_a_pattern_plans_exactly_its_keys(server, tmp_path):
             await until(pilot, lambda: tables.patterns.model.rows)
             for row in app.session.scan.patterns:
                 tables.selection = type(tables.selection)(pattern=row)
-                wish = tables.wish(in_patterns=False)
+                wish = tables.plan_request(in_patterns=False)
                 planning = app.session.actions.operator.plan(wish.criteria)
                 view = await planning.run()
                 assert view.matched_keys == row.keys, row
                 assert len(tables.selection.keys(app.session.scan)) == row.keys
             row = next(row for row in app.session.scan.patterns if row.pattern == b"user:<id>")
             tables.selection = type(tables.selection)(pattern=row)
-            app.main.active_pane.post_message(tables.wish(in_patterns=False))
+            app.main.active_pane.post_message(tables.plan_request(in_patterns=False))
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             plan = app.session.actions.cleanup.plan
             assert {key.id.key for key in plan.keys} == {b"user:%d" % n for n in range(600)}
@@ -60,7 +60,7 @@ async def test_the_filter_of_a_saved_scan_goes_along(server, tmp_path):
             await pilot.press("2")
             tables = app.main.active_pane.tables
             tables.selection = type(tables.selection)(pattern=row)
-            view = await app.session.actions.operator.plan(tables.wish(in_patterns=False).criteria).run()
+            view = await app.session.actions.operator.plan(tables.plan_request(in_patterns=False).criteria).run()
             assert view.matched_keys == 7
 
 
@@ -83,7 +83,7 @@ async def test_a_finding_fills_in_exactly_the_keys_it_counts(server, tmp_path):
             finding = next(
                 one for one in find(app.session.state.snapshot, app.session.scan) if one.id == "no-ttl-stragglers"
             )
-            app.main.active_pane.pull(finding.remedy)
+            app.main.active_pane.show_remedy(finding.remedy)
             app.main.active_pane.action_preview()
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             assert len(app.session.actions.cleanup.plan.keys) == 300

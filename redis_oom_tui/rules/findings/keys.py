@@ -179,7 +179,7 @@ _SET_TTL = "Write it with its TTL (SET key value EX seconds, or EXPIRE in the sa
 
 
 @finding("no-ttl-stragglers")
-def stragglers(case: Case) -> Iterator[Finding]:
+def keys_without_ttl(case: Case) -> Iterator[Finding]:
     """Keys without a TTL in patterns that mostly have one: a code path that forgets it."""
     leaves = case.leaves if case.ttls_known else ()
     rows = [row for row in leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]

@@ -193,7 +193,7 @@ class Facts(Struct, frozen=True, dict=True):
         return known > 0 if known is not None else self.clock_stands_still and not self.now.server.is_foreign
 
     @property
-    def losing(self) -> bool:
+    def falls_behind(self) -> bool:
         """Whether eviction does not keep up: over the limit for a second, or by more than a flicker without a clock."""
         if self.over_limit_seconds is None:
             return (self.pressure or 0.0) >= _BEYOND_FLICKER

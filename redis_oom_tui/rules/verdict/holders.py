@@ -64,7 +64,7 @@ def are_many(facts: Facts) -> bool:
 
 def buffers_clause(facts: Facts) -> str:
     """What the clients hold, and of which kind they are where CLIENT LIST tells."""
-    found = _culprits(facts)
+    found = _main_holders(facts)
     if found is None:
         return f"client and replica buffers use {size(facts.buffer_bytes)} of it, not data"
     _, hogs = found
@@ -106,17 +106,17 @@ def came_and_went(facts: Facts) -> bool:
     if largest(facts) not in (Share.CLIENTS, ALL_BUFFERS) or not facts.refused or not facts.clients:
         return False
     held, listed = facts.parts.get(Share.CLIENTS, 0), sum(client.total_bytes for client in facts.clients)
-    return _culprits(facts) is None and 2 * listed < held and 2 * held > facts.buffer_bytes
+    return _main_holders(facts) is None and 2 * listed < held and 2 * held > facts.buffer_bytes
 
 
 def buffers_step(facts: Facts) -> str:
     """Whom to close, by what the clients do."""
-    found = _culprits(facts)
+    found = _main_holders(facts)
     generic = "Kill the client holding the buffers (Triage, c)."
     return generic if found is None else _STEPS.get(found[0], generic)
 
 
-def _culprits(facts: Facts) -> tuple[ClientKind, list[Hog]] | None:
+def _main_holders(facts: Facts) -> tuple[ClientKind, list[Hog]] | None:
     """The kind of client that holds most, and those of that kind; None where no client holds much."""
     kinds: dict[ClientKind, list[Hog]] = defaultdict(list)
     for hog in rank(facts.clients):

@@ -57,21 +57,21 @@ def in_no_key(facts: Facts) -> Verdict | None:
     cause = cause_of(facts)
     if cause.in_keys:
         return None
-    losing = facts.over_limit and facts.losing
-    cannot = "is evicting but cannot keep up" if losing else "evicts keys to make room for it"
+    falls_behind = facts.over_limit and facts.falls_behind
+    cannot = "is evicting but cannot keep up" if falls_behind else "evicts keys to make room for it"
     loss = f"; {facts.policy} {cannot}" if facts.can_evict else ""
     so_far = refused_before(facts)
     reason = f"At {in_use(facts)}, but {why_full(facts)}{loss}{', and ' if so_far else ''}{so_far}."
     # By its rule an armed cleanup knows whether deleting keys helps.
-    id_ = "buffers" if cause.name == "buffers" else f"{'behind' if losing else 'close'}-{cause.name}"
-    level = Level.CRITICAL if losing else facts.near
-    return say(facts, level, id_, reason, cause.first_step(facts), facts.since if losing else None, cause.confirm)
+    id_ = "buffers" if cause.name == "buffers" else f"{'behind' if falls_behind else 'close'}-{cause.name}"
+    level = Level.CRITICAL if falls_behind else facts.near
+    return say(facts, level, id_, reason, cause.first_step(facts), facts.since if falls_behind else None, cause.confirm)
 
 
 @rule("behind")
 def over_limit(facts: Facts) -> Verdict | None:
     """Over the limit for seconds although the policy may evict: it is losing the race."""
-    if not facts.over_limit or facts.now.server.is_replica or not facts.losing:
+    if not facts.over_limit or facts.now.server.is_replica or not facts.falls_behind:
         return None
     seconds = facts.over_limit_seconds
     lasting = "" if seconds is None else f" for {duration(seconds)}"

@@ -29,7 +29,7 @@ _TELLING = 16
 # Names kept of the slot that the walk is in, so that another node can go on in the middle of it.
 _REMEMBERED = 5000
 # Keys of slots that are not the node's own; most have none.
-_MOST_STRANGERS = 50_000
+_MOST_MIGRATING = 50_000
 _SLOT_BITS = REDIS_CLUSTER_HASH_SLOTS - 1
 # The replies about a key that went to another node between being listed and being asked about.
 _MOVED = frozenset({exceptions.MovedError, exceptions.AskError})
@@ -105,8 +105,8 @@ class NodeAggregates(ScanAggregates):
 class NodeScan(KeyspaceScan):
     """Scans `server`, which is `owner` or a replica of it, for the keys of `slots`.
 
-    Keys of other slots are on their way between nodes, and not its own: `strangers`, None where they were too many to
-    remember. `counted` are known from a node that was lost; `standing` and `place` are of an earlier process.
+    Keys of other slots are on their way between nodes, and not its own: `migrating_names`, None where they were too
+    many to remember. `counted` are known from a node that was lost; `standing` and `place` are of an earlier process.
     Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
     scan that broke off knows which slots it has behind it.
     """
@@ -135,7 +135,7 @@ class NodeScan(KeyspaceScan):
         self.begun: set[bytes] | None = set()
         self.by_slot = True
         self.moved_keys = 0
-        self.strangers: set[bytes] | None = set()
+        self.migrating_names: set[bytes] | None = set()
         self._shared = shared
         self._own = own
         if place is not None:
@@ -148,7 +148,7 @@ class NodeScan(KeyspaceScan):
         self.begun = None if place.begun is None else set(place.begun)
         self.last_slot, self.by_slot, self.moved_keys = place.last_slot, place.by_slot, place.moved_keys
         # Which keys of other slots it met is not known any more.
-        self.strangers = None
+        self.migrating_names = None
         self._control.given = place.given
         aggregates = self._aggregates
         aggregates.keys, aggregates.bytes, aggregates.volatile_keys, aggregates.volatile_bytes, aggregates.unsized = (
@@ -233,7 +233,7 @@ class NodeScan(KeyspaceScan):
         asked = _asked(columns)
         here = slots
         if 0 in own or self._counted or any(not _MOVED.isdisjoint(map(type, column)) for column in asked):
-            self._note_strangers([name for at, name in enumerate(names) if not own[at] and _moved(asked, at)])
+            self._note_migrating([name for at, name in enumerate(names) if not own[at] and _moved(asked, at)])
             kept = [at for at, mine in enumerate(own) if mine and names[at] not in self._counted]
             stayed = [at for at in kept if not _moved(asked, at)]
             self.moved_keys += len(kept) - len(stayed)
@@ -245,18 +245,18 @@ class NodeScan(KeyspaceScan):
         if names:
             super().count(db, names, columns)
 
-    def _note_strangers(self, names: list[bytes]) -> None:
-        if self.strangers is not None:
-            self.strangers.update(names)
-            if len(self.strangers) > _MOST_STRANGERS:
-                self.strangers = None
+    def _note_migrating(self, names: list[bytes]) -> None:
+        if self.migrating_names is not None:
+            self.migrating_names.update(names)
+            if len(self.migrating_names) > _MOST_MIGRATING:
+                self.migrating_names = None
 
     async def reach(self, importer: LiveServer, slots: Collection[int]) -> list[bytes]:
-        """Count the strangers of `slots`, which `importer` (this node, behind ASKING) has already; which those were.
+        """Count the migrating keys of `slots` that `importer` (this node, behind ASKING) has already; which those were.
 
         Raises one of `models.errors`.
         """
-        names = sorted(name for name in self.strangers or () if key_slot(name) in slots)
+        names = sorted(name for name in self.migrating_names or () if key_slot(name) in slots)
         reached: list[bytes] = []
         columns = self._preparation.columns
         scan_connection = ScanConnection(importer.connection, 0, self._command)

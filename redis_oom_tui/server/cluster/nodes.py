@@ -60,7 +60,7 @@ _NAMED = 12
 
 
 class Nodes:
-    """The nodes of the cluster behind `connection`. What changed of them is said once, in `news`."""
+    """The nodes of the cluster behind `connection`. What changed of them is said once, in `new_notes`."""
 
     def __init__(self, connection: Connection, monotonic: Callable[[], float]) -> None:
         self.address = connection.address
@@ -71,7 +71,7 @@ class Nodes:
         self._due = 0.0
         self._owners: Owners | None = None
         self._answered: tuple[Address, ...] = ()
-        self._news: list[str] = []
+        self._new_notes: list[str] = []
 
     @property
     def topology(self) -> Topology:
@@ -83,10 +83,10 @@ class Nodes:
         """Whether it is time to ask who serves what."""
         return self._topology is None or self._monotonic() >= self._due
 
-    def news(self) -> tuple[str, ...]:
+    def new_notes(self) -> tuple[str, ...]:
         """What has changed since this was asked last."""
-        news, self._news = tuple(self._news), []
-        return news
+        new_notes, self._new_notes = tuple(self._new_notes), []
+        return new_notes
 
     async def open(self) -> None:
         """Connect to the node that was given, and find the others. Raises one of `models.errors`."""
@@ -184,7 +184,7 @@ class Nodes:
         self._due = self._monotonic() + _TOPOLOGY_EVERY
         if before is None or before == found:
             return False
-        self._news += _what_changed(before, found)
+        self._new_notes += _what_changed(before, found)
         return True
 
 

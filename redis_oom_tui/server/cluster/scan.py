@@ -93,7 +93,7 @@ class ClusterScan:
                 if not self._remaining or self._ending or not await self._successors():
                     break
             if not self._options.filtered:
-                await self._doubts.dispel(self._nodes)
+                await self._doubts.recheck(self._nodes)
             standing.state = self._ended()
             standing.sample = self._fair_sample()
         except TriageError as error:
@@ -231,7 +231,7 @@ class ClusterScan:
         quiet = still(self._handed, handed)
         reached: set[int] = set()
         for scan in self._standing.scans:
-            if not views[scan.node].complete or scan.strangers is None:
+            if not views[scan.node].complete or scan.migrating_names is None:
                 continue
             slots = {
                 slot

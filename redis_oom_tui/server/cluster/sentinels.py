@@ -156,13 +156,13 @@ def _as_sentinels(error: TriageError, where: Address) -> str:
 
 
 class MasterLocator:
-    """`connection` leads to the server, as known by now. What there is to say of a change is said once, in `news`."""
+    """`connection` leads to the server, as known by now. Each change is said once, in `new_notes`."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self._doubted = ""
         self._disagreed = ""
-        self._news: tuple[str, ...] = ()
+        self._new_notes: tuple[str, ...] = ()
 
     async def find(self) -> bool:
         """Ask the Sentinels, if there are any; True where they name another address than before.
@@ -174,7 +174,7 @@ class MasterLocator:
             return False
         named = await master_of(self.connection, sentinel)
         if named.doubt and named.doubt != self._disagreed:
-            self._news += (named.doubt,)
+            self._new_notes += (named.doubt,)
         self._disagreed = named.doubt
         if named.address == self.connection.address:
             return False
@@ -190,7 +190,7 @@ class MasterLocator:
             return False
         if moved:
             note = f"failover: the Sentinels now name {self.connection.address} as master of {self._name()}"
-            self._news = (f"{note}, instead of {before}", *self._news)
+            self._new_notes = (f"{note}, instead of {before}", *self._new_notes)
         return moved
 
     def doubt(self) -> None:
@@ -198,12 +198,12 @@ class MasterLocator:
         sentinel, where = self.connection.sentinel, str(self.connection.address)
         if sentinel is not None and self._doubted != where:
             self._doubted = where
-            self._news += (doubt(self.connection.address, sentinel),)
+            self._new_notes += (doubt(self.connection.address, sentinel),)
 
-    def news(self) -> tuple[str, ...]:
+    def new_notes(self) -> tuple[str, ...]:
         """What there is to say since this was asked last."""
-        news, self._news = self._news, ()
-        return news
+        new_notes, self._new_notes = self._new_notes, ()
+        return new_notes
 
     def named(self, error: ServerUnreachable) -> ServerUnreachable:
         """`error`, with who sent us there."""

@@ -80,7 +80,7 @@ class ClusterPoll:
         """The slots that nodes mark as on their way, by the name of the node, as last asked."""
         return {name: known.marks for name, known in self._known.items() if known.marks != SlotMarks()}
 
-    def forgive(self) -> None:
+    def retry_lost(self) -> None:
         """Ask lost nodes again in the next round, rested or not."""
         for known in self._known.values():
             known.rest_until = known.fresh_until = 0.0
@@ -173,7 +173,7 @@ class ClusterSource:
         views = await self._round.ask(self.topology.nodes)
         strayed = any(view.node.serves and _strayed(view.snapshot, view.error) for view in views)
         if strayed and await self.members.refresh():
-            self._round.forgive()
+            self._round.retry_lost()
             views = await self._round.ask(self.topology.nodes)
         self.members.answered(view.node.address for view in views if view.snapshot is not None)
         ordered = worst_first(views)
@@ -189,7 +189,7 @@ class ClusterSource:
         if chosen is None or chosen.snapshot is None:
             raise ServerUnreachable(_nobody(cluster, self.address))
         self._shown = chosen.name
-        notes, self._notes = (*self.members.news(), *self._notes), []
+        notes, self._notes = (*self.members.new_notes(), *self._notes), []
         server = replace(chosen.snapshot.server, node=chosen.name, run_id=None, uptime_seconds=None)
         return replace(chosen.snapshot, server=server, cluster=cluster, notes=notes)
 

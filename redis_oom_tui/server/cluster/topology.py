@@ -243,7 +243,7 @@ async def slot_migrations(nodes: SlotNodes, names: Iterable[str]) -> dict[int, S
     return found
 
 
-async def newcomers(nodes: SlotNodes) -> tuple[str, ...]:
+async def new_nodes(nodes: SlotNodes) -> tuple[str, ...]:
     """The nodes that serve no slot yet and take over their first: they have keys."""
     primaries = {node.name for node in nodes.topology.primaries}
     targets = {handing.target for handing in (await slot_migrations(nodes, primaries)).values()}
@@ -308,7 +308,7 @@ class PartialSlots:
         self.seen: Counter[int] = Counter()
         self._half_moved: set[int] = set()
 
-    async def dispel(self, nodes: SlotNodes) -> None:
+    async def recheck(self, nodes: SlotNodes) -> None:
         """Take the doubt off slots of which as many keys were counted as their owner has now."""
         if not 0 < len(self.slots) <= _MOST_ASKED:
             return

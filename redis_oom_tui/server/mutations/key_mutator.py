@@ -90,7 +90,7 @@ class KeyMutator:
         free = headroom_in(fields, self.channel.stated_limit_bytes)
         return ReplyRoom(free, freeing=fields.get("lazyfree_pending_objects", "0") != "0")
 
-    def weigh(self, sizes: Sequence[int], at_once: int) -> None:
+    def take_sizes(self, sizes: Sequence[int], at_once: int) -> None:
         """What is deleted next is of these sizes, and its values are read again: `at_once` bytes in a call at most."""
         self._weights = _Weights(sizes, at_once)
 
@@ -141,19 +141,19 @@ class KeyMutator:
         if not self._scripted:
             async with contextlib.aclosing(self._parts(checks, weights)) as parts:
                 async for at, part in parts:
-                    yield at, self._heeded(await self._steps.save(part, limit))
+                    yield at, self._noting_busy(await self._steps.save(part, limit))
             return
         most = -limit.most if limit.unsized else limit.most
         packed = scripts.COPY_LIMIT.pack(most, limit.at_once)
         calls = self._calls(len(checks), lambda at, end: checking(scripts.SAVE, checks[at:end], limit=packed), weights)
         async with contextlib.aclosing(calls) as answers:
             async for at, replies in answers:
-                yield at, self._heeded(saved_or_error(replies))
+                yield at, self._noting_busy(saved_or_error(replies))
 
     def _held_replies(self, at: int, replies: list[ReplyOrError]) -> KeyReplies:
-        return KeyReplies(at, self._heeded(replies))
+        return KeyReplies(at, self._noting_busy(replies))
 
-    def _heeded(self, replies: list[_Reply]) -> list[_Reply]:
+    def _noting_busy(self, replies: list[_Reply]) -> list[_Reply]:
         self._held = self._held or any(issubclass(kind, ServerBusy) for kind in set(map(type, replies)))
         return replies
 

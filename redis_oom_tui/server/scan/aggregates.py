@@ -269,10 +269,10 @@ def _clean(names: list[bytes], columns: Columns, limit: int | None, counts: Scan
     if not _plain(sizes, types, ttls):
         kept = []
         for index in range(size):
-            fate = _fate(sizes[index], types[index], ttls[index])
-            counts.vanished += fate == "vanished"
-            counts.refused += fate == "refused"
-            if fate == "seen":
+            outcome = _class_of(sizes[index], types[index], ttls[index])
+            counts.vanished += outcome == "vanished"
+            counts.refused += outcome == "refused"
+            if outcome == "seen":
                 kept.append(index)
         names, sizes, types = _at(names, kept), _at(sizes, kept), _at(types, kept)
         ttls = _at(ttls, kept)
@@ -317,7 +317,7 @@ def _plain(sizes: Sequence[Any], types: Sequence[Any], ttls: Sequence[Any]) -> b
     return isinstance(shortest, int) and shortest > -2 and _NONE not in kinds and set(map(type, kinds)) <= {bytes}
 
 
-def _fate(size: Any, kind: Any, ttl: Any) -> str:
+def _class_of(size: Any, kind: Any, ttl: Any) -> str:
     if isinstance(size, Exception) or isinstance(kind, Exception) or isinstance(ttl, Exception):
         return "refused"
     return "vanished" if size is None or kind == _NONE or ttl == -2 else "seen"

@@ -165,7 +165,7 @@ class KeyspaceScan:
                         await self._scan_ranges(cursor_ranges)
                 if not self._control.stopped:
                     await self._patiently(refiner.finish, "MEMORY USAGE")
-                await self._preparation.reckon()
+                await self._preparation.take_final_figures()
                 if (
                     not self._control.stopped
                     and self._standing.scanned_all

@@ -288,7 +288,7 @@ class ScanPreparation:
         standing.sized = KeyQuestion.SIZE in chosen.columns
         standing.timed = KeyQuestion.TTL in chosen.columns
 
-    async def reckon(self) -> None:
+    async def take_final_figures(self) -> None:
         """What the scan has cost to its end, as a short one is over before the monitor first asks; and how many keys
         the server counts now."""
         if self._standing.snapshot is None:

@@ -48,7 +48,7 @@ async def read(actions: ActionController) -> None:
 
 
 async def change(actions: ActionController, name: str, value: str | None) -> None:
-    """From the wish to the change, with every question in between."""
+    """From the request to the change, with every question in between."""
     proposed = await _proposal(actions, name, value)
     if proposed is None:
         return

@@ -57,7 +57,7 @@ class Pane(Vertical, can_focus=True):
         """Give the focus to `widget` now: `Widget.focus` does it a moment later, and a key typed meanwhile is lost."""
         self.screen.set_focus(widget, scroll_visible=False)
 
-    def pull(self, remedy: Remedy) -> None:
+    def show_remedy(self, remedy: Remedy) -> None:
         """Fill in what a finding proposes."""
 
     def take_criteria(self, criteria: Criteria, origin: str, *, hidden: int = 0) -> None:

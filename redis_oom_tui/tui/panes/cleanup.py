@@ -41,7 +41,7 @@ class FillingPane(Pane):
         """Where the cleanup is."""
         return self.host.actions.cleanup
 
-    def pull(self, remedy: Remedy) -> None:
+    def show_remedy(self, remedy: Remedy) -> None:
         """Fill in what a finding proposes; looking for it is left to the user."""
         if remedy.match is not None or remedy.pattern is not None:
             criteria = Criteria(

@@ -160,9 +160,9 @@ class BrowseKeys(ScanKeys):
 
     def action_plan(self) -> None:
         """Begin a cleanup plan: of the marked keys, else of the pattern in hand, else of the key under the cursor."""
-        wish = self.tables.wish(in_patterns=self.in_patterns)
-        if wish is not None:
-            self.post_message(wish)
+        request = self.tables.plan_request(in_patterns=self.in_patterns)
+        if request is not None:
+            self.post_message(request)
         else:
             self.host.tell("There is nothing to plan a cleanup of yet: scan with r, then mark keys with Space.")
 
@@ -194,7 +194,7 @@ class BrowseKeys(ScanKeys):
         self.action_other("keys")
         self._select(replace(self.tables.selection, pattern=pattern))
 
-    def pull(self, remedy: Remedy) -> None:
+    def show_remedy(self, remedy: Remedy) -> None:
         """Show the keys that a finding is about: those of its pattern, else those whose names its glob lets through."""
         if self._view is None or (remedy.match is None and remedy.pattern is None):
             return

@@ -222,7 +222,7 @@ class HogsTables(Horizontal):
         self.patterns.redraw()
         self.map.redraw()
 
-    def wish(self, *, in_patterns: bool) -> MakePlan | None:
+    def plan_request(self, *, in_patterns: bool) -> MakePlan | None:
         """The plan of the marked keys, else of the pattern in hand, else of the key under the cursor."""
         marked = tuple(row.id for row in self.keys.model.marked.values())
         pattern = self.patterns.model.current if in_patterns else self.selection.pattern

@@ -126,7 +126,7 @@ class LimitsPane(Pane):
         self._scanned = ended
 
     def actions_changed(self) -> None:
-        """New settings: draw them, and let go of a wish that waited for them."""
+        """New settings: draw them, and point at what a finding waited to show."""
         limits = self.host.actions.limits.limits
         if limits is not None:
             if self._wanted is not None or not self._pointed:
@@ -135,7 +135,7 @@ class LimitsPane(Pane):
         self.view.redraw()
         self.refresh_bindings()
 
-    def pull(self, remedy: Remedy) -> None:
+    def show_remedy(self, remedy: Remedy) -> None:
         """Put the cursor on what a finding is about; with a value, propose it."""
         self._wanted = remedy.value if remedy.setting == POLICY and remedy.value else remedy.setting
         self.actions_changed()

@@ -140,7 +140,7 @@ def _entry_pieces(one: LogEntry, width: int, *, several: bool) -> list[Piece]:
     entry = one.entry
     if entry is None:
         return []
-    first, *rest = _deed_pieces(one, entry)
+    first, *rest = _action_pieces(one, entry)
     name = safe_text(entry.server, 60) + (" = here" if one.aliased else "")
     # A refusal may begin with it.
     begins_with_it = rest[0][0].startswith(name)
@@ -170,7 +170,7 @@ def _end(name: str, width: int) -> str:
     return name if len(name) <= width else f"…{name[1 - width :]}"
 
 
-def _deed_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
+def _action_pieces(one: LogEntry, entry: AuditEntry) -> list[Piece]:
     # What it is stands in the column before.
     what = _changed(entry.change) if entry.change is not None else safe_text(entry.what, 120)
     what = what.removeprefix(f"{entry.action} ")

@@ -103,7 +103,7 @@ class SplashScreen:
         try:
             self._writer.start()
             self._disable_echo()
-            self._writer.write(self._entrance() + self._frame())
+            self._writer.write(self._enter_sequence() + self._frame())
             if not self._draw_first(0.0):
                 threading.Thread(target=self._draw_first, args=(_PATIENCE_SECONDS,), name="splash", daemon=True).start()
         except BaseException:
@@ -131,7 +131,7 @@ class SplashScreen:
         with self._lock:
             self._diff.forget()
             self._disable_echo()
-            write_what_fits((self._entrance() + self._frame()).encode(self._writer.encoding, "replace"))
+            write_what_fits((self._enter_sequence() + self._frame()).encode(self._writer.encoding, "replace"))
 
     def _draw_first(self, patience: float) -> bool:
         """Draw what the server says, once it has said it; whether it has."""
@@ -147,7 +147,7 @@ class SplashScreen:
                 self._writer.write(self._frame())
         return True
 
-    def _entrance(self) -> str:
+    def _enter_sequence(self) -> str:
         ground = sgr(self._frame_model.ground, SYSTEMS[color_system(os.environ)])
         return f"{ALTERNATE}\x1b[?25l\x1b[{ground}m\x1b[2J"
 
