@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from redis_oom_tui.actions.context import ActionContext, PacedWork, asked_again
 from redis_oom_tui.actions.deployment import Deployment, Place
@@ -10,7 +10,7 @@ from redis_oom_tui.actions.node_worker import known_sum
 from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import each_page
 from redis_oom_tui.actions.step_run import StepRun
-from redis_oom_tui.files.backup import BackupWriter, new_path
+from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, number_of, size
@@ -199,6 +199,7 @@ class FinishedRun(StepRun):
         return f" Kept, as {' or '.join(self._reasons)}." if self._reasons else ""
 
     async def _carry_out(self) -> None:
+        plan = self._plan
         await self._deployment.refresh()
         nodes = [(server, await server.snapshot(), jobs) for server, jobs in self._shares()]
         for server, snapshot, _ in nodes:
@@ -209,11 +210,13 @@ class FinishedRun(StepRun):
         skews = {str(server.address): snapshot.clock_skew_seconds for server, snapshot, _ in nodes if clustered}
         for server, snapshot, jobs in nodes:
             self._node = str(server.address) if skews else ""
-            connection = PinnedConnection(server, self._plan.request.db, snapshot.server.run_id)
+            connection = PinnedConnection(server, plan.request.db, snapshot.server.run_id)
             try:
                 await connection.open()
                 if not self._record.begun:
-                    self._begin(snapshot, skews)
+                    what = f"delete {number_of(plan.going, 'job')} of {plan.request.application} ({plan.state})"
+                    indexes = [escape_exact(index) for index in dict.fromkeys(job.index for job in plan.jobs)]
+                    self._begin(Action.FINISH, what, snapshot, skews, indexes=indexes, jobs=plan.going)
                 async with self._throttled(server) as throttle:
                     await self._batches(server, connection, throttle, jobs)
             finally:
@@ -229,25 +232,6 @@ class FinishedRun(StepRun):
                 raise ServerUnreachable("No node serves the slot of some of these jobs now")
             shares[place].append(job)
         return [(self._deployment.node(place).server, jobs) for place, jobs in shares.items()]
-
-    def _begin(self, snapshot: Snapshot, skews: Mapping[str, float | None]) -> None:
-        plan, context = self._plan, self._context
-        path = (self._choice.path or new_path(context.backups, plan, context.wall())) if self._choice.wanted else None
-        self._record.begin(
-            Action.FINISH.value,
-            server=plan.server,
-            what=f"delete {number_of(plan.going, 'job')} of {plan.request.application} ({plan.state})",
-            run_id=snapshot.server.run_id,
-            plan=plan.hash,
-            indexes=[escape_exact(index) for index in dict.fromkeys(job.index for job in plan.jobs)],
-            jobs=plan.going,
-            bytes=plan.about_bytes,
-            backup=None if path is None else str(path),
-            used_memory=self._used[0],
-        )
-        if path is not None:
-            skew = snapshot.clock_skew_seconds
-            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), skew, node_skews=skews)
 
     async def _batches(
         self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle, jobs: Sequence[FinishedJob]

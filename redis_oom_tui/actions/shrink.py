@@ -10,14 +10,13 @@ from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import marked, node_of
 from redis_oom_tui.actions.step_run import StepRun
-from redis_oom_tui.files.backup import BackupMark, BackupWriter, new_path
+from redis_oom_tui.files.backup import BackupMark, BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome
-from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import Element, ShrinkPlan
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
@@ -65,18 +64,22 @@ class ShrinkRun(StepRun):
         return f" The key has {count(state.elements)} {self.things} now{takes}."
 
     async def _carry_out(self) -> None:
+        plan = self._plan
         await self._deployment.refresh()
-        server, _ = node_of(self._deployment, self._plan.key.key)
+        server, _ = node_of(self._deployment, plan.key.key)
         snapshot = await server.snapshot()
         self._must_be_the_same(server, snapshot)
         self._used = (snapshot.memory.used_bytes, snapshot.memory.used_bytes)
-        connection = PinnedConnection(server, self._plan.key.db, self._plan.run_id)
+        connection = PinnedConnection(server, plan.key.db, plan.run_id)
         try:
             await connection.open()
             self._state = await self._read_key(connection)
-            if self._state is None or self._state.type != self._plan.type:
+            if self._state is None or self._state.type != plan.type:
                 raise KeyChanged("The key is gone, or of another type: preview again")
-            self._begin(snapshot)
+            name = escape_exact(plan.key.key[:200])
+            what = f"remove {count(plan.going)} of {count(plan.elements)} {self.things} from {name}"
+            key = [plan.key.db, escape_exact(plan.key.key)]
+            self._begin(Action.SHRINK, what, snapshot, key=key, elements=plan.going)
             async with self._throttled(server) as throttle:
                 try:
                     await self._batches(server, connection, throttle)
@@ -89,26 +92,6 @@ class ShrinkRun(StepRun):
     async def _read_key(self, connection: PinnedConnection) -> KeyState | None:
         key = self._plan.key.key
         return await asked_again(connection, lambda: removing.key_state(connection.channel, key), lambda: self._stop)
-
-    def _begin(self, snapshot: Snapshot) -> None:
-        """Write down what is about to happen, and make the backup."""
-        plan, context = self._plan, self._context
-        name = escape_exact(plan.key.key[:200])
-        path = (self._choice.path or new_path(context.backups, plan, context.wall())) if self._choice.wanted else None
-        self._record.begin(
-            Action.SHRINK.value,
-            server=plan.server,
-            what=f"remove {count(plan.going)} of {count(plan.elements)} {WORDS[plan.type]} from {name}",
-            run_id=snapshot.server.run_id,
-            plan=plan.hash,
-            key=[plan.key.db, escape_exact(plan.key.key)],
-            elements=plan.going,
-            bytes=plan.about_bytes,
-            backup=None if path is None else str(path),
-            used_memory=self._used[0],
-        )
-        if path is not None:
-            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), snapshot.clock_skew_seconds)
 
     async def _batches(self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle) -> None:
         tries = 0

@@ -4,15 +4,17 @@ import asyncio
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
+from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Any
 
 from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, PacedWork
 from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.node_worker import known_sum
 from redis_oom_tui.actions.outcomes import after
-from redis_oom_tui.files.backup import BackupWriter
+from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.formatting.sizes import count, percent
-from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.snapshot import Snapshot
@@ -90,6 +92,32 @@ class StepRun(PacedWork, ABC):
 
     @abstractmethod
     async def _carry_out(self) -> None: ...
+
+    def _begin(
+        self,
+        action: Action,
+        what: str,
+        snapshot: Snapshot,
+        skews: Mapping[str, float | None] = MappingProxyType({}),
+        **facts: Any,
+    ) -> None:
+        """Write down what is about to happen, and make the backup; `skews` are the clocks' of a cluster's nodes."""
+        plan, context, choice = self._goal, self._context, self._choice
+        path = (choice.path or new_path(context.backups, plan, context.wall())) if choice.wanted else None
+        self._record.begin(
+            action.value,
+            server=plan.server,
+            what=what,
+            run_id=snapshot.server.run_id,
+            plan=plan.hash,
+            **facts,
+            bytes=plan.about_bytes,
+            backup=None if path is None else str(path),
+            used_memory=self._used[0],
+        )
+        if path is not None:
+            skew = snapshot.clock_skew_seconds
+            self._writer = BackupWriter(path, plan, snapshot.server, context.wall(), skew, node_skews=skews)
 
     @abstractmethod
     def _freed(self) -> int:
