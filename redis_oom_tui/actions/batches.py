@@ -94,11 +94,7 @@ class Batches:
     """
 
     def __init__(
-        self,
-        shared: SharedRun,
-        worker: BatchWorker,
-        throttle: CallThrottle,
-        connections: PinnedConnections,
+        self, shared: SharedRun, worker: BatchWorker, throttle: CallThrottle, connections: PinnedConnections
     ) -> None:
         self._plan = shared.plan
         self._table = shared.table

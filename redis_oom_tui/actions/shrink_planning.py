@@ -218,11 +218,7 @@ def marked(element: Element) -> MarkedElement:
 
 
 def _ended(
-    plan: ShrinkPlan,
-    going: int,
-    oldest: Element,
-    newest: Element,
-    samples: tuple[Sequence[Element], Sequence[Element]],
+    plan: ShrinkPlan, going: int, oldest: Element, newest: Element, samples: tuple[Sequence[Element], Sequence[Element]]
 ) -> ShrinkPlan:
     """`plan` with what goes; `samples` are some elements that go and some that stay."""
     goes, stays = (sum(sum(map(len, one)) for one in some) / len(some) if some else 0.0 for some in samples)

@@ -97,9 +97,7 @@ class _Result(Struct, frozen=True):
 @click.option("--oldest", is_flag=True, help="With a limit: pick longest-idle keys first instead of largest.")
 @click.option("--emergency", is_flag=True, help="A plan of the configuration file.")
 @click.option(
-    "--free-to",
-    metavar="SHARE",
-    help="Propose what may go to reach this share of maxmemory, e.g. 80%; scans first.",
+    "--free-to", metavar="SHARE", help="Propose what may go to reach this share of maxmemory, e.g. 80%; scans first."
 )
 @click.option("--expire", metavar="TIME", help="Let the keys expire, spread over this time, instead of deleting them.")
 @shrink_options

@@ -86,12 +86,7 @@ class _How(NamedTuple):
     is_flag=True,
     help=f"First sample up to {SAMPLE:,} keys: bytes that each policy may evict, and which patterns first.",
 )
-@click.option(
-    "--saved-scan",
-    type=READ_FILE,
-    metavar="FILE",
-    help="Take bytes and patterns from hogs --save FILE.",
-)
+@click.option("--saved-scan", type=READ_FILE, metavar="FILE", help="Take bytes and patterns from hogs --save FILE.")
 @click.option("--json", "json_wanted", is_flag=True, help="Print one JSON document.")
 @click.pass_obj
 def limits(

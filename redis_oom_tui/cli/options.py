@@ -228,11 +228,7 @@ _FILES = _options(
     "Files",
     click.option("--config", "config_path", type=READ_FILE, metavar="FILE", help="Configuration file (TOML)."),
     click.option(
-        "--profile",
-        "profile",
-        metavar="NAME",
-        shell_complete=profile_names,
-        help="Profile in the configuration file.",
+        "--profile", "profile", metavar="NAME", shell_complete=profile_names, help="Profile in the configuration file."
     ),
     click.option("--audit", "audit_path", type=KEPT_FILE, metavar="FILE", help="Audit log file."),
     click.option("--record", "record_path", type=NEW_FILE, metavar="FILE", help="Record the session for `replay`."),

@@ -21,10 +21,7 @@ _NO_SERVER = "a dump file is read, and no server of yours contacted"
 
 
 _SERVER = click.option(
-    "--server-binary",
-    type=READ_FILE,
-    metavar="FILE",
-    help="The redis-server or valkey-server to load a dump.",
+    "--server-binary", type=READ_FILE, metavar="FILE", help="The redis-server or valkey-server to load a dump."
 )
 
 

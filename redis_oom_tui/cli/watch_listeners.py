@@ -183,10 +183,7 @@ def listener_options(function: Any) -> Any:
                 "--prometheus", metavar="[HOST:]PORT", help="Serve Prometheus metrics; on loopback by default."
             ),
             click.option(
-                "--prometheus-file",
-                type=KEPT_FILE,
-                metavar="FILE",
-                help="Write metrics to a file, for node_exporter.",
+                "--prometheus-file", type=KEPT_FILE, metavar="FILE", help="Write metrics to a file, for node_exporter."
             ),
         )
     ):

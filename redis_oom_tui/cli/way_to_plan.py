@@ -67,7 +67,4 @@ def _one_key(view: ScanView, row: PatternRow) -> KeyRow | None:
     if row.keys != 1 or row.select is None:
         return None
     held = matcher(row.select)
-    return next(
-        (key for key in view.top if key.type in ("stream", "zset") and any(held.held([key.id.key]))),
-        None,
-    )
+    return next((key for key in view.top if key.type in ("stream", "zset") and any(held.held([key.id.key]))), None)

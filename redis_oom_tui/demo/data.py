@@ -218,13 +218,7 @@ def _flag(_: Random, index: int) -> bytes:
 PATTERNS = (
     DemoPattern(
         *("user fields", 0.397, lambda _, i: b"user:%d:%b" % (1000 + i // 5, USER_FIELDS[i % 5])),
-        (
-            full_name,
-            email,
-            one_of("free", "plus", "team"),
-            one_of("en_GB", "de_DE", "fr_FR"),
-            number(1, 900),
-        ),
+        (full_name, email, one_of("free", "plus", "team"), one_of("en_GB", "de_DE", "fr_FR"), number(1, 900)),
         Idle(30, 150 * DAY, 2.0),
     ),
     DemoPattern(
@@ -237,11 +231,7 @@ PATTERNS = (
         *("old cache", 0.137, lambda _, i: b"cache:v1:render:product:%d" % (20_000 + i), (blob(380, 900),)),
         Idle(45 * DAY, 120 * DAY),
     ),
-    DemoPattern(
-        *("rate limits", 0.09, _rate, (number(1, 400),)),
-        Idle(1, 20 * HOUR, 2.0),
-        lifetime=DAY,
-    ),
+    DemoPattern(*("rate limits", 0.09, _rate, (number(1, 400),)), Idle(1, 20 * HOUR, 2.0), lifetime=DAY),
     DemoPattern("page cache", 0.06, _page, (blob(900, 2600),), Idle(5, 5 * HOUR, 2.0), lifetime=6 * HOUR),
     DemoPattern(
         *("carts", 0.05, lambda _, i: b"cart:%d" % (5000 + i * 7), (cart,)),
@@ -257,10 +247,7 @@ PATTERNS = (
         (week_board,),
         Idle(HOUR, 140 * DAY),
     ),
-    DemoPattern(
-        *("flags", 0.0005, _flag, (one_of("on", "off", "canary"),)),
-        Idle(1, 2 * HOUR),
-    ),
+    DemoPattern(*("flags", 0.0005, _flag, (one_of("on", "off", "canary"),)), Idle(1, 2 * HOUR)),
     DemoPattern("visitors", 0.0002, lambda _, i: b"uniq:visitors:day-%03d" % i, (visitors,), Idle(DAY, 60 * DAY)),
     DemoPattern("bitmaps", 0.0002, lambda _, i: b"seen:day-%03d" % i, (bitmap,), Idle(DAY, 60 * DAY)),
 )

@@ -81,11 +81,7 @@ class AuditFile:
         self._write({"phase": "batch", "id": action_id, "batch": number, "keys": list(keys)}, sync=True)
 
     def done(
-        self,
-        action_id: str,
-        number: int,
-        outcomes: Sequence[Outcome | RestoreOutcome],
-        details: Mapping[int, str],
+        self, action_id: str, number: int, outcomes: Sequence[Outcome | RestoreOutcome], details: Mapping[int, str]
     ) -> None:
         """Write down what became of the keys of a batch, in its order; it is on disk by the next line that is."""
         letters = "".join([LETTERS[outcome] for outcome in outcomes])

@@ -264,10 +264,7 @@ _NODE: Column[Sized] = Column(
     "right",
     yields=6,
     falling=False,
-    fields={
-        "node": lambda row: row.id.node or None,
-        "slot": lambda row: slot_of(row.id.key) if row.id.node else None,
-    },
+    fields={"node": lambda row: row.id.node or None, "slot": lambda row: slot_of(row.id.key) if row.id.node else None},
 )
 _KEY_FIELDS: dict[str, Callable[[Sized], Any]] = {
     "key": lambda row: key_fields(row.id.key)[0],

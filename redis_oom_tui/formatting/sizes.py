@@ -9,16 +9,7 @@ import humanize
 from redis_oom_tui.models.errors import BadInput
 
 # redis.conf's own units: `k` is a thousand, `kb` is 1024 (util.c, memtoull).
-_UNITS = {
-    "": 1,
-    "b": 1,
-    "k": 1000,
-    "kb": 1024,
-    "m": 1000**2,
-    "mb": 1024**2,
-    "g": 1000**3,
-    "gb": 1024**3,
-}
+_UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
 _SIZE = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
 _LARGEST = 2**63 - 1
 

@@ -82,9 +82,7 @@ def counter_facts(snapshot: Snapshot, rates: Rates) -> list[Fact]:
         Fact("evicted keys", sizes.count(totals.evicted_keys_total), per_second(rates.per_second(rates.evicted_keys))),
         Fact("keys", sizes.count(keys), sizes.number_of(len(snapshot.databases), "database")),
         Fact(
-            "with a TTL",
-            sizes.count(volatile),
-            sizes.percent(volatile / keys) if keys and volatile is not None else "",
+            "with a TTL", sizes.count(volatile), sizes.percent(volatile / keys) if keys and volatile is not None else ""
         ),
         Fact(
             "clients",

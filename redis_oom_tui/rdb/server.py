@@ -69,10 +69,7 @@ def read_header(path: Path) -> DumpHeader:
     writer = fields.get("valkey-ver") or fields.get("redis-ver") or ""
     used = fields.get("used-mem", "")
     return DumpHeader(
-        magic,
-        version,
-        f"{product} {safe_text(writer, 20)}" if writer else "",
-        int(used) if used.isdigit() else None,
+        magic, version, f"{product} {safe_text(writer, 20)}" if writer else "", int(used) if used.isdigit() else None
     )
 
 

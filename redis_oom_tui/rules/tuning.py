@@ -107,10 +107,7 @@ SETTINGS: Mapping[str, LimitsSetting] = {
         "Frees expired keys in the background, so a huge one does not block.", _yes_no, YES_NO
     ),
     "lazyfree-lazy-server-del": LimitsSetting(
-        "Frees what a write replaces (RENAME, SET over a huge key) in the background.",
-        _yes_no,
-        YES_NO,
-        of_memory=False,
+        "Frees what a write replaces (RENAME, SET over a huge key) in the background.", _yes_no, YES_NO, of_memory=False
     ),
     "lazyfree-lazy-user-del": LimitsSetting(
         "Makes DEL free in the background, as UNLINK does.", _yes_no, YES_NO, of_memory=False

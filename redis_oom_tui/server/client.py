@@ -29,10 +29,7 @@ CLIENT_NAME = OWN_NAME.decode()
 
 # Sent on every new connection, as the server forgets them with the old one. Without NO-EVICT, maxmemory-clients may
 # drop the tool itself; without NO-TOUCH, some reads would make cold keys look hot.
-_SETUP = (
-    ("CLIENT", "SETNAME", CLIENT_NAME),
-    ("CLIENT", "NO-EVICT", "ON"),
-)
+_SETUP = (("CLIENT", "SETNAME", CLIENT_NAME), ("CLIENT", "NO-EVICT", "ON"))
 _FAREWELL_BYTES = 200
 _NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
 
@@ -254,11 +251,7 @@ class _Pool(ConnectionPool):
 
 
 def make_client(
-    connection: address.Connection,
-    *,
-    db: int = 0,
-    allowlist: CommandAllowlist | None = None,
-    **options: Any,
+    connection: address.Connection, *, db: int = 0, allowlist: CommandAllowlist | None = None, **options: Any
 ) -> "Redis":
     """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
 

@@ -96,12 +96,7 @@ class InfoReader:
         self.replica_lines = replica_lines(info)
         took = max(0.0, now - started)
         return snapshot_from_info(
-            info,
-            address=way.address,
-            monotonic=now,
-            wall=time.time(),
-            took=took,
-            stated_limit=way.stated_limit_bytes,
+            info, address=way.address, monotonic=now, wall=time.time(), took=took, stated_limit=way.stated_limit_bytes
         )
 
 

@@ -25,10 +25,7 @@ Words = tuple[bytes, ...]
 
 # As on the driver's connections (`client.py`), but for NO-TOUCH: no key is looked at here. A server that does not know
 # one of them refuses it, and that is all.
-_SETUP: tuple[Words, ...] = (
-    (b"CLIENT", b"SETNAME", b"redis-oom-tui"),
-    (b"CLIENT", b"NO-EVICT", b"ON"),
-)
+_SETUP: tuple[Words, ...] = ((b"CLIENT", b"SETNAME", b"redis-oom-tui"), (b"CLIENT", b"NO-EVICT", b"ON"))
 _READ_BYTES = 65_536
 _MOST_BYTES = 64 * 2**20
 

@@ -43,10 +43,7 @@ _STREAMS, _STREAM_BYTES = 5, 64 * 1024
 _CONSUMERS, _CONSUMER_BYTES = 1000, 128
 # What stands before and behind the key's name: first what never leaves a mark, then what is for NO-TOUCH only.
 _Question = tuple[Words, Words]
-_SAFE: tuple[_Question, ...] = (
-    ((b"MEMORY", b"USAGE"), (b"SAMPLES", b"%d" % SAMPLES)),
-    ((b"OBJECT", b"ENCODING"), ()),
-)
+_SAFE: tuple[_Question, ...] = (((b"MEMORY", b"USAGE"), (b"SAMPLES", b"%d" % SAMPLES)), ((b"OBJECT", b"ENCODING"), ()))
 _READS: dict[str, tuple[_Question, ...]] = {
     "string": (((b"STRLEN",), ()), ((b"GETRANGE",), (b"0", b"%d" % (_HEAD_BYTES - 1)))),
     "hash": (((b"HLEN",), ()),),

@@ -92,11 +92,7 @@ class ScanController:
         if isinstance(self._host.source, GoesOn):
             scan = self._host.source.resumed(saved.progress or {}, pace=self.options.pace)
             self.scanned = replace(
-                self.options,
-                match=saved.match,
-                type=saved.type,
-                pattern=saved.pattern,
-                databases=saved.databases,
+                self.options, match=saved.match, type=saved.type, pattern=saved.pattern, databases=saved.databases
             )
             self.before, self.asked_for = None, True
             self._run(scan)

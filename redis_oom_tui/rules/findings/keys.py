@@ -106,9 +106,7 @@ def growth(case: Case) -> Iterator[Finding]:
 
 
 def _counted_before(
-    leaf: PatternRow,
-    selects: Mapping[tuple[int | None, bytes], tuple[PatternRow, KeyPattern]],
-    earlier: ScanCounts,
+    leaf: PatternRow, selects: Mapping[tuple[int | None, bytes], tuple[PatternRow, KeyPattern]], earlier: ScanCounts
 ) -> tuple[PatternRow, Counted | None]:
     """What the earlier scan counted of the same names; where it divided them otherwise, of the pattern around them."""
     around = selects.get((leaf.db, leaf.pattern))

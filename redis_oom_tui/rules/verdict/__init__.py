@@ -48,11 +48,7 @@ RULES: tuple[VerdictRule, ...] = (
 """The rules in the order in which they are asked: the first that has something to say gives the verdict."""
 
 # In place of a pane whose command is refused, where SCAN is, or what tells that a key has not changed.
-_UNSCANNED = {
-    "(Hogs)": "(in a dump of it, as SCAN is refused here)",
-    "(Cleanup)": "(by name)",
-    "in Cleanup": "by name",
-}
+_UNSCANNED = {"(Hogs)": "(in a dump of it, as SCAN is refused here)", "(Cleanup)": "(by name)", "in Cleanup": "by name"}
 _UNCHECKED = {"(Cleanup)": "(with another client)", "in Cleanup": "with another client"}
 _REPORT_IT = "Judge by the figures yourself, and report the defect: it is recorded in defects.log."
 

@@ -8,14 +8,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from redis_oom_tui.models.address import (
-    Address,
-    ClientBuffer,
-    ClusterNode,
-    Connection,
-    LargeCommand,
-    SlotStats,
-)
+from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection, LargeCommand, SlotStats
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import BadInput, CommandRefused, KeyMoved, ServerUnreachable, TriageError
 from redis_oom_tui.models.keys import HotKeys, KeyDetails, KeyId, PatternSample

@@ -25,13 +25,7 @@ from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
 
 _TRIES = 3
-_DIFFERENCES = {
-    "gone": Reply.GONE,
-    "type": Reply.TYPE,
-    "ttl": Reply.TTL,
-    "used": Reply.USED,
-    "size": Reply.SIZE,
-}
+_DIFFERENCES = {"gone": Reply.GONE, "type": Reply.TYPE, "ttl": Reply.TTL, "used": Reply.USED, "size": Reply.SIZE}
 
 
 class NonAtomicMutator:

@@ -91,12 +91,7 @@ class _RestoreCalls:
     """
 
     def __init__(
-        self,
-        channel: ExclusiveConnection,
-        throttle: Throttle,
-        values: Sequence[Value],
-        idle_limit: int,
-        began: float,
+        self, channel: ExclusiveConnection, throttle: Throttle, values: Sequence[Value], idle_limit: int, began: float
     ) -> None:
         self._channel = channel
         self._throttle = throttle

@@ -76,14 +76,7 @@ class ScanAggregates:
         self.sampled.meet(db, page.names, page.types, page.sizes)
         self._sum(page)
         self.tree.add(
-            db,
-            page.names,
-            page.sizes,
-            page.ttls,
-            page.types,
-            group,
-            idles=page.idles,
-            frequencies=page.frequencies,
+            db, page.names, page.sizes, page.ttls, page.types, group, idles=page.idles, frequencies=page.frequencies
         )
         self.group_keys[group] += len(page.names)
         self.group_bytes[group] += sum(page.sizes)

@@ -161,10 +161,7 @@ class HogsTables(Horizontal):
         """Draw the scan as it stands."""
         databases, nodes = view.databases not in ({0}, set()), {row.id.node for row in view.top}
         self.keys.model.columns = key_columns(
-            self.used_bytes,
-            databases=databases,
-            nodes=nodes not in ({""}, set()),
-            ttls_known=view.ttls_known,
+            self.used_bytes, databases=databases, nodes=nodes not in ({""}, set()), ttls_known=view.ttls_known
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
         recognition = recognize(view)

@@ -95,10 +95,7 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
         quiet = " (seen)"
     role = _ROLES[standing.level]
     if level is Level.OK and not standing.lost:
-        return (
-            (f" {word} for {since}{quiet}: ", role),
-            ("cleared, waiting to confirm", "text"),
-        )
+        return ((f" {word} for {since}{quiet}: ", role), ("cleared, waiting to confirm", "text"))
     reason = safe_text(standing.reason, 300)
     return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
 

@@ -283,7 +283,7 @@ class NodeList(CursorList[NodeView]):
     """A line each; the cursor stays on its node while the order changes."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "show_node", "this node", id="nodes.look", tooltip="Show this node, or the worst again"),
+        Binding("enter", "show_node", "this node", id="nodes.look", tooltip="Show this node, or the worst again")
     ]
 
     def __init__(self) -> None:

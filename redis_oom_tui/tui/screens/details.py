@@ -44,11 +44,7 @@ def _ttl(details: KeyDetails) -> str:
 def facts(details: KeyDetails) -> list[tuple[str, str]]:
     """What was read, as names and values."""
     row = details.row
-    found = [
-        ("type", safe_text(row.type, 30)),
-        ("memory", _memory(row)),
-        ("TTL", _ttl(details)),
-    ]
+    found = [("type", safe_text(row.type, 30)), ("memory", _memory(row)), ("TTL", _ttl(details))]
     if row.idle_seconds is not None:
         found.append(("idle", sizes.duration(row.idle_seconds)))
     if row.frequency is not None:

@@ -23,13 +23,7 @@ from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clip, merged, pad,
 from redis_oom_tui.tui.drawing import width as cells_in
 from redis_oom_tui.tui.messages import LeaveOverview, OpenProfile
 from redis_oom_tui.tui.profiles import caution, target
-from redis_oom_tui.tui.screens.overview_columns import (
-    WIDE,
-    NodeRows,
-    ServerRow,
-    longest_name,
-    overview_columns,
-)
+from redis_oom_tui.tui.screens.overview_columns import WIDE, NodeRows, ServerRow, longest_name, overview_columns
 from redis_oom_tui.tui.screens.reader import HelpScreen, VerdictScreen
 from redis_oom_tui.tui.widgets.fields import FilterLine, matcher
 from redis_oom_tui.tui.widgets.keybar import KeyBar

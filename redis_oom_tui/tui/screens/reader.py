@@ -76,7 +76,7 @@ class FindingScreen(ReaderScreen):
     """A finding with all that is known of it."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("m", "fix", "fix", tooltip="Go to the fix; nothing is changed yet"),
+        Binding("m", "fix", "fix", tooltip="Go to the fix; nothing is changed yet")
     ]
 
     def __init__(self, finding: Finding) -> None:

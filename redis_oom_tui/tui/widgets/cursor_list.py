@@ -202,9 +202,7 @@ class CursorList(Navigable, Generic[R]):
 class ScrollingText(Navigable):
     """Shows what `text` gives for a width; where that is longer, the last line says what is left."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("space", "page(1)", "Page down", show=False),
-    ]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("space", "page(1)", "Page down", show=False)]
 
     def __init__(self, text: Callable[[int], Sequence[Line]]) -> None:
         super().__init__()
