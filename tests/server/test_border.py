@@ -26,7 +26,7 @@ from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
 from redis_oom_tui.server.preflight import Preflight
 from redis_oom_tui.server.scan import keyspace
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
-from tests.support.faulty import FAULTS, faulty
+from tests.support.faulty import FAULTS, Faulty
 from tests.support.servers import RunningServer, started
 
 # Few, so that each operation is followed to its end: what one more key asks is what the one before it asked.
@@ -217,7 +217,7 @@ async def faults_at_each_place(
     """
 
     async def at_place(at: int) -> tuple[bool, list[str], object]:
-        with faulty(filled, fault, connection=connection, at=at, lasting=lasting) as proxy:
+        async with Faulty(filled, fault, connection=connection, at=at, lasting=lasting) as proxy:
             # Only silence is waited for to its end; what answers late on a crowded machine is not to count as silent.
             patience = 0.25 if fault == "silence" else 5.0
             proxied = replace(proxy.connection, connect_timeout_seconds=5, read_timeout_seconds=patience)
@@ -240,7 +240,7 @@ async def faults_at_each_place(
 
 async def _faults_in_all_operations(filled: RunningServer, fault: str, *, connection: bool, lasting: bool) -> list[str]:
     # They mostly wait: together they take a tenth of the time.
-    turns = [pair.index(fault) for pair in _IN_TURN if fault in pair and not connection]
+    turns = [pair.index(fault) + lasting for pair in _IN_TURN if fault in pair]
     runs = [
         faults_at_each_place(
             filled.connection,
@@ -257,9 +257,10 @@ async def _faults_in_all_operations(filled: RunningServer, fault: str, *, connec
 
 
 # Two that the driver reports alike, or of one kind: a command meets one of them, the next one the other. A connection
-# meets both.
+# meets one of them once and the other lasting.
 _IN_TURN = (
     ("hang up", "reset"),
+    ("LOADING", "BUSY"),
     ("NOAUTH", "WRONGPASS"),
     ("noise", "http"),
     ("MISCONF", "CLUSTERDOWN"),

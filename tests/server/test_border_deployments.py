@@ -73,8 +73,19 @@ def lone_node() -> Iterator[Connection]:
 @pytest.mark.parametrize("connection", [False, True], ids=["at a command", "at a connection"])
 @pytest.mark.parametrize("fault", FEW_FAULTS)
 async def test_a_cluster_is_behind_the_border_as_well(lone_node: Connection, fault: str, connection: bool) -> None:
+    # The commands are those of one server: each of them meets every second fault.
+    begin, every = (0, 1) if connection else (FEW_FAULTS.index(fault) % 2, 2)
     runs = [
-        faults_at_each_place(lone_node, name, fault, connection=connection, lasting=False, carry_out=_on_cluster)
+        faults_at_each_place(
+            lone_node,
+            name,
+            fault,
+            connection=connection,
+            lasting=False,
+            carry_out=_on_cluster,
+            begin=begin,
+            every=every,
+        )
         for name in ON_CLUSTERS
     ]
     assert not [line for foreign in await asyncio.gather(*runs) for line in foreign]

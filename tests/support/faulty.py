@@ -1,11 +1,9 @@
 """A way to a server on which one thing goes wrong: at the n-th connection or command, once or from then on."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from redis_oom_tui.models.address import Connection
-from tests.support.proxy import Streams, _command, _Proxy, _reply, _running
+from tests.support.proxy import Streams, _command, _Proxy, _reply
 
 REFUSALS = {
     "LOADING": b"-LOADING Redis is loading the dataset in memory\r\n",
@@ -92,11 +90,3 @@ class Faulty(_Proxy):
             await client[1].drain()
             return True
         return False
-
-
-@contextmanager
-def faulty(upstream: Connection, fault: str, *, connection: bool, at: int, lasting: bool = False) -> Iterator[Faulty]:
-    """A `Faulty` before `upstream`, gone afterwards."""
-    proxy = Faulty(upstream, fault, connection=connection, at=at, lasting=lasting)
-    with _running(proxy):
-        yield proxy

@@ -1,4 +1,4 @@
-"""What may stand between the tool and a server: a slow, broken or lying proxy, in a thread of its own.
+"""What may stand between the tool and a server: a slow, broken or lying proxy, mostly in a thread of its own.
 
 `Wire` passes bytes and spoils the replies; `Liar` reads whole commands and answers some of them itself.
 """
@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Self
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.structs import replace
@@ -40,13 +41,13 @@ class _Proxy(ABC):
     def __init__(self, upstream: Connection) -> None:
         self.upstream = upstream
         self.connection = upstream
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
     def start(self) -> None:
-        """Listen."""
+        """Listen, in a thread of its own."""
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         asyncio.run_coroutine_threadsafe(self._listen(), self._loop).result(10)
 
@@ -60,6 +61,14 @@ class _Proxy(ABC):
     def drop(self) -> None:
         """Close every connection that is open now, and go on listening."""
         asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(10)
+
+    async def __aenter__(self) -> Self:
+        """Listen in the loop that runs: a test with hundreds of proxies saves their threads and loops."""
+        await self._listen()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._end()
 
     async def _listen(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
