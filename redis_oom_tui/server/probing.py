@@ -33,6 +33,7 @@ _READS: tuple[tuple[Feature, tuple[str | bytes | int, ...]], ...] = (
 )
 # Answered by an error in every case: what it says tells whether the command is there, and which policies are.
 _NONSENSE_POLICY = ("CONFIG", "SET", "maxmemory-policy", "redis-oom-tui-asks-for-the-list")
+_NO_WRITES = ("EVAL", "#!lua flags=no-writes\nreturn 1", "0")
 _BY_SHA: tuple[tuple[str, ...], ...] = (
     ("SCRIPT", "LOAD", "return 1"),
     ("EVALSHA", hashlib.sha1(b"return 1", usedforsecurity=False).hexdigest(), "0"),
@@ -68,10 +69,12 @@ async def probe_changes(client: "Redis", where: object, known: Capabilities) -> 
 
     Raises as `probe_reads` does.
     EVAL runs `return 1`, or EVALSHA does behind SCRIPT LOAD where that is refused; CONFIG SET is asked for a policy
-    that cannot exist, and its refusal lists those that do.
+    that cannot exist, and its refusal lists those that do. The script is marked as one that does not write: others wait
+    while clients are paused (CLIENT PAUSE). 6.2 knows no such mark: it calls that an error in the script, so it has
+    EVAL.
     """
     missing = dict(known.missing)
-    script, policy = await _asked(client, where, [("EVAL", "return 1", "0"), _NONSENSE_POLICY])
+    script, policy = await _asked(client, where, [_NO_WRITES, _NONSENSE_POLICY])
     if (reason := _refusal(script)) and any(map(_refusal, await _asked(client, where, _BY_SHA))):
         missing[Feature.SCRIPT] = reason
     policies: tuple[str, ...] = ()

@@ -39,6 +39,17 @@ def test_shown_with_the_way_of_a_write_and_each_policy(
     assert "behaves like noeviction" in out
 
 
+def test_shown_while_clients_are_paused(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    """A script that may write would wait for the end of the pause."""
+    if server.flavour == "redis6":
+        pytest.skip("it takes no mark of a script that does not write")
+    with server.client() as client:
+        client.client_pause(60_000, all=False)
+    code, out, err = run(server, capsys)
+    assert (code, err) == (0, "")
+    assert "noeviction: the write is refused with OOM" in out
+
+
 def test_raising_the_limit_cures_oom(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
     with server.client() as client:
         fill(client, [b"k%d" % n for n in range(3000)])

@@ -168,12 +168,16 @@ def test_the_findings_of_a_snapshot_hold_those_of_its_fleet() -> None:
 
 
 def test_a_full_primarys_replica_is_not_said_to_hold_more() -> None:
-    def advice(used: int) -> str:
-        replica = view(3, said(3, used=used * MIB), of=1)
-        return next(one.advice for one in node_findings(of(view(1, said(1, used=101 * MIB)), replica)))
+    def advice(used: int, backlog: int = 0) -> str:
+        both = (said(1, used=101 * MIB), said(3, used=used * MIB))
+        primary, replica = (
+            replace(one, memory=replace(one.memory, replication_backlog_bytes=backlog * MIB)) for one in both
+        )
+        return next(one.advice for one in node_findings(of(view(1, primary), view(3, replica, of=1))))
 
     assert "a failover makes no room" in advice(100)
     assert "a failover makes no room" in advice(102)
+    assert "a failover makes no room" in advice(102, backlog=30)
     assert "holds more than the primary" in advice(150)
 
 

@@ -281,7 +281,8 @@ _AS_MUCH = 1.05
 def _before_promotion(replica: Snapshot, primary: Snapshot) -> str:
     if (limit_of(replica), replica.memory.policy) != (limit_of(primary), primary.memory.policy):
         return "Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas."
-    if (replica.memory.counted_bytes or 0) <= _AS_MUCH * (_data(primary) or 0):
+    as_much = max(_data(primary) or 0, primary.memory.counted_bytes or 0)
+    if (replica.memory.counted_bytes or 0) <= _AS_MUCH * as_much:
         return "The primary holds as much under the same limit: a failover makes no room. Free some memory there first."
     return (
         f"It holds more than the primary: {number_of_keys(replica.keys)} beside {count(primary.keys)}, and"
