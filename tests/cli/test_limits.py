@@ -47,7 +47,7 @@ def test_shown_while_clients_are_paused(server: RunningServer, capsys: pytest.Ca
         client.client_pause(60_000, all=False)
     code, out, err = run(server, capsys)
     assert (code, err) == (0, "")
-    assert "noeviction: the write is refused with OOM" in out
+    assert "maxmemory no limit, noeviction" in out
 
 
 def test_raising_the_limit_cures_oom(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
