@@ -143,7 +143,11 @@ class ShrinkPlanner(PacedWork):
         if request.older_than_seconds is not None:
             if not shrinking.has_times(first[0][0]):
                 raise BadInput("The IDs of this stream are no times: say --keep-last N instead of --older-than")
-            end = b"(%d-0" % (state.now_ms - request.older_than_seconds * 1000)
+            before_ms = state.now_ms - request.older_than_seconds * 1000
+            if before_ms <= 0:
+                # No ID is below 0, and the server refuses to read one that is.
+                return plan
+            end = b"(%d-0" % before_ms
             pages = elements.entry_pages(channel, key, self._at_once, end=end)
             going, newest = await self._last_of(throttle, pages, None)
         else:

@@ -12,7 +12,7 @@ from redis_oom_tui.actions.rights import NOTHING_PREPARED
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, emergency_plan, require
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.criteria import criteria_of, of_one_server
+from redis_oom_tui.cli.criteria import criteria_of, of_one_server, require_hash
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
@@ -171,7 +171,9 @@ def _exit_code(result: _Result) -> int:
 
 
 async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupChoice, *, yes: bool) -> _Result:
-    operation = Operation.EXPIRE if given["expire"] else Operation.DELETE
+    # An empty value is a mistake, such as a variable that is not set: it must not delete what was to expire.
+    seconds = None if given["expire"] is None else parse_duration(given["expire"])
+    operation = Operation.DELETE if seconds is None else Operation.EXPIRE
     read_only = invocation.connection.read_only
     target = None if given["free_to"] is None else target_of(given["free_to"])
     given = {**given, "db": invocation.connection.db}
@@ -179,7 +181,6 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
     wanted = None if target is not None else _wanted(given)
     if given["emergency"] and emergency_plan(invocation) is None:
         raise BadInput(NOTHING_PREPARED)
-    seconds = parse_duration(given["expire"]) if given["expire"] else None
     async with acting(invocation) as (source, operator):
         if yes:
             await require(operator, Action(operation.value), read_only=read_only)
@@ -196,8 +197,7 @@ async def _clean(invocation: Invocation, given: dict[str, Any], backup: BackupCh
             # Whoever stops the search of a cleanup that would begin by itself wants none of it.
             click.echo("Stopped during the search: nothing was done.", err=True)
             raise click.Abort
-        if given["plan_hash"] and not plan.hash.startswith(given["plan_hash"].lower()):
-            raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {given['plan_hash']}: nothing was done")
+        require_hash(plan.hash, given["plan_hash"])
         if given["save_plan"] is not None:
             save_plan(plan, given["save_plan"])
         snapshot = await when_free(server.snapshot)

@@ -39,12 +39,12 @@ def criteria_of(given: Mapping[str, Any]) -> Criteria:
     criteria = Criteria(
         patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
         types=tuple(kind.lower() if kind.lower() in KEY_TYPES else kind for kind in given["types"]),
-        idle_over_seconds=parse_duration(given["idle_over"]) if given["idle_over"] else None,
+        idle_over_seconds=None if given["idle_over"] is None else parse_duration(given["idle_over"]),
         ttl=ttl,
-        larger_than_bytes=parse_size(given["larger_than"]) if given["larger_than"] else None,
+        larger_than_bytes=None if given["larger_than"] is None else parse_size(given["larger_than"]),
         keys=tuple(KeyId(given["db"] or 0, unescape_exact(name)) for name in given["names"]),
         max_keys=given["max_keys"],
-        max_bytes=parse_size(given["max_bytes"]) if given["max_bytes"] else None,
+        max_bytes=None if given["max_bytes"] is None else parse_size(given["max_bytes"]),
         order=Order.OLDEST if given["oldest"] else Order.LARGEST,
     )
     if given["saved_scan"] is not None:
@@ -53,6 +53,12 @@ def criteria_of(given: Mapping[str, Any]) -> Criteria:
     criteria = replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
     check(criteria)
     return criteria
+
+
+def require_hash(found: str, wanted: str | None) -> None:
+    """Raise BadInput where the plan of hash `found` is not the one whose hash begins as `wanted` says; None: any."""
+    if wanted is not None and not (wanted and found.startswith(wanted.lower())):
+        raise BadInput(f"The plan's hash is {found[:12]}..., not {safe_text(wanted, 80)!r}: nothing was done")
 
 
 def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | None) -> Criteria:

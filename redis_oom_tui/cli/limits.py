@@ -128,7 +128,7 @@ def limits(
         click.echo("\n".join([*result_lines(results), *_back(results, how, invocation.connection_args)]))
     else:
         click.echo(as_text(shown, found))
-    return 0 if len(results) == len(asked) and all(result.took for result in results) else EXIT_NOT_TAKEN
+    return 0 if len(results) == len(asked) and all(result.complete for result in results) else EXIT_NOT_TAKEN
 
 
 def as_text(shown: Limits, found: PolicyScan | None) -> str:

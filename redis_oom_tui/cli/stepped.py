@@ -12,6 +12,7 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.cli import undo_command
 from redis_oom_tui.cli.actions import acting, require
 from redis_oom_tui.cli.context import Invocation
+from redis_oom_tui.cli.criteria import require_hash
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import Number, given_options
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
@@ -136,7 +137,11 @@ def finished(command: StepCommand) -> int | None:
     given = command.given
     if given["older_than"] is None:
         raise BadInput("--finished requires --older-than TIME: a job that has just ended may still be asked for")
-    name, _, queue = given["finished"].partition(":")
+    name, colon, queue = given["finished"].partition(":")
+    if colon and not queue:
+        raise BadInput(
+            f"--finished {safe_text(given['finished'], 80)} names no queue: without the colon, all are meant"
+        )
     application = finished_jobs.application_called(name)
     work = finished_jobs.work_of(application, given["state"])
     seconds = parse_duration(given["older_than"])
@@ -239,8 +244,7 @@ async def _carry_out(command: StepCommand, stepped: Stepped[_Plan]) -> SteppedRe
                 lambda: f"reading: {progress(planner.view(), 0, time.monotonic() - begun, stepped.things)}"
             ):
                 plan = await planner.run()
-        if wanted_hash and not plan.hash.startswith(wanted_hash.lower()):
-            raise BadInput(f"The plan's hash is {plan.hash[:12]}..., not {wanted_hash}: nothing was done")
+        require_hash(plan.hash, wanted_hash)
         consent = stepped.consent(plan)
         if not command.yes or not plan.going:
             return SteppedResult(plan, consent)

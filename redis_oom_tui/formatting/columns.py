@@ -201,8 +201,12 @@ def name_text(raw: bytes, width: int) -> str:
 
 
 def exact_name(raw: bytes) -> str:
-    """A name in full, as --key takes it; one that would fill screens by its ends, with its length."""
-    text = escape_exact(raw)
+    """A name in full, as --key takes it; one that would fill screens by its ends, with its length.
+
+    >>> exact_name(b"a b"), exact_name(b"")
+    ('a b', '""')
+    """
+    text = escape_exact(raw) or '""'
     if len(text) <= _LONGEST_NAME:
         return text
     return f"{text[:200]} ... {text[-100:]} ({sizes.count(len(raw))} bytes; --json has all of it)"

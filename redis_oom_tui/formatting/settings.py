@@ -171,7 +171,7 @@ def result_lines(results: Sequence[ChangeResult]) -> list[str]:
             what = "was not changed" if result.reverts_in_seconds is None else "is not kept"
             lines.append(f"{change.name} {what}: {result.detail}")
         if result.persisted is not None:
-            lines.append(f"CONFIG REWRITE: {result.persisted}")
+            lines.append(f"{'Persisted' if result.complete else 'Not persisted'}: CONFIG REWRITE: {result.persisted}")
     return lines or ["Nothing was changed."]
 
 

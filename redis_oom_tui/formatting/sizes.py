@@ -12,6 +12,8 @@ from redis_oom_tui.models.errors import BadInput
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
 _SIZE = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
 _LARGEST = 2**63 - 1
+# No number of more digits is a size or a length of time, and Python refuses to read thousands of them.
+_DIGITS = 20
 
 
 def parse_size(text: str) -> int:
@@ -26,7 +28,7 @@ def parse_size(text: str) -> int:
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2].lower() not in _UNITS:
         raise BadInput(f"{text!r} is not a size: write a whole number with b, kb, mb or gb, such as 4gb or 512mb")
-    value = int(match[1]) * _UNITS[match[2].lower()]
+    value = int(match[1]) * _UNITS[match[2].lower()] if len(match[1]) <= _DIGITS else _LARGEST + 1
     if value > _LARGEST:
         raise BadInput(f"{text!r} is more than a server can take: the largest size is 8 EiB")
     return value
@@ -273,18 +275,26 @@ def full_in(soonest: float, latest: float | None) -> str:
 
 _DURATION = re.compile(r"(\d+)\s*([smhdw]?)", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+# A server counts the end of a key in milliseconds, and a time before 1970 is none to it.
+_LONGEST = 36500 * 86400
 
 
 def parse_duration(text: str) -> int:
-    """The seconds that `text` means: a whole number with s, m, h, d or w.
+    """The seconds that `text` means: a whole number with s, m, h, d or w, of a hundred years at most.
 
     >>> parse_duration("90"), parse_duration("15m"), parse_duration("7d")
     (90, 900, 604800)
+    >>> parse_duration("999999999999d")
+    Traceback (most recent call last):
+    redis_oom_tui.models.errors.BadInput: '999999999999d' is too long: a length of time is 36500d at most
     """
     match = _DURATION.fullmatch(text.strip())
     if match is None:
         raise BadInput(f"{text!r} is not a length of time: write a whole number with s, m, h, d or w, such as 30d")
-    return int(match[1]) * _SECONDS[match[2].lower()]
+    seconds = int(match[1]) * _SECONDS[match[2].lower()] if len(match[1]) <= _DIGITS else _LONGEST + 1
+    if seconds > _LONGEST:
+        raise BadInput(f"{text!r} is too long: a length of time is {_LONGEST // 86400}d at most")
+    return seconds
 
 
 def per_second(rate: float | None) -> str:

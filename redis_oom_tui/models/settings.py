@@ -69,6 +69,11 @@ class ChangeResult(Struct, frozen=True):
     nodes: tuple[NodeResult, ...] = ()
 
     @property
+    def complete(self) -> bool:
+        """Whether it took, and stands in the config file too where that was asked for."""
+        return self.took and self.persisted in (None, "OK")
+
+    @property
     def partly(self) -> bool:
         """Whether some nodes took it and others did not: there is something to undo, and something left to do."""
         return not self.took and any(node.took for node in self.nodes)

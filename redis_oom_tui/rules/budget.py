@@ -97,7 +97,8 @@ def _range(plan: Plan, before: Budget | None) -> tuple[int, int]:
 
 
 def _about(held: int, low: int, high: int) -> str:
-    return size(held) if low == held == high else f"{size(held)} (estimated: {size(low)} to {size(high)})"
+    about = size(held)
+    return about if size(low) == about == size(high) else f"{about} (estimated: {size(low)} to {size(high)})"
 
 
 def _later(plan: Plan, held: int, within: tuple[int, int]) -> str:
@@ -193,6 +194,8 @@ def nothing_planned(plan: Plan) -> str:
     'No key matches.'
     """
     matched, most = plan.matched_keys, plan.criteria.max_bytes
+    if matched <= 0 and len(plan.criteria.keys) == 1 == plan.scanned_keys:
+        return "The key does not exist or does not match."
     if matched <= 0:
         return f"No key of {count(plan.scanned_keys)} matches." if plan.scanned_keys else "No key matches."
     match, them = ("matches", "it") if matched == 1 else ("match", "them")

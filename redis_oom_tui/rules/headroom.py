@@ -214,7 +214,11 @@ def why_uncopied(key: PlannedKey, choice: BackupChoice) -> str | None:
     >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "graphdata", 60), BackupChoice(room_bytes=2**30))
     'its size is not known, so a copy of it might not fit below maxmemory'
     >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "hash", 60), BackupChoice(room_bytes=0))
+    >>> why_uncopied(PlannedKey(KeyId(0, b"k"), "string", None), BackupChoice(room_bytes=0))
     """
+    if key.type == "string" and key.size is None:
+        # Its length is asked when it is saved, which says then whether there is room.
+        return None
     if key.size is not None and key.size > choice.max_key_bytes:
         return too_large(key.size, choice)
     if choice.room_bytes is None:

@@ -86,8 +86,8 @@ def _returns(old: str | None, new: int, snapshot: Snapshot) -> tuple[str, ...]:
     elif not _refuses(snapshot):
         does = f"{snapshot.memory.policy} evicts the excess at once, and there is no undo"
     over = (snapshot.memory.counted_bytes or 0) - before
-    already = f"; {size(over)} over it now" if over > 0 else ""
-    return (f"When it reverts to {size(before)}, {does}{already}.",)
+    when, already = ("", f"; {size(over)} over it now") if over > 0 else (" while more is in use", "")
+    return (f"When it reverts to {size(before)}{when}, {does}{already}.",)
 
 
 def _consequence(new: int, snapshot: Snapshot, host: HostMemory) -> str:

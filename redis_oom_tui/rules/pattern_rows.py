@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from operator import add
+from types import MappingProxyType
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.models.keys import KeyPattern
@@ -15,6 +16,8 @@ from redis_oom_tui.rules.sampling import add_histograms, curve, quantiles
 
 Giants = Mapping[int, Sequence[tuple[int, int]]]
 """The giants counted in a node or below it, by the node's id: their sizes and groups."""
+Samples = Mapping[int, sampling.SampledShare]
+"""What was seen of each database, where that is a fair sample of it."""
 
 _STRING = b"string"
 
@@ -23,7 +26,7 @@ def rows(
     tree: PatternTree,
     *,
     limit: int = 500,
-    sample: sampling.SampledShare | None = None,
+    samples: Samples = MappingProxyType({}),
     giants: Giants | None = None,
     measured: Mapping[int, int] | None = None,
     exact: bool = False,
@@ -31,16 +34,16 @@ def rows(
     """The `limit` largest patterns of all levels, largest first, each after the pattern that holds it.
 
     A level at which nothing branches is left out: `user:*:cart` stands for itself where all of `user:` are carts.
-    `sample` is given while the scan is partial and its order is fair: the rows then carry estimates. `measured` is how
-    many keys beside strings, in a node or below it, were measured exactly, by the node's id. `exact` says that every
-    key was counted: then some hundred single keys beside larger patterns have rows as well, as their names and types
-    tell of which application the others are.
+    `samples` are given while the scan is partial and its order is fair, of each database that was begun: its rows then
+    carry estimates. `measured` is how many keys beside strings, in a node or below it, were measured exactly, by the
+    node's id. `exact` says that every key was counted: then some hundred single keys beside larger patterns have rows
+    as well, as their names and types tell of which application the others are.
     """
     found: list[PatternRow] = []
     for root in tree.roots.values():
         _sum_up(root)
     whole = sum(root.whole.size for root in tree.roots.values())
-    maker = _Maker(tree.delimiters, whole, sample, giants or {}, measured or {}, exact=exact)
+    maker = _Maker(tree.delimiters, whole, samples, giants or {}, measured or {}, exact=exact)
     # The largest first: a pattern is never larger than the one that holds it, so these are the largest of all.
     order = itertools.count()
     waiting: list[tuple[int, int, int, Node, PatternRow | None]] = []
@@ -117,7 +120,7 @@ class _Maker:
         self,
         delimiters: bytes,
         whole: int,
-        sample: sampling.SampledShare | None,
+        samples: Samples,
         giants: Giants,
         measured: Mapping[int, int],
         *,
@@ -125,7 +128,7 @@ class _Maker:
     ) -> None:
         self._delimiters = delimiters
         self._whole = whole
-        self._sample = sample
+        self._samples = samples
         self._giants = giants
         self._measured = measured
         self._exact = exact
@@ -137,7 +140,7 @@ class _Maker:
         select = self._select(node, below=bool(node.children))
         named = self._select(_named(node), below=True) if node.children else select
         alone = node.parent is not None and len(node.parent.children) == 1 and not node.parent.figures
-        total = node.whole
+        total, sample = node.whole, self._samples.get(db)
         keys = sum(total.figures[:GROUPS])
         types = sorted(total.types.items(), key=lambda item: -item[1])
         return PatternRow(
@@ -156,9 +159,9 @@ class _Maker:
             idle_curve=curve(total.spreads[IDLE]),
             ttl_curve=curve(total.spreads[TTL]),
             frequency_curve=curve(total.spreads[FREQUENCY]),
-            estimated_bytes=self._bytes(node),
+            estimated_bytes=self._bytes(node, sample),
             estimated_keys=self._estimated(
-                total.figures[:GROUPS], (), None if self._sample is None else self._sample.total_keys
+                total.figures[:GROUPS], (), sample, None if sample is None else sample.total_keys
             ),
             select=select,
             sizes_exact=keys == total.types.get(_STRING, 0) + self._measured.get(id(node), 0),
@@ -193,18 +196,20 @@ class _Maker:
             found = self._listed[id(parent), name] = tuple(sorted(beside))
         return found
 
-    def _bytes(self, node: Node) -> Interval | None:
+    def _bytes(self, node: Node, sample: sampling.SampledShare | None) -> Interval | None:
         amounts = node.whole.figures[GROUPS:]
         huge = self._giants.get(id(node), ())
         for size, group in huge:
             amounts[group] -= size
-        bound = None if self._sample is None else self._sample.total_bytes
-        return self._estimated(amounts, [size for size, _ in huge], bound)
+        bound = None if sample is None else sample.total_bytes
+        return self._estimated(amounts, [size for size, _ in huge], sample, bound)
 
-    def _estimated(self, amounts: Sequence[int], huge: Sequence[int], at_most: int | None) -> Interval | None:
+    def _estimated(
+        self, amounts: Sequence[int], huge: Sequence[int], sample: sampling.SampledShare | None, at_most: int | None
+    ) -> Interval | None:
         if self._exact:
             return sampling.counted(sum(amounts) + sum(huge))
-        return None if self._sample is None else sampling.extrapolated(amounts, self._sample, huge, at_most=at_most)
+        return None if sample is None else sampling.extrapolated(amounts, sample, huge, at_most=at_most)
 
 
 def _error(node: Node) -> int:

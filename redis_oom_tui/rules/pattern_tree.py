@@ -144,6 +144,14 @@ class PatternTree:
         if self.nodes > self.max_nodes:
             self._fold()
 
+    def figures(self, db: int) -> list[int]:
+        """Keys, and behind them bytes, of database `db` by groups of pages."""
+        order = [self.roots[db]] if db in self.roots else []
+        for node in order:
+            order.extend(node.children.values())
+        counted = [node.figures for node in order if node.figures]
+        return list(map(sum, zip(*counted, strict=True))) if counted else [0] * (2 * GROUPS)
+
     def find(self, db: int, name: bytes) -> Node | None:
         """The pattern that `name` is counted in by now."""
         node = self.roots.get(db)

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import cleanup_line
-from redis_oom_tui.formatting.sizes import number_of, number_of_keys, size
+from redis_oom_tui.formatting.sizes import known_bytes, number_of, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Application, KeyUse, Loss, Recognition
 from redis_oom_tui.models.errors import BadInput
@@ -223,8 +223,8 @@ def _some(candidates: Iterable[_Candidate], what: str, risk: str, criteria: Crit
     found = sorted((one for one in candidates if one.keys > 0 and one.size > 0), key=lambda one: -one.size)
     if not found:
         return
-    names = ", ".join(safe_text(one.row.pattern, 40) for one in found[:_NAMED])
-    more = f" and {number_of(len(found) - _NAMED, 'pattern')} more" if len(found) > _NAMED else ""
+    names, patterns = _names(found)
+    more = f" and {number_of(patterns - _NAMED, 'pattern')} more" if patterns > _NAMED else ""
     selects = tuple(one.row.select for one in found if one.row.select is not None)
     databases = {one.row.db for one in found if one.row.db is not None}
     keys, freed = sum(one.keys for one in found), sum(one.size for one in found)
@@ -337,6 +337,14 @@ def _in_use(row: PatternRow, seconds: int) -> _Candidate:
 def _left_out(several: Sequence[_Candidate], why: str) -> str:
     """One sentence on keys that are not proposed; '' where there are none."""
     found = sorted((one for one in several if one.keys > 0), key=lambda one: -one.size)
-    names = ", ".join(safe_text(one.row.pattern, 40) for one in found[:_NAMED])
-    held = f"{number_of_keys(sum(one.keys for one in found))} ({size(sum(one.size for one in found))})"
-    return f"Not proposed: {held} {why}, as {names}." if found else ""
+    if not found:
+        return ""
+    keys = sum(one.keys for one in found)
+    held = f"{number_of_keys(keys)} ({size(known_bytes(sum(one.size for one in found), keys))})"
+    return f"Not proposed: {held} {why}, such as {_names(found)[0]}."
+
+
+def _names(several: Sequence[_Candidate]) -> tuple[str, int]:
+    """The first names of patterns, each once though it may be in many databases, and how many names there are."""
+    names = dict.fromkeys(one.row.pattern for one in several)
+    return ", ".join(safe_text(name, 40) for name in [*names][:_NAMED]), len(names)

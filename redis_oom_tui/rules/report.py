@@ -76,7 +76,8 @@ def memory_words(fell: int) -> str:
     """What used_memory did over a run, where it fell by so many bytes."""
     if fell >= 0:
         return f"used memory fell by {size(fell)}"
-    return f"used memory is {size(-fell)} higher than before: others wrote meanwhile, or buffers grew"
+    grew = "others wrote meanwhile, or the server's buffers and statistics grew"
+    return f"used memory is {size(-fell)} higher than before: {grew}"
 
 
 # A verdict that came and went within this time, between two of the same, is part of them.

@@ -106,6 +106,21 @@ def counted(value: float) -> Interval:
     return Interval(value, value, value)
 
 
+def together(parts: Sequence[Interval | None], at_most: int | None) -> Interval | None:
+    """The sum of `parts`, each with an error of its own; `at_most` is what it cannot exceed. None where one is unknown,
+    and of no part.
+
+    >>> together([counted(5), Interval(10, 8, 14)], 16)
+    Interval(value=15, low=13, high=16)
+    """
+    known = [part for part in parts if part is not None]
+    if not known or len(known) < len(parts):
+        return None
+    low = sum(part.low for part in known)
+    bound = math.inf if at_most is None else max(low, at_most)
+    return Interval(min(bound, sum(part.value for part in known)), low, min(bound, sum(part.high for part in known)))
+
+
 def giants(sizes: Iterable[int], total: int) -> list[int]:
     """Those of `sizes` (largest first) that weigh too much to stand for others: each over 1/64 of all the rest.
 

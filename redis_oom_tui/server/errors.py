@@ -21,6 +21,7 @@ _LOGIN = re.compile(
 )
 _NO_PASSWORD = re.compile(r"without any password configured|no password is set", re.IGNORECASE)
 _MAY_NOT_RUN = re.compile(r"permissions? to run", re.IGNORECASE)
+_NAMED = re.compile(r"permissions? to run the '([a-z|_.-]+)' command", re.IGNORECASE)
 # What to try where a command that nothing can replace is not there at all.
 _INSTEAD = {
     "INFO": "; try the server's own port instead of a proxy's",
@@ -126,11 +127,13 @@ def _login(text: str, where: object) -> errors.TriageError:
 def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: str) -> errors.TriageError:
     if waits(error):
         return _busy(error, text, where)
-    what = doing or "a command"
+    named = _NAMED.search(text)
+    # What was asked may begin with another command, such as SELECT: the server names the one that it refuses.
+    what = named[1].replace("|", " ").upper() if named else doing or "a command"
     details = {"command": doing, "text": text}
     if isinstance(error, exceptions.NoPermissionError):
         return errors.PermissionRefused(
-            f"{where} does not let this user run {what}: {text}{_grant(doing, text)}", **details
+            f"{where} does not let this user run {what}: {text}{_grant(what if named else doing, text)}", **details
         )
     if isinstance(error, exceptions.OutOfMemoryError):
         return errors.OutOfMemory(f"{where} refused {what}: it is over maxmemory", **details)

@@ -293,6 +293,8 @@ async def test_criteria_that_need_what_the_server_does_not_tell_are_refused(flav
                 assert what in str(view.error)
             plan = await planned(operator, CACHE)
             assert plan.keys[0].size is None
+            consent = operator.consent(plan, BackupChoice(room_bytes=2**20))
+            assert any(sentence.startswith("Each key is written to the backup") for sentence in consent)
             view2 = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view2.counts) == {Outcome.DELETED: 1}
         assert run_fields(view2)["freed_bytes"] is None

@@ -184,3 +184,52 @@ def test_bad_input_is_one_sentence_and_changes_nothing(
         assert out == ""
         assert "Traceback" not in err
         assert client.dbsize() == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--match", "cache:*", "--expire", ""),
+        ("--match", "cache:*", "--idle-over", ""),
+        ("--match", "cache:*", "--larger-than", ""),
+        ("--match", "cache:*", "--max-bytes", ""),
+        ("--match", "cache:*", "--hash", ""),
+        ("--match", "cache:*", "--expire", "999999999999d"),
+        ("--match", "cache:*", "--larger-than", "9" * 5000),
+        ("--match", "cache:*", "--idle-over", "9" * 5000),
+        ("--shrink", "cache:list", "--keep-last", "1", "--oldest-end", "left", "--hash", ""),
+        ("--finished", "bullmq:", "--older-than", "1d"),
+    ],
+    ids=lambda words: " ".join(words)[:60],
+)
+def test_a_value_that_is_empty_or_absurd_is_refused_and_nothing_happens(
+    valkey: RunningServer, valkey_tool: Tool, words: tuple[str, ...]
+) -> None:
+    with valkey.client() as client:
+        fill(client, [b"cache:1"])
+        client.rpush(b"cache:list", "a", "b")
+        code, out, err = valkey_tool("cleanup", *words, "--yes")
+        assert (code, out) == (2, "")
+        assert "crashed" not in err
+        assert client.exists(b"cache:1") == 1
+        assert client.ttl(b"cache:1") == -1
+        assert client.llen(b"cache:list") == 2
+
+
+def test_an_empty_name_is_shown_as_quotes_and_a_missing_key_is_said_to_be_missing(
+    valkey: RunningServer, valkey_tool: Tool
+) -> None:
+    with valkey.client() as client:
+        fill(client, [b""])
+    _, out, _ = valkey_tool("cleanup", "--key", "")
+    assert '  ""\n' in out
+    code, out, _ = valkey_tool("cleanup", "--key", "nobody")
+    assert (code, out) == (0, "The key does not exist or does not match: there is nothing to do.\n")
+
+
+def test_an_age_from_before_all_time_takes_nothing(server: RunningServer, tool: Tool) -> None:
+    with server.client() as client:
+        client.xadd(b"events", {b"a": b"b"})
+    code, out, _ = tool("cleanup", "--shrink", "events", "--older-than", "36000d")
+    assert code == 0
+    assert "there is nothing to do" in out

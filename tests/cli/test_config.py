@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from redis_oom_tui.cli.main import cli
+from tests.cli.ran import ran
 from tests.support.json_documents import document_of
 
 
@@ -126,3 +127,18 @@ def test_the_example_that_is_printed_is_good(tmp_path: Path) -> None:
     assert "[plans.cache]" in result.stdout
     code, checked = call("config", "check", written(tmp_path, result.stdout))
     assert (code, "is OK" in checked.stdout) == (0, True)
+
+
+def test_a_file_that_is_no_text_is_a_fault_like_any_other(tmp_path: Path) -> None:
+    path = tmp_path / "config.toml"
+    path.write_bytes(b"[profiles.a]\nhost = '\xff'\n")
+    code, result = call("config", "check", str(path))
+    assert code == 1
+    assert "line 2: not UTF-8 text" in result.output
+
+
+def test_an_empty_profile_name_means_no_server(tmp_path: Path) -> None:
+    path = written(tmp_path, "[profiles.a]\nhost = 'localhost'\n")
+    found = ran("--config", path, "--profile", "", "check")
+    assert found.returncode == 3
+    assert "has no profile ''; it has a" in found.stdout

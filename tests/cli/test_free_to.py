@@ -71,7 +71,7 @@ def test_free_to_says_that_results_are_still_in_use(valkey: RunningServer, valke
         code, out, _ = valkey_tool("cleanup", "--free-to", "80%")
         assert code == 0
         assert "Not proposed: 400 keys (" in out
-        assert "which are results used within the last hour, as celery-task-meta-" in out
+        assert "which are results used within the last hour, such as celery-task-meta-" in out
 
 
 def test_free_to_names_finished_jobs_or_the_command_that_counts_them(server: RunningServer, tool: Tool) -> None:

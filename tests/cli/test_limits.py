@@ -123,6 +123,21 @@ def test_where_nobody_is_asked_the_warnings_are_seen_all_the_same(
     assert any("CONFIG REWRITE" in line for line in warnings), err
 
 
+def test_what_could_not_be_persisted_is_done_in_part(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    file = valkey.folder / "server.conf"
+    kept = file.read_text()
+    file.unlink()
+    file.mkdir()
+    try:
+        code, out, _ = run(valkey, capsys, "--maxmemory", "100mb", "--persist", "--yes")
+    finally:
+        file.rmdir()
+        file.write_text(kept)
+    assert code == 1
+    assert "maxmemory is 100.0 MiB (104,857,600 bytes) now" in out
+    assert "Not persisted: CONFIG REWRITE: " in out
+
+
 def test_what_is_so_already_is_not_said_to_have_been_changed(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

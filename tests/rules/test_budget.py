@@ -186,3 +186,8 @@ def test_an_earlier_budget_of_the_plan_saves_the_sums_and_changes_nothing(
     made = plan(15 * MIB, 9 * MIB, None, operation=operation, kind="hash")
     before = budget(made, snapshot(limits[0]))
     assert budget(made, snapshot(limits[1]), before=before) == budget(made, snapshot(limits[1]))
+
+
+def test_a_range_that_reads_as_the_figure_itself_is_left_out() -> None:
+    key = PlannedKey(KeyId(0, b"k"), "hash", 5 * MIB, size_low=5 * MIB - 1, size_high=5 * MIB + 1)
+    assert "estimated" not in budget(Plan((key,), Criteria(), 0.0, "s"), snapshot()).words

@@ -233,7 +233,9 @@ def test_a_limit_that_returns_by_itself_says_what_becomes_of_what_was_written_be
         "When it reverts to 90.0 MiB, every write is refused until the excess is freed; 10.0 MiB over it now."
     )
     (evicted,) = proposed(200 * MIB, snapshot(policy="allkeys-lru", used=50 * MIB)).returns
-    assert evicted == ("When it reverts to 90.0 MiB, allkeys-lru evicts the excess at once, and there is no undo.")
+    assert evicted == (
+        "When it reverts to 90.0 MiB while more is in use, allkeys-lru evicts the excess at once, and there is no undo."
+    )
     assert proposed(0, snapshot()).returns, "lifted, it can grow beyond the old one, too"
     assert proposed(80 * MIB, snapshot()).returns == (), "what goes back up costs nothing"
     assert propose_limit("0", 80 * MIB, snapshot(), ROOM).returns == ()

@@ -224,7 +224,7 @@ def test_the_interval_of_a_pattern_holds_its_truth_nineteen_times_in_twenty() ->
             group = page % GROUPS
             tree.add(0, [name for name, _ in part], [size for _, size in part], [-1] * 40, [b"string"] * 40, group)
             seen[group] += 40
-        found = by_name(rows(tree, sample=SampledShare(tuple(seen), len(keys))))
+        found = by_name(rows(tree, samples={0: SampledShare(tuple(seen), len(keys))}))
         for pattern in held:
             interval = found[pattern].estimated_bytes if pattern in found else None
             held[pattern] += interval is not None and interval.low <= truth[pattern] <= interval.high

@@ -81,7 +81,7 @@ def test_what_loses_work_is_never_proposed_and_that_is_said() -> None:
     text = "\n".join(proposal_lines(found, ()))
     assert "Nothing: no cache" in text
     assert all("results" not in sentence for sentence in found.kept)
-    assert "whose loss loses work or breaks an application, as queue:<id>, session:<id>." in text
+    assert "whose loss loses work or breaks an application, such as queue:<id>, session:<id>." in text
 
 
 def test_what_is_not_proposed_is_counted_in_full_with_its_reason() -> None:
@@ -89,10 +89,17 @@ def test_what_is_not_proposed_is_counted_in_full_with_its_reason() -> None:
     found = propose(scan(fresh, QUEUE, row("page:<id>", 4 * MB)), FULL, 0.8)
     assert found.parts == ()
     assert found.kept == (
-        "Not proposed: 100 keys (47.7 MiB) whose loss loses work or breaks an application, as queue:<id>.",
-        "Not proposed: 100 keys (28.6 MiB) which are results used within the last hour, as celery-task-meta-<id>.",
-        "Not proposed: 100 keys (3.8 MiB) used within the last day, as page:<id>.",
+        "Not proposed: 100 keys (47.7 MiB) whose loss loses work or breaks an application, such as queue:<id>.",
+        "Not proposed: 100 keys (28.6 MiB) which are results used within the last hour, such as celery-task-meta-<id>.",
+        "Not proposed: 100 keys (3.8 MiB) used within the last day, such as page:<id>.",
     )
+
+
+def test_a_pattern_of_many_databases_is_named_once_and_an_unknown_size_is_none() -> None:
+    rows = [replace(row("queue:<id>", 0), db=db) for db in range(4)] + [row("session:<id>", 0)]
+    (sentence,) = propose(scan(*rows), FULL, 0.8).kept
+    assert "Not proposed: 500 keys (?) whose" in sentence
+    assert sentence.endswith(", such as queue:<id>, session:<id>.")
 
 
 def test_finished_jobs_are_something_and_each_queue_is_named() -> None:

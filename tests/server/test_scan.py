@@ -107,6 +107,21 @@ async def test_a_sample_ends_early_and_says_so(server: RunningServer) -> None:
     assert not view.complete
 
 
+@pytest.mark.parametrize("small", [5, 1500])
+async def test_a_sample_tells_of_each_database_by_itself(valkey: RunningServer, small: int) -> None:
+    fill(valkey, small, size=1)
+    fill(valkey, 3000, db=7, size=10_000)
+    async with opened(valkey.connection) as source:
+        whole = await source.scan(ScanOptions()).run()
+        view = await source.scan(ScanOptions(sample=1000)).run()
+    assert view.state is ScanState.SAMPLED
+    assert {row.db for row in view.patterns} == {0, 7}
+    truth = whole.bytes_seen
+    assert view.estimated_bytes is not None
+    assert view.estimated_bytes.low <= truth <= view.estimated_bytes.high * 1.01
+    assert truth / 1.2 < view.estimated_bytes.value < truth * 1.2
+
+
 async def test_pause_stop_and_go_on(server: RunningServer) -> None:
     fill(server, 5000)
     async with opened(server.connection) as source:

@@ -50,7 +50,7 @@ async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_whi
         assert "When it reverts" not in screen_text(app)
         app.screen.query_one("#revert").focus()
         await pilot.press("enter")
-        warning = "When it reverts to 512.0 MiB, every write is refused until"
+        warning = "When it reverts to 512.0 MiB while more is in use, every"
         await until(pilot, lambda: warning in " ".join(screen_text(app).split()))
         app.screen.query_one("#act").focus()
         await pilot.press("enter")

@@ -42,7 +42,7 @@ class Configuration(Struct, frozen=True):
 
         Raises BadInput where there is no such profile.
         """
-        wanted = name or self.settings.default_profile
+        wanted = self.settings.default_profile if name is None else name
         if wanted is None:
             settings = self.settings
             return Profile("", watch=settings.watch, hooks=settings.hooks, emergency=settings.emergency)

@@ -27,9 +27,13 @@ _LARGEST_BYTES = 1024 * 1024
 
 def read(path: Path) -> tuple[Settings, tuple[str, ...]]:
     """What the file says, and a sentence for each thing wrong with it, in the order of its lines."""
-    text, about = _contents(path)
+    raw, about = _contents(path)
     try:
+        text = raw.decode("utf-8").replace("\r\n", "\n")
         values = tomllib.loads(text)
+    except UnicodeDecodeError as error:
+        line = raw[: error.start].count(b"\n") + 1
+        return Settings(), (f"{shown(path)}, line {line}: not UTF-8 text, which TOML must be",)
     except RecursionError:
         return Settings(), (_sentence(path, Problem("", "not valid TOML: its values are nested too deep")),)
     except tomllib.TOMLDecodeError as error:
@@ -44,16 +48,11 @@ def read(path: Path) -> tuple[Settings, tuple[str, ...]]:
     return settings, tuple(_sentence(path, problem) for problem in wrong)
 
 
-def _contents(path: Path) -> tuple[str, os.stat_result]:
+def _contents(path: Path) -> tuple[bytes, os.stat_result]:
     try:
-        raw, about = read_small(path, _LARGEST_BYTES, pipes=True, what="a configuration")
+        return read_small(path, _LARGEST_BYTES, pipes=True, what="a configuration")
     except BadInput as error:
         raise BadInput(f"{error}: name another file with --config") from None
-    try:
-        return raw.decode("utf-8").replace("\r\n", "\n"), about
-    except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise BadInput(f"{shown(path)}, line {line}: not UTF-8 text, which TOML must be") from None
 
 
 def _syntax(text: str, message: str) -> Problem:

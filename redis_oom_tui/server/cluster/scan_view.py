@@ -11,6 +11,7 @@ from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
+from redis_oom_tui.rules.pattern_rows import Samples
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.live import LiveServer
@@ -80,7 +81,7 @@ class ClusterScanView:
             keys_per_second=aggregates.keys / elapsed if elapsed > 0 else 0.0,
             remaining_seconds=None if complete or not scanned else elapsed * (1 - scanned) / scanned,
             top=tuple(self._placed(top.row) for top in aggregates.largest()),
-            patterns=self._patterns.rows(standing.state, standing.sample),
+            patterns=self._patterns.rows(standing.state, _samples(standing.sample)),
             types=aggregates.types(),
             vanished_keys=aggregates.vanished,
             refused_keys=aggregates.refused,
@@ -106,11 +107,16 @@ class ClusterScanView:
         standing = self._standing
         if standing.state is ScanState.COMPLETE:
             return sampling.counted(self._aggregates.bytes)
-        return None if standing.sample is None else self._aggregates.estimated_bytes(standing.sample)
+        return self._aggregates.estimated_bytes(_samples(standing.sample))
 
     def _explained(self) -> float | None:
         used = self._standing.used_bytes if self._standing.used_known else None
         return self._aggregates.bytes / used if used and self._aggregates.bytes and not self._options.filtered else None
+
+
+def _samples(sample: sampling.SampledShare | None) -> Samples:
+    """A cluster has one database."""
+    return {} if sample is None else {0: sample}
 
 
 # Sentences of so many nodes are shown; of more, their number.

@@ -1,7 +1,7 @@
 """What the scan has seen so far: totals, types, the largest keys and the patterns, in bounded memory."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import compress
 from typing import Any
 
@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import Interval, PatternRow, ScanOptions, TypeRow
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.headroom import OWN_TYPES
-from redis_oom_tui.rules.pattern_rows import rows
+from redis_oom_tui.rules.pattern_rows import Samples, rows
 from redis_oom_tui.rules.pattern_tree import GROUPS, Node, PatternTree
 from redis_oom_tui.rules.sizing import Size, first_size, tells_nothing
 from redis_oom_tui.server.sizing import CollectionSample, Known
@@ -114,23 +114,29 @@ class ScanAggregates:
         made = (TypeRow(kind.decode("latin-1"), keys, self.type_bytes[kind]) for kind, keys in self.type_keys.items())
         return tuple(sorted(made, key=lambda row: (-row.size, row.type)))
 
-    def sample(self, total_keys: int) -> sampling.SampledShare:
-        """How much of `total_keys` was seen, by groups of pages."""
-        return sampling.SampledShare(tuple(self.group_keys), max(total_keys, self.keys), self.limit)
+    def sample(self, db: int, total_keys: Callable[[int], int]) -> sampling.SampledShare:
+        """How much of database `db` was seen, by groups of pages; `total_keys` tells all of them from those seen."""
+        keys = self._groups(db)[0]
+        return sampling.SampledShare(tuple(keys), max(total_keys(sum(keys)), sum(keys)), self.limit)
 
-    def patterns(
-        self, sample: sampling.SampledShare | None, *, exact: bool = False, limit: int = 500
-    ) -> tuple[PatternRow, ...]:
-        """The patterns, with estimates from a fair `sample`; `exact` says that everything was counted."""
+    def _groups(self, db: int) -> tuple[list[int], list[int]]:
+        """Keys and bytes of database `db` by groups of pages."""
+        if not self.tree.roots.keys() - {db}:
+            return self.group_keys, self.group_bytes
+        figures = self.tree.figures(db)
+        return figures[:GROUPS], figures[GROUPS:]
+
+    def patterns(self, samples: Samples, *, exact: bool = False, limit: int = 500) -> tuple[PatternRow, ...]:
+        """The patterns, with estimates from fair `samples`; `exact` says that everything was counted."""
         found: dict[int, list[tuple[int, int]]] = {}
-        for top in self._giants() if sample is not None else ():
+        for top in self._giants() if samples else ():
             for node in self._counted_in(top):
                 found.setdefault(id(node), []).append((top.size, top.group))
         measured: Counter[int] = Counter()
         for top in self.top.values():
             if top.row.type != "string" and top.row.size_kind is SizeKind.EXACT:
                 measured.update(map(id, self._counted_in(top)))
-        return rows(self.tree, limit=limit, sample=sample, giants=found, measured=measured, exact=exact)
+        return rows(self.tree, limit=limit, samples=samples, giants=found, measured=measured, exact=exact)
 
     def _counted_in(self, top: TopKey) -> Iterator[Node]:
         node = self.tree.find(top.row.id.db, top.row.id.key)
@@ -138,13 +144,16 @@ class ScanAggregates:
             yield node
             node = node.parent
 
-    def estimated_bytes(self, sample: sampling.SampledShare) -> Interval | None:
-        """All bytes of all keys."""
-        amounts = list(self.group_bytes)
-        huge = self._giants()
-        for top in huge:
-            amounts[top.group] -= top.size
-        return sampling.extrapolated(amounts, sample, [top.size for top in huge], at_most=sample.total_bytes)
+    def estimated_bytes(self, samples: Samples) -> Interval | None:
+        """All bytes of all keys of the databases of `samples`; None where of one of them too little was seen."""
+        found: list[Interval | None] = []
+        for db, sample in samples.items():
+            amounts, huge = list(self._groups(db)[1]), [top for top in self._giants() if top.row.id.db == db]
+            for top in huge:
+                amounts[top.group] -= top.size
+            sizes = [top.size for top in huge]
+            found.append(sampling.extrapolated(amounts, sample, sizes, at_most=sample.total_bytes))
+        return sampling.together(found, self.limit)
 
     def _giants(self) -> list[TopKey]:
         ordered = self.largest()

@@ -161,8 +161,7 @@ class KeyspaceScan:
             await self._patiently(monitor.measure_at_rest, "PING")
             async with monitored(monitor.watch(), self._control.stop, "latency watch"):
                 async with monitored(self._refine(refiner), self._control.stop, "measuring of the largest keys"):
-                    for cursor_ranges in self._standing.cursor_ranges.values():
-                        await self._scan_ranges(cursor_ranges)
+                    await self._scan_databases()
                 if not self._control.stopped:
                     await self._patiently(refiner.finish, "MEMORY USAGE")
                 await self._preparation.take_final_figures()
@@ -197,6 +196,15 @@ class KeyspaceScan:
                 except TriageError:
                     await refiner.close()
                     raise
+
+    async def _scan_databases(self) -> None:
+        """One after the other; of a sample each has its part, and what one does not need is left to the others."""
+        while not self._control.stopped and (unread := self._view_builder.unread()):
+            for left, cursor_ranges in zip(range(len(unread), 0, -1), unread, strict=True):
+                self._control.share_out(left)
+                await self._scan_ranges(cursor_ranges)
+            if self._control.enough:
+                return
 
     async def _scan_ranges(self, cursor_ranges: list[CursorRange]) -> None:
         """Follow the walks of one database; a lost server is waited for, as long as it is the same one."""

@@ -18,6 +18,7 @@ from redis_oom_tui.models.scan import (
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.breakdown import estimated_bytes
+from redis_oom_tui.rules.pattern_rows import Samples
 from redis_oom_tui.rules.sizing import contradiction, corrected_total, expired_note, unsized_note
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_scanned
@@ -39,15 +40,15 @@ class PatternRows:
         self._made: tuple[float, int, ScanState] | None = None
         self._took = 0.0
 
-    def rows(self, state: ScanState, sample: sampling.SampledShare | None) -> tuple[PatternRow, ...]:
-        """As of now, or of a moment ago; with estimates where what was counted is a `sample`."""
+    def rows(self, state: ScanState, samples: Samples) -> tuple[PatternRow, ...]:
+        """As of now, or of a moment ago; with estimates for the databases of `samples`."""
         now, keys, last = self._clock(), self._aggregates.keys, self._made
         under_way = state in (ScanState.RUNNING, ScanState.PAUSED)
         fresh = last is not None and last[1:] == (keys, state)
         recent = last is not None and under_way and now - last[0] < max(_EVERY_SECONDS, self._took / _SHARE)
         if not (fresh or recent):
             limit = ROWS_MEANWHILE if under_way else _ROWS_AT_THE_END
-            self._rows = self._aggregates.patterns(sample, exact=state is ScanState.COMPLETE, limit=limit)
+            self._rows = self._aggregates.patterns(samples, exact=state is ScanState.COMPLETE, limit=limit)
             self._made = (now, keys, state)
             self._took = self._clock() - now
         return self._rows
@@ -146,7 +147,7 @@ class ScanViewBuilder:
         complete = standing.state is ScanState.COMPLETE
         scanned = self._scanned()
         rate = self._rate()
-        sample = self._sample(scanned)
+        samples = self._samples()
         return ScanView(
             state=standing.state,
             scanned_keys=aggregates.keys,
@@ -158,11 +159,11 @@ class ScanViewBuilder:
             keys_per_second=rate,
             remaining_seconds=self._remaining(scanned, rate),
             top=tuple(top.row for top in aggregates.largest()),
-            patterns=self._patterns.rows(standing.state, sample),
+            patterns=self._patterns.rows(standing.state, samples),
             types=aggregates.types(),
             vanished_keys=aggregates.vanished,
             refused_keys=aggregates.refused,
-            estimated_bytes=self._whole(sample),
+            estimated_bytes=self._whole(samples),
             explained_share=self._explained() if complete else None,
             throttle=throttle,
             pace=pace,
@@ -194,19 +195,34 @@ class ScanViewBuilder:
         weights = {db: held.get(db, 0) + 1 for db in cursor_ranges}
         return sum(weights[db] * share_scanned(cursor_ranges[db]) for db in cursor_ranges) / sum(weights.values())
 
-    def _sample(self, scanned: float | None) -> sampling.SampledShare | None:
-        """What the keys seen are a sample of; None where the scan is complete, its order is not a fair one, or
-        nobody has said how many keys there are."""
+    def _samples(self) -> Samples:
+        """What the keys seen are samples of, for each database that was begun; none where the scan is complete, its
+        order is not a fair one, or nobody has said how many keys there are."""
         standing = self._standing
-        if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None or not scanned:
-            return None
-        total = round(self._aggregates.keys / scanned) if self._options.filtered else self.total_keys
-        return self._aggregates.sample(total)
+        if standing.state is ScanState.COMPLETE or not standing.fair or standing.snapshot is None:
+            return {}
+        held = self._held()
 
-    def _whole(self, sample: sampling.SampledShare | None) -> Interval | None:
+        def total_of(db: int, share: float) -> Callable[[int], int]:
+            if share < 1.0 and not self._options.filtered:
+                return lambda _seen: held.get(db, 0)
+            return lambda seen: round(seen / share)
+
+        shares = {db: share_scanned(ranges) for db, ranges in standing.cursor_ranges.items()}
+        return {db: self._aggregates.sample(db, total_of(db, share)) for db, share in shares.items() if share > 0}
+
+    def _whole(self, samples: Samples) -> Interval | None:
+        """All bytes: nothing seen of one database tells of another."""
         if self._standing.state is ScanState.COMPLETE:
             return sampling.counted(self._aggregates.bytes)
-        return None if sample is None else self._aggregates.estimated_bytes(sample)
+        known = all(db in samples for db, keys in self._held().items() if keys)
+        return self._aggregates.estimated_bytes(samples) if known else None
+
+    def unread(self) -> list[list[CursorRange]]:
+        """The cursor ranges of each database that has not been read to its end, those of the fewest keys first."""
+        held = self._held()
+        order = sorted(self._standing.cursor_ranges.items(), key=lambda item: (held.get(item[0], 0), item[0]))
+        return [ranges for _, ranges in order if not all(cursor_range.done for cursor_range in ranges)]
 
     def _rate(self) -> float:
         """Keys a second of late; over all of the run where it has ended."""

@@ -88,7 +88,7 @@ class ScanControl:
         self.sent = 0
         self.given = 0
         self._aggregates = aggregates
-        self._sample = sample
+        self._sample = self._due = sample
         self.batch = PageBatch(counted)
 
     @property
@@ -107,8 +107,14 @@ class ScanControl:
 
     @property
     def enough(self) -> bool:
-        """Whether the sample that was asked for has been seen."""
-        return self._sample is not None and self._aggregates.keys + self.batch.keys >= self._sample
+        """Whether the sample that was asked for has been seen, or the part of it that is due by now."""
+        return self._due is not None and self._aggregates.keys + self.batch.keys >= self._due
+
+    def share_out(self, databases: int) -> None:
+        """Of what is left of the sample, let each of so many databases have the same number of keys, and one begin."""
+        if self._sample is not None:
+            seen = self._aggregates.keys + self.batch.keys
+            self._due = seen + -(-max(0, self._sample - seen) // databases)
 
     @property
     def step(self) -> PaceStep:
