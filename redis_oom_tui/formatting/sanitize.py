@@ -82,6 +82,15 @@ def escape_exact(raw: bytes) -> str:
     return "".join(chr(b) if 32 <= b < 127 and b != 92 else "\\\\" if b == 92 else f"\\x{b:02x}" for b in raw)
 
 
+def reads_otherwise(raw: bytes) -> bool:
+    r"""Whether some of the name can be read where its exact bytes are escaped.
+
+    >>> reads_otherwise("caf\u00e9".encode()), reads_otherwise(b"a\xff"), reads_otherwise(b"a")
+    (True, False, False)
+    """
+    return not raw.isascii() and not safe_text(raw).isascii()
+
+
 def escape_all(names: Sequence[bytes]) -> list[str]:
     r"""`escape_exact` of each, for many: one look at all of them tells whether any needs it, which is rare.
 

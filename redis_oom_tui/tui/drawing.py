@@ -10,7 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Struct, field
 
-from redis_oom_tui.formatting.sanitize import cells, cut, escape_exact, safe_text
+from redis_oom_tui.formatting.sanitize import cells, cut, escape_exact, reads_otherwise, safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.tui.glyphs import FULL, Glyphs
 
@@ -225,7 +225,8 @@ def paragraph(text: str, line_width: int, role: str = "text", indent: str = "") 
 
 
 def quoted(raw: bytes, line_width: int, before: str = "  ", most: int | None = None) -> list[Line]:
-    """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on.
+    """A name by its exact bytes, in quotes, over as many lines as it takes, or `most` and then said to go on, or how it
+    reads.
 
     `before` stands before the first of them, and as much is left before the others.
     """
@@ -233,7 +234,11 @@ def quoted(raw: bytes, line_width: int, before: str = "  ", most: int | None = N
     width = max(1, line_width - cells(before))
     pieces = [text[start : start + width] for start in range(0, len(text), width)]
     if most is not None and len(pieces) > most:
-        pieces = [*pieces[:most], cut_end(f"({count(len(raw))} bytes; Enter on its row shows all)", width)]
+        whole = f"({count(len(raw))} bytes; Enter on its row shows all)"
+        if reads_otherwise(raw):
+            length = f" ({count(len(raw))} bytes)"
+            whole = f"{safe_text(raw, max(8, width - len(length)))}{length}"
+        pieces = [*pieces[:most], cut_end(whole, width)]
     blank = " " * cells(before)
     return [((before if n == 0 else blank, "dim"), (piece, "text")) for n, piece in enumerate(pieces)]
 

@@ -195,3 +195,20 @@ def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
     expires = plan.operation is Operation.EXPIRE
     assert ("nothing is freed at once: the keys go within 15m00s" in shown) is expires
     assert ("freed (sum of key sizes)" in shown) is not expires
+
+
+def test_names_in_another_script_can_be_told_apart_where_their_bytes_do_not_fit():
+    names = [f"缓存:商品:{n}:詳細情報データ".encode() for n in range(3)]
+    shown = [cleanup_draw.shown_name(name, 40) for name in names]
+    assert shown == [name.decode() for name in names]
+    assert cleanup_draw.shown_name("é:1".encode(), 40) == r'"\xc3\xa9:1"', "what fits is exact"
+    assert cleanup_draw.shown_name(b"\xff" * 30, 20).startswith('"'), "what cannot be read is not told as if it could"
+    *exact, last = ["".join(text for text, _ in line) for line in quoted(names[2], 60, most=2)]
+    assert exact[0].startswith('  "\\xe7')
+    assert last == "  缓存:商品:2:詳細情報データ (37 bytes)"
+
+
+@settings(max_examples=80, deadline=None)
+@given(name=names, room=st.integers(10, 100))
+def test_a_sample_of_a_name_is_harmless_and_fits(name, room):
+    harmless(quoted(name, room, most=2), room)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from redis_oom_tui.formatting.hogs import changes
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sanitize import reads_otherwise, safe_text
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.scan import Comparison
@@ -36,6 +36,8 @@ def name_lines(key: KeyId, facts: Sequence[str], width: int) -> list[Line]:
     lines = paragraphs([(fact, "text") for fact in facts], width)
     where = f"Database {key.db}" + (f", node {safe_text(key.node)}" if key.node else "")
     lines += paragraph(f"{where}; the name is {count(len(key.key))} bytes long:", width, "dim")
+    if reads_otherwise(key.key):
+        lines.append((("  reads as ", "dim"), (safe_text(key.key, max(8, width - 11)), "text")))
     return [*lines, *quoted(key.key, width)]
 
 

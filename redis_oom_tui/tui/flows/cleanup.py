@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redis_oom_tui.formatting.plan import NOTHING
 from redis_oom_tui.formatting.server import command_line
-from redis_oom_tui.formatting.sizes import count, number_of, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
@@ -83,7 +83,7 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
             ended = CleanupState(error=view.error or "The search made no plan.")
         elif not view.plan.keys:
             left_out = view.plan.matched_keys > 0
-            nothing = f"No key matches; {count(view.scanned_keys)} were checked."
+            nothing = f"No key matches; {number_of_keys(view.scanned_keys)} checked."
             if not view.plan.complete:
                 nothing = " ".join((nothing, *view.plan.flags))
             ended = CleanupState(error=nothing_planned(view.plan) if left_out else nothing)

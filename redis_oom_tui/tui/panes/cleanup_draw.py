@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
-from redis_oom_tui.formatting.sanitize import cut, escape_exact, safe_text
+from redis_oom_tui.formatting.sanitize import cut, escape_exact, reads_otherwise, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, progress, size
 from redis_oom_tui.models.action import TARGET, Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
@@ -160,10 +160,14 @@ def facts(key: PlannedKey) -> tuple[str, ...]:
 
 
 def shown_name(name: bytes, width: int) -> str:
-    """The exact bytes of a name in quotes, the middle of a long one given up."""
+    """The exact bytes of a name in quotes, the middle of a long one given up; where little would be left of them, the
+    name as it reads, without quotes.
+    """
     if len(name) > 4 * width:
         name = name[: 2 * width] + name[-2 * width :]
-    return cut(f'"{escape_exact(name)}"', width)
+    exact = f'"{escape_exact(name)}"'
+    # Cut, it is not exact any more; and names of one pattern in another script than ours would all look alike.
+    return cut(exact, width) if len(exact) <= width or not reads_otherwise(name) else safe_text(name, width)
 
 
 def run_lines(

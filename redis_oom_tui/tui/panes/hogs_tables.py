@@ -207,7 +207,7 @@ class HogsTables(Horizontal):
     def note(self, view: ScanView | None) -> str:
         """What is shown of the scan, and how much is marked."""
         keys = self.keys.model
-        return self.selection.words(len(keys.marked), view, by_size=keys.sort == "size" and keys.falling)
+        return self.selection.words(len(keys.marked), view, by_size=keys.sort in ("size", "share") and keys.falling)
 
     def outside(self) -> Selection:
         """One level of patterns further out."""

@@ -9,7 +9,7 @@ from textual.worker import Worker, WorkerState, WorkType
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import slot_of, worth_words
 from redis_oom_tui.formatting.pattern_columns import label_text
-from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
+from redis_oom_tui.formatting.sanitize import escape_exact, reads_otherwise, safe_text
 from redis_oom_tui.models.application import KeyLabel, Loss
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
@@ -104,6 +104,8 @@ class DetailsScreen(ReaderScreen):
         out: list[Line] = [clip(((" Key ", "title"), (self._where(), "dim")), width), ()]
         name = escape_exact(self._key.key[:_LONGEST_NAME])
         space = max(8, width - 4)
+        if reads_otherwise(self._key.key):
+            out += [(("  reads as ", "dim"), (safe_text(self._key.key, max(8, space - 9)), "text")), ()]
         chunks = [name[start : start + space] for start in range(0, len(name), space)]
         out += [((f"  {chunk}", "text"),) for chunk in chunks or ['""']]
         if len(self._key.key) > _LONGEST_NAME:
