@@ -55,7 +55,7 @@ STATES: dict[str, State] = {
         ("maxmemory 10mb",),
     ),
     "noeviction though all keys expire": State(
-        scenes.all_expire, "refusing-noeviction", "noeviction evicts nothing, though ([0-9]+) of \\1 keys have a TTL",
+        scenes.all_expire, "refusing-noeviction", "noeviction evicts nothing, though all [0-9]+ keys have a TTL",
         "Find the large keys.* volatile-lru .Limits. evicts it instead of refusing", ("maxmemory 10mb",),
     ),
     "volatile-lru without a TTL": State(

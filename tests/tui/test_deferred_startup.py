@@ -1,13 +1,17 @@
 """The screen is painted before what speaks to the server is loaded; what is asked for meanwhile is done then."""
 
+import asyncio
 import subprocess
 import sys
 import threading
 
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.ports.operator import PendingServer
+from redis_oom_tui.tui import deferred_startup
 from redis_oom_tui.tui.messages import StartScan
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
@@ -54,6 +58,25 @@ async def test_it_is_painted_first_and_then_brought():
         later.act.set()
         await until(pilot, lambda: app.session.actions.limits.limits is not None)
         assert app.session.actions.acts
+
+
+async def test_a_server_that_falls_silent_at_once_can_be_acted_on_soon(monkeypatch):
+    monkeypatch.setattr(deferred_startup, "_FIRST_POLL_SECONDS", 0.05)
+    later = Later()
+    silent = asyncio.Event()
+
+    async def unanswered() -> Snapshot:
+        await silent.wait()
+        return await ScriptedSource().snapshot()
+
+    monkeypatch.setattr(later.made, "snapshot", unanswered)
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        later.come.set()
+        later.act.set()
+        await until(pilot, lambda: app.session.startup.over)
+        assert app.session.state.snapshot is None
+        assert app.session.actions.why_not(Action.SET) is None
 
 
 async def test_a_scan_asked_for_meanwhile_begins_when_it_can():

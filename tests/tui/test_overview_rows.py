@@ -74,6 +74,20 @@ async def test_it_looks_as_stored(tmp_path: Path):
     assert drawn == path.read_text(), f"{path.name}: look at the difference, then redraw it"
 
 
+async def test_a_cluster_that_has_not_answered_is_opened_by_its_own_key():
+    """Enter will unfold it once its nodes are known: until then it does nothing."""
+    board = a_board()
+    board.profiles = [replace(each, cluster=each.name == "gone") for each in board.profiles]
+    app = at_overview(board)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await answered(pilot)
+        assert "Enter open" in rows(app)[-1]
+        await pilot.press("down")
+        assert app.overview.table.model.current.profile.name == "gone"
+        await until(pilot, lambda: "o open whole" in rows(app)[-1])
+        assert "Enter open" not in rows(app)[-1]
+
+
 def test_refused_writes_that_a_server_does_not_report_are_unknown():
     profile = Profile("old")
     column = next(each for each in overview_columns(120, 10, DrawStyle()) if each.id == "refused")

@@ -233,7 +233,8 @@ def no_ttl_clause(facts: Facts) -> str:
 
 def policy_clause(facts: Facts) -> str:
     if facts.policy == NOEVICTION:
-        though = f", though {count(facts.now.expires)} of {count(facts.now.keys)} keys have a TTL"
+        some, keys = count(facts.now.expires), count(facts.now.keys)
+        though = f", though {f'all {keys}' if some == keys else f'{some} of {keys}'} keys have a TTL"
         return f"noeviction evicts nothing{though if _nearly_all_expire(facts) else ''}"
     if facts.policy == UNKNOWN:
         return "its policy is not reported"

@@ -69,8 +69,8 @@ def buffers_clause(facts: Facts) -> str:
         return f"client and replica buffers use {size(facts.buffer_bytes)} of it, not data"
     _, hogs = found
     held = size(sum(hog.client.total_bytes for hog in hogs))
-    who = hogs[0].words if len(hogs) == 1 else f"{count(len(hogs))} clients, the first {hogs[0].words},"
-    return f"client and replica buffers use {size(facts.buffer_bytes)} of it, not data: {who} holds {held}"
+    who = f"{hogs[0].words} holds" if len(hogs) == 1 else f"{count(len(hogs))} clients, the first {hogs[0].words}, hold"
+    return f"client and replica buffers use {size(facts.buffer_bytes)} of it, not data: {who} {held}"
 
 
 _STEPS = {
