@@ -16,9 +16,10 @@ from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
 from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
 from redis_oom_tui.server.tasks import UndelayedClock
 
-# How long a call may take, in seconds: beside others at work, and where nobody waits behind it. Below a few dozen keys
-# the call itself is most of what it costs, so only keys that take the server long go in smaller ones.
-_CALL_SHARED, _CALL_ALONE = 0.00015, 0.001
+# How long a call may take, in seconds: beside others at work, where one in a hundred of them waits for all of it, and
+# where nobody waits behind it. By itself a call takes 10 µs of the server and 100 of this process, so only keys that
+# take the server long go in small ones.
+_CALL_SHARED, _CALL_ALONE = 0.0001, 0.001
 _FEWEST, _FIRST, _MOST_SHARED, _MOST = 5, 32, 64, 400
 _CALLS_COMPARED = 6
 # What is written down at a time, and may be in doubt after a crash.
@@ -195,16 +196,18 @@ class CallThrottle:
             return
         if self.probes.round_trip >= LONG_WAY:
             # Most of it was the way: what the server's part was can only be guessed.
-            busy = min(seconds, keys * _GUESSED_SECONDS)
+            server = busy = min(seconds, keys * _GUESSED_SECONDS)
         else:
-            busy = seconds if self.alone else max(seconds / 5, seconds - self.probes.least_at_rest)
-        self._fit(busy)
+            server = seconds if self.alone else max(0.0, seconds - self.probes.least_at_rest)
+            # Where the way took longer at rest, rests must not fall away; but calls are not cut short for its sake.
+            busy = max(server, seconds / 5)
+        self._fit(server)
         self._used += busy
         self._owed = min(_LONGEST_REST, self._owed + busy * (1.0 / self.share - 1.0))
 
-    def _fit(self, busy: float) -> None:
+    def _fit(self, server: float) -> None:
         """Longer or shorter calls, by what the quicker of the last ones took: the others may have waited for us."""
-        self._calls.append(busy)
+        self._calls.append(server)
         if len(self._calls) < _CALLS_COMPARED:
             return
         quick, allowed = sorted(self._calls)[1], _CALL_ALONE if self.alone else _CALL_SHARED

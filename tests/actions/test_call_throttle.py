@@ -64,8 +64,12 @@ def called(pacer: CallThrottle, seconds: float) -> CallThrottle:
 
 def test_calls_are_as_long_as_suits_those_who_wait_behind_them() -> None:
     assert called(taught(QUICK), 0.0003).per_call == 400
-    assert called(taught(QUICK, others=BUSY), 0.0001 + QUICK).per_call == 64
-    assert called(taught(QUICK, others=BUSY), 0.0003 + QUICK).per_call == 32
+    assert called(taught(QUICK, others=BUSY), 0.00009 + QUICK).per_call == 64
+    assert called(taught(QUICK, others=BUSY), 0.00015 + QUICK).per_call == 32
+
+
+def test_calls_are_not_cut_short_for_the_way_to_the_server() -> None:
+    assert called(taught(quiet=0.002, others=BUSY), 0.00009 + 0.002).per_call == 64
 
 
 class Calls:
