@@ -1,16 +1,40 @@
-"""The states that `savings` measures: each shows a finding, and has its advice taken."""
+"""The states that `savings` measures: each shows a finding, and has its advice taken.
 
+A `Variant` makes the same states in another size and with other lengths: what is fitted to one set of data shows by it.
+"""
+
+import json
 import random
 import time
 import zlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from tests.server.scenes import EVERY, MIB, SEVEN_ON, Scene
 from tests.server.test_applications_live import delete_finished, queue
-from tests.server.test_savings_live import Command, collections, documents, long_named, users, word
+from tests.server.test_savings_live import Command, word
 
 Change = Callable[[Scene], object]
+
+
+class Variant(NamedTuple):
+    """`size` times as many keys, scripts or bytes; other contents by `seed`, and other lengths unless it is 0."""
+
+    size: float = 1.0
+    seed: int = 0
+
+    def many(self, number: int) -> int:
+        """So many of what a state counts."""
+        return max(1, round(number * self.size))
+
+    def long(self, length: int) -> int:
+        """A length near this one: for the same length the same each time."""
+        return round(length * (self.dice(length).uniform(0.8, 1.25) if self.seed else 1))
+
+    def dice(self, *words: object) -> random.Random:
+        """Chance that is the same each time."""
+        return random.Random(f"{self.seed}:{words}")
 
 
 @dataclass(frozen=True)
@@ -25,72 +49,27 @@ class Case:
     flavours: tuple[str, ...] = EVERY
 
 
+def cases(variant: Variant) -> dict[str, Case]:
+    """Every state in this variant, by its name."""
+    parts = (_clients, _servers, _giants, _grouping, _names, _values, _limits, _lasting, _applications)
+    return {name: case for part in parts for name, case in part(variant)}
+
+
+Cases = Iterator[tuple[str, Case]]
+
+
+def _written(commands: list[Command]) -> Change:
+    return lambda scene: scene.several(commands)
+
+
+def _emptied(scene: Scene) -> None:
+    scene.client.flushall()
+
+
 def _kill(scene: Scene) -> None:
     for client in scene.client.client_list():
         if int(client["tot-mem"]) > 500_000:
             scene.client.client_kill_filter(_id=client["id"])
-
-
-def _separate(length: int, fields: int, *ttl: object) -> list[Command]:
-    names = (b"name", b"email", b"plan", b"last_seen")
-    return [
-        (b"SET", b"user:%d:%s" % (user, field), value, *ttl)
-        for user, values in enumerate(users(length))
-        for field, value in zip(names[:fields], values, strict=False)
-    ]
-
-
-def _grouped(length: int, fields: int, ttl: int = 0) -> list[Command]:
-    names = (b"name", b"email", b"plan", b"last_seen")
-    made: list[Command] = [
-        (b"HSET", b"user:%d" % user, *(part for pair in zip(names[:fields], values, strict=False) for part in pair))
-        for user, values in enumerate(users(length))
-    ]
-    return made + [(b"EXPIRE", b"user:%d" % user, ttl) for user in range(4000) if ttl]
-
-
-def _mixed(count: int, small: int, large: int, lasting: float) -> list[Command]:
-    """Sessions of which some never expire, and those are as large as `large`."""
-    rng = random.Random(small * large)
-    return [
-        (b"SET", b"session:%d" % n, b"x" * large)
-        if rng.random() < lasting
-        else (b"SET", b"session:%d" % n, b"x" * small, b"EX", 50_000)
-        for n in range(count)
-    ]
-
-
-def _lasting(commands: Iterable[Command]) -> list[Command]:
-    return [command for command in commands if b"EX" in command]
-
-
-def _texts(seed: int, length: int) -> list[bytes]:
-    """Log lines, which pack less well than JSON."""
-    rng = random.Random(seed)
-    return [b" ".join(word(rng, rng.randrange(3, 9)) for _ in range(length // 6)) for _ in range(1200)]
-
-
-def _half(scene: Scene, size: int = 5_000_000, count: int = 3) -> None:
-    scene.hold(raw=b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$%d\r\n" % (size + 9) + b"x" * (size - 10), count=count)
-    time.sleep(1.0)
-
-
-def _subscribed(length: int) -> Change:
-    def make(scene: Scene) -> None:
-        names = [b"%0*d" % (length, n) for n in range(20_000)]
-        scene.hold(*[(b"SUBSCRIBE", *names[at : at + 1000]) for at in range(0, 20_000, 1000)])
-        scene.wait("stats", "pubsub_channels", 20_000)
-
-    return make
-
-
-def _tracked(clients: int) -> Change:
-    def make(scene: Scene) -> None:
-        asked = b"HELLO 3\r\nCLIENT TRACKING ON\r\n" + b"".join(b"GET user:%d\r\n" % n for n in range(30_000))
-        scene.hold(raw=asked, count=clients)
-        scene.wait("stats", "tracking_total_items", 30_000 * clients)
-
-    return make
 
 
 def _close_all(scene: Scene) -> None:
@@ -100,222 +79,287 @@ def _close_all(scene: Scene) -> None:
             scene.client.client_kill_filter(_id=client["id"])
 
 
-def _no_tracking(scene: Scene) -> None:
-    scene.client.config_set("tracking-table-max-keys", 1)
-    for _ in range(60):
-        scene.client.ping()
-        if scene.client.info("stats")["tracking_total_keys"] <= 1:
-            break
+def _clients(variant: Variant) -> Cases:
+    def half(size: int, count: int) -> Change:
+        sent = variant.long(variant.many(size))
+
+        def make(scene: Scene) -> None:
+            raw = b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$%d\r\n" % (sent + 9) + b"x" * (sent - 10)
+            scene.hold(raw=raw, count=count)
+            time.sleep(1.0)
+
+        return make
+
+    def monitored(scene: Scene) -> None:
+        scene.hold((b"MONITOR",))
         time.sleep(0.1)
-
-
-def _monitored(scene: Scene) -> None:
-    scene.hold((b"MONITOR",))
-    time.sleep(0.1)
-    scene.keys(1500, 5000, "same")
-    scene.client.flushall()
-
-
-def _backlog(scene: Scene) -> None:
-    """Kept after its replica has gone: what a replica still has to read cannot be freed."""
-    (replica,) = scene.hold((b"PSYNC", b"?", b"-1"))
-    time.sleep(0.2)
-    scene.several(("SET", "hot", b"x" * 100_000) for _ in range(200))
-    replica.close()
-    scene.client.config_set("maxmemory", 30 * MIB)
-
-
-def _giant(kind: str) -> Change:
-    def make(scene: Scene) -> None:
-        rng = random.Random(kind)
-        for _ in range(60):
-            items = [word(rng, rng.randrange(8, 60)) for _ in range(500)]
-            if kind == "hash":
-                scene.client.hset("big", mapping={item: item for item in items})
-            elif kind == "set":
-                scene.client.sadd("big", *items)
-            elif kind == "zset":
-                scene.client.zadd("big", {item: rng.random() for item in items})
-            elif kind == "list":
-                scene.client.rpush("big", *items)
-            elif kind == "stream":
-                scene.several(("XADD", "big", "*", "f", item) for item in items)
-            else:
-                scene.client.append("big", b"".join(items))
-
-    return make
-
-
-_JSON = [(b"SET", b"cart:%d" % n, value) for n, value in documents(3)]
-_LOGS = [(b"SET", b"log:%d" % n, text) for n, text in enumerate(_texts(4, 3000))]
-_SMALL = [(b"SET", b"cart:%d" % n, value[:700]) for n, value in documents(8)]
-_LASTING = ((300, 300, 0.1), (200, 800, 0.1), (900, 250, 0.2), (300, 1200, 0.25), (60, 60, 0.2))
-_LOOP = "for i=1,10 do redis.call('get', KEYS[1]..i) end return a"
-_ENTRIES = {"hash": "hash-max-{}-entries", "zset": "zset-max-{}-entries", "set": "set-max-intset-entries"}
-
-
-def _packed(kind: str) -> Change:
-    def cure(scene: Scene) -> None:
-        name = _ENTRIES[kind].format("ziplist" if scene.server.flavour == "redis6" else "listpack")
-        scene.client.config_set(name, 2000)
+        scene.keys(variant.many(1500), variant.long(5000), "same")
         scene.client.flushall()
-        scene.several(collections(kind))
 
-    return cure
+    def limited(scene: Scene) -> None:
+        scene.client.config_set("maxmemory-clients", "5%")
+        time.sleep(1.0)
 
-
-_REPLIES = [f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(30)]
-_RESULT = b'{"status": "SUCCESS", "result": "%b", "date_done": null, "task_id": "a", "traceback": null, "children": []}'
-
-
-def _replies(scene: Scene) -> None:
-    """Reply queues of Celery of several lengths, every second of them bound."""
-    chance = random.Random(3)
-    for number, name in enumerate(_REPLIES):
-        scene.client.lpush(name, *(b"r" * chance.randrange(200, 9000) for _ in range(chance.randrange(5, 60))))
-        if number % 2:
-            scene.client.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
-    scene.client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
-
-
-def _events(scene: Scene) -> None:
-    """A queue whose jobs are removed, and whose stream of events keeps their results."""
-    scene.client.hset("bull:mail:meta", mapping={"version": "bullmq:5.1.0", "opts.maxLenEvents": 10000})
-    scene.client.set("bull:mail:id", 5000)
-    scene.client.zadd("bull:mail:completed", {"4999": 1_700_000_001_000})
-    scene.client.hset("bull:mail:4999", mapping={"name": "send", "data": "{}", "opts": "{}", "atm": 1})
-    scene.several(
-        (b"XADD", b"bull:mail:events", b"*", b"event", b"completed", b"jobId", b"%d" % n, b"returnvalue", b"r" * 900)
-        for n in range(5000)
+    limit = (f"maxmemory {variant.many(60)}mb",)
+    yield "query buffers, closed", Case("client-hogs", half(5_000_000, 3), _kill)
+    yield "small query buffers, closed", Case("client-hogs", half(1_500_000, 6), _kill)
+    yield "a MONITOR, closed", Case("monitor", monitored, _kill)
+    yield (
+        "maxmemory-clients 5%",
+        Case("maxmemory-clients", half(5_000_000, 3), limited, config=limit, flavours=SEVEN_ON),
     )
 
 
-CASES: dict[str, Case] = {
-    "query buffers, closed": Case("client-hogs", _half, _kill),
-    "small query buffers, closed": Case("client-hogs", lambda s: _half(s, 1_500_000, 6), _kill),
-    "maxmemory-clients 5%": Case(
-        "maxmemory-clients", _half, lambda s: (s.client.config_set("maxmemory-clients", "5%"), time.sleep(1.0)),
-        config=("maxmemory 60mb",), flavours=SEVEN_ON,
-    ),
-    "a MONITOR, closed": Case("monitor", _monitored, _kill),
-    "backlog, lowered to 1 MiB": Case(
-        "backlog", _backlog, lambda s: s.client.config_set("repl-backlog-size", MIB),
-        config=("repl-backlog-size 14mb", "repl-diskless-sync yes", "repl-diskless-sync-delay 1000"),
-    ),
-    "scripts of 400 bytes": Case(
-        "scripts", lambda s: s.several(("SCRIPT", "LOAD", f"return '{n:0400}'") for n in range(6000)),
-        lambda s: s.client.script_flush("SYNC"),
-    ),
-    "scripts of 5 KB": Case(
-        "scripts", lambda s: s.several(("SCRIPT", "LOAD", f"return '{n:05000}'") for n in range(1500)),
-        lambda s: s.client.script_flush("SYNC"),
-    ),
-    "scripts with code": Case(
-        "scripts",
-        lambda s: s.several(("SCRIPT", "LOAD", f"local a={n} {_LOOP}") for n in range(6000)),
-        lambda s: s.client.script_flush("SYNC"),
-    ),
-    "channels of 10 letters": Case("channels", _subscribed(10), _close_all),
-    "channels of 60 letters": Case("channels", _subscribed(60), _close_all),
-    "channels of 120 letters": Case("channels", _subscribed(120), _close_all),
-    "tracking, one client": Case("tracking", _tracked(1), _no_tracking),
-    "tracking, three clients": Case("tracking", _tracked(3), _no_tracking),
-    **{
-        f"a giant {kind}, deleted": Case(id_, _giant(kind), lambda s: s.client.unlink("big"))
-        for kind, id_ in (
-            ("hash", "giant-key"), ("set", "giant-key"), ("zset", "zset-log"), ("list", "queue-growing"),
-            ("stream", "stream-untrimmed"), ("string", "giant-key"),
-        )
-    },
-    **{
-        f"grouping {fields} of {length}{' with TTL' if ttl else ''}": Case(
-            "hash-grouping",
-            lambda s, a=length, f=fields, t=ttl: s.several(_separate(a, f, *((b"EX", t) if t else ()))),
-            instead=_grouped(length, fields, ttl),
-        )
-        for length, fields, ttl in ((6, 2, 0), (20, 3, 0), (40, 4, 0), (6, 3, 50_000), (20, 3, 50_000), (40, 4, 50_000))
-    },
-    **{
-        f"long names of {len(prefix)}": Case(
-            "long-names", lambda s, p=prefix: s.several(long_named(p)),
-            instead=list(long_named(b":".join(part[:4] if len(part) > 8 else part for part in prefix.split(b":")))),
-        )
-        for prefix in (
-            b"application:production:customers:preferences", b"warehouse-service:inventory-levels",
-            b"recommendations:personalised:frontpage-widgets:carousel-items",
-        )
-    },
-    **{
-        f"padded numbers of {digits}": Case(
-            "numbers-as-text",
-            lambda s, d=digits: s.several((b"SET", b"counter:%06d" % n, b"%0*d" % (d, n * 7)) for n in range(10_000)),
-            instead=[(b"SET", b"counter:%06d" % n, b"%d" % (n * 7)) for n in range(10_000)],
-            flavours=("valkey",),
-        )
-        for digits in (10, 14, 24)
-    },
-    "JSON, compressed": Case(
-        "compressible", lambda s: s.several(_JSON),
-        instead=[(b"SET", name, zlib.compress(value)) for _, name, value in _JSON], flavours=("valkey",),
-    ),
-    "log lines, compressed": Case(
-        "compressible", lambda s: s.several(_LOGS),
-        instead=[(b"SET", name, zlib.compress(value)) for _, name, value in _LOGS], flavours=("valkey",),
-    ),
-    "small JSON, compressed": Case(
-        "compressible", lambda s: s.several(_SMALL),
-        instead=[(b"SET", name, zlib.compress(value)) for _, name, value in _SMALL], flavours=("valkey",),
-    ),
-    **{
-        f"{kind} just over the limit": Case(
-            "encoding-limit", lambda s, k=kind: s.several(collections(k)), _packed(kind),
-            flavours=("valkey",) if kind == "set" else EVERY,
-        )
-        for kind in _ENTRIES
-    },
-    **{
-        f"stragglers {large}/{small}": Case(
-            "no-ttl-stragglers", lambda s, c=commands: s.several(c), instead=_lasting(commands)
-        )
-        for small, large, commands in (
-            (small, large, _mixed(6000, small, large, lasting))
-            for small, large, lasting in _LASTING
-        )
-    },
-    "sessions without TTL": Case(
-        "no-ttl-family", lambda s: s.several((b"SET", b"session:%d" % n, b"x" * 300) for n in range(5000)),
-        lambda s: s.client.flushall(),
-    ),
-    "a cache of hashes without TTL": Case(
-        "no-ttl-family",
-        lambda s: s.several((b"HSET", b"cache:%d" % n, b"a", b"x" * 50, b"b", b"y" * 90) for n in range(4000)),
-        lambda s: s.client.flushall(),
-    ),
-    **{
-        f"finished jobs of BullMQ, {done} of {done + waiting}": Case(
-            "finished-work",
-            lambda s, d=done, w=waiting: queue(s.client, "mail", completed=d, failed=0, waiting=w, data=b"x" * 3000),
-            lambda s: delete_finished(s.client, "mail", "completed"),
-            config=("latency-tracking no",), flavours=("valkey",),
-        )
-        for done, waiting in ((900, 0), (600, 900), (200, 2000))
-    },
-    "reply queues of Celery without a binding": Case(
-        "orphaned-keys", _replies, lambda s: s.client.delete(*_REPLIES[::2]), flavours=("valkey",)
-    ),
-    "results of Celery, deleted": Case(
-        "application-data",
-        lambda s: s.several(
-            (b"SET", b"celery-task-meta-%08x-0000-4000-8000-%012x" % (n, n * 7), _RESULT % (b"x" * (n % 9 * 400)))
-            for n in range(3000)
+def _servers(variant: Variant) -> Cases:
+    backlog, script = f"{variant.many(14)}mb", variant.many(6000)
+
+    def replicated(scene: Scene) -> None:
+        """Kept after its replica has gone: what a replica still has to read cannot be freed."""
+        (replica,) = scene.hold((b"PSYNC", b"?", b"-1"))
+        time.sleep(0.2)
+        scene.several(("SET", "hot", b"x" * 100_000) for _ in range(variant.many(200)))
+        replica.close()
+        scene.client.config_set("maxmemory", variant.many(30 * MIB))
+
+    def subscribed(length: int) -> Change:
+        number = variant.many(20_000)
+
+        def make(scene: Scene) -> None:
+            names = [b"%0*d" % (length, n) for n in range(number)]
+            scene.hold(*[(b"SUBSCRIBE", *names[at : at + 1000]) for at in range(0, number, 1000)])
+            scene.wait("stats", "pubsub_channels", number)
+
+        return make
+
+    yield (
+        "backlog, lowered to 1 MiB",
+        Case(
+            "backlog",
+            replicated,
+            lambda scene: scene.client.config_set("repl-backlog-size", MIB),
+            config=(f"repl-backlog-size {backlog}", "repl-diskless-sync yes", "repl-diskless-sync-delay 1000"),
         ),
-        lambda s: s.client.flushall(), flavours=("valkey",),
-    ),
-    "events of BullMQ, deleted": Case(
-        "application-data", _events, lambda s: s.client.unlink("bull:mail:events"), flavours=("valkey", "redis7")
-    ),
-    "tiny rate limits without TTL": Case(
-        "no-ttl-family", lambda s: s.several((b"SET", b"rate:%d" % n, b"7") for n in range(20_000)),
-        lambda s: s.client.flushall(),
-    ),
-}  # fmt: skip
+    )
+    loop = "for i=1,10 do redis.call('get', KEYS[1]..i) end return a"
+    for what, number, body in (
+        ("of 40 bytes", 2 * script, lambda n: f"return '{n:0{variant.long(40)}}'"),
+        ("of 400 bytes", script, lambda n: f"return '{n:0{variant.long(400)}}'"),
+        ("of 5 KB", script // 4, lambda n: f"return '{n:0{variant.long(5000)}}'"),
+        ("with code", script, lambda n: f"local a={n} {loop}"),
+    ):
+        texts = [("SCRIPT", "LOAD", body(n)) for n in range(number)]
+        flush = Case("scripts", _written(texts), lambda scene: scene.client.script_flush("SYNC"))
+        yield f"scripts {what}", flush
+    for length in (10, 60, 120):
+        yield f"channels of {length} letters", Case("channels", subscribed(variant.long(length)), _close_all)
+
+
+def _adding(kind: str, items: list[bytes], rng: random.Random) -> list[tuple[object, ...]]:
+    """Commands that add these to one key."""
+    if kind == "stream":
+        return [("XADD", "big", "*", "f", item) for item in items]
+    words: dict[str, tuple[object, ...]] = {
+        "hash": ("HSET", "big", *(part for item in items for part in (item, item))),
+        "set": ("SADD", "big", *items),
+        "set of numbers": ("SADD", "big", *(rng.randrange(10**9) for _ in range(1000))),
+        "zset": ("ZADD", "big", *(part for item in items for part in (rng.random(), item))),
+        "list": ("RPUSH", "big", *items),
+        "string": ("APPEND", "big", b"".join(items)),
+    }
+    return [words[kind]]
+
+
+def _giants(variant: Variant) -> Cases:
+    least, most = variant.long(8), variant.long(60)
+
+    def giant(kind: str) -> Change:
+        def make(scene: Scene) -> None:
+            rng = variant.dice(kind)
+            for _ in range(variant.many(60)):
+                items = [word(rng, rng.randrange(least, most)) for _ in range(500)]
+                scene.several(_adding(kind, items, rng))
+
+        return make
+
+    ids = {"zset": "zset-log", "list": "queue-growing", "stream": "stream-untrimmed"}
+    for kind in ("hash", "set", "set of numbers", "zset", "list", "stream", "string"):
+        deleted = Case(ids.get(kind, "giant-key"), giant(kind), lambda scene: scene.client.unlink("big"))
+        yield f"a giant {kind}, deleted", deleted
+
+
+def _grouping(variant: Variant) -> Cases:
+    names = (b"name", b"email", b"plan", b"last_seen")
+    users = range(variant.many(4000))
+    for length, fields, ttl in ((6, 2, 0), (20, 3, 0), (40, 4, 0), (6, 3, 50_000), (20, 3, 50_000), (40, 4, 50_000)):
+        rng, mean = variant.dice(length), variant.long(length)
+        values = [[word(rng, min(64, max(1, int(rng.gauss(mean, mean / 6))))) for _ in names] for _ in users]
+        expiry: tuple[bytes | int, ...] = (b"EX", ttl) if ttl else ()
+        separate: list[Command] = [
+            (b"SET", b"user:%d:%s" % (user, field), value, *expiry)
+            for user in users
+            for field, value in zip(names[:fields], values[user], strict=False)
+        ]
+        one: list[Command] = [
+            (b"HSET", b"user:%d" % user, *(p for pair in zip(names[:fields], values[user], strict=False) for p in pair))
+            for user in users
+        ]
+        one += [(b"EXPIRE", b"user:%d" % user, ttl) for user in users if ttl]
+        name = f"grouping {fields} of {length}{' with TTL' if ttl else ''}"
+        yield name, Case("hash-grouping", _written(separate), instead=one)
+
+
+def _names(variant: Variant) -> Cases:
+    def named(prefix: bytes) -> list[Command]:
+        return [(b"SET", b"%s:%06d" % (prefix, n), b"v" * variant.long(20)) for n in range(variant.many(10_000))]
+
+    for prefix in (
+        b"application:production:customers:preferences",
+        b"warehouse-service:inventory-levels",
+        b"recommendations:personalised:frontpage-widgets:carousel-items",
+        b"integration-tests:results",
+    ):
+        long = b":".join(part + b"x" * (variant.seed % 4) if len(part) > 8 else part for part in prefix.split(b":"))
+        short = b":".join(part[:4] if len(part) > 8 else part for part in long.split(b":"))
+        yield f"long names of {len(prefix)}", Case("long-names", _written(named(long)), instead=named(short))
+
+
+def _json(variant: Variant, most: int) -> list[bytes]:
+    def line(rng: random.Random) -> dict[str, object]:
+        return {
+            "sku": rng.randrange(10**6),
+            "title": word(rng, 12).decode(),
+            "quantity": rng.randrange(9),
+            "gift": False,
+        }
+
+    rng = variant.dice("documents")
+    carts = [[line(rng) for _ in range(rng.randrange(8, 25))] for _ in range(variant.many(1500))]
+    return [json.dumps({"cart": n, "currency": "EUR", "lines": lines}).encode()[:most] for n, lines in enumerate(carts)]
+
+
+def _values(variant: Variant) -> Cases:
+    """Only Valkey lets values be read without a trace."""
+    counters = range(variant.many(10_000))
+    for digits in (10, 14, 24):
+        padded, plain = (
+            [(b"SET", b"counter:%06d" % n, b"%0*d" % (least, n * 7)) for n in counters] for least in (digits, 1)
+        )
+        case = Case("numbers-as-text", _written(padded), instead=plain, flavours=("valkey",))
+        yield f"padded numbers of {digits}", case
+    rng, length = variant.dice("lines"), variant.long(500)
+    lines = [b" ".join(word(rng, rng.randrange(3, 9)) for _ in range(length)) for _ in range(variant.many(1200))]
+    for name, values in (
+        ("JSON", _json(variant, 10**6)),
+        ("small JSON", _json(variant, variant.long(700))),
+        ("log lines", lines),
+    ):
+        large, packed = (
+            [(b"SET", b"value:%d" % n, value) for n, value in enumerate(several)]
+            for several in (values, map(zlib.compress, values))
+        )
+        yield f"{name}, compressed", Case("compressible", _written(large), instead=packed, flavours=("valkey",))
+
+
+def _limits(variant: Variant) -> Cases:
+    """Collections just over their limit; on others than Valkey, how many members there are leaves a trace."""
+    rng, keys, length = variant.dice("members"), range(variant.many(40)), variant.long(12)
+    made: dict[str, list[Command]] = {
+        "hash": [(b"HSET", b"hash:%d" % n, *(word(rng, length) for _ in range(2 * 700))) for n in keys],
+        "zset": [
+            (b"ZADD", b"zset:%d" % n, *(part for m in range(200) for part in (b"%d" % m, word(rng, length))))
+            for n in keys
+        ],
+        "set": [(b"SADD", b"set:%d" % n, *(b"%d" % rng.randrange(10**9) for _ in range(800))) for n in keys],
+    }
+    setting = {
+        "hash": "hash-max-listpack-entries",
+        "zset": "zset-max-listpack-entries",
+        "set": "set-max-intset-entries",
+    }
+    for kind, commands in made.items():
+
+        def cure(scene: Scene, name: str = setting[kind], commands: list[Command] = commands) -> None:
+            scene.client.config_set(name, 2000)
+            scene.client.flushall()
+            scene.several(commands)
+
+        yield f"{kind} just over the limit", Case("encoding-limit", _written(commands), cure, flavours=("valkey",))
+
+
+def _lasting(variant: Variant) -> Cases:
+    for small, large, lasting in ((300, 300, 0.1), (200, 800, 0.1), (900, 250, 0.2), (300, 1200, 0.25), (60, 60, 0.2)):
+        rng = variant.dice(small * large)
+        keys: list[Command] = [
+            (b"SET", b"session:%d" % n, b"x" * variant.long(large))
+            if rng.random() < lasting
+            else (b"SET", b"session:%d" % n, b"x" * variant.long(small), b"EX", 50_000)
+            for n in range(variant.many(6000))
+        ]
+        expiring = [command for command in keys if b"EX" in command]
+        yield f"stragglers {large}/{small}", Case("no-ttl-stragglers", _written(keys), instead=expiring)
+    body, other = b"x" * variant.long(300), b"y" * variant.long(90)
+    cached = [(b"HSET", b"cache:%d" % n, b"a", b"x" * 50, b"b", other) for n in range(variant.many(4000))]
+    for name, commands in (
+        ("sessions without TTL", [(b"SET", b"session:%d" % n, body) for n in range(variant.many(5000))]),
+        ("a cache of hashes without TTL", cached),
+        ("tiny rate limits without TTL", [(b"SET", b"rate:%d" % n, b"7") for n in range(variant.many(20_000))]),
+    ):
+        yield name, Case("no-ttl-family", _written(list(commands)), _emptied)
+
+
+_RESULT = b'{"status": "SUCCESS", "result": "%b", "date_done": null, "task_id": "a", "traceback": null, "children": []}'
+
+
+def _applications(variant: Variant) -> Cases:
+    """On Valkey, which lets the lists of an application be read without a trace."""
+    for done, waiting in ((900, 0), (600, 900), (200, 2000)):
+        d, w = variant.many(done), variant.many(waiting) if waiting else 0
+        yield (
+            f"finished jobs of BullMQ, {done} of {done + waiting}",
+            Case(
+                "finished-work",
+                lambda s, d=d, w=w: queue(
+                    s.client, "mail", completed=d, failed=0, waiting=w, data=b"x" * variant.long(3000)
+                ),
+                lambda s: delete_finished(s.client, "mail", "completed"),
+                flavours=("valkey",),
+            ),
+        )
+    replies = [f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(variant.many(30))]
+
+    def unbound(scene: Scene) -> None:
+        """Reply queues of Celery of several lengths, every second of them bound."""
+        chance = variant.dice("replies")
+        for number, name in enumerate(replies):
+            scene.client.lpush(name, *(b"r" * chance.randrange(200, 9000) for _ in range(chance.randrange(5, 60))))
+            if number % 2:
+                scene.client.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
+        scene.client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
+
+    yield (
+        "reply queues of Celery without a binding",
+        Case("orphaned-keys", unbound, lambda s: s.client.delete(*replies[::2]), flavours=("valkey",)),
+    )
+    results: list[Command] = [
+        (b"SET", b"celery-task-meta-%08x-0000-4000-8000-%012x" % (n, n * 7), _RESULT % (b"x" * (n % 9 * 400)))
+        for n in range(variant.many(3000))
+    ]
+    yield "results of Celery, deleted", Case("application-data", _written(results), _emptied, flavours=("valkey",))
+    events: list[Command] = [
+        (b"HSET", b"bull:mail:meta", b"version", b"bullmq:5.1.0", b"opts.maxLenEvents", 10000),
+        (b"SET", b"bull:mail:id", 5000),
+        (b"ZADD", b"bull:mail:completed", 1_700_000_001_000, b"4999"),
+        (b"HSET", b"bull:mail:4999", b"name", b"send", b"data", b"{}", b"opts", b"{}", b"atm", 1),
+    ]
+    event = (b"XADD", b"bull:mail:events", b"*", b"event", b"completed", b"jobId")
+    value = b"r" * variant.long(900)
+    events += [(*event, b"%d" % n, b"returnvalue", value) for n in range(variant.many(5000))]
+    yield (
+        "events of BullMQ, deleted",
+        Case(
+            "application-data",
+            _written(events),
+            lambda s: s.client.unlink("bull:mail:events"),
+            flavours=("valkey", "redis7"),
+        ),
+    )
