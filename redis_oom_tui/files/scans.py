@@ -77,6 +77,7 @@ class _Pattern(Struct, kw_only=True):
     idle_curve: tuple[Whole, ...] = ()
     ttl_curve: tuple[Whole, ...] = ()
     frequency_curve: tuple[Whole, ...] = ()
+    no_ttl_bytes: Whole | None = None
 
 
 class _File(Struct, kw_only=True):

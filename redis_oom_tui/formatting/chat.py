@@ -17,6 +17,7 @@ from redis_oom_tui.formatting.server import (
     with_commands,
 )
 from redis_oom_tui.formatting.sizes import count, number_of, size
+from redis_oom_tui.formatting.vitals import saving
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Verdict
 
@@ -128,8 +129,6 @@ def _node(view: NodeView, form: ChatForm) -> str:
 
 
 def _finding(finding: Finding, form: ChatForm, connection_args: Sequence[str]) -> str:
-    saves = finding.saves_bytes
-    low = f"{size(saves[0])} to" if saves and saves[0] else "up to"
-    worth = f" Saves {low} {size(saves[1])}." if saves and saves[1] else ""
+    worth = f" Frees {saving(finding, short=False)}." if finding.saves_bytes else ""
     text = f"{form.text(finding.title)}. {form.text(advice_with_commands(finding, connection_args))}{worth}"
     return f"{form.bold(finding.level.value)}: {text}"

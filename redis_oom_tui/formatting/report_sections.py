@@ -21,6 +21,7 @@ from redis_oom_tui.formatting.server import (
     with_commands,
 )
 from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
+from redis_oom_tui.formatting.vitals import saving
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView
@@ -203,8 +204,7 @@ def _findings(report: IncidentReport) -> Iterator[Block]:
 
 
 def _finding(finding: Finding, connection_args: Sequence[str]) -> Iterator[Block]:
-    saves = finding.saves_bytes
-    worth = f" Frees {size(saves[0])} to {size(saves[1])}." if saves and saves[1] else ""
+    worth = f" Frees {saving(finding, short=False)}." if finding.saves_bytes else ""
     yield Heading(finding.title, 3)
     yield Paragraph(f"{advice_with_commands(finding, connection_args)}{worth}")
     if finding.in_the_application:

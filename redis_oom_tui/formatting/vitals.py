@@ -137,14 +137,17 @@ def trend_words(samples: Sequence[TrendSample], forecast: Forecast, counters: Co
     return f"{SPANS[span]}: {outlook}; used_memory {low if low == high else f'{low} to {high}'}; {', '.join(lost)}"
 
 
-def saving(finding: Finding) -> str:
-    """What a finding saves, as a range; '' where that is not known."""
+def saving(finding: Finding, *, short: bool = True) -> str:
+    """What a finding saves, as a range, or as about one figure where both ends are written alike; '' where unknown.
+
+    `short` is for columns, in at most 13 cells.
+    """
     if finding.saves_bytes is None:
         return ""
-    low, high = finding.saves_bytes
-    if not low:
-        return f"up to {sizes.short_size(high)}"
-    return sizes.short_size(low) if low == high else f"{sizes.short_size(low)}-{sizes.short_size(high)}"
+    low, high = map(sizes.short_size if short else sizes.size, finding.saves_bytes)
+    if low == high:
+        return f"about {high}"
+    return f"{low}-{high}" if short else f"{low} to {high}"
 
 
 def cluster_sums(cluster: ClusterView) -> str:

@@ -76,7 +76,7 @@ class PatternRow(Struct, frozen=True):
     `share` is of all bytes scanned. `types` and `idle_quantiles` (p10, p50, p90, seconds) may be empty where they were
     not asked for. `idle_curve`, `ttl_curve` (seconds, of the keys with a TTL) and `frequency_curve` are the values at
     `CURVE_SHARES` of the keys; empty where they were not told. `sizes_exact` says that each of its keys is known to be
-    measured exactly, so that `size` is no estimate.
+    measured exactly, so that `size` is no estimate. `no_ttl_bytes` is None in a file of before it was counted.
     """
 
     pattern: bytes
@@ -98,6 +98,13 @@ class PatternRow(Struct, frozen=True):
     ttl_curve: tuple[int, ...] = ()
     frequency_curve: tuple[int, ...] = ()
     sizes_exact: bool = False
+    no_ttl_bytes: int | None = None
+
+    @property
+    def lasting_bytes(self) -> int:
+        """What its keys without a TTL hold; in a file that does not tell it, their part by their number."""
+        about = self.size * self.no_ttl_keys // max(1, self.keys)
+        return about if self.no_ttl_bytes is None else self.no_ttl_bytes
 
 
 class TypeRow(Struct, frozen=True):

@@ -54,6 +54,16 @@ class Server(Struct, frozen=True):
     product: str = ""
 
     @property
+    def release(self) -> tuple[int, int]:
+        """Major and minor version; (0, 0) where the version is not two numbers.
+
+        >>> Server("redis", "7.0.15", "master", Address()).release, Server("redis", "x", "master", Address()).release
+        ((7, 0), (0, 0))
+        """
+        parts = self.version.split(".")[:2]
+        return (int(parts[0]), int(parts[1])) if len(parts) == 2 and all(map(str.isdigit, parts)) else (0, 0)
+
+    @property
     def is_replica(self) -> bool:
         """Whether it copies another: it ignores its own limit by default, and is written to by that one only."""
         return self.role in {"slave", "replica"}

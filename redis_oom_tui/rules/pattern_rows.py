@@ -95,21 +95,24 @@ def _sum_up(root: Node) -> None:
 def _sum_one(node: Node) -> None:
     whole = node.whole
     if not node.children:
-        whole.figures, whole.no_ttl, whole.types, whole.spreads = node.figures, node.no_ttl, node.types, node.spreads
+        whole.figures, whole.types, whole.spreads = node.figures, node.types, node.spreads
+        whole.no_ttl, whole.no_ttl_size = node.no_ttl, node.no_ttl_size
         whole.size = sum(node.figures[GROUPS:])
         return
     figures = node.figures or [0] * (2 * GROUPS)
     types: dict[bytes, int] = dict(node.types)
     spreads = node.spreads
-    no_ttl = node.no_ttl
+    no_ttl, no_ttl_size = node.no_ttl, node.no_ttl_size
     for child in node.children.values():
         part = child.whole
         figures = list(map(add, figures, part.figures))
         no_ttl += part.no_ttl
+        no_ttl_size += part.no_ttl_size
         for kind, keys in part.types.items():
             types[kind] = types.get(kind, 0) + keys
         spreads = add_histograms(spreads, part.spreads)
-    whole.figures, whole.no_ttl, whole.types, whole.spreads = figures, no_ttl, types, spreads
+    whole.figures, whole.types, whole.spreads = figures, types, spreads
+    whole.no_ttl, whole.no_ttl_size = no_ttl, no_ttl_size
     whole.size = sum(figures[GROUPS:])
 
 
@@ -150,6 +153,7 @@ class _Maker:
             size=total.size,
             share=total.size / self._whole if self._whole else 0.0,
             no_ttl_keys=total.no_ttl,
+            no_ttl_bytes=max(0, min(total.size, total.no_ttl_size)),
             db=db,
             level=1 if parent is None else parent.level + 1,
             parent=None if parent is None else parent.pattern,

@@ -26,13 +26,14 @@ _CROWDS = (1024, 256, 64, 2)
 class NodeTotals:
     """A node's figures with everything below it, as last summed up."""
 
-    __slots__ = ("figures", "no_ttl", "size", "spreads", "types")
+    __slots__ = ("figures", "no_ttl", "no_ttl_size", "size", "spreads", "types")
 
     def __init__(self) -> None:
         self.figures: list[int] = []
         self.types: Mapping[bytes, int] = {}
         self.spreads: list[list[int]] = [[], [], []]
         self.no_ttl = 0
+        self.no_ttl_size = 0
         self.size = 0
 
 
@@ -47,6 +48,7 @@ class Node:
         "folded",
         "name",
         "no_ttl",
+        "no_ttl_size",
         "parent",
         "spreads",
         "types",
@@ -62,6 +64,7 @@ class Node:
         self.types: defaultdict[bytes, int] = defaultdict(int)
         self.spreads: list[list[int]] = [[], [], []]
         self.no_ttl = 0
+        self.no_ttl_size = 0
         self.folded = 0
         self.error = 0
         self.crowded = False
@@ -83,6 +86,7 @@ class Node:
         if other.figures:
             self.figures = list(map(add, self.begin().figures, other.figures))
         self.no_ttl += other.no_ttl
+        self.no_ttl_size += other.no_ttl_size
         self.folded += other.folded
         for kind, keys in other.types.items():
             self.types[kind] += keys
@@ -133,6 +137,7 @@ class PatternTree:
             leaf.types[kind] += 1
             if ttl < 0:
                 leaf.no_ttl += 1
+                leaf.no_ttl_size += size
             else:
                 spread = leaf.spreads[TTL] or leaf.begin_spread(TTL)
                 spread[step_of(ttl // 1000)] += 1
@@ -161,11 +166,13 @@ class PatternTree:
             node = node.children.get(part) or node.children.get(self._wild(part))
         return node
 
-    def correct(self, db: int, name: bytes, difference: int, group: int) -> None:
+    def correct(self, db: int, name: bytes, difference: int, group: int, *, expires: bool) -> None:
         """A key's size was read again and differs by so many bytes."""
         node = self.find(db, name)
         if node is not None:
             node.begin().figures[GROUPS + group] += difference
+            if not expires:
+                node.no_ttl_size += difference
 
     def _leaf(self, db: int, normal: bytes) -> Node:
         node = self.roots.get(db)
@@ -272,9 +279,10 @@ class _Row(Struct, array_like=True):
     idle: list[Whole]
     sums: tuple[Whole, Whole, Whole]
     crowded: bool
-    # Files of before TTLs and frequencies were kept have none.
+    # Files of before TTLs, frequencies and the bytes without a TTL were kept have none.
     ttl: list[Whole] = []
     frequency: list[Whole] = []
+    no_ttl_size: Whole | None = None
 
 
 def tree_rows(tree: PatternTree) -> list[list[Any]]:
@@ -286,7 +294,10 @@ def tree_rows(tree: PatternTree) -> list[list[Any]]:
         parent = None if node.parent is None else places[id(node.parent)]
         types = [(kind.decode("latin-1"), keys) for kind, keys in node.types.items()]
         sums = (node.no_ttl, node.folded, node.error)
-        row = _Row(db, parent, node.name, node.figures, types, node.spreads[0], sums, node.crowded, *node.spreads[1:])
+        idle, ttl, frequency = node.spreads
+        row = _Row(
+            db, parent, node.name, node.figures, types, idle, sums, node.crowded, ttl, frequency, node.no_ttl_size
+        )
         rows.append(to_builtins(row))
     return rows
 
@@ -302,6 +313,7 @@ def tree_from(rows: object, tree: PatternTree) -> None:
         node = Node(row.name, parent)
         node.figures, node.spreads = row.figures, spreads
         node.no_ttl, node.folded, node.error = row.sums
+        node.no_ttl_size = _about(row) if row.no_ttl_size is None else row.no_ttl_size
         # Files of before every fold closed its parent have some that folded and stayed open.
         node.crowded = row.crowded or node.folded > 0
         node.types.update({kind.encode("latin-1"): keys for kind, keys in row.types})
@@ -311,6 +323,11 @@ def tree_from(rows: object, tree: PatternTree) -> None:
             parent.children[node.name] = node
             tree.nodes += 1
         made.append(node)
+
+
+def _about(row: _Row) -> int:
+    """What the keys without a TTL hold where the file does not tell: their part, by their number."""
+    return sum(row.figures[GROUPS:]) * row.sums[0] // max(1, sum(row.figures[:GROUPS]))
 
 
 def _nodes(tree: PatternTree) -> Iterator[tuple[int, Node]]:

@@ -181,18 +181,15 @@ def _parts(scan: ScanView, recognition: Recognition) -> Iterator[ProposedPart]:
         )
     caches = [row for row in harmless if _use(row, recognition) is KeyUse.CACHE or _is_cache(row, recognition)]
     yield from _some(
-        [_Candidate(row, row.no_ttl_keys, row.size * row.no_ttl_keys // max(1, row.keys)) for row in caches],
+        [_Candidate(row, row.no_ttl_keys, row.lasting_bytes) for row in caches],
         "caches without a TTL",
         "a cache by its name or application: it is filled again, and what stands behind it has more to do meanwhile",
         Criteria(ttl=TtlFilter.WITHOUT),
     )
     others = [row for row in harmless if row not in results and row not in caches and _use(row, recognition) is None]
     yield from _unused(others, None, _IDLE[0])
-    volatile = [_Candidate(row, row.keys - row.no_ttl_keys, 0) for row in caches]
-    for one in volatile:
-        one.size = one.row.size * one.keys // max(1, one.row.keys)
     yield from _some(
-        volatile,
+        [_Candidate(row, row.keys - row.no_ttl_keys, row.size - row.lasting_bytes) for row in caches],
         "caches with a TTL",
         "a cache by its name or application, which would expire by itself: it is filled again",
         Criteria(ttl=TtlFilter.WITH),

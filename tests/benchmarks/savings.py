@@ -18,12 +18,14 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.values import sample_patterns
 from tests.benchmarks.savings_cases import Case, Variant, cases
 from tests.server.scenes import MIB, Scene
+from tests.server.test_savings_live import finish_rehashing
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
 
 
 def held(scene: Scene) -> int:
     """used_memory once the server has ended what it does by itself."""
+    finish_rehashing(scene.client)
     used = scene.used()
     for _ in range(80):
         time.sleep(0.12)

@@ -26,7 +26,10 @@ DAY = 86_400
 def pattern_row(
     pattern: bytes, keys: int, size: int, *, no_ttl: int = 0, kind: str = "string", **more: Any
 ) -> PatternRow:
-    return PatternRow(pattern, pattern, keys, size, 0.0, no_ttl, types=((kind, keys),), **more)
+    lasting = size * no_ttl // max(1, keys)
+    return PatternRow(
+        pattern, pattern, keys, size, 0.0, no_ttl, **{"types": ((kind, keys),), "no_ttl_bytes": lasting, **more}
+    )
 
 
 def giant(key: bytes, kind: str, size: int, **more: Any) -> KeyRow:

@@ -5,8 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from redis_oom_tui.formatting.server import advice_with_commands
+from redis_oom_tui.formatting.vitals import saving
 from redis_oom_tui.models.keys import KeyPattern, PatternSample, SampledKey
 from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import Database
@@ -16,10 +19,37 @@ from redis_oom_tui.rules.info_checks import with_expired
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampling import summarize
+from redis_oom_tui.rules.savings import freed, freed_with, narrow, with_noise
 from tests.rules.snapshots import MIB, snapshot_of
 from tests.rules.test_findings import findings, giant, pattern_row, scanned
 
 DAY = 86_400
+
+
+@given(st.integers(1000, 2**40), st.integers(0, 2**40), st.integers(1, 10**6))
+def test_what_goes_is_told_with_what_moves_by_itself(low: int, more: int, keys: int) -> None:
+    high = low + more
+    for least, most in (with_noise(low, high), freed(low, high, keys=0)):
+        assert 0 < least < low <= high < most
+        assert narrow((least, most)) is not None or more > low // 2, "an exact figure is always told"
+    noise = with_noise(low, high)
+    assert low - noise[0] <= 256 * 1024
+    assert noise[1] - high <= 128 * 1024
+    assert freed(low, high, keys)[1] <= freed(low, high, keys + 1)[1]
+    assert freed(low, high, keys, exact=False)[0] <= freed(low, high, 0)[0]
+
+
+def test_what_a_set_frees_by_the_release_that_counts_it() -> None:
+    """Since 7.2 the server counts entries of sets that it does not make."""
+    key = giant(b"s", "set", 8 * MIB, measured=True, size_low=6 * MIB, size_high=9 * MIB)
+    address = snapshot_of().server
+    old, new, other = (
+        freed_with((key,), replace(address, flavour=flavour, version=version))
+        for flavour, version in (("redis", "7.0.15"), ("redis", "8.2.3"), ("valkey", "9.1.2"))
+    )
+    assert old == other
+    assert new[1] < 8.2 * MIB < old[1]
+    assert new[0] < 4.1 * MIB < old[0]
 
 
 def test_keys_that_stay_too_long() -> None:
@@ -121,7 +151,9 @@ def test_giants_by_type(kind: str, id_: str) -> None:
     assert "30% of all that is used" in found.title
     assert found.remedy is not None
     assert found.remedy.match == b"x\\[1\\]"
-    assert found.saves_bytes == (30 * MIB, 30 * MIB), "an exact size is no range"
+    low, high = found.saves_bytes or (0, 0)
+    assert low < 30 * MIB < high <= 1.25 * low, "the size is exact, and what used_memory falls by is near it"
+    assert saving(replace(found, saves_bytes=(30 * MIB, 30 * MIB + 900))) == "about 30.0M", "its ends look alike"
     # What holds at most so much is no less worth a look.
     assert id_ in findings(snapshot_of(), scanned(top=(giant(b"x", kind, 30 * MIB, suspect=True),)))
 

@@ -183,8 +183,21 @@ def test_random_names_of_every_kind_stay_few_patterns() -> None:
 
 def test_a_corrected_size_reaches_its_pattern() -> None:
     tree = filled([b"a:1", b"b:1"])
-    tree.correct(0, b"a:1", 900, 0)
+    tree.correct(0, b"a:1", 900, 0, expires=False)
     assert by_name(rows(tree))[b"a:*"].size == 1000
+    assert by_name(rows(tree))[b"a:*"].no_ttl_bytes == 1000
+
+
+def test_what_never_expires_is_summed_apart() -> None:
+    tree = PatternTree()
+    tree.add(0, [b"a:1", b"a:2", b"b:x"], [10, 400, 7], [9000, -1, -1], [b"string"] * 3, 0)
+    tree.correct(0, b"a:1", 5, 0, expires=True)
+    found = by_name(rows(tree))
+    assert [(found[name].size, found[name].lasting_bytes) for name in (b"a:*", b"b:x")] == [(415, 400), (7, 7)]
+    before = [row[:10] for row in tree_rows(tree)]
+    old = PatternTree()
+    tree_from(before, old)
+    assert by_name(rows(old))[b"a:*"].lasting_bytes == 207, "by their number, from a file of before"
 
 
 @given(st.lists(st.integers(0, 2**24), min_size=1))

@@ -39,7 +39,7 @@ def taken(server: RunningServer, commands: Iterable[Command]) -> int:
 
 def settled(client: redis.Redis) -> int:
     """used_memory once the server has ended what it does by itself: a larger table, smaller buffers."""
-    _finish_rehashing(client)
+    finish_rehashing(client)
     used: int = client.info("memory")["used_memory"]
     for _ in range(50):
         time.sleep(0.12)  # More than one turn of the server's own cycle.
@@ -49,12 +49,13 @@ def settled(client: redis.Redis) -> int:
     return used
 
 
-def _finish_rehashing(client: redis.Redis) -> None:
-    """Let lookups move what the table's growth has not moved yet: until then both tables are held, at no change."""
+def finish_rehashing(client: redis.Redis) -> None:
+    """Let lookups move what the tables' growth has not moved yet: until then old and new are held, at no change."""
+    known = client.randomkey() or b""
     for _ in range(client.dbsize() * 2 // 1000):
         pipeline = client.pipeline(transaction=False)
         for _ in range(1000):
-            pipeline.exists(b"")
+            pipeline.exists(known)
         pipeline.execute()
 
 
@@ -86,7 +87,7 @@ async def promised_and_kept(
 
 
 def word(rng: random.Random, length: int) -> bytes:
-    return bytes(rng.choice(b"abcdefghijklmnopqrstuvwxyz") for _ in range(length))
+    return bytes(rng.choices(b"abcdefghijklmnopqrstuvwxyz", k=length))
 
 
 def users(length: int) -> list[list[bytes]]:
@@ -237,6 +238,35 @@ async def test_a_hash_of_few_fields_and_one_long_value_is_over_no_limit(flavour:
     with started(flavour) as server:
         taken(server, [(b"HSET", b"bull:mail:%d" % n, b"data", b"x" * 60_000, *fields) for n in range(40)])
         assert "encoding-limit" not in {finding.id for finding in await findings(server)}
+
+
+async def test_what_is_deleted_frees_what_was_said(flavour: str) -> None:
+    """Keys of exact size, and keys without a TTL that are larger than the others of their pattern."""
+    rng = random.Random(flavour)
+    items = [word(rng, rng.randrange(20, 50)) for _ in range(12_000)]
+    with started(flavour) as server, server.client() as client:
+        client.set("export", b"x" * 2_000_000)
+        client.hset("profiles", mapping={item: item for item in items})
+        client.zadd("scores", {item: rng.random() for item in items})
+        client.sadd("members", *items, *(b"%s!" % item for item in items))
+        lasting = [f"session:{number}" for number in range(150)]
+        client.mset(dict.fromkeys(lasting, b"x" * 4000))
+        pipeline = client.pipeline(transaction=False)
+        for number in range(150, 900):
+            pipeline.set(f"session:{number}", b"x" * 900, ex=9000)
+        pipeline.execute()
+        found = {(one.id, one.remedy.match): one.saves_bytes for one in await findings(server) if one.remedy}
+        for id_, match, names in (
+            ("giant-key", b"export", ["export"]),
+            ("giant-key", b"profiles", ["profiles"]),
+            ("zset-log", b"scores", ["scores"]),
+            ("giant-key", b"members", ["members"]),
+            ("no-ttl-stragglers", b"session:*", lasting),
+        ):
+            low, high = found[id_, match] or (0, 0)
+            before = client.info("memory")["used_memory"]
+            client.unlink(*names)
+            assert low <= before - settled(client) <= high <= 2.51 * low, names
 
 
 async def test_expiring_the_keys_that_were_forgotten(flavour: str) -> None:

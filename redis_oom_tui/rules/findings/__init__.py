@@ -15,6 +15,7 @@ from redis_oom_tui.rules.findings.case import ON_DEMAND, RULES, Case, FindingRul
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.policies import by_last_use, is_lrm
 from redis_oom_tui.rules.providers import where_to_set
+from redis_oom_tui.rules.savings import narrow
 
 # isort: off
 # A rule registers itself when its module is imported. Of findings that weigh alike, the first module's come first.
@@ -73,14 +74,9 @@ def _by_last_use(case: Case) -> Case:
     return replace(case, scan=by_last_use(case.scan, case.memory.policy))
 
 
-# A range wider than this, high over low, helps nobody to decide: then there is no number.
-_WIDEST = 2.51
-
-
 def _narrow(finding: Finding) -> Finding:
     """`finding` without a range that says too little."""
-    saves = finding.saves_bytes
-    return replace(finding, saves_bytes=None) if saves is not None and saves[1] > _WIDEST * saves[0] else finding
+    return replace(finding, saves_bytes=narrow(finding.saves_bytes))
 
 
 def _found(rule: FindingRule, case: Case) -> list[Finding]:

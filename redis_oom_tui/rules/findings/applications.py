@@ -27,8 +27,9 @@ from redis_oom_tui.rules.applications.finished_work import (
     queue_named,
     unread_work,
 )
-from redis_oom_tui.rules.findings.case import Case, finding, freed, remedy_for
+from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 from redis_oom_tui.rules.key_patterns import one_name
+from redis_oom_tui.rules.savings import freed
 
 _SHARE = 0.05
 _LARGE_SHARE = 0.25

@@ -56,16 +56,6 @@ def finding(*ids: str, on_demand: bool = False) -> Callable[[Judge], FindingRule
 
 
 _NAME_CELLS = 40
-# What deleting keys frees for each byte of their MEMORY USAGE: where that was measured, and where it was sampled.
-_EXACT, _SAMPLED = (0.90, 1.15), (0.66, 1.50)
-# What a key takes in the tables beyond its MEMORY USAGE at most (measured 15 to 27).
-_HIDDEN = 27
-
-
-def freed(low: int, high: int, keys: int = 1, *, exact: bool = True) -> tuple[int, int]:
-    """What deleting so many keys frees whose sizes add up to `low` to `high` bytes."""
-    least, most = _EXACT if exact else _SAMPLED
-    return int(low * least), int(high * most) + keys * _HIDDEN
 
 
 def remedy_for(row: PatternRow, pane: str = "hogs", **more: Any) -> Remedy:

@@ -7,14 +7,14 @@ from redis_oom_tui.formatting.keys import size_words
 from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
 from redis_oom_tui.models.application import Loss
-from redis_oom_tui.models.keys import KeyPattern, KeyRow, SizeKind
+from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.plan import TtlFilter
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.compare import Counted, ScanCounts
-from redis_oom_tui.rules.findings.case import MIB, Case, finding, freed, remedy_for
-from redis_oom_tui.rules.key_patterns import matcher
+from redis_oom_tui.rules.findings.case import MIB, Case, finding, remedy_for
+from redis_oom_tui.rules.savings import freed, freed_with
 
 _GIANT_SHARE = 0.05
 _GIANTS_SHOWN = 5
@@ -119,15 +119,6 @@ def _counted_before(
     return leaf, None
 
 
-def _freed_with(*rows: KeyRow) -> tuple[int, int]:
-    """What deleting these keys frees: no wider a range than that of their sizes, where these are known."""
-    lows = (row.size if row.size_low is None else row.size_low for row in rows)
-    highs = (row.size if row.size_high is None else row.size_high for row in rows)
-    low, high = sum(low or 0 for low in lows), sum(high or 0 for high in highs)
-    known = all(row.size_kind is SizeKind.EXACT or row.size_low is not None for row in rows)
-    return (low, high) if known else freed(low, high, len(rows), exact=False)
-
-
 def _giant(case: Case, row: KeyRow) -> Finding:
     id_, what, advice, application = BY_TYPE.get(row.type, _PLAIN)
     held = row.size or 0
@@ -142,7 +133,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
         title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
         advice=advice.format(shrink=_shrink(case, row), delete=_delete(case, row)),
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
-        saves_bytes=_freed_with(row),
+        saves_bytes=freed_with((row,), case.now.server),
         remedy=Remedy("hogs", match=escape_glob(row.id.key)),
         in_the_application=application,
     )
@@ -181,9 +172,9 @@ def keys_without_ttl(case: Case) -> Iterator[Finding]:
     """Keys without a TTL in patterns that mostly have one: a code path that forgets it."""
     leaves = case.leaves if case.ttls_known else ()
     rows = [row for row in leaves if row.keys >= 50 and 0 < row.no_ttl_keys <= 0.3 * row.keys]
-    held = [(row, *_without_ttl(case, row)) for row in rows]
-    held = [(row, amount, known) for row, amount, known in held if case.matters(amount, 0.005)]
-    for row, amount, known in held[:_PATTERNS_SHOWN]:
+    held = [(row, int(row.lasting_bytes * case.scale)) for row in rows]
+    held = [(row, amount) for row, amount in held if case.matters(amount, 0.005)]
+    for row, amount in held[:_PATTERNS_SHOWN]:
         some, of = case.keys_text(row.no_ttl_keys), case.keys_text(row.keys)
         yield Finding(
             id="no-ttl-stragglers",
@@ -195,37 +186,11 @@ def keys_without_ttl(case: Case) -> Iterator[Finding]:
                 f"about {size(amount)}",
             ),
             saves_bytes=None
-            if known is None
-            else freed(amount, amount, round(row.no_ttl_keys * case.scale), exact=known),
+            if row.no_ttl_bytes is None
+            else freed(amount, amount, round(row.no_ttl_keys * case.scale), exact=row.sizes_exact),
             remedy=remedy_for(row, "cleanup", ttl=TtlFilter.WITHOUT),
             in_the_application=_SET_TTL,
         )
-
-
-def _without_ttl(case: Case, row: PatternRow) -> tuple[int, bool | None]:
-    """About what the keys of a pattern that never expire hold, and whether that is known of each of them; None where
-    they seem to be smaller than the others.
-
-    Of the largest keys of a scan it is known which expire; the others of the pattern are taken to be alike.
-    """
-    names = () if case.scan is None else tuple(key for key in case.scan.top if row.db in (None, key.id.db))
-    if row.select is not None:
-        of_row = matcher(row.select).held([key.id.key for key in names])
-        names = tuple(key for key, held in zip(names, of_row, strict=True) if held)
-    else:
-        names = ()
-    lasting = [key for key in names if key.ttl_ms is None]
-    others = row.size - sum(key.size or 0 for key in names)
-    each = max(0, others) / max(1, row.keys - len(names))
-    left = max(0, row.no_ttl_keys - len(lasting))
-    held = sum(key.size or 0 for key in lasting) + each * left
-    if not left:
-        return int(held * case.scale), row.sizes_exact
-    # Where the largest of the pattern are no larger than the rest, all are alike; else those without a TTL should be
-    # among them as often as among all.
-    largest = (row.size - max(0, others)) / max(1, len(names))
-    alike = each >= 0.93 * largest or 2 * len(lasting) * row.keys >= len(names) * row.no_ttl_keys
-    return int(held * case.scale), False if alike or not names else None
 
 
 @finding("no-ttl-family")
@@ -301,7 +266,7 @@ def long_ttls(case: Case) -> Iterator[Finding]:
         advice="Shorten their TTL (Cleanup with the action expire; cleanup --key NAME --expire TIME), and where they"
         " are written.",
         evidence=(f"{size(held)} in all", f"one idle for {duration(idlest.idle_seconds)}"),
-        saves_bytes=_freed_with(*late),
+        saves_bytes=freed_with(late, case.now.server),
         remedy=Remedy("cleanup"),
         in_the_application="Base TTLs on how long values are actually read.",
     )

@@ -16,10 +16,12 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 from redis_oom_tui.rules.flavours import ANY_INTEGER_SAVING, ANY_KEY_OVERHEAD, FLAVOURS
+from redis_oom_tui.rules.savings import WIDEST, with_noise
 
-# What a key takes in the tables beyond its MEMORY USAGE: without a TTL, and with one (measured 15 to 27, 48 to 59).
+# What a key takes in the tables beyond its MEMORY USAGE: without a TTL, and with one: an entry, and a place that is the
+# smaller the fuller the table; with jemalloc 8 bytes more an entry than with libc.
 _HIDDEN = (8, 27)
-_HIDDEN_TTL = (30, 60)
+_HIDDEN_TTL = (40, 72)
 # Where what an expiry takes is in MEMORY USAGE already: from 7.4 on, and on Valkey from 8.0.
 _HIDDEN_TTL_COUNTED = (8, 40)
 _FIELD_BYTES = 4
@@ -28,10 +30,8 @@ _HASH_SLACK = 40
 _SMALL_VALUE = 64
 # A key of this size on average may hold such values; whether it does, the sampled ones tell.
 _SMALL_KEY = 160
-# Bytes freed for each byte less in a name: allocators round.
-_NAME_SAVES = (0.55, 1.375)
-# No range is told that is wider than this, high over low: what is in it was measured to lie in its upper part.
-_WIDEST = 2.5
+# Allocators give names in steps of so many bytes; a name below 32 has a header that is two bytes shorter.
+_NAME_STEP, _NAME_HEADER = 16, 2
 
 
 @finding("hash-grouping")
@@ -70,7 +70,7 @@ def _grouped(case: Case, stem: bytes, rows: list[PatternRow]) -> Iterator[Findin
             f"{size(sum(row.size for row in rows))} now",
         ),
         # Where the low end is near nothing, allocators' rounding decides, and that cannot be told.
-        saves_bytes=(max(low, int(high / _WIDEST)), high) if 10 * low >= high else None,
+        saves_bytes=(max(low, int(high / WIDEST)), high) if 10 * low >= high else None,
         remedy=Remedy("hogs", match=rows[0].match.rpartition(b":")[0] + b":*"),
         in_the_application=f"HSET {safe_text(stem, 24)} {safe_text(fields[0], 16)} ... for SET, HGET for GET;"
         " one TTL then applies to the whole hash.",
@@ -102,8 +102,7 @@ def _tells_expiry(case: Case) -> bool:
     """Whether MEMORY USAGE counts what an expiry takes."""
     server = case.now.server
     least = {"redis": (7, 4), "valkey": (8, 0)}.get(server.flavour)
-    release = tuple(int(part) for part in server.version.split(".")[:2] if part.isdigit())
-    return least is not None and release >= least
+    return least is not None and server.release >= least
 
 
 def _field(pattern: bytes) -> int:
@@ -130,7 +129,8 @@ def long_names(case: Case) -> Iterator[Finding]:
     for row in case.leaves:
         fixed = [part for part in row.pattern.split(b":") if part and b"*" not in part]
         cut = sum(len(part) - 4 for part in fixed if len(part) > 8)
-        low, high = (int(row.keys * cut * each * case.scale) for each in _NAME_SAVES)
+        steps = (cut // _NAME_STEP, math.ceil((cut + _NAME_HEADER) / _NAME_STEP))
+        low, high = with_noise(*(int(row.keys * number * _NAME_STEP * case.scale) for number in steps))
         if row.keys >= 1000 and cut >= 16 and case.matters(low):
             yield Finding(
                 id="long-names",

@@ -95,7 +95,7 @@ class ScanAggregates:
             self.volatile_bytes += difference
         self.type_bytes[row.type.encode("latin-1")] += difference
         self.corrected[row.type.encode("latin-1")] += difference
-        self.tree.correct(row.id.db, row.id.key, difference, top.group)
+        self.tree.correct(row.id.db, row.id.key, difference, top.group, expires=row.ttl_ms is not None)
 
     def largest(self) -> list[TopKey]:
         """The largest keys seen, as many as were asked for, largest first."""

@@ -70,20 +70,9 @@ def choose(known: Capabilities, options: ScanOptions, policy: str, role: str = "
     return Choice(tuple(columns), evidence, tuple(notes))
 
 
-def version_of(server: Server) -> tuple[int, int]:
-    """Major and minor; (0, 0) where the version is not two numbers.
-
-    >>> from redis_oom_tui.models.address import Address
-    >>> version_of(Server("redis", "7.0.15", "master", Address()))
-    (7, 0)
-    """
-    parts = server.version.split(".")[:2]
-    return (int(parts[0]), int(parts[1])) if len(parts) == 2 and all(part.isdigit() for part in parts) else (0, 0)
-
-
 def fair(server: Server) -> bool:
     """Whether SCAN goes in the order of the hash, so that a part of it is a fair sample of all keys."""
-    return server.mode != "cluster" or version_of(server) < _BY_SLOT_SINCE
+    return server.mode != "cluster" or server.release < _BY_SLOT_SINCE
 
 
 def divisible(server: Server) -> bool:
@@ -92,7 +81,7 @@ def divisible(server: Server) -> bool:
     if flavour is None or server.mode != "standalone":
         return False
     first, unknown = flavour.reversed_cursor
-    return first <= version_of(server) < unknown
+    return first <= server.release < unknown
 
 
 async def parted(connection: Connection, db: int, keys: int) -> list[CursorRange]:
