@@ -45,7 +45,7 @@ FLAVOURS: Mapping[str, Flavour] = {
     "valkey": Flavour(
         key_overhead=(18, 34),
         integer_saving=(0, 22),
-        channel=(240, 600),
+        channel=(224, 560),
         reversed_cursor=((7, 2), (10, 0)),
         no_touch_crash=((8, 1, 0), (8, 1, 4), "valkey-io/valkey#2347"),
     ),

@@ -32,9 +32,9 @@ _TOLERANCE = 0.01
 PLACE_BYTES = 27
 """What a key takes in the tables beyond its MEMORY USAGE, at most."""
 
-# Taken meanwhile by the first cleanup, and given back by those who wrote: of a small saving no more than these shares,
-# which is what one command by hand takes of 200 KB.
-_TAKEN_BYTES, _TAKEN_SHARE = 256 * 1024, 1 / 8
+# Taken meanwhile by the first cleanup, and given back by those who wrote. Of a small saving it is no more than a share:
+# then commands by hand are meant, of which at least one is the first of its kind.
+_TAKEN_BYTES, _TAKEN_SHARE, _ONE_COMMAND_BYTES = 256 * 1024, 1 / 8, 32 * 1024
 _GIVEN_BYTES, _GIVEN_SHARE = 128 * 1024, 1 / 16
 # What deleting many keys frees for each byte of their MEMORY USAGE: where that was measured, and where it was sampled.
 _EXACT, _SAMPLED = (0.90, 1.15), (0.66, 1.50)
@@ -53,8 +53,8 @@ def with_noise(low: int, high: int) -> tuple[int, int]:
     >>> with_noise(30_000_000, 30_000_000), with_noise(800_000, 900_000)
     ((29737856, 30131072), (700000, 956250))
     """
-    taken, given = min(_TAKEN_BYTES, int(low * _TAKEN_SHARE)), min(_GIVEN_BYTES, int(high * _GIVEN_SHARE))
-    return low - taken, high + given
+    taken = max(_ONE_COMMAND_BYTES, min(_TAKEN_BYTES, int(low * _TAKEN_SHARE)))
+    return max(0, low - taken), high + min(_GIVEN_BYTES, int(high * _GIVEN_SHARE))
 
 
 def narrow(saves: tuple[int, int] | None) -> tuple[int, int] | None:
@@ -75,7 +75,7 @@ def freed(low: int, high: int, keys: int = 1, *, exact: bool = True) -> tuple[in
     least, most = _EXACT if exact else _SAMPLED
     lowest, highest = with_noise(low, high)
     lowest = min(int(low * least), lowest, low - keys * _SHARED_BYTES)
-    return lowest, max(int(high * most), highest) + keys * PLACE_BYTES
+    return max(0, lowest), max(int(high * most), highest) + keys * PLACE_BYTES
 
 
 def freed_with(rows: Iterable[KeyRow], server: Server) -> tuple[int, int]:

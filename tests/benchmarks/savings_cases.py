@@ -3,7 +3,6 @@
 A `Variant` makes the same states in another size and with other lengths: what is fitted to one set of data shows by it.
 """
 
-import json
 import random
 import time
 import zlib
@@ -13,7 +12,7 @@ from typing import NamedTuple
 
 from tests.server.scenes import EVERY, MIB, SEVEN_ON, Scene
 from tests.server.test_applications_live import delete_finished, queue
-from tests.server.test_savings_live import Command, word
+from tests.server.test_savings_live import Command, documents, word
 
 Change = Callable[[Scene], object]
 
@@ -51,7 +50,7 @@ class Case:
 
 def cases(variant: Variant) -> dict[str, Case]:
     """Every state in this variant, by its name."""
-    parts = (_clients, _servers, _giants, _grouping, _names, _values, _limits, _lasting, _applications)
+    parts = (_clients, _servers, _giants, _grouping, _names, _values, _limits, _lasting, _jobs, _results)
     return {name: case for part in parts for name, case in part(variant)}
 
 
@@ -224,17 +223,9 @@ def _names(variant: Variant) -> Cases:
 
 
 def _json(variant: Variant, most: int) -> list[bytes]:
-    def line(rng: random.Random) -> dict[str, object]:
-        return {
-            "sku": rng.randrange(10**6),
-            "title": word(rng, 12).decode(),
-            "quantity": rng.randrange(9),
-            "gift": False,
-        }
-
-    rng = variant.dice("documents")
-    carts = [[line(rng) for _ in range(rng.randrange(8, 25))] for _ in range(variant.many(1500))]
-    return [json.dumps({"cart": n, "currency": "EUR", "lines": lines}).encode()[:most] for n, lines in enumerate(carts)]
+    """Carts of different lengths, cut after so many bytes."""
+    text = {name: value[:most] for name, value in documents(variant.seed + 3, variant.many(1500))}
+    return list(text.values())
 
 
 def _values(variant: Variant) -> Cases:
@@ -310,21 +301,32 @@ def _lasting(variant: Variant) -> Cases:
 _RESULT = b'{"status": "SUCCESS", "result": "%b", "date_done": null, "task_id": "a", "traceback": null, "children": []}'
 
 
-def _applications(variant: Variant) -> Cases:
-    """On Valkey, which lets the lists of an application be read without a trace."""
+def _jobs(variant: Variant) -> Cases:
     for done, waiting in ((900, 0), (600, 900), (200, 2000)):
-        d, w = variant.many(done), variant.many(waiting) if waiting else 0
-        yield (
-            f"finished jobs of BullMQ, {done} of {done + waiting}",
-            Case(
-                "finished-work",
-                lambda s, d=d, w=w: queue(
-                    s.client, "mail", completed=d, failed=0, waiting=w, data=b"x" * variant.long(3000)
-                ),
-                lambda s: delete_finished(s.client, "mail", "completed"),
-                flavours=("valkey",),
-            ),
-        )
+        counts = {"completed": variant.many(done), "failed": 0, "waiting": variant.many(waiting) if waiting else 0}
+
+        def make(scene: Scene, counts: dict[str, int] = counts) -> None:
+            queue(scene.client, "mail", **counts, data=b"x" * variant.long(3000))
+
+        def cure(scene: Scene) -> None:
+            delete_finished(scene.client, "mail", "completed")
+
+        name = f"finished jobs of BullMQ, {done} of {done + waiting}"
+        yield name, Case("finished-work", make, cure, flavours=("valkey",))
+    events: list[Command] = [
+        (b"HSET", b"bull:mail:meta", b"version", b"bullmq:5.1.0", b"opts.maxLenEvents", 10000),
+        (b"SET", b"bull:mail:id", 5000),
+        (b"ZADD", b"bull:mail:completed", 1_700_000_001_000, b"4999"),
+        (b"HSET", b"bull:mail:4999", b"name", b"send", b"data", b"{}", b"opts", b"{}", b"atm", 1),
+    ]
+    event, value = (b"XADD", b"bull:mail:events", b"*", b"event", b"completed", b"jobId"), b"r" * variant.long(900)
+    events += [(*event, b"%d" % n, b"returnvalue", value) for n in range(variant.many(5000))]
+    made, on = _written(events), ("valkey", "redis7")
+    unlink = Case("application-data", made, lambda scene: scene.client.unlink("bull:mail:events"), flavours=on)
+    yield "events of BullMQ, deleted", unlink
+
+
+def _results(variant: Variant) -> Cases:
     replies = [f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox" for number in range(variant.many(30))]
 
     def unbound(scene: Scene) -> None:
@@ -336,30 +338,10 @@ def _applications(variant: Variant) -> Cases:
                 scene.client.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
         scene.client.sadd("_kombu.binding.celery", "celery\x06\x16\x06\x16celery")
 
-    yield (
-        "reply queues of Celery without a binding",
-        Case("orphaned-keys", unbound, lambda s: s.client.delete(*replies[::2]), flavours=("valkey",)),
-    )
+    orphans = Case("orphaned-keys", unbound, lambda scene: scene.client.delete(*replies[::2]), flavours=("valkey",))
+    yield "reply queues of Celery without a binding", orphans
     results: list[Command] = [
         (b"SET", b"celery-task-meta-%08x-0000-4000-8000-%012x" % (n, n * 7), _RESULT % (b"x" * (n % 9 * 400)))
         for n in range(variant.many(3000))
     ]
     yield "results of Celery, deleted", Case("application-data", _written(results), _emptied, flavours=("valkey",))
-    events: list[Command] = [
-        (b"HSET", b"bull:mail:meta", b"version", b"bullmq:5.1.0", b"opts.maxLenEvents", 10000),
-        (b"SET", b"bull:mail:id", 5000),
-        (b"ZADD", b"bull:mail:completed", 1_700_000_001_000, b"4999"),
-        (b"HSET", b"bull:mail:4999", b"name", b"send", b"data", b"{}", b"opts", b"{}", b"atm", 1),
-    ]
-    event = (b"XADD", b"bull:mail:events", b"*", b"event", b"completed", b"jobId")
-    value = b"r" * variant.long(900)
-    events += [(*event, b"%d" % n, b"returnvalue", value) for n in range(variant.many(5000))]
-    yield (
-        "events of BullMQ, deleted",
-        Case(
-            "application-data",
-            _written(events),
-            lambda s: s.client.unlink("bull:mail:events"),
-            flavours=("valkey", "redis7"),
-        ),
-    )

@@ -23,7 +23,12 @@ LISTS = [b"list:\xc3\xa9:%d" % number for number in range(5)]
 
 
 def values(path: Path) -> list[object]:
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
+    """Its lines, without what is written since: an earlier version leaves it out."""
+    return [json.loads(line, object_hook=_known) for line in path.read_bytes().splitlines()]
+
+
+def _known(found: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in found.items() if name != "no_ttl_bytes"}
 
 
 def test_a_backup_is_whole_and_has_every_key():

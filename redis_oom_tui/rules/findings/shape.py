@@ -13,6 +13,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import PatternRow
+from redis_oom_tui.models.snapshot import Server
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
 from redis_oom_tui.rules.flavours import ANY_INTEGER_SAVING, ANY_KEY_OVERHEAD, FLAVOURS
@@ -30,8 +31,10 @@ _HASH_SLACK = 40
 _SMALL_VALUE = 64
 # A key of this size on average may hold such values; whether it does, the sampled ones tell.
 _SMALL_KEY = 160
-# Allocators give names in steps of so many bytes; a name below 32 has a header that is two bytes shorter.
+# Allocators give names in steps of so many bytes; a name below 32 has a header that is two bytes shorter. Since Redis
+# 8.2 a short name and its value are one piece, which comes in steps of 8 and saves as many beside.
 _NAME_STEP, _NAME_HEADER = 16, 2
+_PIECE_SINCE, _PIECE_STEP, _PIECE_BYTES = (8, 2), 8, 10
 
 
 @finding("hash-grouping")
@@ -129,8 +132,7 @@ def long_names(case: Case) -> Iterator[Finding]:
     for row in case.leaves:
         fixed = [part for part in row.pattern.split(b":") if part and b"*" not in part]
         cut = sum(len(part) - 4 for part in fixed if len(part) > 8)
-        steps = (cut // _NAME_STEP, math.ceil((cut + _NAME_HEADER) / _NAME_STEP))
-        low, high = with_noise(*(int(row.keys * number * _NAME_STEP * case.scale) for number in steps))
+        low, high = with_noise(*(int(row.keys * each * case.scale) for each in _shorter(cut, case.now.server)))
         if row.keys >= 1000 and cut >= 16 and case.matters(low):
             yield Finding(
                 id="long-names",
@@ -144,6 +146,14 @@ def long_names(case: Case) -> Iterator[Finding]:
                 in_the_application="Shorten the fixed parts where names are built; keep a list of what they mean.",
             )
             return
+
+
+def _shorter(cut: int, server: Server) -> tuple[int, int]:
+    """What a key takes less, least and most, whose name is `cut` bytes shorter."""
+    low, high = cut // _NAME_STEP * _NAME_STEP, math.ceil((cut + _NAME_HEADER) / _NAME_STEP) * _NAME_STEP
+    if server.flavour == "redis" and server.release >= _PIECE_SINCE:
+        return low, max(high, math.ceil((cut + _PIECE_BYTES) / _PIECE_STEP) * _PIECE_STEP)
+    return low, high
 
 
 @finding("numbers-as-text")
