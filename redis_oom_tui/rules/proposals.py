@@ -22,6 +22,7 @@ from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.finished_work import finished_options, queue_named, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
 from redis_oom_tui.rules.policies import by_last_use
+from redis_oom_tui.rules.savings import TAKEN_BYTES
 from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
@@ -36,9 +37,6 @@ _HOLD_WORK = frozenset({"list", "set", "zset", "stream"})
 _NAMED = 3
 # So much more than must go is looked for: writers go on meanwhile, and a hair short of the target is short.
 _MARGIN_SHARE = 50
-# What the search and the run leave on the server: from 7.0 on it keeps a latency histogram of 25 KB for each command
-# that nobody sent before (up to 160 KB were measured; half a megabyte since the tool connected), and their scripts.
-_LEFT_BEHIND = 192 * 1024
 _UNDO = "Each key is written to the backup first; restore needs room below maxmemory."
 
 
@@ -95,9 +93,9 @@ def must_go(needed: int) -> int:
     """The bytes of keys that must go for `needed` to be free when all is done.
 
     >>> must_go(0), must_go(1_000_000)
-    (0, 1196608)
+    (0, 1262144)
     """
-    return needed + _LEFT_BEHIND if needed else 0
+    return needed + TAKEN_BYTES if needed else 0
 
 
 def bound_for(part: ProposedPart, needed: int) -> int:

@@ -32,9 +32,12 @@ _TOLERANCE = 0.01
 PLACE_BYTES = 27
 """What a key takes in the tables beyond its MEMORY USAGE, at most."""
 
-# Taken meanwhile by the first cleanup, and given back by those who wrote. Of a small saving it is no more than a share:
-# then commands by hand are meant, of which at least one is the first of its kind.
-_TAKEN_BYTES, _TAKEN_SHARE, _ONE_COMMAND_BYTES = 256 * 1024, 1 / 8, 32 * 1024
+TAKEN_BYTES = 256 * 1024
+"""What the first cleanup leaves on a server, for the statistics of its commands."""
+
+# Of a small saving no more than a share is counted as taken meanwhile: then commands by hand are meant, of which at
+# least one is the first of its kind. What is given meanwhile is of those who wrote.
+_TAKEN_SHARE, _ONE_COMMAND_BYTES = 1 / 8, 32 * 1024
 _GIVEN_BYTES, _GIVEN_SHARE = 128 * 1024, 1 / 16
 # What deleting many keys frees for each byte of their MEMORY USAGE: where that was measured, and where it was sampled.
 _EXACT, _SAMPLED = (0.90, 1.15), (0.66, 1.50)
@@ -53,7 +56,7 @@ def with_noise(low: int, high: int) -> tuple[int, int]:
     >>> with_noise(30_000_000, 30_000_000), with_noise(800_000, 900_000)
     ((29737856, 30131072), (700000, 956250))
     """
-    taken = max(_ONE_COMMAND_BYTES, min(_TAKEN_BYTES, int(low * _TAKEN_SHARE)))
+    taken = max(_ONE_COMMAND_BYTES, min(TAKEN_BYTES, int(low * _TAKEN_SHARE)))
     return max(0, low - taken), high + min(_GIVEN_BYTES, int(high * _GIVEN_SHARE))
 
 

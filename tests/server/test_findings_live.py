@@ -118,7 +118,8 @@ async def test_a_slow_subscriber_is_named(flavour: str) -> None:
             found, _ = await examined(server, scan=False)
         assert "a subscriber named feed" in found["client-hogs"].evidence[0]
         if saves := found["client-hogs"].saves_bytes:
-            assert f" holds {size(saves[1])} of " in found["client-hogs"].title, "closing frees more than it holds"
+            held = saves[1] - 128 * 1024  # What other clients may give back meanwhile.
+            assert f" holds {size(held)} of " in found["client-hogs"].title, "closing frees more than it holds"
 
 
 async def test_scripts_with_values_in_their_text(flavour: str) -> None:
