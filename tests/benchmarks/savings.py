@@ -47,28 +47,28 @@ async def examined(server: RunningServer, name: str) -> Finding | None:
 
 
 class Answer(NamedTuple):
-    """What a finding told of a state, and what its advice freed; `told` is None where it gave no number."""
+    """What a finding says that its advice saves, None where it gives no number, and what that freed."""
 
     name: str
     flavour: str
-    told: tuple[int, int] | None
+    saves: tuple[int, int] | None
     freed: int = 0
     why: str = ""
 
     @property
     def inside(self) -> bool:
         """Whether what was freed is in the range, its ends included."""
-        return self.told is not None and self.told[0] <= self.freed <= self.told[1]
+        return self.saves is not None and self.saves[0] <= self.freed <= self.saves[1]
 
     @property
     def width(self) -> float:
         """How many times its low end the high end is."""
-        low, high = self.told or (1, 1)
+        low, high = self.saves or (1, 1)
         return high / low if low else float("inf")
 
 
 def measured(name: str, case: Case, flavour: str) -> Answer:
-    """What was told, and what taking the advice freed."""
+    """What the finding says, and what taking its advice freed."""
     with started(flavour, *case.config) as server, ExitStack() as stack:
         scene = Scene(server, stack)
         # Each command's first call takes some memory for its statistics.
@@ -76,39 +76,40 @@ def measured(name: str, case: Case, flavour: str) -> Answer:
         empty = held(scene)
         case.make(scene)
         before = held(scene)
-        told = asyncio.run(examined(server, case.finding))
-        if told is None or told.saves_bytes is None:
-            return Answer(name, flavour, None, why="no finding" if told is None else "no number")
+        finding = asyncio.run(examined(server, case.finding))
+        if finding is None or finding.saves_bytes is None:
+            return Answer(name, flavour, None, why="no finding" if finding is None else "no number")
         if case.cure is not None:
             # The examination's own commands have taken their part by now.
             before = held(scene)
             case.cure(scene)
-            return Answer(name, flavour, told.saves_bytes, before - held(scene))
+            return Answer(name, flavour, finding.saves_bytes, before - held(scene))
     with started(flavour, *case.config) as server, ExitStack() as stack:
         scene = Scene(server, stack)
         start = held(scene)
         scene.several(case.instead)
-        return Answer(name, flavour, told.saves_bytes, before - empty - (held(scene) - start))
+        return Answer(name, flavour, finding.saves_bytes, before - empty - (held(scene) - start))
 
 
 def shown(answer: Answer) -> str:
     """One line of the table."""
     where = f"{answer.name:44}{answer.flavour:8}"
-    if answer.told is None:
+    if answer.saves is None:
         return f"{where}{answer.why:>12}"
-    low, high = answer.told
+    low, high = answer.saves
     ends = f"{low / MIB:10.3f}{answer.freed / MIB:10.3f}{high / MIB:10.3f} MiB"
     return f"{where}{ends}  x{answer.width:.2f}  {'' if answer.inside else 'OUT'}"
 
 
 def summary(answers: list[Answer]) -> str:
     """How many of the ranges held, and how wide they were."""
-    told = [answer for answer in answers if answer.told is not None]
-    inside = sum(answer.inside for answer in told)
-    widths = sorted(answer.width for answer in told) or [1.0]
+    numbers = [answer for answer in answers if answer.saves is not None]
+    inside = sum(answer.inside for answer in numbers)
+    widths = sorted(answer.width for answer in numbers) or [1.0]
+    share, without = inside / max(1, len(numbers)), len(answers) - len(numbers)
     return (
-        f"{inside} of {len(told)} in range ({inside / max(1, len(told)):.0%}), {len(answers) - len(told)} without a"
-        f" number; high over low: median {median(widths):.2f}, most {widths[-1]:.2f}"
+        f"{inside} of {len(numbers)} in range ({share:.0%}), {without} without a number;"
+        f" high over low: median {median(widths):.2f}, most {widths[-1]:.2f}"
     )
 
 
