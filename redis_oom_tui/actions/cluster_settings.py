@@ -206,7 +206,7 @@ def together(change: Change, outcomes: Mapping[str, ChangeResult | str]) -> Chan
         reasons = "; ".join(prefixed(node.node, node.detail) for node in refused[:_NAMED])
         more = len(refused) - _NAMED
         reasons += f"; and {count(more)} more" if more > 0 else ""
-        detail = f"{count(len(nodes) - len(refused))} of {count(len(nodes))} nodes took it. Not on: {reasons}"
+        detail = f"{count(len(nodes) - len(refused))} of {number_of(len(nodes), 'node')} took it. Not on: {reasons}"
     return ChangeResult(
         change,
         took=not refused,
@@ -268,6 +268,7 @@ async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings
         there.say(name, *seen[name].warnings)
         back.say(name, *seen[name].returns)
     nodes = len(others) + 1
+    where = "On its only node" if nodes == 1 else f"On all {count(nodes)} nodes, replicas too"
     olds: dict[str, list[str]] = {}
     for name, each in seen.items():
         if each.old != change.old:
@@ -276,7 +277,7 @@ async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings
     meant = f"{shown}: {change.consequence}" if change.name == "maxmemory" else change.consequence
     return replace(
         change,
-        consequence=f"On all {count(nodes)} nodes, replicas too. {meant}".strip(),
+        consequence=f"{where}. {meant}".strip(),
         warnings=(*there.sentences(nodes), *there_too),
         # Each node has a file of its own.
         freezes=(),

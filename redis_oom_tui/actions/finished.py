@@ -81,6 +81,7 @@ class FinishedPlanner(PacedWork):
         flags = finished.loss_warnings(self._application, self._work) + apart
         if len(self._found) >= finished.MOST_JOBS:
             flags += (f"A plan holds {count(finished.MOST_JOBS)} jobs: plan again for the rest.",)
+        primaries = "1 primary" if len(nodes) == 1 else f"{len(nodes)} primaries"
         plan = FinishedPlan(
             self._request,
             tuple(self._found),
@@ -88,10 +89,10 @@ class FinishedPlanner(PacedWork):
             deployment.name,
             state=self._work.state,
             total=self._total,
-            about_bytes=known_sum([about for about in abouts if about is not None]),
+            about_bytes=known_sum(abouts),
             flags=(*flags, *weaknesses),
             run_id=None if deployment.clustered else snapshot.server.run_id,
-            role=f"{len(nodes)} primaries" if deployment.clustered else snapshot.server.role,
+            role=primaries if deployment.clustered else snapshot.server.role,
         )
         return finished.frozen(plan)
 
@@ -167,7 +168,9 @@ class FinishedPlanner(PacedWork):
         return [found.get(name, "none") for name in names]
 
     async def _about(self, channel: ExclusiveConnection, snapshot: Snapshot, jobs: Sequence[FinishedJob]) -> int | None:
-        """About what all of the jobs hold, by some of them; no more than the server holds."""
+        """About what all of the jobs hold, by some of them, and no more than the server holds; None where not known."""
+        if not jobs:
+            return 0
         some = finished.samples(jobs, _SIZED)
         names = [name for job in some for name in job.keys]
         replies = await channel.call([("MEMORY", "USAGE", name, "SAMPLES", _SAMPLES) for name in names])
@@ -181,7 +184,7 @@ class FinishedPlanner(PacedWork):
 class FinishedRun(StepRun):
     """A run of one plan of finished jobs. Its view counts jobs in place of keys."""
 
-    things, verb = "jobs", "Deleted"
+    verb = "Deleted"
 
     def __init__(
         self, context: ActionContext, deployment: Deployment, plan: FinishedPlan, backup: BackupChoice
@@ -191,6 +194,9 @@ class FinishedRun(StepRun):
         self._reasons: dict[str, None] = {}
         self._room: int | None = None
         self._node = ""
+
+    def _number(self, number: int) -> str:
+        return number_of(number, "job")
 
     def _freed(self) -> int:
         return (self._plan.about_bytes or 0) * self._counts[Outcome.DELETED] // max(1, self._plan.going)

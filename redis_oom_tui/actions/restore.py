@@ -22,7 +22,7 @@ from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreR
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.restoring import number_restored
+from redis_oom_tui.rules.restoring import number_restored, thing_restored
 from redis_oom_tui.server.mutations.restoring import RestoreReply
 from redis_oom_tui.server.tasks import ActiveClock, read_ahead
 
@@ -78,7 +78,8 @@ class Restore:
         self._head = read_head(path, damaged_ok=damaged_ok)
         if inspected is not None and inspected.identity != self._head.identity:
             raise was_replaced(path)
-        self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys)
+        things = f"{thing_restored(self._head.operation)}s"
+        self._view = RestoreReport(str(path), self._head.keys + self._head.left_out_keys, things=things)
         self._counts: Counter[RestoreOutcome] = Counter()
         self._reasons: Counter[str] = Counter()
         self._nodes: dict[Place, NodeRestore] = {}

@@ -20,7 +20,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.stepped import Element, ShrinkPlan
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
-from redis_oom_tui.rules.shrinking import BY_NAME, WORDS, id_number
+from redis_oom_tui.rules.shrinking import BY_NAME, elements_of, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import shrinking as removing
@@ -44,11 +44,13 @@ class ShrinkRun(StepRun):
 
     def __init__(self, context: ActionContext, deployment: Deployment, plan: ShrinkPlan, backup: BackupChoice) -> None:
         super().__init__(context, deployment, plan, backup)
-        self.things = WORDS[plan.type]
         self._plan = plan
         self._state: KeyState | None = None
         self._at_once = 1
         self._names = deque(plan.marked)
+
+    def _number(self, number: int) -> str:
+        return elements_of(self._plan.type, number)
 
     def _freed(self) -> int:
         if self._plan.size is None or self._state is None or self._state.size is None:
@@ -61,7 +63,7 @@ class ShrinkRun(StepRun):
             return ""
         was = f" (it took {size(plan.size)})" if plan.size is not None else ""
         takes = f" and takes about {size(state.size)}{was}" if state.size is not None else ""
-        return f" The key has {count(state.elements)} {self.things} now{takes}."
+        return f" The key has {self._number(state.elements)} now{takes}."
 
     async def _carry_out(self) -> None:
         plan = self._plan
@@ -77,7 +79,7 @@ class ShrinkRun(StepRun):
             if self._state is None or self._state.type != plan.type:
                 raise KeyChanged("The key is gone, or of another type: preview again")
             name = escape_exact(plan.key.key[:200])
-            what = f"remove {count(plan.going)} of {count(plan.elements)} {self.things} from {name}"
+            what = f"remove {count(plan.going)} of {self._number(plan.elements)} from {name}"
             key = [plan.key.db, escape_exact(plan.key.key)]
             self._begin(Action.SHRINK, what, snapshot, key=key, elements=plan.going)
             async with self._throttled(server) as throttle:
@@ -178,7 +180,7 @@ class ShrinkRun(StepRun):
                 # What was not removed is not to be restored: a list would have it twice.
                 self._writer.rollback(marks[start])
                 await on_disk(self._writer)
-            words = f"{count(self._settled - before)} of {count(len(chunk))} {WORDS[self._plan.type]}"
+            words = f"{count(self._settled - before)} of {self._number(len(chunk))}"
             self._record.done(number, [outcome], {0: words})
 
     async def _saved(self, writer: BackupWriter, chunk: Sequence[Element]) -> list[BackupMark]:

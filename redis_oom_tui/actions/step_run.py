@@ -28,9 +28,8 @@ _FREEING_LONGEST_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.05
 
 
 class StepRun(PacedWork, ABC):
-    """A run in steps. Its views count what `things` names in place of keys; `verb` is what was done to them."""
+    """A run in steps. Its views count elements or jobs in place of keys; `verb` is what was done to them."""
 
-    things = "elements"
     verb = "Removed"
 
     def __init__(
@@ -123,6 +122,10 @@ class StepRun(PacedWork, ABC):
     def _freed(self) -> int:
         """Bytes that are free now, as far as sizes tell."""
 
+    @abstractmethod
+    def _number(self, number: int) -> str:
+        """So many of what it counts."""
+
     def _left_words(self) -> str:
         return ""
 
@@ -180,11 +183,10 @@ class StepRun(PacedWork, ABC):
         )
 
     def _sentence(self, failure: str | None, *, interrupted: bool) -> str:
-        done, going = count(self._counts[Outcome.DELETED]), count(self._goal.going)
-        parts = [f"{self.verb} {done} of {going} {self.things}"]
-        for outcome, what in _LEFT:
-            if self._counts[outcome]:
-                parts.append(f"{count(self._counts[outcome])} {what}")
+        parts = [f"{self.verb} {count(self._counts[Outcome.DELETED])} of {self._number(self._goal.going)}"]
+        for outcome, *words in _LEFT:
+            if number := self._counts[outcome]:
+                parts.append(f"{count(number)} {words[number > 1]}")
         sentence = f"{'; '.join(parts)}{self._memory_words()}.{self._left_words()}"
         if failure is not None:
             return after(failure, sentence)
@@ -192,8 +194,8 @@ class StepRun(PacedWork, ABC):
 
 
 _LEFT = (
-    (Outcome.GONE, "were gone already"),
-    (Outcome.CHANGED, "changed since the preview and were kept"),
-    (Outcome.FAILED, "were kept, as no copy could be saved"),
-    (Outcome.IN_DOUBT, "in doubt, as the reply was lost"),
+    (Outcome.GONE, "was gone already", "were gone already"),
+    (Outcome.CHANGED, "changed since the preview and was kept", "changed since the preview and were kept"),
+    (Outcome.FAILED, "was kept, as no copy could be saved", "were kept, as no copy could be saved"),
+    (Outcome.IN_DOUBT, "is in doubt, as the reply was lost", "are in doubt, as the reply was lost"),
 )

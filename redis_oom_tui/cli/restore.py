@@ -15,7 +15,7 @@ from redis_oom_tui.cli.process import Ticker, give_way, stopping
 from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.server import command_line
-from redis_oom_tui.formatting.sizes import progress
+from redis_oom_tui.formatting.sizes import count, progress
 from redis_oom_tui.models.action import Action, BackupInspection, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace
@@ -93,7 +93,7 @@ async def _restore(
 
 
 def _progress(report: RestoreReport) -> str:
-    return f"restoring: {progress(report.done_keys, report.total_keys, report.elapsed_seconds)}"
+    return f"restoring: {progress(report.done_keys, report.total_keys, report.elapsed_seconds, report.things)}"
 
 
 def _question(inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
@@ -119,6 +119,8 @@ def as_text(report: RestoreReport, connection_args: Sequence[str]) -> str:
     if report.left_out:
         lines.append("Deleted without a copy:")
         lines += [f"  {name}" for name in report.left_out[:_SHOWN]]
+        if report.left_out_keys > _SHOWN:
+            lines.append(f"  ... and {count(report.left_out_keys - _SHOWN)} more")
     if report.resumable:
         option = ["--damaged-ok"] if report.file_damaged else []
         lines.append(f"To continue: {command_line(connection_args, 'restore', report.path, *option)}")

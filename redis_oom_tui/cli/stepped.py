@@ -18,7 +18,7 @@ from redis_oom_tui.cli.options import Number, given_options
 from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
 from redis_oom_tui.formatting.plan import finished_document, shrink_document
 from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, glob_text, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import count, parse_duration, progress
+from redis_oom_tui.formatting.sizes import parse_duration, progress
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.application import Application, FinishedWork, TimeUnit
 from redis_oom_tui.models.errors import BadInput
@@ -199,7 +199,7 @@ def _shrink_key(command: StepCommand, request: ShrinkRequest) -> int:
         lambda plan: shrinking.consent(plan, command.backup),
         lambda operator, plan: operator.steps.run_shrink(plan, backup=command.backup),
         shrink_document,
-        lambda plan: f"None of the {count(plan.elements)} {shrinking.WORDS[plan.type]} is to go",
+        shrinking.nothing_goes,
         lambda plan: "Once the stream is gone, restore with" if plan.type == "stream" else "Undo with",
     )
     return _run(command, stepped)
@@ -213,7 +213,7 @@ def _finish_jobs(command: StepCommand, request: FinishedRequest) -> int:
         lambda plan: finished_jobs.consent(plan, command.backup),
         lambda operator, plan: operator.steps.run_finished(plan, backup=command.backup),
         finished_document,
-        lambda plan: f"None of the {count(plan.total)} {plan.state} jobs is that old",
+        finished_jobs.nothing_goes,
     )
     return _run(command, stepped)
 

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, size
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.trend import Episode, TrendSample
 
@@ -237,7 +237,7 @@ def _tile(row: PatternRow, tile: Tile, label: _Text, kind_of: _Text, *, share: f
     kind = kind_of(row)
     x, y, wide, tall = tile.x + 0.5, tile.y + 0.5, max(0.0, tile.width - 1), max(0.0, tile.height - 1)
     name = safe_text(label(row), 80)
-    hint = escape(f"{name}: {size(row.size)}, {percent(share)}, {count(row.keys)} keys, {kind_words(kind)}")
+    hint = escape(f"{name}: {size(row.size)}, {percent(share)}, {number_of_keys(row.keys)}, {kind_words(kind)}")
     place = f'x="{x:.1f}" y="{y:.1f}" width="{wide:.1f}" height="{tall:.1f}"'
     parts = [f'<rect class="{kind}{" outer" if outer else ""}" {place}><title>{hint}</title></rect>']
     cells = int((wide - 8) / _NAME_CELL)

@@ -141,7 +141,7 @@ def node_lines(cluster: ClusterView) -> list[str]:
     """A table of them, worst first, at most `_SHOWN`; the rest is counted."""
     lines = text_table(cluster.nodes[:_SHOWN], NODE_COLUMNS)
     more = len(cluster.nodes) - _SHOWN
-    return [*lines, f"and {sizes.count(more)} more nodes in a better state"] if more > 0 else lines
+    return [*lines, f"and {sizes.number_of(more, 'more node')} in a better state"] if more > 0 else lines
 
 
 def node_documents(cluster: ClusterView) -> "list[NodeFields]":

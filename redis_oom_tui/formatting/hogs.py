@@ -142,7 +142,7 @@ def _reach(view: ScanView) -> str:
     if view.complete:
         return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {elapsed}"
     # Of a scan that could not be gone on with, only the share is known.
-    of = f"{percent(view.share_scanned)} of {f'{count(view.total_keys)} keys' if view.total_keys else 'all'}, {elapsed}"
+    of = f"{percent(view.share_scanned)} of {number_of_keys(view.total_keys) if view.total_keys else 'all'}, {elapsed}"
     ended = {ScanState.SAMPLED: "a sample", ScanState.STOPPED: "stopped early", ScanState.FAILED: "interrupted"}.get(
         view.state, "so far"
     )

@@ -7,7 +7,7 @@ from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_text
 from redis_oom_tui.formatting.server import cleanup_line, with_commands
-from redis_oom_tui.formatting.sizes import count, known_bytes, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import count, known_bytes, number_of, number_of_keys, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Proposal, RunView
 from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
@@ -100,8 +100,9 @@ def proposal_lines(proposal: Proposal, connection_args: Sequence[str]) -> list[s
         options = ("--finished", name, "--state", jobs.state, "--older-than", "1d")
         command = cleanup_line(connection_args, jobs.db, *options)
         lines.append(
-            f"{place}: {count(jobs.jobs)} {jobs.state} jobs of {jobs.application} hold about {size(jobs.about_bytes)}."
-            f" To plan their deletion: {command}"
+            f"{place}: {number_of(jobs.jobs, f'{jobs.state} job')} of {jobs.application},"
+            f" about {size(jobs.about_bytes)}."
+            f" To plan the deletion: {command}"
         )
     if not proposal.parts and not proposal.jobs:
         lines.append(NOTHING)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
-from redis_oom_tui.formatting.sizes import count, number_of_keys, size
+from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
@@ -178,9 +178,8 @@ def result_lines(results: Sequence[ChangeResult]) -> list[str]:
 def _node_lines(result: ChangeResult) -> list[str]:
     """What became of it on each node: every one was read back by itself."""
     name, changed = result.change.name, sum(node.took for node in result.nodes)
-    lines = [
-        f"{name}: {count(changed)} of {count(len(result.nodes))} nodes took {shown_value(name, result.change.new)}."
-    ]
+    took = f"{count(changed)} of {number_of(len(result.nodes), 'node')} took"
+    lines = [f"{name}: {took} {shown_value(name, result.change.new)}."]
     for node in result.nodes:
         outcome = (
             f"{shown_value(name, node.now)} now; it was {shown_value(name, node.old)}" if node.took else "NOT changed"

@@ -87,16 +87,16 @@ def skipped_lines(skipped: int) -> str:
     return f"{number_of(skipped, 'line')} of the audit log cannot be read and {were} skipped"
 
 
-def number_of_keys(value: int) -> str:
+def number_of_keys(value: int | None) -> str:
     """So many keys.
 
-    >>> number_of_keys(1), number_of_keys(2000)
-    ('1 key', '2,000 keys')
+    >>> number_of_keys(1), number_of_keys(2000), number_of_keys(None)
+    ('1 key', '2,000 keys', '? keys')
     """
     return number_of(value, "key")
 
 
-def number_of(value: int, thing: str) -> str:
+def number_of(value: int | None, thing: str) -> str:
     """So many of them.
 
     >>> number_of(1, "node"), number_of(2000, "replica")

@@ -160,4 +160,5 @@ def cluster_sums(cluster: ClusterView) -> str:
         without = "no limit" if free == len(cluster.primaries) else f"{free} without a limit"
         without = f"limit of {unknown} unknown" if unknown else without
         whole = f"{sizes.short_size(used)}, {without}"
-    return f"{len(cluster.primaries)} primaries: {whole if used is not None else '?'}, {sizes.count(cluster.keys)} keys"
+    primaries = "1 primary" if len(cluster.primaries) == 1 else f"{len(cluster.primaries)} primaries"
+    return f"{primaries}: {whole if used is not None else '?'}, {sizes.number_of_keys(cluster.keys)}"

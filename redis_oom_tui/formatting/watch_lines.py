@@ -9,7 +9,7 @@ from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.check import memory_fields, server_fields
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import share_of_limit
-from redis_oom_tui.formatting.sizes import count, duration, full_in, size
+from redis_oom_tui.formatting.sizes import count, duration, full_in, number_of, size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.snapshot import Snapshot
@@ -139,7 +139,7 @@ def event_object(event: Event) -> "EventLine":
 
 def missing_line(lines: int) -> str:
     """What stands where lines fell out because nobody took them, for people."""
-    return f"({count(lines)} lines dropped: output is too slow)\n"
+    return f"({number_of(lines, 'line')} dropped: output is too slow)\n"
 
 
 def missing_object(lines: int) -> str:

@@ -193,7 +193,7 @@ class RestoreReport(Struct, frozen=True):
     """A backup while it is put back, or after. `ended` is None while it runs, else one sentence.
 
     `left_out` names (exactly) keys that were deleted without a copy, at most a thousand of them; `left_out_keys` counts
-    all. `file_note` says what is wrong with the file, '' where nothing is.
+    all. `file_note` says what is wrong with the file, '' where nothing is. `things` is what is counted.
     """
 
     path: str
@@ -207,6 +207,7 @@ class RestoreReport(Struct, frozen=True):
     resumable: bool = False
     file_note: str = ""
     file_damaged: bool = False
+    things: str = "keys"
 
     @property
     def done_keys(self) -> int:

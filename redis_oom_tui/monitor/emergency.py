@@ -9,7 +9,7 @@ from msgspec import Struct
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.formatting.keys import sum_words
 from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import count, known_bytes, size
+from redis_oom_tui.formatting.sizes import count, known_bytes, number_of_keys, size
 from redis_oom_tui.models.action import BackupChoice, PlanningView
 from redis_oom_tui.models.alert import Event, EventKind, JudgedSample
 from redis_oom_tui.models.config import Emergency, NamedPlan
@@ -302,7 +302,7 @@ def _policies(snapshot: Snapshot) -> Iterator[str]:
 def _operation(plan: Plan) -> str:
     verb = "delete" if plan.operation is Operation.DELETE else f"let expire within {plan.expire_seconds}s"
     held = sum_words(known_bytes(plan.size, len(plan.keys)), *plan.size_range)
-    return f"{verb} {count(len(plan.keys))} keys, {held}"
+    return f"{verb} {number_of_keys(len(plan.keys))}, {held}"
 
 
 def _names(plan: Plan) -> str:

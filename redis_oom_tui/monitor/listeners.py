@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractAsyncContextManager
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.formatting.sizes import known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
@@ -96,7 +96,7 @@ def _largest(view: ScanView) -> list[PatternRow]:
 def _words(view: ScanView) -> str:
     known = known_bytes(view.bytes_seen, view.scanned_keys)
     named = "" if known is None else ", ".join(_named(row) for row in _largest(view))
-    total = f"{count(view.scanned_keys)} keys, {size(known)}"
+    total = f"{number_of_keys(view.scanned_keys)}, {size(known)}"
     return f"{total}{', most of it in ' if named else ''}{named}"
 
 

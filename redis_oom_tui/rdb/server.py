@@ -18,7 +18,7 @@ from redis_oom_tui.demo.wire import Refused, Reply, Wire
 from redis_oom_tui.files.disk import cannot_be_read, identity, open_plain, open_same
 from redis_oom_tui.files.server_host import free_memory
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.formatting.sizes import number_of_keys, size
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.rdb.supervisor import LOG, OTHER_FORMAT, counts
@@ -158,7 +158,11 @@ class RdbServer:
     def notes(self) -> tuple[str, ...]:
         """What a reader of its figures must know."""
         expired = self.expired_keys
-        gone = [f"{count(expired)} keys had expired by now and were left out"] if expired else []
+        gone = (
+            [f"{number_of_keys(expired)} had expired by now and {'was' if expired == 1 else 'were'} left out"]
+            if expired
+            else []
+        )
         return (
             f"sizes are those of {self.server}, which loaded the file",
             "idle times begin with the loading, unless the file holds them (saved under an LRU policy)",

@@ -201,6 +201,13 @@ def consent(plan: FinishedPlan, backup: BackupChoice) -> tuple[str, ...]:
     return (first, "Waiting and active jobs are not touched.", back, *plan.flags)
 
 
+def nothing_goes(plan: FinishedPlan) -> str:
+    """That a plan deletes nothing, in a clause."""
+    if plan.total < 2:
+        return f"The only {plan.state} job is not that old" if plan.total else f"No {plan.state} job is listed"
+    return f"None of the {count(plan.total)} {plan.state} jobs is that old"
+
+
 def confirm_word(plan: FinishedPlan, backup: BackupChoice) -> str | None:
     """The word to type where nothing comes back, or much goes; else None."""
     return "delete" if not backup.wanted or plan.going > _WORD_ABOVE else None

@@ -160,9 +160,9 @@ def _evicted_words(over: int, snapshot: Snapshot) -> str:
     pool = evictable_keys(memory.policy, snapshot) or 0
     estimate = evicted_keys(over, pool, snapshot)
     if is_volatile(memory.policy) and estimate >= pool:
+        every = "The only key" if pool == 1 else f"All {count(pool)} keys"
         return (
-            f"All {count(pool)} keys with a TTL may be evicted within about a second, and writes refused after that;"
-            " there is no undo."
+            f"{every} with a TTL may be evicted within about a second, and writes refused after that; there is no undo."
         )
     return f"About {count(estimate)} of {count(pool)} keys would be evicted within about a second; there is no undo."
 

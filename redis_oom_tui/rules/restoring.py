@@ -136,7 +136,12 @@ def number_restored(operation: str, number: int) -> str:
     >>> number_restored("shrink", 2), number_restored("delete", 1)
     ('2 elements', '1 key')
     """
-    return number_of(number, {Action.SHRINK.value: "element", Action.FINISH.value: "job"}.get(operation, "key"))
+    return number_of(number, thing_restored(operation))
+
+
+def thing_restored(operation: str) -> str:
+    """What the backup of an operation counts."""
+    return {Action.SHRINK.value: "element", Action.FINISH.value: "job"}.get(operation, "key")
 
 
 def left_unchanged(operation: str) -> str:

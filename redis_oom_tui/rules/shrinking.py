@@ -60,6 +60,23 @@ def check_type(request: ShrinkRequest, kind: str) -> None:
         )
 
 
+def elements_of(kind: str, number: int) -> str:
+    """So many elements of a key of that type.
+
+    >>> elements_of("stream", 1), elements_of("set", 2000)
+    ('1 entry', '2,000 members')
+    """
+    one = "entry" if kind == "stream" else WORDS[kind][:-1]
+    return f"{count(number)} {one if number == 1 else WORDS[kind]}"
+
+
+def nothing_goes(plan: ShrinkPlan) -> str:
+    """That a plan removes nothing, in a clause."""
+    if plan.elements == 1:
+        return f"It has {elements_of(plan.type, 1)}, which stays"
+    return f"None of the {elements_of(plan.type, plan.elements)} is to go"
+
+
 def unit_of(scores: Sequence[float], stated: ScoreUnit | None) -> ScoreUnit:
     """How the scores of a sorted set, the lowest and the highest, are times. Raises BadInput where they are none.
 
@@ -165,9 +182,9 @@ class WholeKeyGoes(BadInput):
 def stays_alive(kind: str, elements: int, going: int) -> None:
     """Raise WholeKeyGoes where nothing of the key would stay, which deletes it: that is another action."""
     if going >= elements and kind != "stream":
+        every = "The only element" if elements == 1 else f"All {elements_of(kind, elements)}"
         raise WholeKeyGoes(
-            f"All {count(elements)} {WORDS[kind]} would go, which deletes the key: cleanup --key deletes it with a copy"
-            " of the whole"
+            f"{every} would go, which deletes the key: cleanup --key deletes it with a copy of the whole"
         )
 
 
@@ -232,7 +249,7 @@ def order_words(plan: ShrinkPlan) -> str:
 
 def consent(plan: ShrinkPlan, backup: BackupChoice) -> tuple[str, ...]:
     """What a person has to read before saying yes: what goes where, first; then the way back, then the flags."""
-    words, request = WORDS[plan.type], plan.request
+    request = plan.request
     role = f" ({role_text(plan.role)})" if plan.role else ""
     about = "" if plan.about_bytes is None else f", about {size(plan.about_bytes)} of {size(plan.size)}"
     rule = f"all but the newest {count(request.keep_last)}" if request.keep_last is not None else ""
@@ -242,8 +259,8 @@ def consent(plan: ShrinkPlan, backup: BackupChoice) -> tuple[str, ...]:
         rule = f"that match {escape_exact(request.matching)}"
     name = escape_exact(plan.key.key[:200])
     first = (
-        f"Remove {count(plan.going)} of {count(plan.elements)} {words} ({rule}{about}) from the {plan.type} {name} in"
-        f" database {plan.key.db} of {plan.server}{role}."
+        f"Remove {count(plan.going)} of {elements_of(plan.type, plan.elements)} ({rule}{about}) from the {plan.type}"
+        f" {name} in database {plan.key.db} of {plan.server}{role}."
     )
     order = order_words(plan)
     return (first, _ends(plan), *((order,) if order else ()), way_back(plan.type, backup), *plan.flags)

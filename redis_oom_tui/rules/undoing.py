@@ -252,7 +252,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     refused, warnings = here.why_no_restore or "", list(_backup_warnings(backup, here))
     if not refused and here.snapshot is not None and here.snapshot.cluster is None:
         refused = " ".join(restore_warnings(backup, here.snapshot))
-    done = last is not None and last.ok and last.counts.get(RestoreOutcome.RESTORED.value, 0) > 0
+    done = last is not None and last.ok and _came_back(last.counts)
     if last is not None and not done:
         warnings.append(f"A restore {ago(here.now - last.at)}: {last.result}")
     return Undoable(
@@ -264,6 +264,16 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
         done=f"restored {ago(here.now - last.at)}" if last is not None and done else "",
         path=backup.path,
     )
+
+
+# Keys that may be missing still; what was changed since, or has expired, is to stay so.
+_MISSING = (RestoreOutcome.FAILED, RestoreOutcome.NOT_ATTEMPTED, RestoreOutcome.ALIKE)
+
+
+def _came_back(counts: Mapping[str, int]) -> bool:
+    """Whether a restore brought back all that it could."""
+    missing = any(counts.get(outcome.value) for outcome in _MISSING)
+    return counts.get(RestoreOutcome.RESTORED.value, 0) > 0 and not missing
 
 
 def _made_at(backup: Backup, snapshot: Snapshot | None) -> float:

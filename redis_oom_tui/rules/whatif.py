@@ -118,7 +118,9 @@ def why_unsized(known: Capabilities, scan: ScanView | None) -> str | None:
             whose = "a volatile-* policy" if feature is Feature.TTL else "a policy"
             return f"What {whose} may evict is not known in bytes: {feature.value} is refused here ({reason})"
     if scan is not None and scan.refused_keys:
-        return f"What a policy may evict is not known in bytes: {count(scan.refused_keys)} keys may not be read here"
+        return (
+            f"What a policy may evict is not known in bytes: {number_of_keys(scan.refused_keys)} may not be read here"
+        )
     return None
 
 

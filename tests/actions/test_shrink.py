@@ -76,6 +76,23 @@ async def test_it_is_allowed_at_oom(server: RunningServer, tmp_path: Path, kind:
         assert len(content(client)) == 200
 
 
+async def test_one_element_is_told_as_one(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        filled(client, "stream", 2)
+        async with operating(valkey.connection, tmp_path) as operator:
+            nothing = await frozen(operator, keep_last=2)
+            assert (nothing.going, shrinking.nothing_goes(nothing)) == (0, "None of the 2 entries is to go")
+            view = await operator.steps.run_shrink(await frozen(operator, keep_last=1), backup=BackupChoice()).run()
+            assert "Removed 1 of 1 entry; " in str(view.ended)
+            assert "The key has 1 entry now" in str(view.ended)
+            nothing = await frozen(operator, keep_last=1)
+            assert shrinking.nothing_goes(nothing) == "It has 1 entry, which stays"
+            client.delete(NAME)
+            restoring = operator.restore(Path(str(view.backup_path)))
+            assert restoring.view().things == "elements"
+            assert str((await restoring.run()).ended) == "Restored 1 of 1 element."
+
+
 async def test_a_list_whose_oldest_end_is_the_right_one(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         client.lpush(NAME, *[b"%d" % n for n in range(700)])

@@ -165,5 +165,9 @@ def test_a_restored_backup_says_when_by_the_clock_of_this_computer() -> None:
     assert row.warnings == ("A restore a minute ago: It was full.",)
     (row,) = listed(replace(restores, counts={"exists": 9}, result="Restored 0 of 9."), backups=(backup(90),))
     assert (row.done, row.warnings) == ("", ("A restore a minute ago: Restored 0 of 9.",))
+    for missing in ("failed", "not attempted", "alike"):
+        part = replace(restores, counts={"restored": 8, missing: 1}, result="Restored 8 of 9.")
+        (row,) = listed(part, backups=(backup(90),))
+        assert (row.done, row.warnings) == ("", ("A restore a minute ago: Restored 8 of 9.",))
     skewed = replace(snapshot_of(), clock_skew_seconds=100.0)
     assert listed(backups=(backup(90, clock_skew_seconds=70.0),), seen=skewed)[0].at == NOW - 120

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from redis_oom_tui.formatting.keys import size_words
 from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, size
 from redis_oom_tui.models.application import Loss
 from redis_oom_tui.models.keys import KeyPattern, KeyRow
 from redis_oom_tui.models.plan import TtlFilter
@@ -281,7 +281,7 @@ def _counted_as_expired(snapshot: Snapshot) -> str:
     if sample is not None:
         return f"{count(sample[0])} of {count(sample[1])} keys that one SCAN met had expired: it dropped them"
     share = f"{snapshot.counters.expired_stale_percent or 0.0:.1f}"
-    return f"expired_stale_perc {share} of {count(snapshot.expires)} keys with a TTL"
+    return f"expired_stale_perc {share} of {number_of_keys(snapshot.expires)} with a TTL"
 
 
 @finding("expired-unreaped")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from redis_oom_tui.formatting.sizes import count, number_of, percent, size
+from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
@@ -102,7 +102,7 @@ def volatile_without_ttl(case: Case) -> Iterator[Finding]:
         level=case.at_least_warning,
         title=f"{case.memory.policy} can evict nothing: no key has a TTL",
         advice="Set TTLs on expendable keys, or use allkeys-lru if this is a pure cache.",
-        evidence=(f"{count(case.now.keys)} keys, 0 with a TTL",),
+        evidence=(f"{number_of_keys(case.now.keys)}, 0 with a TTL",),
         remedy=Remedy("limits", setting="maxmemory-policy", value="allkeys-lru"),
         in_the_application=_TTL_ON_WRITE,
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
-from redis_oom_tui.formatting.sizes import ago, count, percent, size
+from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, percent, size
 from redis_oom_tui.models.address import LargeCommand
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.capabilities import Feature
@@ -146,7 +146,7 @@ def keyless(case: Case) -> Iterator[Finding]:
         else f"{size(held)} is in use, but there are no keys",
         advice=keyless_step(facts) if not case.memory.lazyfree_pending_objects else WAIT,
         evidence=(
-            f"{count(case.now.keys)} keys, used_memory {size(case.memory.used_bytes)}",
+            f"{number_of_keys(case.now.keys)}, used_memory {size(case.memory.used_bytes)}",
             *((f"{size(booked)} of the rest is booked: tables, buffers, scripts",) if booked else ()),
             *holders.suspects(facts),
             *((f"slave_expires_tracked_keys {count(tracked)}",) if tracked else ()),

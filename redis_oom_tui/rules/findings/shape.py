@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, known_bytes, percent, size
+from redis_oom_tui.formatting.sizes import known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import Server
@@ -310,7 +310,7 @@ def _compressed(name: str, whole: PatternRow, group: list[_Packing]) -> Finding:
         evidence=(
             f"{sum(one.sample.sampled_keys for one in group)} sampled{json}",
             f"{size(int(largest.value_bytes or 0))} on average, zlib to {percent(ratio)}{zstd}",
-            f"{count(keys)} keys, {size(known_bytes(held, keys))}",
+            f"{number_of_keys(keys)}, {size(known_bytes(held, keys))}",
         ),
         saves_bytes=(int(sum(one.low for one in group)), int(sum(one.high for one in group))),
         remedy=remedy_for(whole, "hogs"),

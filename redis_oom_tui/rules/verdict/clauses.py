@@ -228,7 +228,8 @@ def expired_step(facts: Facts) -> str:
 def no_ttl_clause(facts: Facts) -> str:
     fields = facts.now.field_expires
     only = f"; TTLs of hash fields, which {count(fields)} of them have, do not count" if fields else ""
-    return f"{facts.policy} can only evict keys with a TTL, and none of the {count(facts.now.keys)} keys has one{only}"
+    none = "the only key has none" if facts.now.keys == 1 else f"none of the {count(facts.now.keys)} keys has one"
+    return f"{facts.policy} can only evict keys with a TTL, and {none}{only}"
 
 
 def policy_clause(facts: Facts) -> str:

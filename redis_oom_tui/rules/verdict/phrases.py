@@ -6,7 +6,16 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import doubt_lines, limit_text
-from redis_oom_tui.formatting.sizes import ago, count, duration, number_of_keys, percent_beside, share_of, size
+from redis_oom_tui.formatting.sizes import (
+    ago,
+    count,
+    duration,
+    number_of,
+    number_of_keys,
+    percent_beside,
+    share_of,
+    size,
+)
 from redis_oom_tui.models.snapshot import NOT_REPORTED, LimitSource
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import reported_buffers
@@ -115,14 +124,15 @@ def evidence(facts: Facts) -> tuple[str, ...]:
         lines.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
     if facts.paused:
         lines.append(pause(facts))
-    if memory.lazyfree_pending_objects:
+    if pending := memory.lazyfree_pending_objects:
         lines.append(
-            f"{count(memory.lazyfree_pending_objects)} deleted objects are still being freed in the background"
+            f"{number_of(pending, 'deleted object')} {'is' if pending == 1 else 'are'} still being freed in the"
+            " background"
         )
     if memory.not_counted_bytes:
         lines.append(f"{size(memory.not_counted_bytes)} of replica and AOF buffers do not count towards the limit")
     if facts.rates.evicted_keys:
-        lines.append(f"{count(facts.rates.evicted_keys)} keys evicted in the last {lately(facts)}")
+        lines.append(f"{number_of_keys(facts.rates.evicted_keys)} evicted in the last {lately(facts)}")
     if facts.rates.restarted:
         lines.append(f"the server restarted {ago(facts.now.server.uptime_seconds)}")
     if facts.rates.reset:

@@ -61,7 +61,7 @@ def last_save_failed(facts: Facts) -> Verdict | None:
         reason = "Its last save to disk failed; its settings (save, stop-writes-on-bgsave-error) let writes pass."
         return say(facts, Level.WARNING, "save-failed", reason, "Check the disk and the server log.")
     refused = facts.now.counters.errors_by_kind.get("MISCONF")
-    before = f"; {count(refused)} commands got it since restart or RESETSTAT" if refused else ""
+    before = f"; {number_of(refused, 'command')} got it since restart or RESETSTAT" if refused else ""
     reason = (
         "Its last save to disk failed: it may refuse every write, deletions included (MISCONF), and its settings are"
         f" not known{before}."

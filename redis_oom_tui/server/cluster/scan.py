@@ -9,7 +9,7 @@ from typing import Any
 
 from redis.crc import REDIS_CLUSTER_HASH_SLOTS
 
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
@@ -276,7 +276,7 @@ class ClusterScan:
         self._doubts.slots |= begun
         self._remaining -= finished | begun
         if view.error is not None:
-            standing.notes[f"{view.error} (after {count(scan.keys)} keys)"] = None
+            standing.notes[f"{view.error} (after {number_of_keys(scan.keys)})"] = None
             self._failure = view.error
             self._shunned.add(scan.asked)
             standing.unseen_keys += max(0, scan.held_keys - scan.keys)

@@ -8,7 +8,7 @@ from msgspec import Meta, Struct, field, to_builtins
 from msgspec.structs import asdict
 
 from redis_oom_tui.formatting import pattern_text
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import number_of_keys
 from redis_oom_tui.formatting.typed import Count, Database, KeyRecord, Number, Whole, converted, key_fields
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
@@ -133,7 +133,8 @@ def checkpoint_from(progress: Mapping[str, Any], *, pace: Pace | None = None, sa
 
 def earlier_keys(keys: int) -> str:
     """The note of a resumed scan."""
-    return f"{count(keys)} keys were counted in an earlier run: later changes to them are not seen"
+    were, them = ("was", "it") if keys == 1 else ("were", "them")
+    return f"{number_of_keys(keys)} {were} counted in an earlier run: later changes to {them} are not seen"
 
 
 def ranges_written(standing: ScanProgress) -> list[list[RangeValues]]:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
 from redis_oom_tui.formatting.settings import value_before, value_now
-from redis_oom_tui.formatting.sizes import ago, count, duration, size, spoken
+from redis_oom_tui.formatting.sizes import ago, count, duration, number_of_keys, size, spoken
 from redis_oom_tui.models.action import BackupInspection
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.keys import KeyDetails
@@ -125,7 +125,9 @@ def reap_question(where: str, snapshot: Snapshot | None) -> Question:
     lines = [f"On {where}: every key is scanned, and the server removes those that have already expired."]
     held = None if snapshot is None else snapshot.cluster or snapshot
     if held is not None:
-        lines.append(f"{count(held.expires)} of {count(held.keys)} keys have a TTL.")
+        lines.append(
+            f"{count(held.expires)} of {number_of_keys(held.keys)} {'has' if held.expires == 1 else 'have'} a TTL."
+        )
     lines.append("Only already-expired keys are removed; nothing to undo.")
     return Question("Remove expired keys now?", tuple(lines), "Remove", danger=False)
 

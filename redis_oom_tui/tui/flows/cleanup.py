@@ -6,7 +6,7 @@ from pathlib import Path
 
 from redis_oom_tui.formatting.plan import NOTHING
 from redis_oom_tui.formatting.server import command_line
-from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import PatternSample
@@ -186,7 +186,7 @@ def _options(proposal: Proposal) -> list[Option]:
         Option(
             f"{_JOBS}{place}",
             f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{shrink.of_queue(jobs)}",
-            f"{count(jobs.jobs)} finished jobs with all that belongs to them; waiting and active ones stay.",
+            f"{number_of(jobs.jobs, 'finished job')}, with all that belongs there; waiting and active ones stay.",
         )
         for place, jobs in enumerate(proposal.jobs)
     ]

@@ -197,8 +197,9 @@ class ActionController:
             return address
         server, cluster = snapshot.server, snapshot.cluster
         if cluster is not None:
+            primaries = "1 primary" if len(cluster.primaries) == 1 else f"{len(cluster.primaries)} primaries"
             copies = number_of(len(cluster.replicas), "replica")
-            return f"the cluster of {address} ({len(cluster.primaries)} primaries, {copies})"
+            return f"the cluster of {address} ({primaries}, {copies})"
         role, flavour = role_text(safe_text(server.role, 12)), safe_text(server.flavour, 12)
         return f"{address} ({role}, {flavour} {safe_text(server.version, 12)})"
 

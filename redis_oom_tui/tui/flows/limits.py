@@ -216,7 +216,7 @@ def _tell(actions: ActionController, result: ChangeResult) -> None:
 def _places(result: ChangeResult) -> str:
     if result.change.node:
         return f" on {safe_text(result.change.node, 80)} alone"
-    return f" on all {len(result.nodes)} nodes" if result.nodes else ""
+    return f" on all {len(result.nodes)} nodes" if len(result.nodes) > 1 else ""
 
 
 def _notice(actions: ActionController, notice: str, *, bad: bool = False) -> None:

@@ -3,7 +3,7 @@
 from contextlib import AsyncExitStack
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
@@ -147,7 +147,7 @@ def _left_behind(actions: ActionController) -> str:
     marked = actions.app.main.marked
     facts = [
         f"{count(marked)} marks" if marked > 1 else "a mark" if marked else "",
-        f"the plan of {count(len(actions.cleanup.plan.keys))} keys" if actions.cleanup.plan is not None else "",
+        f"the plan of {number_of_keys(len(actions.cleanup.plan.keys))}" if actions.cleanup.plan is not None else "",
         "the scan" if actions.scan is not None else "",
     ]
     return " and ".join(text for text in facts if text)

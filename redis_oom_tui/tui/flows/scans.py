@@ -5,7 +5,7 @@ import functools
 from pathlib import Path
 
 from redis_oom_tui.files.scans import load_scan, save_scan
-from redis_oom_tui.formatting.sizes import ago, count, duration, percent
+from redis_oom_tui.formatting.sizes import ago, duration, number_of_keys, percent
 from redis_oom_tui.models.action import PlanningView
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
@@ -132,7 +132,7 @@ def standing(scan: ScanView | None) -> str:
         return "A scan has begun."
     share = f" ({percent(scan.share_scanned)})" if scan.total_keys else ""
     took = duration(scan.elapsed_seconds)
-    return f"The scan on screen has read {count(scan.scanned_keys)} keys{share} in {took}."
+    return f"The scan on screen has read {number_of_keys(scan.scanned_keys)}{share} in {took}."
 
 
 async def open_saved(actions: ActionController) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.formatting.sizes import count, number_of
 from redis_oom_tui.models.action import PlanningView, RestoreReport
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, ProposedJobs, RunView
@@ -49,7 +49,7 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
             actions.operator.steps.plan_shrink(request),
             "reading the elements of the key",
             WORDS[kind],
-            lambda plan: f"None of the {count(plan.elements)} {WORDS[plan.type]} is to go.",
+            shrinking.nothing_goes,
         )
     except shrinking.WholeKeyGoes:
         actions.app.post_message(messages.MakePlan(Criteria(keys=(key,)), "all of its elements"))
@@ -82,12 +82,12 @@ async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
         actions.operator.steps.plan_finished(request),
         "listing finished jobs",
         "jobs",
-        lambda plan: f"None of the {count(plan.total)} {plan.state} jobs is that old.",
+        finished.nothing_goes,
     )
     if plan is None:
         return
     question = StepQuestion(
-        f"Delete {count(plan.going)} finished jobs?",
+        f"Delete {number_of(plan.going, 'finished job')}?",
         f"Delete {count(plan.going)}",
         functools.partial(finished.consent, plan),
         functools.partial(finished.confirm_word, plan),
@@ -154,7 +154,7 @@ async def _counted(
         plan = await actions.jobs.follow(planner, publish)
         if plan.going:
             return plan
-        ended = CleanupState(error=nothing(plan))
+        ended = CleanupState(error=f"{nothing(plan)}.")
         return None
     finally:
         actions.show_cleanup(ended)

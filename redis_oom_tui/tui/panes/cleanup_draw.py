@@ -8,7 +8,16 @@ from msgspec import Struct
 from redis_oom_tui.formatting.columns import Column, key_columns
 from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, reads_otherwise, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, number_of_keys, percent, progress, size
+from redis_oom_tui.formatting.sizes import (
+    count,
+    duration,
+    known_bytes,
+    number_of,
+    number_of_keys,
+    percent,
+    progress,
+    size,
+)
 from redis_oom_tui.models.action import TARGET, Budget, PlanningView, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, PlannedKey, RunView
 from redis_oom_tui.models.snapshot import Memory
@@ -245,7 +254,9 @@ def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
         before, now = size(view.used_before_bytes), size(view.used_now_bytes)
         pieces.insert(0, (f"{before} used before, {now} now", "title"))
     if view.lazyfree_pending_objects:
-        pieces.append((f"{count(view.lazyfree_pending_objects)} objects yet to be freed in the background", "text"))
+        pieces.append(
+            (f"{number_of(view.lazyfree_pending_objects, 'object')} yet to be freed in the background", "text")
+        )
     return pieces
 
 
@@ -286,13 +297,18 @@ def restore_lines(view: RestoreReport | None, width: int, style: DrawStyle) -> l
     if view.ended is not None:
         lines += paragraph(safe_text(view.ended, 400), width - 1, "crit" if view.failed else "ok", " ")
     if view.ended is None:
-        done = progress(view.done_keys, view.total_keys, view.elapsed_seconds)
+        done = progress(view.done_keys, view.total_keys, view.elapsed_seconds, view.things)
         lines += [_progress(share, width, style), *paragraph(done, width - 1, "title", " ")]
     counts = "  ".join(f"{outcome.value} {count(number)}" for outcome, number in view.counts.items() if number)
     lines += paragraph(counts or "nothing yet", width - 1, "text", " ")
     if view.left_out_keys:
-        lines += marked(" ! ", f"{count(view.left_out_keys)} keys were deleted without a copy:", width - 1, "warn")
+        were = "was" if view.left_out_keys == 1 else "were"
+        lines += marked(
+            " ! ", f"{number_of_keys(view.left_out_keys)} {were} deleted without a copy:", width - 1, "warn"
+        )
         lines += [clip(((f"   {safe_text(name, 200)}", "text"),), width) for name in view.left_out[:20]]
+        if view.left_out_keys > 20:
+            lines.append(((f"   ... and {count(view.left_out_keys - 20)} more", "dim"),))
     if view.ended is None:
         lines += paragraph("Esc stops after this batch; run again to continue.", width - 1, "dim", " ")
     elif view.resumable:

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import room_lines, short_value, shown_value, value_before
-from redis_oom_tui.formatting.sizes import count, percent, short_size, size
+from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
 from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, flagged, marked, pad, paragraph
 from redis_oom_tui.tui.drawing import width as cells_of
@@ -178,7 +178,7 @@ def _evictable(view: PolicyView, limits: Limits, width: int, *, estimated: bool)
     if view.evictable_keys:
         held = f", {'about ' * estimated}{size(view.evictable_bytes)}" if view.evictable_bytes is not None else ""
         share = f" ({percent(view.share)} of the data)" if view.share is not None else ""
-        lines += paragraph(f"Can evict here: {count(view.evictable_keys)} keys{held}{share}.", width)
+        lines += paragraph(f"Can evict here: {number_of_keys(view.evictable_keys)}{held}{share}.", width)
         if limits.over_bytes:
             verdict = {True: "that is enough", False: "that is not enough", None: "unknown whether enough"}[view.enough]
             lines += paragraph(

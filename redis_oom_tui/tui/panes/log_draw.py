@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value
-from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size, skipped_lines, used_of
+from redis_oom_tui.formatting.sizes import count, duration, number_of, size, skipped_lines, used_of
 from redis_oom_tui.models.action import Action, AuditEntry, RestoreOutcome
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.plan import Outcome
@@ -26,6 +26,7 @@ _LEAST_NODE = 7
 # What is too long for its column.
 _SHORT = {Action.KILL_CLIENT.value: "kill"}
 _FORGOTTEN = "No record that it was reverted or kept: the tool was killed before. Limits shows what it is now."
+_THINGS = {Action.SHRINK.value: "element", Action.FINISH.value: "job"}
 _DONE = frozenset({Outcome.DELETED.value, Outcome.EXPIRING.value, RestoreOutcome.RESTORED.value})
 
 
@@ -155,7 +156,10 @@ def _counted(entry: AuditEntry) -> str:
     """How much of it was done, for a row whose sentence is cut before it tells; '' where nothing was counted."""
     done = sum(number for outcome, number in entry.counts.items() if outcome in _DONE)
     total = sum(entry.counts.values())
-    return f"{count(done)} of {number_of_keys(total)}: " if total else ""
+    # A backup may hold elements or jobs, and the entry does not say.
+    thing = _THINGS.get(entry.action)
+    of_all = count(total) if entry.action == Action.RESTORE.value else number_of(total, thing or "key")
+    return f"{count(done)} of {of_all}: " if total else ""
 
 
 def _over(line: Sequence[Piece], width: int) -> int:
