@@ -65,11 +65,14 @@ class ScanProgressView(LineWidget):
         if not (view.total_keys or view.scanned_keys or view.complete):
             waiting = "counting keys" if view.state is ScanState.RUNNING else ""
             return (*left, (waiting, "dim"))
-        right = self._age() or _pace(view)
-        progress = _how_far(view, width - cells_of(left) - cells_of(right))
-        if cells_of(left) + cells_of(progress) + cells_of(right) > width:
-            right = self._age(brief=True) or _pace(view, brief=True)
-            progress = _how_far(view, width - cells_of(left) - cells_of(right))
+        age, brief_age = self._age(), self._age(brief=True)
+        # The last column stays free. A count that is cut is another count: what does not fit is left out.
+        for right in (age or _pace(view), brief_age or _pace(view, brief=True), brief_age):
+            progress = _how_far(view, width - 1 - cells_of(left) - cells_of(right))
+            if cells_of(left) + cells_of(progress) + cells_of(right) < width:
+                break
+        while len(progress) > 1 and cells_of(left) + cells_of(progress) + cells_of(right) >= width:
+            progress.pop()
         gauge_room = width - cells_of(left) - cells_of(progress) - cells_of(right) - 2
         if not view.complete and gauge_room >= 6:
             left += bar(view.share_scanned, min(24, gauge_room), self.style, "bar_ok")
@@ -176,7 +179,7 @@ def _pace(view: ScanView, *, brief: bool = False) -> list[Piece]:
     if throttle.throttled:
         why = "throttled" if brief else throttle.words or "throttled"
         words.append((f"{safe_text(why, 60)} ", "warn"))
-    elif throttle.share is not None:
+    elif throttle.share is not None and not brief:
         words.append((f"server load {sizes.percent(throttle.share)} ", "dim"))
     role = "warn" if view.pace is Pace.FULL_SPEED else "dim"
     return [*words, (f"{view.pace.value} ", role)]
