@@ -45,7 +45,6 @@ def snapshot_from_info(
     monotonic: float,
     wall: float,
     took: float | None = None,
-    node: str = "",
     stated_limit: int | None = None,
 ) -> Snapshot:
     """What one INFO ALL says; `info` is redis-py's parsed reply, the times are in seconds.
@@ -59,7 +58,7 @@ def snapshot_from_info(
     snapshot = Snapshot(
         taken_monotonic=monotonic,
         taken_at=wall,
-        server=_server(fields, address, node),
+        server=_server(fields, address),
         memory=memory,
         databases=databases,
         counters=_counters(fields),
@@ -92,7 +91,7 @@ def _skew(fields: InfoFields, asked_at: float) -> float | None:
     return None if not server_usec else round(server_usec / 1e6 - asked_at, 3)
 
 
-def _server(fields: InfoFields, address: Address, node: str) -> Server:
+def _server(fields: InfoFields, address: Address) -> Server:
     identity = identify(fields)
     role = fields.text("role") or "unknown"
     return Server(
@@ -102,7 +101,6 @@ def _server(fields: InfoFields, address: Address, node: str) -> Server:
         role="replica" if role == "slave" else role,
         address=address,
         mode=_mode(fields),
-        node=node,
         product=identity.product,
     )
 

@@ -11,7 +11,7 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.ports.operator import Operator, PendingServer
+from redis_oom_tui.ports.operator import PendingServer
 from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.profiles import Switchboard
@@ -31,7 +31,6 @@ def run_app(
     source: Source | PendingServer | None,
     *,
     options: ScreenOptions | None = None,
-    operator: Operator | None = None,
     profile: Profile | None = None,
     switchboard: Switchboard | None = None,
     stays: str = "",
@@ -55,7 +54,7 @@ def run_app(
     if sentence is not None:
         sys.stderr.write(f"{sentence}\n")
         return 2
-    given: dict[str, Any] = {"operator": operator, "options": options, "keymap": keymap, "clock": clock}
+    given: dict[str, Any] = {"options": options, "keymap": keymap, "clock": clock}
     appearance = settle(options)
     with contextlib.ExitStack() as stack:
         splash = _splash(stack, source, profile, appearance)
@@ -78,7 +77,7 @@ def _splash(
     return stack.enter_context(SplashScreen(SplashFrame(profile, appearance), source))
 
 
-def _app(source: Source | PendingServer | None, *, operator: Operator | None, **given: Any) -> "TriageApp":
+def _app(source: Source | PendingServer | None, **given: Any) -> "TriageApp":
     """The app for that source; loading it takes most of the time until it shows."""
     from redis_oom_tui.tui.app import ReplayApp, TriageApp  # noqa: PLC0415
     from redis_oom_tui.tui.commands import check_keymap  # noqa: PLC0415
@@ -86,7 +85,7 @@ def _app(source: Source | PendingServer | None, *, operator: Operator | None, **
     from redis_oom_tui.tui.terminal.driver import TriageDriver  # noqa: PLC0415
 
     check_keymap(given["keymap"] or {}, TriageApp)
-    first = None
+    operator = first = None
     if isinstance(source, PendingServer):
         answers, first = source.answers(), source.first(0.0)
         if not answers:
