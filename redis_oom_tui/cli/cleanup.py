@@ -15,7 +15,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.criteria import criteria_of, of_one_server, require_hash
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, among, given_options, refuse_beside
-from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
+from redis_oom_tui.cli.process import followed, give_way, when_free
 from redis_oom_tui.cli.stepped import StepCommand, finished, refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields, proposal_lines
@@ -227,10 +227,8 @@ async def _plan_orphans(operator: LiveOperator, application: str, db: int) -> Pl
 async def _run(operator: LiveOperator, result: _Result, backup: BackupChoice) -> _Result:
     await when_free(operator.learn)
     run = operator.run(result.plan, backup=backup)
-    with stopping(run.stop) as came:
-        async with Ticker(lambda: _progress(run.view()), _begun(of_what_goes(result.plan, backup))):
-            view = await run.run()
-    return replace(result, run=view, outcomes=tuple(run.outcomes()), stopped=bool(came))
+    view, stopped = await followed(run, _progress, _begun(of_what_goes(result.plan, backup)))
+    return replace(result, run=view, outcomes=tuple(run.outcomes()), stopped=stopped)
 
 
 def _begun(going: Plan) -> str:
@@ -272,9 +270,7 @@ async def _plan(planning: Plan | Planning, begun: str) -> tuple[Plan, bool]:
     """The plan, and whether its search was stopped; one that lacks the keys of a lost node was not."""
     if isinstance(planning, Plan):
         return planning, False
-    with stopping(planning.stop):
-        async with Ticker(lambda: _planning_words(planning.view()), begun):
-            view = await planning.run()
+    view, _ = await followed(planning, _planning_words, begun)
     if view.plan is None:
         raise ServerUnreachable(view.error or "The plan could not be made")
     return view.plan, view.state is PlanningState.STOPPED

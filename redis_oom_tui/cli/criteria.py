@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from redis_oom_tui.cli.process import Ticker, stopping, when_free
+from redis_oom_tui.cli.process import followed, when_free
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.plan import Proposal
@@ -117,9 +117,7 @@ async def proposed(server: LiveServer, target: float, db: int | None, connection
     if not needed or in_vain:
         return Proposal(target, needed, snapshot.memory.pressure or 0.0, cause=in_vain if needed else "")
     scan = server.scan(ScanOptions(databases=None if db is None else (db,), idle=True))
-    with stopping(scan.stop):
-        async with Ticker(lambda: progress(scan.view())):
-            view = await scan.run()
+    view, _ = await followed(scan, progress)
     if view.error is not None:
         raise ServerUnreachable(view.error)
     return propose(view, await when_free(server.snapshot), target, await server.samples(view), connection_args)

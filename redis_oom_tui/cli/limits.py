@@ -14,7 +14,7 @@ from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import READ_FILE, among
-from redis_oom_tui.cli.process import Ticker, give_way, stopping
+from redis_oom_tui.cli.process import followed, give_way
 from redis_oom_tui.cli.timed_change import on_trial
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.hogs import progress
@@ -277,10 +277,7 @@ async def _policy_scan(server: Source, saved: SavedScan | None, *, scan: bool) -
 async def _scanned(server: Source) -> PolicyScan | None:
     options = ScanOptions(idle=True, sample=SAMPLE)
     give_way(options.pace)
-    scanning = server.scan(options)
-    with stopping(scanning.stop):
-        async with Ticker(lambda: progress(scanning.view())):
-            view = await scanning.run()
+    view, _ = await followed(server.scan(options), progress)
     if view.state is ScanState.FAILED or not view.scanned_keys:
         reason = view.error or ("there are no keys" if view.complete else "no key was seen")
         click.echo(f"redis-oom-tui: the scan shows nothing: {safe_text(reason)}", err=True)

@@ -13,8 +13,10 @@ import click
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import ServerBusy
 from redis_oom_tui.models.scan import Pace
+from redis_oom_tui.ports.source import Job
 
 _Answer = TypeVar("_Answer")
+_View = TypeVar("_View")
 
 # The last of all gets a fiftieth of a crowded core: only who asked for it waits so long. At 10 it is a tenth.
 _NICE = {Pace.GENTLE: 19, Pace.NORMAL: 10, Pace.FULL_SPEED: 0}
@@ -76,6 +78,13 @@ class Ticker:
             await asyncio.sleep(0.5)
             sys.stderr.write(f"\r\x1b[K{self._words()[:79]}")
             sys.stderr.flush()
+
+
+async def followed(job: Job[_Answer, _View], words: Callable[[_View], str], begun: str = "") -> tuple[_Answer, bool]:
+    """Run it with a line of progress; a signal stops it. What it came to, and whether a signal came."""
+    with stopping(job.stop) as came:
+        async with Ticker(lambda: words(job.view()), begun):
+            return await job.run(), bool(came)
 
 
 async def when_free(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:

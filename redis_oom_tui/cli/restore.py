@@ -11,7 +11,7 @@ from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import failure_document, print_document
 from redis_oom_tui.cli.options import READ_FILE
-from redis_oom_tui.cli.process import Ticker, give_way, stopping
+from redis_oom_tui.cli.process import followed, give_way
 from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.server import command_line
@@ -87,9 +87,7 @@ async def _restore(
                 return None
         give_way(Pace.NORMAL)
         restoring = operator.restore(path, damaged_ok=inspection.damaged, inspected=inspection.backup)
-        with stopping(restoring.stop) as came:
-            async with Ticker(lambda: _progress(restoring.view())):
-                return await restoring.run(), bool(came)
+        return await followed(restoring, _progress)
 
 
 def _progress(report: RestoreReport) -> str:

@@ -15,7 +15,7 @@ from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.criteria import require_hash
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import Number, given_options
-from redis_oom_tui.cli.process import Ticker, give_way, stopping, when_free
+from redis_oom_tui.cli.process import followed, give_way, when_free
 from redis_oom_tui.formatting.plan import finished_document, shrink_document
 from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, glob_text, safe_text, unescape_exact
 from redis_oom_tui.formatting.sizes import parse_duration, progress
@@ -237,23 +237,19 @@ async def _carry_out(command: StepCommand, stepped: Stepped[_Plan]) -> SteppedRe
         if command.yes:
             await require(operator, stepped.action, read_only=invocation.connection.read_only)
         give_way(Pace.NORMAL)
-        planner = stepped.planner(operator)
         begun = time.monotonic()
-        with stopping(planner.stop):
-            async with Ticker(
-                lambda: f"reading: {progress(planner.view(), 0, time.monotonic() - begun, stepped.things)}"
-            ):
-                plan = await planner.run()
+
+        def planning_words(counted: int) -> str:
+            return f"reading: {progress(counted, 0, time.monotonic() - begun, stepped.things)}"
+
+        plan, _ = await followed(stepped.planner(operator), planning_words)
         require_hash(plan.hash, wanted_hash)
         consent = stepped.consent(plan)
         if not command.yes or not plan.going:
             return SteppedResult(plan, consent)
         await when_free(operator.learn)
         run = stepped.runner(operator, plan)
-        with stopping(run.stop) as came:
-            async with Ticker(lambda: _progress(run.view(), stepped.things)):
-                view = await run.run()
-        return SteppedResult(plan, consent, view, bool(came))
+        return SteppedResult(plan, consent, *await followed(run, lambda view: _progress(view, stepped.things)))
 
 
 def _progress(view: RunView, things: str) -> str:
