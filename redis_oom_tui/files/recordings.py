@@ -132,6 +132,14 @@ class LinePlace(NamedTuple):
     monotonic: float
     at: float
 
+    def begins(self, raw: bytes) -> bool:
+        """Whether what stands there now begins as it did."""
+        head = _KIND.match(raw)
+        try:
+            return head is not None and (float(head[1]), float(head[2])) == (self.monotonic, self.at)
+        except ValueError:
+            return False
+
 
 class Moments(Sequence[Moment]):
     """The moments of a recording, each read when it is looked at: hours of polls take no memory. The file may grow.
@@ -162,15 +170,12 @@ class Moments(Sequence[Moment]):
                 raw = file.read(place.size)
             except OSError as error:
                 raise cannot_be_read(self._path, error) from None
-        if (device, inode) != self._same[:2] or size < self._same[2]:
+        if (device, inode) != self._same[:2] or size < self._same[2] or not place.begins(raw):
             raise was_replaced(self._path)
         try:
-            found = decode(Moment, decoded(_any_decoder, raw))
+            return decode(Moment, decoded(_any_decoder, raw))
         except Damaged as error:
             raise BadInput(f"{shown(self._path)}, line {place.number}, a {place.kind}: {error}") from None
-        if (found.monotonic, found.at) != (place.monotonic, place.at):
-            raise was_replaced(self._path)
-        return found
 
     def place(self, index: int) -> LinePlace:
         """What is known of a moment without reading all of it."""
