@@ -17,6 +17,12 @@ def home(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.delenv(variable, raising=False)
 
 
+@pytest.fixture(autouse=True)
+def _soon_polled_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report polls twice; between the two, a rate needs no second and a half."""
+    monkeypatch.setattr("redis_oom_tui.cli.report._POLL_SECONDS", 0.4)
+
+
 @pytest.fixture
 def tool(server: RunningServer) -> Tool:
     """The command on a server of each flavour."""

@@ -9,12 +9,16 @@ from contextlib import contextmanager
 import pytest
 import redis
 
+from redis_oom_tui.cli import report
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.preflight import Preflight
 from tests.cli.test_check import calls, checked, fill
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
+
+# The report's own, before any test shortens it: what happens each second is seen in it.
+POLL_SECONDS = report._POLL_SECONDS
 
 
 class LookAt:
@@ -80,8 +84,9 @@ def test_behind_the_driver_it_is_seen_too(
 
 @pytest.mark.parametrize("words", [("watch", "--once", "--json"), ("report", "--json", "--no-scan")])
 def test_a_single_watch_and_a_report_see_it(
-    server: RunningServer, capfd: pytest.CaptureFixture[str], words: tuple[str, ...]
+    server: RunningServer, capfd: pytest.CaptureFixture[str], words: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(report, "_POLL_SECONDS", POLL_SECONDS)
     fill(server, 0.5)
     with refused_every(server, 1.0), pytest.raises(SystemExit):
         main(["-s", server.socket_path, *words])
