@@ -278,7 +278,8 @@ class ReplayApp(TriageApp):
         Binding("full_stop", "rewind(1)", "next", id="replay.on", tooltip="Next poll (pauses)"),
         Binding("left_curly_bracket", "leap(-1)", "Back 10%", show=False, id="replay.leap_back"),
         Binding("right_curly_bracket", "leap(1)", "Forward 10%", show=False, id="replay.leap_on"),
-        Binding("t", "hold", "play/pause", id="replay.hold", tooltip="Play / pause"),
+        # In Hogs, t is the picture.
+        Binding("t,ctrl+t", "hold", "play/pause", id="replay.hold", tooltip="Play / pause"),
     ]
 
     async def action_rewind(self, polls: int) -> None:

@@ -21,6 +21,9 @@ async def test_before_a_scan_it_says_how_to_begin_and_what_it_costs():
         await pilot.press("x")
         await pilot.pause()
         assert "nothing to plan" in screen_text(app)
+        await pilot.press("tab")
+        await until(pilot, lambda: hogs(app).in_patterns)
+        assert "drill down" not in rows(app)[-1], "there is no pattern to go into"
 
 
 # A larger screen scans by itself.

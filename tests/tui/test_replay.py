@@ -56,6 +56,9 @@ async def test_keys_move_along_the_time_line(tmp_path: Path) -> None:
         assert "Close to its limit" in screen_text(app)
         await pilot.press("comma")
         await until(pilot, lambda: "Close to its limit at 90%" in screen_text(app))
+        # In Hogs, t is the picture.
+        await pilot.press("2", "ctrl+t")
+        await until(pilot, lambda: ", playing" in screen_text(app))
 
 
 async def test_a_scan_is_known_from_the_moment_it_ended(tmp_path: Path) -> None:

@@ -299,7 +299,7 @@ class HogsPane(BrowseKeys):
             return (parameters == ("keys",)) == self.in_patterns
         if action in ("pause", "end"):
             return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
-        return action != "level" or self.in_patterns
+        return action != "level" or (self.in_patterns and self._view is not None)
 
     def on_resize(self, event: events.Resize) -> None:
         wide = event.size.width >= _WIDE
