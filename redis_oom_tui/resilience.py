@@ -114,7 +114,7 @@ class AsyncOomRetry:
         return OomRetry(self.retries, self.base_seconds, self.cap_seconds).longest_wait_seconds
 
     async def call(self, write: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """As `OomRetry.call`; `write` returns an awaitable, anew for each try."""
+        """As `OomRetry.call`; `write` returns an awaitable, a new one for each try."""
         return await self._tried(lambda: write(*args, **kwargs), is_oom)
 
     async def execute(self, pipeline: Any) -> list[Any]:

@@ -137,7 +137,7 @@ def many(
 
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-# No key expires within this time: the shortage must not mend itself while somebody looks at it.
+# No key expires within this time: the shortage must not end by itself while somebody looks at it.
 SHORTEST_TTL = HOUR
 
 PARAGRAPHS = tuple(text(Random(number), 72).encode() for number in range(50))  # noqa: S311 - data for show

@@ -1,4 +1,4 @@
-"""What is wrong, in one sentence, and what would mend it."""
+"""What is wrong, in one sentence, and what would fix it."""
 
 from enum import StrEnum
 
@@ -63,7 +63,7 @@ class Verdict(Struct, frozen=True):
 
 
 class Remedy(Struct, frozen=True):
-    """Where in the product a finding is mended: the pane, and the plan or setting that it fills in there.
+    """Where in the product a finding is fixed: the pane, and the plan or setting that it fills in there.
 
     `db` is the database of the keys that `match` names; None where it may be any. `pattern` holds exactly the keys that
     were counted, where they are those of one pattern; `ttl` and `idle_over_seconds` say which of them. With

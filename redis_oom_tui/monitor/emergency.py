@@ -39,7 +39,7 @@ _SEARCH_SECONDS = 20.0
 class EmergencyJob(Struct, frozen=True):
     """What may be done: a plan to look for, or one that was saved; within which bounds; or only said (`dry_run`).
 
-    `connect` connects anew for each run, gives who acts, and lets go at the end; it raises one of `models.errors`. In a
+    `connect` connects again for each run, gives who acts, and lets go at the end. It raises a TriageError. In a
     cluster it is given the name of the node that is critical, and who it gives acts on that one alone; else ''.
     `undo` says how a backup is put back.
     """

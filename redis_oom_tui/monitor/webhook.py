@@ -23,7 +23,7 @@ _LONGEST_PAUSE_SECONDS = 30.0
 # A receiver that drips its answer keeps a try's thread for longer than the try is waited for.
 _MOST_HANGING = 8
 _EXPECTED = (OSError, http.client.HTTPException, ValueError)
-# Retrying cannot mend these: the address or the body is wrong.
+# Retrying cannot fix these: the address or the body is wrong.
 _FINAL = frozenset(range(300, 500)) - {408, 425, 429}
 
 

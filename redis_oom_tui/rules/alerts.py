@@ -278,7 +278,7 @@ class AlertBook:
         return Alert(self._state.level, False, self._reason, self._began, quiet, snoozed)
 
     def acknowledge(self) -> None:
-        """Somebody has seen it: quiet until it gets worse, or comes anew."""
+        """Somebody has seen it: quiet until it gets worse, or comes again."""
         self._acknowledged = True
 
     def snooze(self, now: float, seconds: float) -> None:

@@ -263,7 +263,7 @@ class PatternCache(Generic[Pattern]):
         return cast("list[Pattern]", found)
 
     def forget(self) -> None:
-        """Patterns have changed: look every name up anew."""
+        """Patterns have changed: look every name up again."""
         for known in (self._by_shape, self._by_hex_shape, self._by_normal, self._shapes_of):
             known.clear()
 

@@ -1,6 +1,6 @@
 """What a part says of the whole: estimates with intervals, histograms of times, figures of sampled keys.
 
-SCAN walks in the order of the hash, so the keys seen are a fair sample of all keys. The error is taken from how groups
+SCAN goes in the order of the hash, so the keys seen are a fair sample of all keys. The error is taken from how groups
 of pages differ. A few giant keys would break any such interval: they are taken out, counted as they are, and how many
 of their kind may still be unseen is a Poisson question of its own.
 """

@@ -53,10 +53,10 @@ def _of(group: GroupHealth) -> Iterator[str]:
         were, hold = ("consumer was", "holds") if idle == 1 else ("consumers were", "hold")
         yield f"{name}: {count(idle)} {were} not seen for a day and {hold} nothing: XGROUP DELCONSUMER removes such."
     if group.consumers >= _MANY and not group.known:
-        anew = " Nothing is pending, so a new group from its last-delivered-id (XGROUP DESTROY, CREATE) loses nothing."
+        new = " Nothing is pending, so a new group from its last-delivered-id (XGROUP DESTROY, CREATE) loses nothing."
         yield (
             f"{name} has {count(group.consumers)} consumers. Where clients take a new name at each start, most of them"
-            f" have gone: XINFO CONSUMERS tells.{'' if group.pending else anew}"
+            f" have gone: XINFO CONSUMERS tells.{'' if group.pending else new}"
         )
     if group.pending and not group.consumers:
         yield f"{name} has {_entries(group.pending)} and no consumer: nobody acknowledges them."

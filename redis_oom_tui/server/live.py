@@ -72,7 +72,7 @@ class LiveServer:
         except ServerUnreachable as error:
             raise self._where.named(error) from None
         except CommandRefused:
-            return  # each look says so, and keys may be walked all the same
+            return  # each look says so, and keys may be scanned all the same
         if info.get("redis_mode", info.get("server_mode")) == "sentinel":
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"

@@ -141,7 +141,7 @@ def _of_one_type(rows: Sequence[tuple[PatternRow, frozenset[str]]]) -> list[_Wan
 
 
 async def _gather(connection: ThrottledConnection, patterns: list[_Wanted], wanted: Callable[[], int]) -> None:
-    """One walk for all of them, until each has its keys or enough names were read."""
+    """One scan for all of them, until each has its keys or enough names were read."""
     short, read = _short(patterns), 0
     if not short:
         return

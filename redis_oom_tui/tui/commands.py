@@ -60,7 +60,7 @@ def title(active: ActiveBinding) -> str:
 
 
 def binding_ids(app_class: type[App[int]]) -> frozenset[str]:
-    """The ids by which keys can be bound anew: those of the app, and of the screens and widgets that are loaded."""
+    """The ids by which keys are bound: those of the app, and of the screens and widgets that are loaded."""
     return frozenset(
         binding.id
         for kind in (app_class, *_all_below(Widget))

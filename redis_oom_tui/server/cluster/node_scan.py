@@ -24,9 +24,9 @@ from redis_oom_tui.server.scan.view import ScanProgress
 from redis_oom_tui.server.scan.workers import sorted_out
 from redis_oom_tui.server.sizing import Known
 
-# Fewer keys than this tell nothing about the order in which the server walks.
+# Fewer keys than this tell nothing about the order in which the server scans.
 _TELLING = 16
-# Names kept of the slot that the walk is in, so that another node can go on in the middle of it.
+# Names kept of the slot that the scan is in, so that another node can go on in the middle of it.
 _REMEMBERED = 5000
 # Keys of slots that are not the node's own; most have none.
 _MOST_MIGRATING = 50_000
@@ -39,7 +39,7 @@ Slot = Annotated[int, Meta(ge=0, lt=REDIS_CLUSTER_HASH_SLOTS)]
 
 
 class NodePlace(Struct, kw_only=True):
-    """Where the scan of a node stands, apart from its walks: keys `seen` by slot, and its part of the counts of all.
+    """Where the scan of a node stands, apart from its ranges: keys `seen` by slot, and its part of the counts of all.
 
     `given` are the keys that its SCAN named; `counts` are keys, bytes, those of both with a TTL, keys without a size,
     and `refused` those that may not be read. `type_bytes` are the bytes by type, `corrected` what closer looks
@@ -107,7 +107,7 @@ class NodeScan(KeyspaceScan):
 
     Keys of other slots are on their way between nodes, and not its own: `migrating_names`, None where they were too
     many to remember. `counted` are known from a node that was lost; `standing` and `place` are of an earlier process.
-    Servers since Redis 7.4 and Valkey 8 walk slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
+    Servers since Redis 7.4 and Valkey 8 scan slot by slot in a cluster: `by_slot` is what was seen, not guessed; then a
     scan that broke off knows which slots it has behind it.
     """
 
@@ -160,7 +160,7 @@ class NodeScan(KeyspaceScan):
 
     @property
     def place(self) -> NodePlace:
-        """Where it stands, apart from its walks, for another process to go on from."""
+        """Where it stands, apart from its ranges, for another process to go on from."""
         aggregates = self._aggregates
         return NodePlace(
             seen=sorted(self.seen.items()),
@@ -201,7 +201,7 @@ class NodeScan(KeyspaceScan):
 
     @property
     def fair(self) -> bool:
-        """Whether the node walks in the order of the hash, so that a part of its keys is a fair sample of them."""
+        """Whether the node scans in the order of the hash, so that a part of its keys is a fair sample of them."""
         return self.standing.fair
 
     @property
@@ -300,7 +300,7 @@ class NodeScan(KeyspaceScan):
         self._aggregates.volatile_bytes += aggregates.volatile_bytes
 
     def _remember(self, names: list[bytes], slots: list[int], last: int) -> None:
-        """The names counted of the slot that the walk is in: `begun`, None where they are too many or not known."""
+        """The names counted of the slot that the scan is in: `begun`, None where they are too many or not known."""
         if not self.by_slot:
             self.begun = None
             return

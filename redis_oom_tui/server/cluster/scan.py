@@ -226,7 +226,7 @@ class ClusterScan:
                 await end([running])
 
     async def _reach(self, views: Mapping[str, ScanView]) -> None:
-        """Count what has gone ahead of slots that stood still, half moved, while all was walked; doubt the others."""
+        """Count what has gone ahead of slots that stood still, half moved, while all was scanned; doubt the others."""
         handed = await slot_migrations(self._nodes, [name for name, view in views.items() if view.error is None])
         quiet = still(self._handed, handed)
         reached: set[int] = set()

@@ -32,7 +32,7 @@ _TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "has
 
 
 class Page(Struct, frozen=True):
-    """What one step of a walk found: keys walked, and those of them that may match. `asked` are names that were given.
+    """What one step of a scan found: keys scanned, and those of them that may match. `asked` are names that were given.
 
     `last` says that no page follows. `refused_keys` are those that this user may not look at; `moved` those that
     another node serves, with HOST:PORT of the one to be asked behind ASKING where the server told. `in_use` are those
@@ -51,7 +51,7 @@ class Page(Struct, frozen=True):
 
 
 class _Found(NamedTuple):
-    """Names that SCAN gave, how many keys it walked for them, and whether there is more to walk."""
+    """Names that SCAN gave, how many keys it passed for them, and whether there are more."""
 
     names: Sequence[bytes]
     scanned: int
@@ -67,7 +67,7 @@ class _KeyFacts(NamedTuple):
 
 
 def is_filtered(criteria: Criteria) -> bool:
-    """Whether the server leaves keys out of a walk, so that it is not known how many it passed."""
+    """Whether the server leaves keys out of a scan, so that it is not known how many it passed."""
     return server_match(criteria) is not None or server_type(criteria) is not None
 
 
@@ -115,9 +115,9 @@ class KeyReader:
         await self._connection.close()
 
     async def pages(self) -> AsyncGenerator[Page, None]:
-        """Walk the whole database by SCAN: one write asks about the keys of a page and for the names of the next.
+        """Scan the whole database: one write asks about the keys of a page and for the names of the next.
 
-        A walk with MATCH or TYPE does not tell how many keys it passed: `scanned` is then its COUNT, a good guess.
+        A scan with MATCH or TYPE does not tell how many keys it passed: `scanned` is then its COUNT, a good guess.
         """
         found, self._cursor = _Found((), 0, True), CursorRange(self._db)
         ahead: asyncio.Task[tuple[_KeyFacts, _Found]] | None = None

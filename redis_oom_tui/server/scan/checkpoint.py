@@ -138,7 +138,7 @@ def earlier_keys(keys: int) -> str:
 
 
 def ranges_written(standing: ScanProgress) -> list[list[RangeValues]]:
-    """The walks of each database."""
+    """The ranges of each database."""
     return [
         [_range_written(cursor_range) for cursor_range in cursor_ranges]
         for cursor_ranges in standing.cursor_ranges.values()
@@ -146,7 +146,7 @@ def ranges_written(standing: ScanProgress) -> list[list[RangeValues]]:
 
 
 def standing_read(cursor_ranges: list[list[RangeValues]], run_id: str | None) -> ScanProgress:
-    """Where the scan of one server stood. Raises ValueError or IndexError for walks that cannot be."""
+    """Where the scan of one server stood. Raises ValueError or IndexError for ranges that cannot be."""
     found = [_chained([_cursor_range(one) for one in some]) for some in cursor_ranges]
     return ScanProgress(state=ScanState.STOPPED, cursor_ranges={some[0].db: some for some in found}, run_id=run_id)
 

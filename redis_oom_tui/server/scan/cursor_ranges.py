@@ -1,4 +1,4 @@
-"""Where a walk through a database stands, how its pages are asked for, and how the cursor space may be divided."""
+"""Where a scan of a database stands, how its pages are asked for, and how the cursor space may be divided."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from redis_oom_tui.server.replies import page
 from redis_oom_tui.server.resp import ScanCommand
 
 _BITS = 64
-# A walk's first keys are remembered until its neighbour has ended, whose last page may reach into them: twice as many
+# A range's first keys are remembered until its neighbour has ended, whose last page may reach into them: twice as many
 # as a page may hold.
 _SEAM = 2048
 _FEWEST = 10
@@ -21,7 +21,7 @@ _DIVISIONS = ((400_000, 4), (100_000, 3), (20_000, 2))
 
 
 def reversed_bits(cursor: int) -> int:
-    """A cursor counts from its high bits down: reversed, it grows from 0 to 2^64 during a walk (dict.c, dictScan).
+    """A cursor counts from its high bits down: reversed, it grows from 0 to 2^64 during a scan (dict.c, dictScan).
 
     >>> reversed_bits(1) == 1 << 63, reversed_bits(0)
     (True, 0)
@@ -59,7 +59,7 @@ class CursorRange:
 
     @property
     def share(self) -> float:
-        """How much of this part was walked, from 0 to 1."""
+        """How much of this part was scanned, from 0 to 1."""
         if self.ended:
             return 1.0
         return min(1.0, (reversed_bits(self.cursor) - self._start) / (1 << (_BITS - self.bits)))
@@ -82,7 +82,7 @@ class CursorRange:
         self.page = self._unseen(keys) if self.bits else keys
 
     def cross(self, following: "CursorRange") -> None:
-        """This walk has ended inside `following`: drop from its last page what that one has given already."""
+        """This range has ended inside `following`: drop from its last page what that one has given already."""
         if following.head is not None:
             self.page = [key for key in self.page if key not in following.head]
             following.given = frozenset(self.page)
@@ -99,12 +99,12 @@ class CursorRange:
 
 
 def whole(db: int) -> list[CursorRange]:
-    """One walk for all of a database."""
+    """One range for all of a database."""
     return [CursorRange(db)]
 
 
 def divided(db: int, keys: int) -> list[CursorRange]:
-    """A database of `keys` in several walks, in the order in which a single one would reach them."""
+    """A database of `keys` in several ranges, in the order in which a single one would reach their keys."""
     bits = next((bits for least, bits in _DIVISIONS if keys >= least), 0)
     if not bits:
         return whole(db)
@@ -122,9 +122,9 @@ def share_scanned(cursor_ranges: Sequence[CursorRange]) -> float:
 
 
 def counts_in_reversed_bits(cursor: int, count: int, keys: int) -> bool:
-    """Whether the cursor after a first page of `count` out of `keys` is where such a walk would be by then.
+    """Whether the cursor after a first page of `count` out of `keys` is where such a scan would be by then.
 
-    A server that only speaks Redis's protocol may count otherwise, and must not be walked in parts.
+    A server that only speaks Redis's protocol may count otherwise, and must not be scanned in parts.
     """
     reached = reversed_bits(cursor) / (1 << _BITS)
     return cursor != 0 and 0 < reached < 20 * count / max(1, keys)
@@ -156,7 +156,7 @@ class PageSize:
 
 
 class PageReader:
-    """Asks by SCAN for the next page of any walk of one database, and takes the reply: all loops over keys go by it."""
+    """Asks by SCAN for the next page of a range of one database, and takes the reply: all loops over keys go by it."""
 
     def __init__(self, command: ScanCommand) -> None:
         self._command = command
@@ -172,7 +172,7 @@ class PageReader:
     ) -> list[bytes]:
         """The names that a page of `size` brought, and `cursor_range` behind it, which holds those that `keep` leaves.
 
-        Raises InvalidResponse, or the refusal that `reply` is: the walk then stays where it was.
+        Raises InvalidResponse, or the refusal that `reply` is: the range then stays where it was.
         """
         cursor, names = page(reply)
         self._sizes.came(names, size)

@@ -1,4 +1,4 @@
-"""The scan of a live server: what it walks, and what happens when something breaks."""
+"""The scan of a live server: what it scans, and what happens when something breaks."""
 
 import asyncio
 import contextlib
@@ -70,7 +70,7 @@ class KeyspaceScan:
     # What a screen calls.
 
     async def run(self) -> ScanView:
-        """Walk to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
+        """Scan to the end, a stop or a failure, and return the last view. Never raises for a server's fault."""
         standing, began = self._standing, self._clock()
         if standing.state is ScanState.COMPLETE:
             return self.view()
@@ -131,7 +131,7 @@ class KeyspaceScan:
 
     @property
     def missing(self) -> str | None:
-        """Why a walk to the end did not bring all keys; None where it may have."""
+        """Why a scan to the end did not bring all keys; None where it may have."""
         return self._preparation.missing
 
     def count(self, db: int, names: list[bytes], columns: Columns) -> None:
@@ -141,7 +141,7 @@ class KeyspaceScan:
     # The run itself.
 
     async def _work(self) -> None:
-        """Walk with a monitor and a measuring of the largest keys beside it; then finish that look."""
+        """Scan with a monitor and a measuring of the largest keys beside it; then finish that look."""
         informed = None if self._standing.snapshot is None else self._server.snapshot
         monitor = LatencyMonitor(
             self._server,
@@ -186,7 +186,7 @@ class KeyspaceScan:
         return await not_busy(asked, lambda: self._control.stopped)
 
     async def _refine(self, refiner: TopKeyRefiner) -> None:
-        """Now and then, at the rows that are new among the largest; what breaks here the walk will meet as well."""
+        """Now and then, at the rows that are new among the largest; what breaks here the scan will meet as well."""
         while True:
             await asyncio.sleep(_CLOSER_EVERY_SECONDS)
             with contextlib.suppress(TriageError):
@@ -207,7 +207,7 @@ class KeyspaceScan:
                 return
 
     async def _scan_ranges(self, cursor_ranges: list[CursorRange]) -> None:
-        """Follow the walks of one database; a lost server is waited for, as long as it is the same one."""
+        """Follow the ranges of one database; a lost server is waited for, as long as it is the same one."""
         lost_at: float | None = None
         while not self._control.stopping and not all(cursor_range.done for cursor_range in cursor_ranges):
             seen = self._aggregates.keys
@@ -225,7 +225,7 @@ class KeyspaceScan:
                 await self._return(lost_at)
 
     async def _work_through(self, cursor_ranges: list[CursorRange]) -> None:
-        """Workers to the end of the walks or of themselves; what they brought is counted whatever ended them."""
+        """Workers to the end of the ranges or of themselves; what they brought is counted whatever ended them."""
         workers = ScanWorkers(
             self._server.connection,
             cursor_ranges,

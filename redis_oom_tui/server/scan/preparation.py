@@ -1,4 +1,4 @@
-"""What a scan does before its keys are walked: who the server is, and what can be asked of it and of each key."""
+"""What a scan does before its keys are read: who the server is, and what can be asked of it and of each key."""
 
 import asyncio
 import contextlib
@@ -76,7 +76,7 @@ def fair(server: Server) -> bool:
 
 
 def divisible(server: Server) -> bool:
-    """Whether the cursor space may be walked in several parts: on the servers it was tried on, and not in a cluster."""
+    """Whether the cursor space may be scanned in parts: on the servers it was tried on, and not in a cluster."""
     flavour = FLAVOURS.get(server.flavour)
     if flavour is None or server.mode != "standalone":
         return False
@@ -85,7 +85,7 @@ def divisible(server: Server) -> bool:
 
 
 async def parted(connection: Connection, db: int, keys: int) -> list[CursorRange]:
-    """The walks for a database of `keys` (0: not to be divided). One page is read first, to see how the cursor counts.
+    """The ranges for a database of `keys` (0: not to be divided). One page is read first, to see how the cursor counts.
 
     Raises redis-py's errors.
     """
@@ -139,14 +139,14 @@ async def counted(connection: Connection, snapshot: Snapshot, databases: Iterabl
     return replace(snapshot, databases=tuple(Database(db, keys, 0) for db, keys in held.items()))
 
 
-# A walk with a filter tells about how many keys it passed: SCAN without one may end a little later.
+# A scan with a filter tells about how many keys it passed: SCAN without one may end a little later.
 _UNSURE_KEYS = 1000
 
 
 async def missing_behind(
     server: ScanServer, db: int, passed: int, before: Snapshot, throttle: Throttle, *, filtered: bool
 ) -> str | None:
-    """Why a walk of a database that ended after `passed` keys did not meet all; None where it may have.
+    """Why a scan of a database that ended after `passed` keys did not meet all; None where it may have.
 
     One that was `filtered` passed about so many, or skipped what the filter leaves out. So SCAN without a filter is
     asked whether it ends as early. Raises one of `models.errors`.
@@ -190,7 +190,7 @@ class AnotherServer(ServerUnreachable):
 
 
 class ScanPreparation:
-    """Learns for a scan what to ask of each key and what to walk, and whether the server is still the same.
+    """Learns for a scan what to ask of each key and which ranges to scan, and whether the server is still the same.
 
     `columns` are asked of every key, `evidence` is what the server keeps of a key's use. `alone` says that the scan
     counts for itself, and not for a cluster.
@@ -217,7 +217,7 @@ class ScanPreparation:
         self._chosen = False
 
     async def prepare(self) -> None:
-        """See that the server is the one that the scan began on; the first time, choose what to ask and to walk."""
+        """See that the server is the one that the scan began on; the first time, choose what to ask and to scan."""
         standing = self._standing
         try:
             snapshot = await self._server.snapshot()
@@ -291,7 +291,7 @@ class ScanPreparation:
             self._control.rate.informed(snapshot, self._control.sent)
 
     def _saw(self, snapshot: Snapshot) -> None:
-        """Note used_memory and the number of keys: both may change while the keys are walked."""
+        """Note used_memory and the number of keys: both may change while the keys are scanned."""
         standing, wanted = self._standing, self._options.databases
         standing.first, standing.latest = standing.first or snapshot, snapshot
         self._saw_held(sum(each.keys for each in snapshot.databases if wanted is None or each.db in wanted))
@@ -306,7 +306,7 @@ class ScanPreparation:
 
     @property
     def missing(self) -> str | None:
-        """Why a walk to the end did not bring all keys; None where it may have."""
+        """Why a scan to the end did not bring all keys; None where it may have."""
         standing = self._standing
         if standing.held_least is None or self._options.filtered:
             return None

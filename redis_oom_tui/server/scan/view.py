@@ -1,4 +1,4 @@
-"""The view of a scan under way, made from what was counted and how far the walks have come."""
+"""The view of a scan under way, made from what was counted and how far the ranges have come."""
 
 from collections import deque
 from collections.abc import Callable, Mapping
@@ -54,7 +54,7 @@ class PatternRows:
         return self._rows
 
 
-# Of late as good as nothing of what it walked before: it is held up, and nobody knows for how long.
+# Of late as good as nothing of what it scanned before: it is held up, and nobody knows for how long.
 _HELD_UP = 0.02
 _RATE_SECONDS = 3.0
 
@@ -93,7 +93,7 @@ class ScanProgress(Struct):
 
     @property
     def scanned_all(self) -> bool:
-        """Whether every walk has come to its end."""
+        """Whether every range has come to its end."""
         return all(cursor_range.done for cursor_ranges in self.cursor_ranges.values() for cursor_range in cursor_ranges)
 
     @property
@@ -103,7 +103,7 @@ class ScanProgress(Struct):
 
 
 class ScanViewBuilder:
-    """Makes views of one scan; remembers what is dear to make anew, and how fast it went lately."""
+    """Makes views of one scan; remembers what is dear to make again, and how fast it went lately."""
 
     def __init__(
         self,

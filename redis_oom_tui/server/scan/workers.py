@@ -161,9 +161,9 @@ class ScanWorkers:
         self._tasks: dict[asyncio.Task[None], int] = {}
 
     async def work(self) -> None:
-        """Until every walk is done, or the control stops it. Raises one of `models.errors` when a connection breaks.
+        """Until every range is done, or the control stops it. Raises one of `models.errors` when a connection breaks.
 
-        Whatever ends it, no walk loses its place: other workers may go on with the same walks.
+        Whatever ends it, no range loses its place: other workers may go on with the same ranges.
         """
         try:
             while True:
@@ -231,7 +231,7 @@ class ScanWorkers:
             answers = await scan_connection.ask(buffer, replies)
         finally:
             self._control.rate.ended()
-        # A SCAN that was refused leaves the walk as it is, with the page in hand: both are asked for again.
+        # A SCAN that was refused leaves the range as it is, with the page in hand: both are asked for again.
         following = answers.pop() if size else None
         checked(self._columns, answers)
         if size:
@@ -243,7 +243,7 @@ class ScanWorkers:
             self._control.count(cursor_range.db, names, self._columns, answers)
 
     def _cross(self, cursor_range: CursorRange) -> None:
-        """A walk that has ended may have reached into the one behind it."""
+        """A range that has ended may have reached into the one behind it."""
         following = (
             next((other for other in self._all if other.before is cursor_range), None) if cursor_range.ended else None
         )

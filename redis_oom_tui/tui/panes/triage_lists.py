@@ -97,7 +97,7 @@ class Findings(CursorList[Finding]):
         return [title] if count else [title, ((f" {shorten(self._none, max(1, width - 2))}", "dim"),)]
 
     def row(self, item: Finding, width: int, *, here: bool) -> Sequence[Line]:
-        """Its level, its title, what it saves and where it is mended."""
+        """Its level, its title, what it saves and where it is fixed."""
         role = "cursor" if here and self.has_focus else None
         right = self._leads(item, width, role)
         sign = finding_mark(item.level, self.style.glyphs)
@@ -112,7 +112,7 @@ class Findings(CursorList[Finding]):
         return wrap(text, space) if whole else [shorten(text, space)]
 
     def _leads(self, item: Finding, width: int, role: str | None) -> list[Piece]:
-        """What it saves and where it is mended, at the right."""
+        """What it saves and where it is fixed, at the right."""
         right: list[Piece] = []
         if item.saves_bytes is not None:
             right.append((f"{'frees ' if width >= _ROOMY else ''}{saving(item)} ", role or "ok"))
@@ -124,7 +124,7 @@ class Findings(CursorList[Finding]):
         return right
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what is mended elsewhere leads there, and only where there is a finding is one to explain."""
+        """Only what is fixed elsewhere leads there, and only where there is a finding is one to explain."""
         del parameters
         explains, leads = _offers(self.current)
         return {"explain": explains, "fix": leads}.get(action, True)
@@ -135,14 +135,14 @@ class Findings(CursorList[Finding]):
             self.app.push_screen(FindingScreen(finding))
 
     def action_fix(self) -> None:
-        """Go where it is mended."""
+        """Go where it is fixed."""
         finding = self.current
         if finding is not None and finding.remedy is not None:
             self.post_message(ApplyRemedy(finding.remedy))
 
 
 def _offers(finding: Finding | None) -> tuple[bool, bool]:
-    """Whether it can be explained, and whether it is mended somewhere."""
+    """Whether it can be explained, and whether it is fixed somewhere."""
     return finding is not None, finding is not None and finding.remedy is not None
 
 

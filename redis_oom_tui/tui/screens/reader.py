@@ -96,12 +96,12 @@ class FindingScreen(ReaderScreen):
         ]
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Only what is mended elsewhere leads there."""
+        """Only what is fixed elsewhere leads there."""
         del parameters
         return action != "fix" or self._finding.remedy is not None
 
     def action_fix(self) -> None:
-        """Go where it is mended."""
+        """Go where it is fixed."""
         self.dismiss()
         if self._finding.remedy is not None:
             self.app.post_message(ApplyRemedy(self._finding.remedy))

@@ -151,7 +151,7 @@ class TerminalApp(App[int]):
         self.theme = name
 
     def action_repaint(self) -> None:
-        """Paint everything anew, for when something else wrote over it."""
+        """Paint everything again, for when something else wrote over it."""
         self.output.forget()
         self.refresh(layout=True)
 

@@ -124,7 +124,7 @@ class SplashScreen:
         return self._writer if mine else None
 
     def sleep(self, number: int = signal.SIGTSTP, frame: FrameType | None = None) -> None:
-        """Stop as a shell's user asked for, and draw anew when that goes on."""
+        """Stop as a shell's user asked for, and draw again when that goes on."""
         del number, frame
         self._give_back()
         os.kill(os.getpid(), signal.SIGSTOP)

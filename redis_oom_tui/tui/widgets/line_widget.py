@@ -18,7 +18,7 @@ class LineWidget(Widget):
     """A widget that says what its lines are; it never causes a layout.
 
     A subclass implements `lines` and calls `redraw` when its data changed. Stock Label and Static lay the screen out
-    anew at every update, 12 KB at 80x24; this costs the changed lines.
+    again at every update, 12 KB at 80x24; this costs the changed lines.
     """
 
     ALLOW_SELECT = False
@@ -50,7 +50,7 @@ class LineWidget(Widget):
         return ()
 
     def redraw(self) -> None:
-        """Draw anew, and repaint the lines that came out different."""
+        """Draw again, and repaint the lines that came out different."""
         width, height = self.size
         if not width or not height:
             return
