@@ -21,13 +21,14 @@ from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.settings import limit_lines, limits_document, result_lines, shown_value
-from redis_oom_tui.formatting.sizes import ago, count, number_of, parse_duration
+from redis_oom_tui.formatting.sizes import ago, count, number_of, number_of_keys, parse_duration
 from redis_oom_tui.models.action import Action, Limits
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import Source
+from redis_oom_tui.rules.cluster import origin_notes
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value
 
@@ -287,20 +288,18 @@ async def _scanned(server: Source) -> PolicyScan | None:
 
 async def _doubts(server: Source, saved: SavedScan) -> tuple[str, ...]:
     """Why the saved scan may not be what this server holds. Raises BadInput where it lacks databases with keys."""
-    elsewhere = saved.server != str(server.address)
-    notes = [f"the saved scan is of another address, {safe_text(saved.server, 200)}"] if elsewhere else []
+    address = str(server.address)
     try:
         snapshot = await server.snapshot()
     except TriageError:
+        notes = origin_notes(saved, "saved", address, None)
         return (*notes, *([] if saved.databases is None else [_only_of(saved.databases)]))
     if saved.databases is not None:
         others = {database.db for database in snapshot.databases if database.keys} - {*saved.databases}
         if others:
             left_out = number_of(len(others), "other database")
             raise BadInput(f"{_only_of(saved.databases)}, without the keys of {left_out}: a policy may evict any")
-    if not elsewhere and snapshot.server.run_id != saved.run_id:
-        notes.append("the server has restarted since the saved scan")
-    return tuple(notes)
+    return origin_notes(saved, "saved", address, snapshot.server.run_id)
 
 
 def _only_of(databases: Sequence[int]) -> str:
@@ -310,10 +309,10 @@ def _only_of(databases: Sequence[int]) -> str:
 def _age_line(found: PolicyScan) -> str:
     view = found.view
     reach = "all" if view.complete else "a sample of"
-    keys = count(view.scanned_keys if view.complete else view.total_keys)
+    keys = number_of_keys(view.scanned_keys if view.complete else view.total_keys)
     seen = "" if view.complete else f" ({count(view.scanned_keys)} seen)"
     age = ago(time.time() - found.taken_at)
-    return "; ".join((f"Bytes and patterns: from a scan of {reach} {keys} keys{seen}, {age}", *found.notes)) + "."
+    return "; ".join((f"Bytes and patterns: from a scan of {reach} {keys}{seen}, {age}", *found.notes)) + "."
 
 
 def _scan_fields(found: PolicyScan | None) -> "ScanUsed | None":

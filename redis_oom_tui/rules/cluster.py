@@ -12,6 +12,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of, percent
 from redis_oom_tui.models.action import AuditEntry
+from redis_oom_tui.models.scan import SavedScan
 from redis_oom_tui.models.settings import Difference
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
@@ -102,6 +103,18 @@ def run_ids(snapshot: Snapshot | None) -> frozenset[str]:
 def is_run_id(text: str | None) -> TypeGuard[str]:
     """Whether it tells a process from another; one of a single character repeated does not."""
     return text is not None and len(set(text)) > 1
+
+
+def origin_notes(scan: SavedScan, called: str, server: str, run_id: str | None) -> tuple[str, ...]:
+    """What speaks against a scan, `called` so, being of the process with that `run_id` at the address `server`."""
+    known = is_run_id(scan.run_id) and is_run_id(run_id)
+    same = known and scan.run_id == run_id
+    if scan.server != server and not same:
+        return (f"the {called} scan is of another address, {safe_text(scan.server, 200)}",)
+    if known and not same:
+        changed = "the server was restarted since, or another one has its address"
+        return (f"the run_id is not that of the {called} scan: {changed}",)
+    return ()
 
 
 def actions_on(snapshot: Snapshot | None, entries: Iterable[AuditEntry], *given: str) -> tuple[AuditEntry, ...]:

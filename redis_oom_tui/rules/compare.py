@@ -13,6 +13,7 @@ from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, SavedScan, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
+from redis_oom_tui.rules.cluster import origin_notes
 from redis_oom_tui.rules.key_patterns import contains, disjoint
 from redis_oom_tui.rules.patterns import VARIABLE, parts
 
@@ -327,11 +328,9 @@ def _asked(scan: SavedScan) -> tuple[object, ...]:
 
 
 def _notes(before: SavedScan, now: SavedScan) -> tuple[str, ...]:
-    notes = []
+    notes = list(origin_notes(before, "earlier", now.server, now.run_id))
     if before.server != now.server:
-        notes.append(f"the earlier scan is of another address, {before.server}: the change may be the servers'")
-    elif before.run_id != now.run_id:
-        notes.append("the server has restarted since the earlier scan")
+        notes = [f"{note}: the change may be the servers'" for note in notes]
     if _asked(before) != _asked(now):
         notes.append("the two scans read different keys: their --match, --pattern, --type or -n differ")
     for name, view in (("earlier", before.view), ("later", now.view)):

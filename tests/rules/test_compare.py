@@ -98,6 +98,10 @@ def test_a_pattern_that_a_partial_scan_did_not_list_is_unknown_not_zero() -> Non
 
 def test_another_server_is_said() -> None:
     assert "another address" in compare(scan(server="a"), scan(server="b")).notes[0]
+    one, same, other = (replace(scan(server="a"), run_id=run_id) for run_id in ("r1", "r1", "r2"))
+    assert compare(one, same).notes == compare(one, replace(same, server="b")).notes == ()
+    assert compare(one, replace(same, run_id=None)).notes == ()
+    assert "was restarted since, or another one has its address" in compare(one, other).notes[0]
 
 
 def test_sizes_that_neither_scan_was_told_are_unknown_and_keys_are_not() -> None:
