@@ -6,16 +6,19 @@ from collections.abc import Awaitable, Callable
 
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, size
+from redis_oom_tui.formatting.sizes import number_of, size
 from redis_oom_tui.models.action import Action, Done
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import ServerUnreachable, TriageError
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.scan.connection import ThrottledConnection
+
+_UNCOUNTED = "How many expired keys were removed is not known: the server restarted, or its counters were reset"
 
 
 async def kill_client(context: ActionContext, server: LiveServer, client: ClientBuffer) -> Done:
@@ -48,7 +51,7 @@ async def purge(context: ActionContext, server: LiveServer) -> Done:
             return Done(Action.PURGE, True, "MEMORY PURGE has run.", figures)
         went = f"went from {size(before)} to {size(after)}"
         words = f"RSS {went if size(before) != size(after) else f'stays at {size(after)}'}"
-        words += "; used_memory is unchanged."
+        words += "; MEMORY PURGE does not lower used_memory."
         return Done(Action.PURGE, True, words, figures)
 
     return await _recorded(context, server, Action.PURGE, "MEMORY PURGE", act)
@@ -63,16 +66,26 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
             for database in before.databases:
                 await _scan_all(server, database.db, throttle)
         after = await server.snapshot()
-        started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
-        reaped = None if started is None or ended is None else max(0, ended - started)
+        reaped = _expired_between(before, after)
         was, now = before.memory.used_bytes, after.memory.used_bytes
         freed = None if was is None or now is None else was - now
-        dropped = "No expired key was left to remove" if reaped == 0 else f"{count(reaped)} expired keys were removed"
+        were = "was" if reaped == 1 else "were"
+        dropped = f"{number_of(reaped, 'expired key')} {were} removed"
+        if not reaped:
+            dropped = "No expired key was left to remove" if reaped == 0 else _UNCOUNTED
         words = f"{dropped}; used memory went from {size(before.memory.used_bytes)} to"
         figures = {"expired_keys": reaped, "freed_bytes": freed}
         return Done(Action.REAP, True, f"{words} {size(after.memory.used_bytes)}.", figures)
 
     return await _recorded(context, server, Action.REAP, "scan all keys to remove expired ones", act)
+
+
+def _expired_between(before: Snapshot, after: Snapshot) -> int | None:
+    """How many keys expired from one look to the next; None where the counter does not tell."""
+    started, ended = before.counters.expired_keys_total, after.counters.expired_keys_total
+    if started is None or ended is None or ended < started or before.server.run_id != after.server.run_id:
+        return None
+    return ended - started
 
 
 async def _scan_all(server: LiveServer, db: int, throttle: CallThrottle) -> None:

@@ -34,6 +34,8 @@ _CHANGED = (
     "The key changed where its oldest elements are: others added or removed some. Preview again to remove the rest"
 )
 
+_FIELDS_CHANGED = "What was to go is not there as it was read: others changed it. Preview again to remove the rest"
+
 
 class KeyChanged(TriageError):
     """The key is not as the plan and the last look have it: nothing more is removed."""
@@ -217,7 +219,7 @@ class ShrinkRun(StepRun):
             raise
         came_to = removing.removed(reply)
         if came_to.changed:
-            raise KeyChanged(_CHANGED)
+            raise KeyChanged(_FIELDS_CHANGED if plan.type in {"hash", "set"} else _CHANGED)
         self._put(Outcome.DELETED, came_to.removed)
         for _ in part if self._names else ():
             self._names.popleft()

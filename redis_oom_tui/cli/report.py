@@ -188,11 +188,12 @@ def _recorded(path: Path) -> Gathered:
     gathered = Gathered([moment.snapshot for moment in moments if moment.snapshot is not None])
     gathered.recorded = True
     for moment in moments:
-        gathered.clients = moment.clients or gathered.clients
+        # An empty list was read as well, and is the last one.
+        gathered.clients = gathered.clients if moment.clients is None else moment.clients
         gathered.settings = dict(moment.settings or gathered.settings)
         gathered.scan = moment.scan or gathered.scan
-        gathered.values = moment.samples or gathered.values
-        gathered.replicas = moment.replicas or gathered.replicas
+        gathered.values = gathered.values if moment.samples is None else moment.samples
+        gathered.replicas = gathered.replicas if moment.replicas is None else moment.replicas
     return gathered
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -261,6 +262,25 @@ async def test_reaping_drops_what_has_expired(server: RunningServer, tmp_path: P
         assert done.ok
         assert client.dbsize() == 0
         assert again.sentence.startswith("No expired key was left to remove; ")
+
+
+async def test_reaping_does_not_say_what_a_reset_counter_cannot_tell(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        client.psetex("k", 1, "x")
+        until(lambda: client.pttl("k") == -2, "the key has expired")
+        async with operating(valkey.connection, tmp_path) as operator:
+            scanned = admin_commands._scan_all
+
+            async def reset(*args: Any) -> None:
+                await scanned(*args)
+                client.config_resetstat()
+
+            client.set("other", "x")
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(admin_commands, "_scan_all", reset)
+                done = await operator.reap()
+        assert done.figures["expired_keys"] is None
+        assert done.sentence.startswith("How many expired keys were removed is not known: ")
 
 
 async def test_purging_tells_what_it_gave_back(server: RunningServer, tmp_path: Path) -> None:

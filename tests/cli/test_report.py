@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.cli.report import _recorded
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.recordings import Moment, Recorder
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, ClientBuffer
 from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer
@@ -92,6 +93,15 @@ def recording(path: Path) -> Path:
         recorder.add(Moment(snapshot.taken_monotonic, snapshot.taken_at, snapshot=snapshot))
     recorder.close()
     return path
+
+
+def test_a_client_that_had_left_by_the_end_of_a_recording_is_not_of_its_end(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path / "r", Address("cache-1"))
+    for at, clients in ((1.0, (ClientBuffer(1, "10.0.0.1:5"),)), (2.0, ())):
+        recorder.add(Moment(at, at, snapshot=snapshot_of(at=at)))
+        recorder.add(Moment(at, at, clients=clients))
+    recorder.close()
+    assert _recorded(tmp_path / "r").clients == ()
 
 
 def test_a_recording_tells_the_verdicts_over_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
