@@ -200,13 +200,14 @@ class Activity(Struct, frozen=True):
     `failing_over` is a FAILOVER under way, `copying_master` a replica's full copy of its master's data. `good_replicas`
     are those in touch, told only where writes need some; `wanted_replicas` is how many they need. `save_needed` is
     whether a failed save to disk stops writes, `minds_limit` whether a replica keeps to its own maxmemory, by the
-    server's settings. `paused_ms` is how long clients still are paused (Valkey tells it), `modules` the names of those
-    loaded. What is not told is None.
+    server's settings. `paused` is whether clients are paused, and `paused_ms` for how much longer (Valkey tells it);
+    `modules` are the names of those loaded. What is not told is None.
     """
 
     connected_clients: Annotated[int | None, info("connected_clients")] = None
     blocked_clients: Annotated[int | None, info("blocked_clients")] = None
-    paused_ms: Annotated[int | None, info("paused_timeout_milliseconds")] = None
+    paused: bool | None = None
+    paused_ms: int | None = None
     connected_replicas: Annotated[int | None, info("connected_slaves")] = None
     loading: Annotated[bool, info("loading", kind="flag")] = False
     saving: Annotated[bool, info("rdb_bgsave_in_progress", kind="flag")] = False

@@ -283,10 +283,14 @@ def _main_thread(fields: InfoFields) -> float | None:
 
 def _activity(fields: InfoFields) -> Activity:
     link = fields.text("master_link_status")
+    paused = fields.text("paused_actions")
     aof_write_failed = fields.flag("aof_enabled") and fields.text("aof_last_write_status") == "err"
     return Activity(
         **_figures(Activity, fields),
         last_save_failed=fields.text("rdb_last_bgsave_status") == "err" or aof_write_failed,
+        paused=None if paused is None else paused != "none",
+        # A pause without an end, as of FAILOVER, reads as nearly 2^63.
+        paused_ms=_count(fields.info, "paused_timeout_milliseconds") or None,
         failing_over=(fields.text("master_failover_state") or "no-failover") != "no-failover",
         master_link_up=None if link is None else link == "up",
         aof_write_failed=aof_write_failed,

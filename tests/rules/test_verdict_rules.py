@@ -107,7 +107,7 @@ CAUSED: dict[str, tuple[Snapshot, ScanView | None]] = {
     "refusing-giant": (snapshot_of(**FULL), SCAN_OF_ONE),
     "refusing-expired": (snapshot_of(**FULL, expires=1000, counters=DEAD), None),
     "refusing-no-ttl": (snapshot_of(**FULL, policy="volatile-lru"), None),
-    "refusing-paused": (snapshot_of(**FULL, policy="allkeys-lru", activity={"paused_ms": 9000}), None),
+    "refusing-paused": (snapshot_of(**FULL, policy="allkeys-lru", activity={"paused": True}), None),
     "refusing-few-evictable": (snapshot_of(**FULL, policy="volatile-lru", expires=20), None),
     "refusing-behind": (snapshot_of(**FULL, policy="allkeys-lru", counters={"errors_by_kind": {"OOM": 3}}), None),
     "refusing-noeviction": (snapshot_of(**FULL), None),

@@ -86,6 +86,17 @@ def paused(scene: Scene, share: float = 1.2) -> None:
     scene.client.config_set("maxmemory", limit)
 
 
+def failing_over(scene: Scene) -> None:
+    """It waits for a replica that never gets its copy."""
+    scene.keys(1000, 5000)
+    scene.hold((b"PSYNC", b"?", b"-1"))
+    until(lambda: scene.client.info("replication")["connected_slaves"], "a replica")
+    scene.keys(10, 5000, "unread")
+    limit = int(used_at_rest(scene.client) / 1.2)
+    scene.client.execute_command("FAILOVER", "TIMEOUT", 60_000)
+    scene.client.config_set("maxmemory", limit)
+
+
 def few_evictable(scene: Scene) -> None:
     scene.keys(1000, 5000)
     scene.keys(20, 5000, "short", ttl=5000)

@@ -86,6 +86,11 @@ STATES: dict[str, State] = {
         scenes.paused, "full-cache", "nothing is evicted meanwhile, as clients .* paused", "",
         ("maxmemory-policy allkeys-lru",), SEVEN_ON, "ok", write=False,
     ),
+    "a failover that waits, full": State(
+        scenes.failing_over, "refusing-lowered", "Refuses writes when its pause ends.*its replica is in step .FAILOVER",
+        "First end the pause .* FAILOVER ABORT", ("repl-diskless-sync yes", "repl-diskless-sync-delay 1000"),
+        levels="oom", write=False,
+    ),
     "few large values": State(
         scenes.few_large_values, "churning", "it holds only . keys?, of .* on average: each new value evicts others",
         "Find who caches such large values", ("maxmemory 8mb", "maxmemory-policy allkeys-lru"), levels="warning",

@@ -22,8 +22,8 @@ _EXPLAINED = 0.5
 _KEYLESS_BYTES, _KEYLESS_SHARE = 2 * 2**20, 0.25
 # Without any eviction, writes alone bring memory no further than this beyond the limit.
 _WRITTEN = 1.10
-# What is beyond it without the buffers that came later.
-_BEYOND_BUFFERS = 1.05
+# What is beyond it without the buffers of clients, which may have come later.
+_BEYOND_CLIENTS = 1.05
 # What has expired and is still held is worth a scan from this share of what is counted on.
 _DEAD_SHARE = 0.05
 
@@ -176,13 +176,11 @@ def over_by_no_write(facts: Facts) -> bool:
     """Whether it is further over its limit than writes bring it: lowered, passed by a script, or data was loaded."""
     if facts.can_evict or not is_known(facts.policy) or (facts.pressure or 0.0) < _WRITTEN:
         return False
-    if (facts.now.memory.counted_bytes or 0) - facts.buffer_bytes < _BEYOND_BUFFERS * (
-        facts.now.memory.maxmemory_bytes or 0
-    ):
+    counted, limit = facts.now.memory.counted_bytes or 0, facts.now.memory.maxmemory_bytes or 0
+    if counted - facts.parts.get(Share.CLIENTS, 0) < _BEYOND_CLIENTS * limit:
         return False
     # SETRANGE or COPY makes one large key at once: the command passes while there is room before it.
-    over = (facts.now.memory.counted_bytes or 0) - (facts.now.memory.maxmemory_bytes or 0)
-    made_at_once = facts.giant is not None and (facts.giant.size or 0) > over
+    made_at_once = facts.giant is not None and (facts.giant.size or 0) > counted - limit
     return _since_start(facts) or not made_at_once
 
 

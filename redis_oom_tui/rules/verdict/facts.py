@@ -177,7 +177,9 @@ class Facts(Struct, frozen=True, dict=True):
 
     @property
     def clock_stands_still(self) -> bool:
-        """Whether it is over its limit and its clock does not tell: it looks at neither while clients are paused."""
+        """Whether it is over its limit and its clock does not tell: it came over it just now, or looks at neither while
+        clients are paused.
+        """
         counted, limit = self.now.memory.counted_bytes, self.now.memory.maxmemory_bytes
         if counted is None or limit is None or self.now.memory.limit_source is not LimitSource.SERVER:
             return False
@@ -187,10 +189,17 @@ class Facts(Struct, frozen=True, dict=True):
     @property
     def paused(self) -> bool:
         """Whether writes wait for the end of a pause (CLIENT PAUSE, FAILOVER): by its word, or by a clock that stands
-        still.
+        still though it was over its limit at the look before, too.
         """
-        known = self.now.activity.paused_ms
-        return known > 0 if known is not None else self.clock_stands_still and not self.now.server.is_foreign
+        activity, server = self.now.activity, self.now.server
+        if activity.failing_over and not server.is_replica:
+            return True
+        if activity.paused is not None:
+            return activity.paused
+        grown = max(0, self.rates.growth_bytes or 0)
+        counted, limit = self.now.memory.counted_bytes or 0, self.now.memory.maxmemory_bytes or 0
+        lasts = self.rates.seconds > 0 and not self.refused and counted - grown > limit
+        return lasts and self.clock_stands_still and not server.is_foreign
 
     @property
     def falls_behind(self) -> bool:

@@ -79,10 +79,12 @@ def pause(facts: Facts) -> str:
     """That clients are paused, and for how long; '' where they are not."""
     if not facts.paused:
         return ""
-    milliseconds = facts.now.activity.paused_ms
-    how_long = "" if milliseconds is None else f" for another {duration(milliseconds / 1000)}"
-    seem = "seem to be" if milliseconds is None else "are"
-    return f"clients {seem} paused{how_long} (CLIENT PAUSE, FAILOVER): their writes wait"
+    activity = facts.now.activity
+    if activity.failing_over:
+        return "clients are paused until its replica is in step (FAILOVER): their writes wait"
+    how_long = "" if activity.paused_ms is None else f" for another {duration(activity.paused_ms / 1000)}"
+    are = "are" if activity.paused else "seem to be"
+    return f"clients {are} paused{how_long} (CLIENT PAUSE): their writes wait"
 
 
 def lately(facts: Facts) -> str:

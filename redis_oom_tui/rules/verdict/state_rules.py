@@ -1,6 +1,6 @@
 """The rules of the verdict about the server's state: loading, writes refused whatever the memory, replica, host."""
 
-from redis_oom_tui.formatting.sizes import count, number_of, percent, percent_beside, size
+from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, percent_beside, size
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.flavours import counts_rss
 from redis_oom_tui.rules.verdict.causes import cause_of
@@ -174,7 +174,9 @@ def replica_own_limit(facts: Facts) -> Verdict | None:
         does = f"refuses writes of its primary{'; ' if seen else ''}{seen}"
     else:
         does = "refuses writes of its primary" if facts.cannot_evict else "evicts what its primary keeps"
-        does += "" if evicted else " once it is full"
+        so_far = facts.now.counters.evicted_keys_total
+        done = f" ({number_of_keys(so_far)} since restart or RESETSTAT)" if so_far else " once it is full"
+        does += "" if evicted else done
     why, first = _beside_data(facts)
     reason = f"A replica that keeps to its own limit, at {in_use(facts)} (replica-ignore-maxmemory no): it {does}{why}."
     counters = facts.now.counters
