@@ -92,7 +92,7 @@ STATES: dict[str, State] = {
         levels="oom", write=False,
     ),
     "few large values": State(
-        scenes.few_large_values, "churning", "it holds only . keys?, of .* on average: each new value evicts others",
+        scenes.few_large_values, "churning", "it holds only . keys?, of .*: each new value evicts others",
         "Find who caches such large values", ("maxmemory 8mb", "maxmemory-policy allkeys-lru"), levels="warning",
         write=False,
     ),

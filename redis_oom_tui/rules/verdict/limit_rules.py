@@ -164,10 +164,8 @@ def _few_values(facts: Facts) -> Verdict | None:
     per_second = facts.rates.per_second(facts.rates.evicted_keys)
     rate = f"{per_second:,.0f} keys/s" if per_second and per_second >= 1 else f"{number_of_keys(total)} so far"
     missed = "" if hits is None else f", hit rate only {percent(hits)}" if hits <= _FEW_HITS else ""
-    reason = (
-        f"At {in_use(facts)} it holds only {number_of_keys(keys)}, of {size(each)} on average: each new value evicts"
-        f" others ({rate}{missed})."
-    )
+    held = f"{number_of_keys(keys)}, of {size(each)}{' on average' * (keys > 1)}"
+    reason = f"At {in_use(facts)} it holds only {held}: each new value evicts others ({rate}{missed})."
     grow = "; or raise maxmemory in Limits" if higher_limit(facts.now.memory) is not None else ""
     step = f"Find who caches such large values (Hogs): keep them elsewhere, or write them compressed or in parts{grow}."
     return say(facts, Level.WARNING, "churning", reason, step)
