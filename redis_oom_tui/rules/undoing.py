@@ -250,6 +250,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     restored = [one for one in history if one.action == _RESTORE and one.undo == backup.path and one.ended is not None]
     last = restored[-1] if restored else None
     refused, warnings = here.why_no_restore or "", list(_backup_warnings(backup, here))
+    origin = backup_origin(backup, here.snapshot, same_address=backup.server in here.names)
     if not refused and here.snapshot is not None and here.snapshot.cluster is None:
         refused = " ".join(restore_warnings(backup, here.snapshot))
     done = last is not None and last.ok and _came_back(last.counts)
@@ -258,7 +259,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     return Undoable(
         at=_made_at(backup, here.snapshot),
         what=_restores(replace(backup, keys=keys_taken(backup, history))),
-        needs=_restore_room(backup, here.snapshot),
+        needs=f"{_restore_room(backup, here.snapshot)} {origin}".rstrip(),
         warnings=() if refused else tuple(warnings),
         refused=refused,
         done=f"restored {ago(here.now - last.at)}" if last is not None and done else "",
@@ -313,8 +314,6 @@ def _restore_room(backup: Backup, snapshot: Snapshot | None) -> str:
 
 
 def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
-    if origin := backup_origin(backup, here.snapshot, same_address=backup.server in here.names):
-        yield origin
     if not backup.whole:
         yield "The file has no end: its run was interrupted, or it was cut. What is in it counts."
     if backup.left_out_keys:
