@@ -5,7 +5,7 @@ import asyncio
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.files.server_host import config_file, host_memory
 from redis_oom_tui.formatting.settings import shown_value
-from redis_oom_tui.models.action import HostMemory, Limits, SettingView
+from redis_oom_tui.models.action import AuditEntry, HostMemory, Limits, SettingView
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import (
     BadInput,
@@ -21,6 +21,7 @@ from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning, whatif
 from redis_oom_tui.rules.breakdown import room_for_data
+from redis_oom_tui.rules.cluster import under_one_name
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.providers import where_to_set
@@ -42,7 +43,7 @@ class LimitsReader:
         names = tuple(tuning.SETTINGS)
         found = await settings.read_settings(self._server, names)
         snapshot = with_settings(snapshot, {one.name: one.value for one in found if one.value is not None})
-        history = await asyncio.to_thread(self._context.audit.history)
+        history = await asyncio.to_thread(self._history, snapshot)
         return Limits(
             maxmemory_bytes=snapshot.memory.maxmemory_bytes,
             limit_source=snapshot.memory.limit_source,
@@ -58,6 +59,9 @@ class LimitsReader:
             refused=refused,
             unreturned=left_behind(history, str(self._server.address), found, self._context.wall()),
         )
+
+    def _history(self, snapshot: Snapshot) -> tuple[AuditEntry, ...]:
+        return under_one_name(self._context.audit.history(), str(self._server.address), snapshot.server.run_id)
 
     async def _host_memory(self, snapshot: Snapshot) -> HostMemory:
         pid, _ = await settings.process(self._server)
@@ -107,7 +111,7 @@ class LimitsReader:
     def _done_here(self, snapshot: Snapshot) -> list[Change]:
         """What the audit file tells of settings changed here since the server started, oldest first."""
         since = self._context.wall() - (snapshot.server.uptime_seconds or 0)
-        own = [entry for entry in self._context.audit.history() if entry.server == str(self._server.address)]
+        own = [entry for entry in self._history(snapshot) if entry.server == str(self._server.address)]
         return [
             entry.change.change
             for entry in reversed(own)

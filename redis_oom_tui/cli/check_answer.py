@@ -33,7 +33,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
-from redis_oom_tui.rules.cluster import servers_in
+from redis_oom_tui.rules.cluster import servers_in, under_one_name
 from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import between, skew_sentence
@@ -178,6 +178,7 @@ def _unreturned(invocation: Invocation, snapshot: Snapshot, settings: Mapping[st
     values = {"maxmemory": str(memory.maxmemory_bytes or 0), "maxmemory-policy": memory.policy, **settings}
     shown = str(snapshot.server.address)
     sentences: list[str] = []
+    history = under_one_name(history, shown, snapshot.server.run_id)
     for server in sorted(servers_in(snapshot)):
         known = [Setting(name, value) for name, value in values.items()] if server == shown else []
         sentences += left_behind(history, server, known, time.time(), unread=True)

@@ -123,6 +123,12 @@ def actions_on(snapshot: Snapshot | None, entries: Iterable[AuditEntry], *given:
     return tuple(entry for entry in entries if entry.server in names or entry.run_id in ids)
 
 
+def under_one_name(entries: Iterable[AuditEntry], server: str, run_id: str | None) -> tuple[AuditEntry, ...]:
+    """`entries`, those on the process with that `run_id` as on `server`, whatever its address was."""
+    known = is_run_id(run_id)
+    return tuple(replace(entry, server=server) if known and entry.run_id == run_id else entry for entry in entries)
+
+
 _BEHIND = "the cluster behind "
 
 

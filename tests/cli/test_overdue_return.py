@@ -13,12 +13,12 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from tests.support.servers import RunningServer
 
 
-def _killed(server: RunningServer, path: Path, setting: str, old: str, new: str) -> None:
+def _killed(running: RunningServer, path: Path, setting: str, old: str, new: str, **place: str) -> None:
     """What a tool leaves behind that set something for three seconds a minute ago, and was killed before they ended."""
     audit = AuditFile(path, wall=lambda: time.time() - 60)
-    where = str(server.connection.address)
+    place = {"server": str(running.connection.address), **place}
     what = f"{setting}: {old} to {new}, reverted in 3s unless kept"
-    action = audit.intent("set", server=where, who="sre@host", what=what, before=old, reverts_in_seconds=3.0)
+    action = audit.intent("set", who="sre@host", what=what, before=old, reverts_in_seconds=3.0, **place)
     result = ChangeResult(Change(setting, old, new), took=True, now=new)
     audit.result(action, ok=True, result=f"{setting} is {new} now", after=new, change=change_fields(result))
 
@@ -48,6 +48,20 @@ def test_every_command_tells_of_a_return_that_is_overdue(
     with server.client() as client:
         client.config_set("maxmemory-policy", "noeviction")
     assert json.loads(_run(capsys, server, audit, "check", "--json"))["unreturned"] == []
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_what_was_set_under_another_address_is_known_by_the_run_id(
+    valkey: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], same: bool
+) -> None:
+    audit = tmp_path / "audit.jsonl"
+    with valkey.client() as client:
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        run_id = client.info("server")["run_id"] if same else "r0"
+    _killed(valkey, audit, "maxmemory-policy", "noeviction", "allkeys-lru", server="cache-1:6379", run_id=run_id)
+    for command in ("check", "limits"):
+        sentences = json.loads(_run(capsys, valkey, audit, command, "--json"))["unreturned"]
+        assert ["maxmemory-policy was to revert to noeviction" in each for each in sentences] == [True] * same
 
 
 def test_a_setting_that_check_does_not_read_is_named_as_well(
