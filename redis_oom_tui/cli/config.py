@@ -111,6 +111,8 @@ def _notes(settings: Settings) -> list[str]:
             notes.setdefault(
                 f"{safe_text(hooks.command[0], 100)}, the command of {where}, is not found on this machine"
             )
+    if settings.emergency.armed and settings.profiles:
+        notes.setdefault("armed in [emergency] holds without --profile only: each profile is armed in its own table")
     return list(notes)
 
 

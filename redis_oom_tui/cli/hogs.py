@@ -24,7 +24,7 @@ from redis_oom_tui.cli.options import (
     given_options,
     refuse_beside,
 )
-from redis_oom_tui.cli.process import Ticker, give_way, when_free
+from redis_oom_tui.cli.process import Ticker, give_way, heeded, when_free
 from redis_oom_tui.cli.rdb import of_server_or_dump, rdb_options
 from redis_oom_tui.cli.way_to_plan import way_to_plan
 from redis_oom_tui.files.scans import load_scan, save_scan
@@ -226,7 +226,7 @@ async def _scan(
         if seen is not None:
             show_before_the_scan(seen, invocation.connection.db)
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in heeded((signal.SIGINT, signal.SIGTERM)):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
         # Not before: what starts slowly looks as if it hung.
         give_way(options.pace)

@@ -83,7 +83,8 @@ class Number(click.ParamType):  # type: ignore[type-arg]  # it takes none in cli
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """The number. Raises click's BadParameter, which names the bounds."""
         try:
-            number = self._read(value)
+            # Python also reads other digits, underscores and blanks.
+            number = self._read(value) if str(value).isascii() and not {*" _"} & {*str(value)} else math.nan
         except ValueError:
             number = math.nan
         if not (self._least <= number <= self._most) or math.isinf(number):

@@ -11,6 +11,7 @@ import click
 from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation, recorded
+from redis_oom_tui.cli.process import require_output
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -50,6 +51,7 @@ def watch_plainly(invocation: Invocation, connection: Connection | None = None) 
     """Print lines until interrupted."""
     from redis_oom_tui.server.open_source import source_for
 
+    require_output()
     connection = connection or invocation.connection
     source = source_for(connection)
     profile = replace(invocation.profile, read_only=connection.read_only)

@@ -5,13 +5,13 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TypeVar
 
 import click
 
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.errors import ServerBusy
+from redis_oom_tui.models.errors import BadInput, ServerBusy
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.ports.source import Job
 
@@ -31,6 +31,17 @@ def give_way(pace: Pace) -> None:
     os.nice(_NICE[pace])
 
 
+def heeded(signals: Iterable[signal.Signals]) -> tuple[signal.Signals, ...]:
+    """Those of `signals` that nobody has this process ignore, as nohup does with SIGHUP."""
+    return tuple(number for number in signals if signal.getsignal(number) is not signal.SIG_IGN)
+
+
+def require_output() -> None:
+    """Raise BadInput where standard output is closed: what goes on until it is stopped would do so unseen."""
+    if sys.stdout is None:
+        raise BadInput("standard output is closed: redirect it, e.g. to /dev/null")
+
+
 @contextlib.contextmanager
 def stopping(stop: Callable[[], None]) -> Iterator[set[signal.Signals]]:
     """While inside, Ctrl+C, SIGTERM and SIGHUP call `stop` instead of ending the tool in the middle of a batch; yields
@@ -43,7 +54,7 @@ def stopping(stop: Callable[[], None]) -> Iterator[set[signal.Signals]]:
         stop()
 
     loop = asyncio.get_running_loop()
-    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = heeded((signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
     for number in signals:
         loop.add_signal_handler(number, stopped, number)
     try:

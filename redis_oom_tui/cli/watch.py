@@ -13,6 +13,7 @@ import click
 
 from redis_oom_tui.cli.context import Invocation, chosen
 from redis_oom_tui.cli.options import Number, given_options
+from redis_oom_tui.cli.process import heeded, require_output
 from redis_oom_tui.cli.watch_listeners import (
     arming_options,
     hook_queues,
@@ -208,8 +209,7 @@ def _outputs(
 ) -> Callable[[str | None, Address], TickOutput]:
     """What makes the output of a server, by the profile that its lines name. Raises BadInput."""
     as_json: bool = given["as_json"]
-    if sys.stdout is None:
-        raise BadInput("standard output is closed: redirect it, e.g. to /dev/null")
+    require_output()
     stream = BufferedOutput(
         sys.stdout.fileno(), encoding=sys.stdout.encoding, missing=missing_object if as_json else missing_line
     )
@@ -240,6 +240,5 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         stop.set()
         loop.remove_signal_handler(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup has it
-            loop.add_signal_handler(number, asked, number)
+    for number in heeded((signal.SIGTERM, signal.SIGINT, signal.SIGHUP)):
+        loop.add_signal_handler(number, asked, number)

@@ -107,6 +107,7 @@ def patterns(rows: Sequence[PatternRow], view: ScanView, recognition: Recognitio
         ttls_known=view.ttls_known,
         all_read=not view.refused_keys,
         exact=all_exact(view),
+        idles=any(row.idle_quantiles is not None or row.frequency_curve for row in rows),
         recognition=recognition,
     )
     return text_table(rows, columns)
@@ -142,7 +143,8 @@ def _reach(view: ScanView) -> str:
     if view.complete:
         return f"{'all that this user may read' if view.refused_keys else 'all of them'}, {elapsed}"
     # Of a scan that could not be gone on with, only the share is known.
-    of = f"{percent(view.share_scanned)} of {number_of_keys(view.total_keys) if view.total_keys else 'all'}, {elapsed}"
+    share = "under 1%" if 0 < (view.share_scanned or 0) < 0.005 else percent(view.share_scanned)
+    of = f"{share} of {number_of_keys(view.total_keys) if view.total_keys else 'all'}, {elapsed}"
     ended = {ScanState.SAMPLED: "a sample", ScanState.STOPPED: "stopped early", ScanState.FAILED: "interrupted"}.get(
         view.state, "so far"
     )

@@ -22,10 +22,11 @@ def pattern_columns(
     ttls_known: bool = True,
     all_read: bool = True,
     exact: bool = True,
+    idles: bool = False,
     recognition: Recognition | None = None,
 ) -> tuple[Column[PatternRow], ...]:
     """Columns of patterns. `opens` says which are made of patterns themselves, and without it names are indented;
-    `partial` adds what the whole may be, `databases` where the keys are.
+    `partial` adds what the whole may be, `databases` where the keys are, `idles` for how long half of them were idle.
 
     Where not `all_read`, keys were refused, and what they hold is part of no share; where not `exact`, sums of other
     types than strings are estimates, but for those of which every size is known to be exact. With a `recognition` that
@@ -48,6 +49,7 @@ def pattern_columns(
         _bytes_column("mean", "MEAN", "average", _mean, kind, 7, {"average_bytes": _mean}),
         _no_ttl_column(ttls_known=ttls_known),
         _MAIN_TYPE,
+        *([_MEDIAN_IDLE] if idles else []),
         *([_PATTERN_DB] if databases else []),
         _application_column(labels),
         _name_column(opens),
@@ -235,6 +237,19 @@ def _idle_quantile(place: int) -> Callable[[PatternRow], int | None]:
     return lambda row: None if row.idle_quantiles is None else row.idle_quantiles[place]
 
 
+def _median_order(row: PatternRow) -> int | None:
+    if row.idle_quantiles is not None:
+        return row.idle_quantiles[1]
+    return row.frequency_curve[CURVE_SHARES.index(0.5)] if row.frequency_curve else None
+
+
+def _median_idle(row: PatternRow, _width: int = 0) -> str:
+    median = _median_order(row)
+    if median is None:
+        return "?"
+    return f"freq {median}" if row.idle_quantiles is None else sizes.duration(median)
+
+
 _KEYS: Column[PatternRow] = Column(
     "keys",
     "KEYS",
@@ -254,6 +269,7 @@ _MAIN_TYPE: Column[PatternRow] = Column(
     yields=8,
     fields={"types": lambda row: dict(row.types)},
 )
+_MEDIAN_IDLE: Column[PatternRow] = Column("idle_median", "IDLE P50", 8, _median_idle, _median_order, "right", yields=5)
 _WHOLE: Column[PatternRow] = Column(
     "whole",
     "EST. TOTAL",

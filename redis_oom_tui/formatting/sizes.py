@@ -10,7 +10,7 @@ from redis_oom_tui.models.errors import BadInput
 
 # redis.conf's own units: `k` is a thousand, `kb` is 1024 (util.c, memtoull).
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
-_SIZE = re.compile(r"(\d+)\s*([a-z]*)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]+)\s*([a-z]*)", re.IGNORECASE)
 _LARGEST = 2**63 - 1
 # No number of more digits is a size or a length of time, and Python refuses to read thousands of them.
 _DIGITS = 20
@@ -273,7 +273,7 @@ def full_in(soonest: float, latest: float | None) -> str:
     return f"full within {duration(latest)}" if latest >= 1 else "full now"
 
 
-_DURATION = re.compile(r"(\d+)\s*([smhdw]?)", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]+)\s*([smhdw]?)", re.IGNORECASE)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 # A server counts the end of a key in milliseconds, and a time before 1970 is none to it.
 _LONGEST = 36500 * 86400

@@ -307,7 +307,8 @@ def _operation(plan: Plan) -> str:
 
 def _names(plan: Plan) -> str:
     first = ", ".join(escape_exact(key.id.key)[:60] for key in plan.keys[:_SAMPLE_NAMES])
-    return f"{first}{', ...' if len(plan.keys) > _SAMPLE_NAMES else ''}"
+    more = len(plan.keys) - _SAMPLE_NAMES
+    return f"{first} and {count(more)} more" if more > 0 else first
 
 
 def _taken(at: float, plan: Plan, view: RunView) -> bounds.Spent:

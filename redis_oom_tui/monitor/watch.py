@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from redis_oom_tui.formatting.sizes import duration, number_of
-from redis_oom_tui.models.alert import Event, EventKind
+from redis_oom_tui.models.alert import Event
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock
@@ -176,8 +176,7 @@ class Monitor:
             self._output.note(Note("failed", text, self._clock.wall(), Level.WARNING))
 
     def _last_line(self, seconds: float) -> None:
-        events = sum(event.kind is not EventKind.CLEANUP for event in self._book.timeline)
         text = f"stopped after {duration(seconds)} ({number_of(self._poller.polls_total, 'poll')})"
         alert = Level.UNKNOWN if self._book.lost else self._book.level
-        figures = {"looks": self._poller.polls_total, "events": events, "alert": alert.value}
+        figures = {"looks": self._poller.polls_total, "events": self._book.events_total, "alert": alert.value}
         self._output.note(Note("end", text, self._clock.wall(), figures=figures))

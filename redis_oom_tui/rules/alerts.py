@@ -242,6 +242,11 @@ class AlertBook:
         return self._state.lost
 
     @property
+    def events_total(self) -> int:
+        """How many events there were, those that the timeline keeps no longer among them."""
+        return self._state.events_total
+
+    @property
     def timeline(self) -> tuple[Event, ...]:
         """The last events, oldest first."""
         return tuple(self._timeline)

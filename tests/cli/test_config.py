@@ -142,3 +142,11 @@ def test_an_empty_profile_name_means_no_server(tmp_path: Path) -> None:
     found = ran("--config", path, "--profile", "", "check")
     assert found.returncode == 3
     assert "has no profile ''; it has a" in found.stdout
+
+
+def test_what_arms_no_profile_is_said(tmp_path: Path) -> None:
+    armed = '[plans.cache]\nmatch = "cache:*"\n[emergency]\nplan = "cache"\narmed = true\n'
+    assert "note:" not in call("config", "check", written(tmp_path, armed))[1].output
+    code, result = call("config", "check", written(tmp_path, armed + "[profiles.a]\nport = 1\n"))
+    assert code == 0
+    assert "each profile is armed in its own table" in result.output

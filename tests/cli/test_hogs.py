@@ -326,3 +326,8 @@ def test_the_last_line_plans_what_may_go_and_never_what_loses_work(valkey: Runni
         for number in range(300):
             client.set(f"page:{number}", "x" * 500)
         assert "cleanup --pattern 'page:<id>'" in run(valkey, "--patterns").stdout
+
+
+def test_idle_times_of_patterns_are_in_their_table(filled: RunningServer) -> None:
+    assert " idle p50 " in run(filled, "--patterns", "--idle").stdout
+    assert "idle p50" not in run(filled, "--patterns").stdout

@@ -1,7 +1,9 @@
 """What has no effect, or cannot be used, is refused in one sentence before any server is asked."""
 
+import asyncio
 import io
 import os
+import signal
 from pathlib import Path
 
 import click
@@ -9,6 +11,7 @@ import pytest
 
 from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.cli.options import FilePath
+from redis_oom_tui.cli.process import stopping
 from tests.support.servers import RunningServer
 
 SERVER = ("check", "hogs", "limits", "cleanup", "restore", "watch", "report")
@@ -269,3 +272,23 @@ def test_an_empty_database_is_there(valkey: RunningServer, capsys: pytest.Captur
         main(["-s", valkey.socket_path, "-n", "15", "check"])
     assert ended.value.code == 0
     assert capsys.readouterr().out.startswith("OK: ")
+
+
+@pytest.mark.parametrize("port", ["٦٣٧٩", "6_379", " 6379"])
+def test_a_number_is_written_in_plain_digits(capsys: pytest.CaptureFixture[str], port: str) -> None:
+    assert "is not a whole number from 1 to 65535" in refused(capsys, "check", "-p", port)
+
+
+async def test_what_a_process_was_told_to_ignore_stops_nothing() -> None:
+    came: list[str] = []
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with stopping(lambda: came.append("stopped")):
+            os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            while not came:
+                await asyncio.sleep(0)
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert came == ["stopped"]

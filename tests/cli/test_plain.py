@@ -11,6 +11,7 @@ from redis_oom_tui.cli.plain import PlainLines, line
 from redis_oom_tui.formatting.vitals import trend_words
 from redis_oom_tui.models.address import ClientBuffer, Connection
 from redis_oom_tui.models.config import Profile, ScreenOptions
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.snapshot import Counters, LimitSource, Memory
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates, TrendSample
@@ -182,3 +183,9 @@ def test_an_unreachable_server_is_a_sentence_and_exit_3(arguments: list[str]) ->
     assert run.returncode == 3
     assert run.stderr.count("\n") == 1
     assert run.stdout == ""
+
+
+def test_without_a_standard_output_nothing_goes_on_unseen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout", None)
+    with pytest.raises(BadInput, match="standard output is closed"):
+        plain.watch_plainly(Invocation(Connection(a_snapshot().server.address), ScreenOptions()))

@@ -44,6 +44,7 @@ async def test_its_report_is_an_event_that_hooks_hear_of(tmp_path: Path) -> None
         " Undo: restore /backups/1"
     )
     assert "cache begins to delete 100 keys, 4.9 KiB: cache:0, cache:1" in watching.said
+    assert " and 95 more." in watching.said
 
 
 async def test_a_dry_run_says_what_it_would_do_and_does_nothing(tmp_path: Path) -> None:
