@@ -229,7 +229,8 @@ async def test_where_scan_goes_by_the_hash_a_broken_shard_is_said_to_be_incomple
     assert broken.scanned_keys == KEYS or not broken.complete
 
 
-async def test_a_primary_without_a_replica_killed_in_the_middle() -> None:
+async def test_a_primary_without_a_replica_killed_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
     with clustered(replicas=False) as cluster:
         held = fill(cluster)
         async with cluster_opened(cluster.connection) as source:
