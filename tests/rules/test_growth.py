@@ -55,17 +55,19 @@ def grown(rate: float, seconds: float, *, after: float = 0.0) -> Curve:
 
 
 @pytest.mark.parametrize(
-    ("rate", "grows", "calm", "every"),
+    ("rate", "grows", "calm", "every", "noise"),
     [
-        (2, 60, 0, 1),
-        (2, 60, 0, 5),
-        (1, 240, 0, 5),
-        (1, 240, 200, 5),
-        (1, 240, 600, 5),
-        (0.3, 1200, 0, 15),
+        (2, 60, 0, 1, 0.3),
+        (2, 60, 0, 5, 0.3),
+        (1, 240, 0, 5, 0.3),
+        (1, 240, 200, 5, 0.3),
+        (1, 240, 600, 5, 0.3),
+        (0.3, 1200, 0, 15, 0.3),
+        (2, 60, 0, 1, 3.0),
+        (1, 240, 200, 5, 3.0),
+        (0.3, 1200, 0, 15, 3.0),
     ],
 )
-@pytest.mark.parametrize("noise", [0.3, 3.0])
 def test_growth_that_stops_is_no_growth_any_more(
     rate: float, grows: float, calm: float, every: float, noise: float
 ) -> None:
