@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 from redis_oom_tui.formatting.sizes import percent
 from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
 from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
-from redis_oom_tui.server.tasks import UndelayedClock
+from redis_oom_tui.server.tasks import undelayed_clock
 
 # How long a call may take, in seconds: beside others at work, where one in a hundred of them waits for all of it, and
 # where nobody waits behind it. By itself a call takes 10 µs of the server and 100 of this process, so only keys that
@@ -145,7 +145,7 @@ class CallThrottle:
     ) -> None:
         self.rate = RateController(CALLS) if rate is None else rate
         self._clock = clock
-        self.now: Callable[[], float] = now or UndelayedClock()
+        self.now: Callable[[], float] = now or undelayed_clock()
         self._scanning = scanning
         self._size = _FIRST
         self._calls: list[float] = []

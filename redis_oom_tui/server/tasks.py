@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import threading
 import time
 import weakref
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -158,6 +159,17 @@ class UndelayedClock:
             return int(os.pread(self._file, 80, 0).split()[1]) / 1e9
         except (OSError, ValueError, IndexError):
             return 0.0
+
+
+_of_thread = threading.local()
+
+
+def undelayed_clock() -> UndelayedClock:
+    """The one of this thread: each holds a file open, and a cluster has hundreds of nodes."""
+    if not hasattr(_of_thread, "clock"):
+        _of_thread.clock = UndelayedClock()
+    clock: UndelayedClock = _of_thread.clock
+    return clock
 
 
 _AGAIN_SECONDS = 0.2

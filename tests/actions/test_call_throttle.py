@@ -112,6 +112,10 @@ async def test_what_this_process_waits_for_a_processor_is_no_time_of_the_server(
     assert took == [1.0] * 3
 
 
+def test_all_throttles_of_a_thread_hold_one_file_open() -> None:
+    assert CallThrottle().now is CallThrottle().now
+
+
 def test_where_the_system_does_not_tell_that_wait_all_time_counts(tmp_path: Path) -> None:
     clock = Clock()
     clock.now = 3.0
