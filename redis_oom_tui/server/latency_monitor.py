@@ -15,7 +15,7 @@ from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
 from redis_oom_tui.server.resp import ScanCommand, packed
 from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
-from redis_oom_tui.server.tasks import monitored
+from redis_oom_tui.server.tasks import monitored, undelayed_clock
 
 Command = tuple[bytes, ...]
 _PING = (b"PING",)
@@ -156,10 +156,13 @@ class LatencyMonitor:
             timer.cancel()
 
     async def _ping(self) -> float:
-        """How long a PING waited, in seconds; its answer may be a refusal (MISCONF), which takes as long."""
-        started = time.perf_counter()
+        """How long a PING waited, in seconds, but for this process's wait for a processor; its answer may be a refusal
+        (MISCONF), which takes as long.
+        """
+        now = undelayed_clock()
+        started = now()
         await self._ask(_PING)
-        return time.perf_counter() - started
+        return now() - started
 
     async def _ask(self, command: Command) -> object:
         return (await self._probe_connection.call([command]))[0]
