@@ -17,7 +17,7 @@ class Flavour(Struct, frozen=True):
     """Redis or Valkey, as far as they differ; ranges of bytes are the least and the most that was measured.
 
     `key_overhead` is what a small string key takes beyond its name and value, `integer_saving` what a number stored as
-    one saves, `channel` what a pub/sub channel takes with a name of 10 to 140 bytes. `reversed_cursor` are the first
+    one saves, `channel` what a pub/sub channel takes with a name of 8 to 110 bytes. `reversed_cursor` are the first
     version whose SCAN cursor is known to count in reversed bits and the first no longer known; `no_touch_crash` the
     first and the first fixed version that CLIENT NO-TOUCH may crash, with the report; `lua_counted_from` the first that
     counts the Lua VM in used_memory.
@@ -37,7 +37,7 @@ FLAVOURS: Mapping[str, Flavour] = {
     "redis": Flavour(
         key_overhead=(40, 64),
         integer_saving=(12, 38),
-        channel=(214, 535),
+        channel=(198, 495),
         reversed_cursor=((6, 0), (9, 0)),
         no_touch_crash=((8, 0, 0), (8, 4, 0), "redis/redis#14415"),
         lua_counted_from=(7, 4),
@@ -50,7 +50,7 @@ FLAVOURS: Mapping[str, Flavour] = {
         no_touch_crash=((8, 1, 0), (8, 1, 4), "valkey-io/valkey#2347"),
     ),
 }
-ANY_KEY_OVERHEAD, ANY_INTEGER_SAVING, ANY_CHANNEL = (18, 64), (0, 38), (214, 535)
+ANY_KEY_OVERHEAD, ANY_INTEGER_SAVING, ANY_CHANNEL = (18, 64), (0, 38), (198, 495)
 """What holds for a server of another flavour."""
 
 

@@ -24,7 +24,8 @@ from tests.support.sources import opened
 
 
 def held(scene: Scene) -> int:
-    """used_memory once the server has ended what it does by itself."""
+    """used_memory once the server has ended what it does by itself, without the buffers that this client had."""
+    scene.client.connection_pool.disconnect()
     finish_rehashing(scene.client)
     used = scene.used()
     for _ in range(80):

@@ -209,6 +209,9 @@ def test_encoding_limits_are_read_from_the_server() -> None:
     settings = {"hash-max-listpack-entries": "128"}
     found = findings(snapshot_of(), scanned(row), values=(table,), settings=settings)["encoding-limit"]
     assert "hash-max-listpack-entries 128" in found.title
+    assert found.saves_bytes is not None
+    long = findings(snapshot_of(), scanned(row), values=(replace(table, key_bytes=20_000.0),), settings=settings)
+    assert long["encoding-limit"].saves_bytes is None, "of long fields it is not known"
     assert "encoding-limit" not in findings(snapshot_of(), scanned(row), values=(table,), settings={})
     far = replace(table, elements=5000.0, key_bytes=300_000.0)
     assert "encoding-limit" not in findings(snapshot_of(), scanned(row), values=(far,), settings=settings)
