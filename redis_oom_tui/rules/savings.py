@@ -29,15 +29,15 @@ WIDEST = 2.5
 
 # What rounding to whole bytes makes of it.
 _TOLERANCE = 0.01
-PLACE_BYTES = 27
-"""What a key takes in the tables beyond its MEMORY USAGE, at most."""
+# What a key takes in the tables beyond its MEMORY USAGE, at most.
+_PLACE_BYTES = 27
 
 TAKEN_BYTES = 256 * 1024
 """What the first cleanup leaves on a server, for the statistics of its commands."""
 
-# Of a small saving no more than a share is counted as taken meanwhile: then commands by hand are meant, of which at
-# least one is the first of its kind. What is given meanwhile is of those who wrote.
-_TAKEN_SHARE, _ONE_COMMAND_BYTES = 1 / 8, 32 * 1024
+# Of a small saving no more than a share is counted as taken meanwhile: then commands by hand are meant, of which two
+# may be the first of their kind. What is given meanwhile is of those who wrote.
+_TAKEN_SHARE, _COMMANDS_BYTES = 1 / 8, 48 * 1024
 _GIVEN_BYTES, _GIVEN_SHARE = 128 * 1024, 1 / 16
 # What deleting many keys frees for each byte of their MEMORY USAGE: where that was measured, and where it was sampled.
 _EXACT, _SAMPLED = (0.90, 1.15), (0.66, 1.50)
@@ -56,7 +56,7 @@ def with_noise(low: int, high: int) -> tuple[int, int]:
     >>> with_noise(30_000_000, 30_000_000), with_noise(800_000, 900_000)
     ((29737856, 30131072), (700000, 956250))
     """
-    taken = max(_ONE_COMMAND_BYTES, min(TAKEN_BYTES, int(low * _TAKEN_SHARE)))
+    taken = max(_COMMANDS_BYTES, min(TAKEN_BYTES, int(low * _TAKEN_SHARE)))
     return max(0, low - taken), high + min(_GIVEN_BYTES, int(high * _GIVEN_SHARE))
 
 
@@ -78,7 +78,7 @@ def freed(low: int, high: int, keys: int = 1, *, exact: bool = True) -> tuple[in
     least, most = _EXACT if exact else _SAMPLED
     lowest, highest = with_noise(low, high)
     lowest = min(int(low * least), lowest, low - keys * _SHARED_BYTES)
-    return max(0, lowest), max(int(high * most), highest) + keys * PLACE_BYTES
+    return max(0, lowest), max(int(high * most), highest) + keys * _PLACE_BYTES
 
 
 def freed_with(rows: Iterable[KeyRow], server: Server) -> tuple[int, int]:
@@ -89,7 +89,7 @@ def freed_with(rows: Iterable[KeyRow], server: Server) -> tuple[int, int]:
     if any(row.size_kind is not SizeKind.EXACT and row.size_low is None for row in rows):
         return freed(low, high, len(rows), exact=False)
     lowest, highest = with_noise(low, high)
-    return lowest, highest + len(rows) * PLACE_BYTES
+    return lowest, highest + len(rows) * _PLACE_BYTES
 
 
 def _held(row: KeyRow, server: Server) -> tuple[int, int]:

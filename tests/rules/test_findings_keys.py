@@ -26,7 +26,7 @@ from tests.rules.test_findings import findings, giant, pattern_row, scanned
 DAY = 86_400
 
 
-@given(st.integers(64 * 1024, 2**40), st.integers(0, 2**40), st.integers(1, 10**6))
+@given(st.integers(128 * 1024, 2**40), st.integers(0, 2**40), st.integers(1, 10**6))
 def test_what_goes_is_told_with_what_moves_by_itself(low: int, more: int, keys: int) -> None:
     high = low + more
     for least, most in (with_noise(low, high), freed(low, high, keys=0)):
