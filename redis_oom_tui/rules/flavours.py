@@ -37,7 +37,7 @@ FLAVOURS: Mapping[str, Flavour] = {
     "redis": Flavour(
         key_overhead=(40, 64),
         integer_saving=(12, 38),
-        channel=(198, 495),
+        channel=(194, 485),
         reversed_cursor=((6, 0), (9, 0)),
         no_touch_crash=((8, 0, 0), (8, 4, 0), "redis/redis#14415"),
         lua_counted_from=(7, 4),
@@ -50,7 +50,7 @@ FLAVOURS: Mapping[str, Flavour] = {
         no_touch_crash=((8, 1, 0), (8, 1, 4), "valkey-io/valkey#2347"),
     ),
 }
-ANY_KEY_OVERHEAD, ANY_INTEGER_SAVING, ANY_CHANNEL = (18, 64), (0, 38), (198, 495)
+ANY_KEY_OVERHEAD, ANY_INTEGER_SAVING, ANY_CHANNEL = (18, 64), (0, 38), (194, 485)
 """What holds for a server of another flavour."""
 
 
