@@ -254,7 +254,7 @@ def lines(answer: Answer) -> list[str]:
 
         found += [f"  {line}" for line in node_lines(snapshot.cluster)]
     if verdict.first_step:
-        found.append(f"  Next: {with_commands(verdict.first_step, answer.connection_args)}")
+        found.append(f"  Next: {with_commands(verdict.first_step, answer.connection_args, verdict.client_id)}")
     if verdict.confirm and verdict.level is not Level.OK:
         found.append(f"  To confirm: {'; '.join(verdict.confirm)}")
     for finding in answer.findings[:_SHOWN]:

@@ -110,7 +110,11 @@ class PlainLines:
         wait = [] if slow is None else [f"slow server: next poll in {sizes.duration(slow)}"]
         way = self._profile.connection_args
         nothing = _NO_FINDING.format(hogs=command_line(way, "hogs"))
-        first = [f"next: {safe_text(with_commands(verdict.first_step, way))}"] if verdict.first_step else []
+        first = (
+            [f"next: {safe_text(with_commands(verdict.first_step, way, verdict.client_id))}"]
+            if verdict.first_step
+            else []
+        )
         server = _server_line(state.address, snapshot, self._profile)
         found = examine(self._case(state, snapshot))
         clients = _client_lines(state, snapshot)

@@ -92,7 +92,9 @@ def chat_text_of(
     items: list[str] = [] if snapshot is None else [_figures(snapshot, form)]
     items += [form.text(held)] if held else []
     if verdict.first_step:
-        items.append(f"{form.bold('Next')}: {form.text(with_commands(verdict.first_step, connection_args))}")
+        items.append(
+            f"{form.bold('Next')}: {form.text(with_commands(verdict.first_step, connection_args, verdict.client_id))}"
+        )
     if verdict.confirm:
         items.append(f"{form.bold('To confirm')}: {', '.join(form.code(safe_text(each)) for each in verdict.confirm)}")
     items += [f"{form.bold('Note')}: {form.text(note)}" for note in notes]

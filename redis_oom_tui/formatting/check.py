@@ -166,7 +166,7 @@ def check_document(
         "reason": verdict.reason,
         "rule": verdict.rule,
         "evidence": list(verdict.evidence),
-        "first_step": with_commands(verdict.first_step, connection_args) or None,
+        "first_step": with_commands(verdict.first_step, connection_args, verdict.client_id) or None,
         "confirm": list(verdict.confirm),
         "since_unix_seconds": verdict.since,
         "not_judged": list(verdict.not_judged),

@@ -83,7 +83,8 @@ def document(report: IncidentReport) -> "ReportDocument":
             "rule": report.verdict.rule,
             "reason": report.verdict.reason,
             "evidence": list(report.verdict.evidence),
-            "first_step": with_commands(report.verdict.first_step, report.connection_args) or None,
+            "first_step": with_commands(report.verdict.first_step, report.connection_args, report.verdict.client_id)
+            or None,
         },
         "notes": list(report.notes),
         "nodes": None if report.last.cluster is None else node_documents(report.last.cluster),

@@ -100,7 +100,7 @@ def _heading(report: IncidentReport) -> Iterator[Block]:
         yield Bullets(tuple(f"{note[:1].upper()}{note[1:]}." for note in report.notes))
     yield Paragraph(f"{verdict.level.value.upper()}: {verdict.reason}", strong=True)
     if verdict.first_step:
-        yield Paragraph(f"Next: {with_commands(verdict.first_step, report.connection_args)}")
+        yield Paragraph(f"Next: {with_commands(verdict.first_step, report.connection_args, verdict.client_id)}")
     if verdict.evidence:
         yield Bullets(tuple(verdict.evidence))
     if outlook := _outlook(report.forecast):

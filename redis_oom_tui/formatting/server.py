@@ -181,6 +181,7 @@ _COMMANDS = (
     ("(Cleanup)", "(`{cleanup}`)"),
     ("(Limits)", "(`{limits}`)"),
     ("(Triage)", "(`{report}`)"),
+    ("such large values (Triage, c)", "such large values (CLIENT LIST)"),
     ("(Triage, c)", "(CLIENT KILL ID n)"),
     ("(Triage, c; ", "(CLIENT LIST; "),
     ("in Cleanup", "with `{cleanup}`"),

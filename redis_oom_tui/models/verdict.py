@@ -49,7 +49,8 @@ class Verdict(Struct, frozen=True):
     """One sentence with its evidence. `rule` names the rule that spoke; `first_step` is what to do first, or ''.
 
     `not_judged` says, in words, which rules failed on these figures: the sentence stands without them. `confirm` are
-    commands of Redis's own, with the fields to look at, by which a person can check the sentence.
+    commands of Redis's own, with the fields to look at, by which a person can check the sentence. `client_id` is the
+    client of which the first step speaks.
     """
 
     level: Level
@@ -60,6 +61,7 @@ class Verdict(Struct, frozen=True):
     since: float | None = None
     not_judged: tuple[str, ...] = ()
     confirm: tuple[str, ...] = ()
+    client_id: int | None = None
 
 
 class Remedy(Struct, frozen=True):

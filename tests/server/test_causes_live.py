@@ -244,6 +244,7 @@ async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
     assert verdict.rule.partition("-")[2] == state.rule.partition("-")[2] or verdict.rule == state.rule, verdict.reason
     assert re.search(state.reason, verdict.reason), verdict.reason
     assert re.search(state.step, verdict.first_step), verdict.first_step
+    assert (verdict.client_id is not None) == (state.rule == "refusing-buffers")
     # What no key holds is cured neither by a higher limit nor by a deletion.
     cause = next((cause for cause in CAUSES if state.rule.endswith(f"-{cause.name}")), None)
     if cause is not None and not cause.in_keys:

@@ -13,7 +13,7 @@ from redis_oom_tui.rules.clients import on_shown_node
 from redis_oom_tui.rules.cluster import for_the_cluster
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.history import between
-from redis_oom_tui.rules.verdict import limit_rules, state_rules
+from redis_oom_tui.rules.verdict import holders, limit_rules, state_rules
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 from redis_oom_tui.rules.verdict.phrases import DECLARED, VerdictRule, product
@@ -97,7 +97,9 @@ def _spoken(facts: Facts) -> Verdict:
     for rule in (*RULES, limit_rules.healthy):
         verdict = attempt(f"the rule '{rule.name}' is", functools.partial(rule.judge, facts), note)
         if verdict is not None:
-            verdict = replace(verdict, confirm=verdict.confirm or rule.confirm)
+            of_buffers = verdict.rule in ("buffers", "refusing-buffers")
+            client_id = holders.client_to_close(facts) if of_buffers else None
+            verdict = replace(verdict, confirm=verdict.confirm or rule.confirm, client_id=client_id)
             break
     else:
         verdict = Verdict(Level.OK, "No rule could judge it.", "not-judged")

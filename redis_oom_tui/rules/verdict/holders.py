@@ -116,6 +116,12 @@ def buffers_step(facts: Facts) -> str:
     return generic if found is None else _STEPS.get(found[0], generic)
 
 
+def client_to_close(facts: Facts) -> int | None:
+    """The id of the client of which `buffers_step` speaks; None where no client holds much."""
+    found = _main_holders(facts)
+    return None if found is None else found[1][0].client.id
+
+
 def _main_holders(facts: Facts) -> tuple[ClientKind, list[Hog]] | None:
     """The kind of client that holds most, and those of that kind; None where no client holds much."""
     kinds: dict[ClientKind, list[Hog]] = defaultdict(list)
