@@ -223,7 +223,7 @@ async def test_a_setting_is_for_all_nodes_or_for_the_one_shown(monkeypatch: pyte
             await until(pilot, lambda: "On n:7002 alone." in screen_text(app))
         await pilot.press(*"evict", "enter")
         await until(pilot, lambda: f"on {'n:7002' if alone else 'all'}" in operator.calls)
-        sentence = "read back on n:7002 alone" if alone else "read back on all 1 nodes"
+        sentence = "read back on n:7002 alone" if alone else "allkeys-lru, read back"
         await until(pilot, lambda: sentence in " ".join(screen_text(app).split()))
 
 
@@ -243,7 +243,7 @@ async def test_undoing_for_all_nodes_warns_of_each_and_tells_each_nodes_value(mo
         await until(pilot, lambda: isinstance(app.screen, ChangeDialog) and app.focused is not None)
         app.screen.query_one("#act").focus()
         await pilot.press("enter")
-        await until(pilot, lambda: "read back on all 1 nodes" in " ".join(screen_text(app).split()))
+        await until(pilot, lambda: "7, read back" in " ".join(screen_text(app).split()))
         await pilot.press("z")
         await until(pilot, lambda: "7 → each node's own old value" in screen_text(app))
         assert "! n:7002: Writes will be refused" in screen_text(app)

@@ -35,7 +35,8 @@ async def test_findings_scroll_explain_and_lead_to_their_pane():
 
 async def test_a_finding_that_is_mended_nowhere_here_offers_no_way_there():
     app = an_app()
-    async with app.run_test(size=(80, 24)) as pilot:
+    # The narrowest screen, too, has room for what a finding leads to.
+    async with app.run_test(size=(60, 20)) as pilot:
         app.main.frozen = True
         findings = app.main.panes["triage"].findings
         findings.show((FINDINGS[0], Finding("told", Level.OK, "Only told", "", evidence=("One.", "Two."))))

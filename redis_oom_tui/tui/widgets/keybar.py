@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from textual import events
 from textual.app import App
 from textual.binding import ActiveBinding
+from textual.screen import Screen
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.tui.drawing import Line, Piece, spread, wrap
@@ -122,4 +123,4 @@ class KeyBar(LineWidget):
 
 def _rank(active: ActiveBinding) -> int:
     """What a pane is for stands before how its tables are moved in, and that before what works everywhere."""
-    return 2 if isinstance(active.node, App) else 1 if isinstance(active.node, LineWidget) else 0
+    return 2 if isinstance(active.node, App | Screen) else 1 if isinstance(active.node, LineWidget) else 0
