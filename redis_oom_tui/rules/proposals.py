@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.server import cleanup_line
 from redis_oom_tui.formatting.sizes import known_bytes, number_of, number_of_keys, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Application, KeyUse, Loss, Recognition
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import Criteria, Order, Proposal, ProposedJobs, ProposedPart, TtlFilter
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
@@ -124,11 +124,15 @@ def propose(
 
     `connection_args` lead the commands in its sentences to the server.
 
-    Raises BadInput without a limit, and where the scan did not see all keys.
+    Raises BadInput without a limit, and where the scan did not see all keys; CommandRefused where nobody told sizes.
     """
     needed = needed_bytes(snapshot, target)
     if not scan.complete:
         raise BadInput("What may go is known after a complete scan only")
+    if scan.patterns and not any(row.size for row in scan.patterns):
+        raise CommandRefused(
+            "The sizes of keys are not known here, nor what frees how much: choose keys by name or type"
+        )
     memory = snapshot.memory
     scan = by_last_use(scan, memory.policy)
     counted, limit = memory.counted_bytes or 0, memory.maxmemory_bytes or 1

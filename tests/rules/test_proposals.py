@@ -4,7 +4,7 @@ import pytest
 
 from redis_oom_tui.formatting.plan import proposal_lines
 from redis_oom_tui.models.application import KeyUse, Loss
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import BadInput, CommandRefused
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Criteria, Proposal, ProposedJobs, ProposedPart, TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
@@ -97,7 +97,9 @@ def test_what_is_not_proposed_is_counted_in_full_with_its_reason() -> None:
 
 def test_a_pattern_of_many_databases_is_named_once_and_an_unknown_size_is_none() -> None:
     rows = [replace(row("queue:<id>", 0), db=db) for db in range(4)] + [row("session:<id>", 0)]
-    (sentence,) = propose(scan(*rows), FULL, 0.8).kept
+    with pytest.raises(CommandRefused, match="sizes of keys are not known"):
+        propose(scan(*rows), FULL, 0.8)
+    (sentence, _) = propose(scan(*rows, row("page:<id>", MB)), FULL, 0.8).kept
     assert "Not proposed: 500 keys (?) whose" in sentence
     assert sentence.endswith(", such as queue:<id>, session:<id>.")
 

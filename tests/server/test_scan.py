@@ -114,10 +114,15 @@ async def test_a_sample_tells_of_each_database_by_itself(valkey: RunningServer, 
     async with opened(valkey.connection) as source:
         whole = await source.scan(ScanOptions()).run()
         view = await source.scan(ScanOptions(sample=1000)).run()
+        fill(valkey, 3000, db=5)
+        few = await source.scan(ScanOptions(sample=20)).run()
+    assert few.estimated_bytes is None
+    assert few.notes == ("too little was read of some database to estimate what all of them hold",)
     assert view.state is ScanState.SAMPLED
     assert {row.db for row in view.patterns} == {0, 7}
     truth = whole.bytes_seen
     assert view.estimated_bytes is not None
+    assert view.notes == ()
     assert view.estimated_bytes.low <= truth <= view.estimated_bytes.high * 1.01
     assert truth / 1.2 < view.estimated_bytes.value < truth * 1.2
 

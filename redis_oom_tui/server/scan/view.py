@@ -148,6 +148,7 @@ class ScanViewBuilder:
         scanned = self._scanned()
         rate = self._rate()
         samples = self._samples()
+        whole = self._whole(samples)
         return ScanView(
             state=standing.state,
             scanned_keys=aggregates.keys,
@@ -163,13 +164,16 @@ class ScanViewBuilder:
             types=aggregates.types(),
             vanished_keys=aggregates.vanished,
             refused_keys=aggregates.refused,
-            estimated_bytes=self._whole(samples),
+            estimated_bytes=whole,
             explained_share=self._explained() if complete else None,
             throttle=throttle,
             pace=pace,
             error=standing.error,
             scanned_share=scanned,
-            notes=standing.notes + unsized_note(aggregates.unsized) + expired_note(standing.expired, aggregates.keys),
+            notes=standing.notes
+            + unsized_note(aggregates.unsized)
+            + expired_note(standing.expired, aggregates.keys)
+            + self._too_little(whole),
             ttls_known=standing.timed,
             unsized_keys=aggregates.unsized,
             contradiction=self.contradiction() if complete else None,
@@ -217,6 +221,13 @@ class ScanViewBuilder:
             return sampling.counted(self._aggregates.bytes)
         known = all(db in samples for db, keys in self._held().items() if keys)
         return self._aggregates.estimated_bytes(samples) if known else None
+
+    def _too_little(self, whole: Interval | None) -> tuple[str, ...]:
+        """Why nothing is estimated from the part that was read."""
+        standing, several = self._standing, len(self._standing.cursor_ranges) > 1
+        if whole is not None or standing.under_way or not (several and standing.fair and self._aggregates.keys):
+            return ()
+        return ("too little was read of some database to estimate what all of them hold",)
 
     def unread(self) -> list[list[CursorRange]]:
         """The cursor ranges of each database that has not been read to its end, those of the fewest keys first."""
