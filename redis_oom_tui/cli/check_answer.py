@@ -23,7 +23,7 @@ from redis_oom_tui.formatting.server import (
     share_of_limit,
     with_commands,
 )
-from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, size
+from redis_oom_tui.formatting.sizes import ago, count, number_of, number_of_keys, size
 from redis_oom_tui.models.address import LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import TriageError
@@ -259,4 +259,6 @@ def lines(answer: Answer) -> list[str]:
         found.append(f"  To confirm: {'; '.join(verdict.confirm)}")
     for finding in answer.findings[:_SHOWN]:
         found.append(f"  - {finding.title}. {advice_with_commands(finding, answer.connection_args)}")
+    if (more := len(answer.findings) - _SHOWN) > 0:
+        found.append(f"  ... and {number_of(more, 'more finding')} (--json has all)")
     return found

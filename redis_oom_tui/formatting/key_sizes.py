@@ -171,7 +171,9 @@ def hottest(
 
 
 def _hot_table(title: str, rows: Sequence[tuple[str, HotKey]]) -> list[str]:
-    nodes = max((len(one.node) for _, one in rows), default=0)
+    if not rows:
+        return [f"By {title}: no key yet."]
+    nodes = max(4, *(len(one.node) for _, one in rows)) if any(one.node for _, one in rows) else 0
     heading = f"{title:>12} {'share':>6}  {'node':<{nodes}}  key" if nodes else f"{title:>12} {'share':>6}  key"
     lines = [heading]
     for used, one in rows:

@@ -42,12 +42,14 @@ def _of(group: GroupHealth) -> Iterator[str]:
     for one in sorted(gone, key=lambda one: -one.pending)[:_NAMED]:
         yield (
             f"{name}: {_consumer(one)} was last seen {duration(one.idle_seconds)} ago, holding {_entries(one.pending)}."
-            " XAUTOCLAIM gives them to another consumer; XGROUP DELCONSUMER would lose them."
+            f" XAUTOCLAIM gives {'it' if one.pending == 1 else 'them'} to another consumer; XGROUP DELCONSUMER loses"
+            f" {'it' if one.pending == 1 else 'them'}."
         )
     if len(gone) > _NAMED:
         rest = sum(one.pending for one in sorted(gone, key=lambda one: -one.pending)[_NAMED:])
-        more = number_of(len(gone) - _NAMED, "consumer")
-        yield f"{name}: {more} more were not seen for an hour and hold {_entries(rest)}."
+        more = number_of(len(gone) - _NAMED, "more consumer")
+        were, hold = ("was", "holds") if len(gone) - _NAMED == 1 else ("were", "hold")
+        yield f"{name}: {more} {were} not seen for an hour and {hold} {_entries(rest)}."
     idle = sum(one.idle_seconds >= _LONG_GONE_SECONDS and not one.pending for one in group.known)
     if idle:
         were, hold = ("consumer was", "holds") if idle == 1 else ("consumers were", "hold")

@@ -16,7 +16,7 @@ def test_gone_consumers_are_named_with_the_way_out_and_the_trap() -> None:
     (sentence,) = health([GroupHealth(b"mail", 2, 20, 0, (dead, ConsumerHealth(b"live", 0, 1)))])
     assert sentence == (
         "Group 'mail': consumer 'c[1]' was last seen 5d00h ago, holding 20 pending entries. XAUTOCLAIM gives them to"
-        " another consumer; XGROUP DELCONSUMER would lose them."
+        " another consumer; XGROUP DELCONSUMER loses them."
     )
 
 
@@ -24,7 +24,7 @@ def test_many_gone_consumers_are_counted() -> None:
     dead = tuple(ConsumerHealth(b"c%d" % n, n, DAY) for n in range(7))
     sentences = health([GroupHealth(b"mail", 7, 21, 0, dead)])
     assert len(sentences) == 5
-    assert sentences[3] == "Group 'mail': 3 consumers more were not seen for an hour and hold 6 pending entries."
+    assert sentences[3] == "Group 'mail': 3 more consumers were not seen for an hour and hold 6 pending entries."
     assert sentences[4] == (
         "Group 'mail': 1 consumer was not seen for a day and holds nothing: XGROUP DELCONSUMER removes such."
     )

@@ -165,7 +165,8 @@ class Nodes:
     def _address_of(self, name: str) -> Address:
         known = self.topology.by_name(name)
         if known is None:
-            names = ", ".join(sorted(node.name for node in self.topology.nodes)[:_NAMED])
+            nodes = sorted(node.name for node in self.topology.nodes)
+            names = ", ".join(nodes[:_NAMED]) + (f" and {len(nodes) - _NAMED} more" if len(nodes) > _NAMED else "")
             raise ServerUnreachable(f"the cluster has no node {name} now; it has {names}")
         return known.address
 

@@ -216,7 +216,9 @@ def _tell(actions: ActionController, result: ChangeResult) -> None:
 def _places(result: ChangeResult) -> str:
     if result.change.node:
         return f" on {safe_text(result.change.node, 80)} alone"
-    return f" on all {len(result.nodes)} nodes" if len(result.nodes) > 1 else ""
+    if len(result.nodes) == 1:
+        return " on the only node"
+    return f" on all {len(result.nodes)} nodes" if result.nodes else ""
 
 
 def _notice(actions: ActionController, notice: str, *, bad: bool = False) -> None:
