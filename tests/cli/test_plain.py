@@ -104,9 +104,9 @@ STATES = {
     ],
     "a cluster": [a_cluster()],
 }
-# What Triage draws around its facts: titles, a hint how to scan, and the panes where `--plain` names commands.
+# What Triage draws around its facts: titles, a hint how to scan, and panes and keys where `--plain` names commands.
 TITLES = {"redis-oom-tui", "live", "frozen", "mem", "Findings", "Largest", "clients", "CLIENT", "Nodes", "Triage"}
-HEADS = {"BYTES", "OUTPUT", "QUERY", "IDLE", "Hogs", "Cleanup", "Limits"}
+HEADS = {"BYTES", "OUTPUT", "QUERY", "IDLE", "Hogs", "Cleanup", "Limits", "c"}
 HINT = {"Nothing", "stands", "out", "yet", "Scan", "in", "r", "to", "check", "the", "keys", "too", "No", "2"}
 
 
