@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting.sizes import parse_size
+from redis_oom_tui.formatting.sizes import parse_size, plain_number
 from redis_oom_tui.models.address import Address, Connection, Secret, Sentinel, Tls
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
@@ -254,6 +254,7 @@ def _for_sentinels_tls(options: ConnectionOptions) -> str | None:
 def _db(text: str | None, default: int | None) -> int | None:
     if text is None or text == "":
         return default
-    if not text.isdigit():
+    number = plain_number(text)
+    if number is None:
         raise BadInput(f"the URL's database is not a number: write {_FORMS}")
-    return int(text)
+    return number

@@ -10,10 +10,20 @@ from redis_oom_tui.models.errors import BadInput
 
 # redis.conf's own units: `k` is a thousand, `kb` is 1024 (util.c, memtoull).
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
-_SIZE = re.compile(r"([0-9]+)\s*([a-z]*)", re.IGNORECASE)
+# Without ASCII, the Kelvin sign is a k, and the long s (U+017F) is an s.
+_SIZE = re.compile(r"([0-9]+)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _LARGEST = 2**63 - 1
 # No number of more digits is a size or a length of time, and Python refuses to read thousands of them.
 _DIGITS = 20
+
+
+def plain_number(text: str) -> int | None:
+    """The whole number that `text` is, in the digits 0 to 9 and nothing else; None where it is none.
+
+    >>> plain_number("16"), plain_number("1_6"), plain_number("\N{ARABIC-INDIC DIGIT THREE}"), plain_number("9" * 5000)
+    (16, None, None, None)
+    """
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _DIGITS else None
 
 
 def parse_size(text: str) -> int:
@@ -273,7 +283,7 @@ def full_in(soonest: float, latest: float | None) -> str:
     return f"full within {duration(latest)}" if latest >= 1 else "full now"
 
 
-_DURATION = re.compile(r"([0-9]+)\s*([smhdw]?)", re.IGNORECASE)
+_DURATION = re.compile(r"([0-9]+)\s*([smhdw]?)", re.IGNORECASE | re.ASCII)
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 # A server counts the end of a key in milliseconds, and a time before 1970 is none to it.
 _LONGEST = 36500 * 86400

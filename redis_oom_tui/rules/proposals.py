@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import cleanup_line
-from redis_oom_tui.formatting.sizes import known_bytes, number_of, number_of_keys, size
+from redis_oom_tui.formatting.sizes import known_bytes, number_of, number_of_keys, plain_number, size
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.application import Application, KeyUse, Loss, Recognition
 from redis_oom_tui.models.errors import BadInput, CommandRefused
@@ -78,10 +78,10 @@ def target_of(text: str) -> float:
     >>> target_of("80%"), target_of("75")
     (0.8, 0.75)
     """
-    number = text.strip().removesuffix("%")
-    if not number.isascii() or not number.isdigit() or not 1 <= int(number) <= 99:
+    number = plain_number(text.strip().removesuffix("%"))
+    if number is None or not 1 <= number <= 99:
         raise BadInput(f"A target is a share of maxmemory from 1% to 99%, not {text!r}")
-    return int(number) / 100
+    return number / 100
 
 
 def with_margin(needed: int) -> int:

@@ -10,8 +10,9 @@ import click
 import pytest
 
 from redis_oom_tui.cli.main import COMMANDS, cli, main
-from redis_oom_tui.cli.options import FilePath
+from redis_oom_tui.cli.options import FilePath, Number
 from redis_oom_tui.cli.process import stopping
+from tests.cli.ran import ran
 from tests.support.servers import RunningServer
 
 SERVER = ("check", "hogs", "limits", "cleanup", "restore", "watch", "report")
@@ -274,9 +275,50 @@ def test_an_empty_database_is_there(valkey: RunningServer, capsys: pytest.Captur
     assert capsys.readouterr().out.startswith("OK: ")
 
 
-@pytest.mark.parametrize("port", ["٦٣٧٩", "6_379", " 6379"])
-def test_a_number_is_written_in_plain_digits(capsys: pytest.CaptureFixture[str], port: str) -> None:
-    assert "is not a whole number from 1 to 65535" in refused(capsys, "check", "-p", port)
+# Digits of other scripts, Python's underscores, digits that are none to int(), a Kelvin sign for k, a long s for s, and
+# more digits than int() reads.
+ODD = ("٣", "7_101", "²", "4\u212a", "4\u017f", "9" * 5000)
+LINES = {
+    "check": "-p {}; -n {}; --limit {}; --interval {}; -u redis://a:{}; -u redis://a/{}; --master a --sentinel a:{}",
+    "hogs": "--top {}; --sample {}",
+    "cleanup": "--idle-over {}; --larger-than {}; --max-keys {}; --max-bytes {}; --max-key-backup {}; --max-backup {};"
+    " --free-to {}; --expire {}; --shrink a --keep-last {}; --shrink a --older-than {}",
+    "limits": "--maxmemory {}; --maxmemory 4gb --revert-after {}; --set maxmemory={}; --set maxmemory-clients={};"
+    " --set maxmemory-samples={}; -c --node a:{}",
+    "report": "--hours {}",
+    "watch": "--warn {}; --crit {}; --interval {}; --hold {}; --scan-every {}; --prometheus 127.0.0.1:{}",
+    "demo": "--keys {}",
+}
+IN_A_FILE = (
+    '[watch]\nhold = "{}"',
+    '[profiles.a]\nlimit = "{}"\nread_timeout = "{}"',
+    '[profiles.a]\nmaster = "a"\nsentinels = ["a:{}"]',
+    '[plans.a]\nmatch = "a"\nidle_over = "{}"\nlarger_than = "{}"',
+)
+SAYS = ("is not a", "is too long", "is more than", "which 'a:", "from 1% to 99%", "the URL cannot be read")
+
+
+@pytest.mark.parametrize("odd", ODD, ids=ascii)
+def test_a_number_is_written_in_plain_digits(tmp_path: Path, odd: str) -> None:
+    lines = [[name, *line.format(odd).split()] for name, options in LINES.items() for line in options.split(";")]
+    for number, text in enumerate(IN_A_FILE):
+        path = tmp_path / f"{number}.toml"
+        path.write_text(text.format(odd, odd))
+        lines.append(["config", "check", str(path)])
+    for words in lines:
+        done = ran(*words)
+        assert done.returncode in (1, 2, 3), words
+        assert any(text in done.stdout + done.stderr for text in SAYS), (words, done)
+
+
+def test_every_number_is_among_those_that_are_tried() -> None:
+    marks = {"SIZE", "TIME", "SPAN", "SHARE", "PERCENT", "SECONDS", "N"}
+    for name in COMMANDS:
+        command = cli.get_command(click.Context(cli), name)
+        assert command is not None
+        for parameter in command.params:
+            if isinstance(parameter.type, Number) or parameter.metavar in marks:
+                assert any(f"{option} {{}}" in LINES.get(name, "") for option in parameter.opts), (name, parameter.opts)
 
 
 async def test_what_a_process_was_told_to_ignore_stops_nothing() -> None:

@@ -10,6 +10,7 @@ from msgspec import Struct, field
 
 from redis_oom_tui.files.config.reader import Section
 from redis_oom_tui.formatting.sanitize import unescape_exact
+from redis_oom_tui.formatting.sizes import plain_number
 from redis_oom_tui.models.address import Address, Sentinel, Tls
 from redis_oom_tui.models.config import (
     CHOICE,
@@ -284,10 +285,11 @@ def _sentinel(section: Section, data: Tls | None, folder: Path) -> Sentinel | No
 
 
 def _endpoint(text: str) -> Address:
-    host, _, port = text.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 65536:
+    host, _, digits = text.rpartition(":")
+    port = plain_number(digits)
+    if not host or port is None or not 0 < port < 65536:
         raise BadInput(f"must hold addresses as host:port, which {text!r} is not")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
+    return Address(host.removeprefix("[").removesuffix("]"), port)
 
 
 def _pattern(text: str) -> bytes:

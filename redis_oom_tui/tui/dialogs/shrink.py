@@ -6,7 +6,7 @@ from msgspec import Struct
 from textual.widget import Widget
 
 from redis_oom_tui.formatting.sanitize import escape_exact, from_glob, safe_text
-from redis_oom_tui.formatting.sizes import parse_duration
+from redis_oom_tui.formatting.sizes import parse_duration, plain_number
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
@@ -55,9 +55,9 @@ class ShrinkChoiceDialog(TypedDialog[ShrinkRequest]):
     def _request(self, typed: str) -> ShrinkRequest:
         if self.kind in shrinking.BY_NAME:
             return ShrinkRequest(self.key, matching=from_glob(typed))
-        number = typed.replace(",", "")
-        if number.isascii() and number.isdigit():
-            return ShrinkRequest(self.key, keep_last=int(number))
+        number = plain_number(typed.replace(",", ""))
+        if number is not None:
+            return ShrinkRequest(self.key, keep_last=number)
         if self.kind == "list":
             raise BadInput("The elements of a list carry no time: type a number")
         return ShrinkRequest(self.key, older_than_seconds=parse_duration(typed))

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import duration, number_of_keys, parse_duration, parse_size, size
+from redis_oom_tui.formatting.sizes import duration, number_of_keys, parse_duration, parse_size, plain_number, size
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
@@ -198,9 +198,10 @@ def _optional(text: str, read: Callable[[str], int]) -> int | None:
 
 
 def _whole(text: str) -> int:
-    if not text.strip().isascii() or not text.strip().isdigit():
+    number = plain_number(text.strip())
+    if number is None:
         raise BadInput(f"{text!r} is not a whole number")
-    return int(text)
+    return number
 
 
 def _databases(text: str) -> tuple[int, ...] | None:
