@@ -1,16 +1,27 @@
 """Worst first, where nodes differ, and what a failover would do: from made-up nodes."""
 
+import pytest
+
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import NodeShare, ScanState, ScanView
-from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
+from redis_oom_tui.models.snapshot import (
+    Activity,
+    ClusterView,
+    Counters,
+    Database,
+    Memory,
+    NodeView,
+    Server,
+    Snapshot,
+)
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.cluster import differences, shown, worst_first
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.findings.cluster import node_findings, promotion_risk
+from redis_oom_tui.rules.findings.cluster import node_findings
 from redis_oom_tui.rules.verdict import judge, unknown
 
 MIB = 2**20
@@ -145,26 +156,51 @@ def test_a_lost_node_open_slots_and_skew_are_findings() -> None:
     assert "move slots away does not help" in keyless["shard-skew"].advice
 
 
-def test_what_a_replica_would_do_when_promoted() -> None:
-    primary = said(used=80 * MIB)
-    assert promotion_risk(said(), primary) is None
-    assert "evict 30" in (promotion_risk(said(limit=50 * MIB, policy="allkeys-lru"), primary) or "")
-    assert "with a TTL" in (
-        promotion_risk(said(limit=50 * MIB, policy="volatile-lru"), said(used=80 * MIB, expires=5)) or ""
-    )
-    assert "refuse every write" in (promotion_risk(said(limit=50 * MIB), primary) or "")
-    assert "may be evicted" in (promotion_risk(said(policy="allkeys-lru"), primary) or "")
-    assert "may grow" in (promotion_risk(said(limit=90 * MIB), primary) or "")
-    assert promotion_risk(said(limit=None), primary) is None
+PRIMARY = said(1, used=79 * MIB)
+LACKING = replace(
+    said(3, limit=50 * MIB),
+    databases=(Database(0, 400, 0),),
+    counters=Counters(evicted_keys_total=600),
+    activity=Activity(master_link_up=True),
+)
+ABOVE, WITHOUT = (Level.WARNING, "replica-limit"), (Level.OK, "healthy")
+# A replica, its primary, what is said of it, and the verdict on the cluster.
+FAILOVERS: tuple[tuple[Snapshot, Snapshot, str, tuple[Level, str]], ...] = (
+    (said(3), PRIMARY, "", WITHOUT),
+    (said(3, limit=None), PRIMARY, "", WITHOUT),
+    (said(3, limit=50 * MIB, policy="allkeys-lru"), PRIMARY, "evict 29", ABOVE),
+    (said(3, limit=50 * MIB, policy="volatile-lru"), replace(PRIMARY, databases=(Database(0, 9, 5),)), "a TTL", ABOVE),
+    (said(3, limit=50 * MIB), PRIMARY, "refuse every write", ABOVE),
+    (said(3, limit=50 * MIB, policy="coldest"), PRIMARY, "evict or refuse", ABOVE),
     # What it holds itself, in its own buffers or keys, counts too.
-    assert "evict 10" in (promotion_risk(said(used=110 * MIB, policy="allkeys-lru"), primary) or "")
+    (said(3, used=110 * MIB, policy="allkeys-lru"), PRIMARY, "evict 10", ABOVE),
+    (said(3, used=433 * MIB), PRIMARY, "refuse every write", ABOVE),
+    (LACKING, PRIMARY, "lacks 600 of 1,000 keys", (Level.WARNING, "replica-own-limit")),
+    (said(3, policy="allkeys-lru"), PRIMARY, "may be evicted", WITHOUT),
+    (said(3, limit=90 * MIB), PRIMARY, "may grow", WITHOUT),
+)
 
 
-def test_the_findings_of_a_snapshot_hold_those_of_its_fleet() -> None:
-    replica = view(3, said(3, limit=10 * MIB, policy="allkeys-lru"), of=1)
-    found = find(on_cluster(view(1, said(1)), view(2, said(2)), replica))
-    assert found[0].id == "replica-promotion"
-    assert found[0].level is Level.CRITICAL
+@pytest.mark.parametrize(("replica", "primary", "says", "expected"), FAILOVERS)
+def test_what_a_failover_would_do(replica: Snapshot, primary: Snapshot, says: str, expected: tuple[Level, str]) -> None:
+    """The finding and the verdict agree; that on the replica alone, where it is over its limit itself, does too."""
+    seen = on_cluster(view(1, primary), view(2, said(2, used=60 * MIB)), view(3, replica, of=1))
+    verdict = judge(seen)
+    assert (verdict.level, verdict.rule) == expected
+    found = [finding for finding in find(seen) if finding.id == "replica-promotion"]
+    assert [says in finding.title for finding in found] == ([True] if says else [])
+    if verdict.level is Level.WARNING:
+        assert (found[0].level, found[0].advice) == (verdict.level, verdict.first_step)
+        assert verdict.reason.startswith(f"{found[0].title}. All 2 primaries are healthy")
+
+
+def test_a_failover_is_told_behind_what_is_worse() -> None:
+    replicas = view(3, said(3, limit=10 * MIB), of=1), view(4, said(4, limit=10 * MIB), of=2)
+    both = judge(on_cluster(view(1, said(1)), view(2, said(2)), *replicas))
+    assert "by 40.0 MiB. So for 1 more of the replicas. All 2 primaries are healthy" in both.reason
+    full = judge(on_cluster(view(1, said(1, used=101 * MIB)), view(2, said(2)), *replicas))
+    assert full.level is Level.OOM
+    assert judge(on_cluster(view(1, said(1)), view(2, None), *replicas)).rule == "node-lost"
 
 
 def test_a_full_primarys_replica_is_not_said_to_hold_more() -> None:

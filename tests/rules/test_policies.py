@@ -7,7 +7,7 @@ import pytest
 from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
-from redis_oom_tui.rules.findings.cluster import promotion_risk
+from redis_oom_tui.rules.failover import promoted
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.limit_change import propose_limit
 from redis_oom_tui.rules.tuning import propose
@@ -62,7 +62,9 @@ def test_a_lower_limit_under_it_may_evict_or_refuse(policy: str, why: str) -> No
     view = NodeView(ClusterNode("r:1", "2", Address(), primary="p:1"), replica)
     warned = propose_limit("1", 2000 * MIB, snapshot_of(used=960 * MIB), HostMemory(), (view,)).warnings
     assert any(f"it would evict or refuse writes ({why}) at once" in text for text in warned)
-    assert "would evict or refuse writes" in (promotion_risk(replica, snapshot) or "")
+    promotion = promoted("r:1", replica, snapshot)
+    assert promotion is not None
+    assert "would evict or refuse writes" in promotion.what
 
 
 def test_choosing_a_policy_that_only_the_server_knows_is_warned_of() -> None:

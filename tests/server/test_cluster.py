@@ -134,14 +134,16 @@ async def test_a_replica_with_a_smaller_limit_is_found(cluster: RunningCluster) 
         client.config_set("maxmemory-policy", "allkeys-lru")
     try:
         async with cluster_opened(cluster.connection) as source:
-            found = find(await source.snapshot())
+            snapshot = await source.snapshot()
     finally:
         with replica.server.client() as client:
             client.config_set("maxmemory", 0)
             client.config_set("maxmemory-policy", "noeviction")
-    risk = next(finding for finding in found if finding.id == "replica-promotion")
-    assert replica.name in risk.title
-    assert "evict" in risk.title
+    risk = next(finding for finding in find(snapshot) if finding.id == "replica-promotion")
+    assert f"Replica {replica.name}: if promoted, it would evict" in risk.title
+    verdict = judge(snapshot)
+    assert (verdict.level, verdict.rule, risk.level) == (Level.WARNING, "replica-limit", Level.WARNING)
+    assert verdict.reason.startswith(risk.title)
 
 
 async def test_the_gate_holds_on_every_node(cluster: RunningCluster) -> None:

@@ -47,7 +47,7 @@ async def test_a_replica_that_would_evict_on_promotion(flavour: str) -> None:
         with replica.frozen():
             lost = await live.replicas()
         await live.close()
-    assert [finding.level for finding in found] == [Level.CRITICAL]
+    assert [finding.level for finding in found] == [Level.WARNING]
     assert "if promoted, it would evict" in found[0].title
     assert all(view.snapshot is None and view.error for view in lost)
     assert [finding.id for finding in replica_findings(primary, lost)] == ["replica-unseen"]

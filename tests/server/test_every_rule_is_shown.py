@@ -82,7 +82,10 @@ VERDICTS: Shown = {
     "replica-own-limit": (refused.test_a_replica_that_keeps_to_its_own_limit,),
     "replica-copying": (states.test_a_fresh_replica_is_no_alarm,),
     "replica-link": (refused.test_a_replica_over_its_limit_is_no_outage,),
-    "replica-limit": (refused.test_a_replica_beyond_its_own_limit_is_told_before_a_failover,),
+    "replica-limit": (
+        refused.test_a_replica_beyond_its_own_limit_is_told_before_a_failover,
+        cluster.test_a_replica_with_a_smaller_limit_is_found,
+    ),
     "save-failed": (refused.test_a_failed_save_is_told_apart_from_memory,),
     "host-full": (states.test_a_container_that_is_nearly_full,),
     "swapped": (states.test_a_server_whose_machine_swaps,),

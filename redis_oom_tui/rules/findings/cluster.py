@@ -10,10 +10,9 @@ from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.address import MovingSlot
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.breakdown import counted_buffers
 from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, far_apart, limit_of, node_names
+from redis_oom_tui.rules.failover import promoted, replicas_of
 from redis_oom_tui.rules.findings.case import Case, finding
-from redis_oom_tui.rules.policies import is_allkeys, is_known, is_volatile
 
 _SLOTS_NAMED = 5
 # A node at this part of its limit may refuse the keys of a slot that it takes over.
@@ -47,10 +46,8 @@ def node_findings(cluster_view: ClusterView, *, in_keys: bool = True) -> Iterato
     yield from _half_moved(cluster_view)
     yield from _skew(cluster_view, in_keys=in_keys)
     yield from _disagreement(cluster_view)
-    for replica in cluster_view.replicas:
-        primary = next((view for view in cluster_view.primaries if view.name == replica.node.primary), None)
-        if primary is not None and primary.snapshot is not None and replica.snapshot is not None:
-            yield from _promotion(replica, replica.snapshot, primary.snapshot)
+    for replica, copy, original in replicas_of(cluster_view):
+        yield from _promotion(replica, copy, original)
 
 
 def _absent(cluster_view: ClusterView) -> Iterator[Finding]:
@@ -188,52 +185,6 @@ def _disagreement(cluster_view: ClusterView) -> Iterator[Finding]:
         )
 
 
-def _data(snapshot: Snapshot) -> int | None:
-    """What is counted towards its limit without the buffers of clients."""
-    counted = snapshot.memory.counted_bytes
-    return None if counted is None else counted - counted_buffers(snapshot.memory)
-
-
-def _held_if_promoted(replica: Snapshot, primary: Snapshot) -> int | None:
-    """What it has now, with its own clients' buffers, or the primary's data where that is more."""
-    data = _data(primary)
-    return None if data is None else max(data, replica.memory.counted_bytes or 0)
-
-
-# A replica that is up to date has as many keys, but for those that are on their way.
-_IN_STEP = 0.95
-
-
-def _lacking_keys(replica: Snapshot, primary: Snapshot) -> int:
-    """Keys that it has evicted, or refused to take, by a limit of its own; 0 where that is not known."""
-    lost = replica.counters.evicted_keys_total or replica.counters.refused_writes_total
-    if not lost or not (replica.keyspace_known and primary.keyspace_known and replica.activity.master_link_up):
-        return 0
-    return primary.keys - replica.keys if replica.keys < _IN_STEP * primary.keys else 0
-
-
-def promotion_risk(replica: Snapshot, primary: Snapshot) -> str | None:
-    """What `replica` would do to the data in the moment it became the primary, in one sentence; None for nothing.
-
-    A replica ignores its own limit (replica-ignore-maxmemory) until then (REDIS_FACTS: it evicted all within 1 s).
-    """
-    limit, held = replica.memory.maxmemory_bytes, _held_if_promoted(replica, primary)
-    policy = replica.memory.policy
-    if limit is not None and held is not None and held > limit:
-        if is_allkeys(policy):
-            return f"if promoted, it would evict {size(held - limit)} of data within a second or so ({policy})"
-        if is_volatile(policy) and primary.expires:
-            return f"if promoted, it would evict keys with a TTL until {size(held - limit)} are gone ({policy})"
-        if not is_known(policy):
-            return f"if promoted, it would evict or refuse writes: its policy {safe_text(policy, 24)} is not known here"
-        return f"if promoted, it would refuse every write at once: it is over its limit by {size(held - limit)}"
-    if is_allkeys(policy) and not is_allkeys(primary.memory.policy):
-        return f"after a failover any key may be evicted ({policy}), which {primary.memory.policy} never does"
-    if limit is not None and not primary.memory.limit_unknown and (primary.memory.maxmemory_bytes or limit + 1) > limit:
-        return f"its limit is only {size(limit)}, and the primary may grow beyond it"
-    return None
-
-
 def replica_findings(primary: Snapshot, replicas: Iterable[NodeView]) -> Iterator[Finding]:
     """What a failover of a master without a cluster would bring; a replica that did not answer is named."""
     for view in replicas:
@@ -249,46 +200,16 @@ def replica_findings(primary: Snapshot, replicas: Iterable[NodeView]) -> Iterato
 
 
 def _promotion(view: NodeView, replica: Snapshot, primary: Snapshot) -> Iterator[Finding]:
-    if lacking := _lacking_keys(replica, primary):
+    promotion = promoted(view.name, replica, primary)
+    if promotion is not None:
+        # As grave as the verdict on such a replica.
         yield Finding(
             id="replica-promotion",
-            level=Level.CRITICAL,
-            title=f"Replica {safe_text(view.name, 80)} lacks {count(lacking)} of {number_of_keys(primary.keys)}: it"
-            " keeps to its own limit (replica-ignore-maxmemory no)",
-            advice="A failover would lose them. Set replica-ignore-maxmemory to yes on it, or give it the primary's"
-            " maxmemory; then have it copy all data again (REPLICAOF).",
+            level=Level.WARNING,
+            title=promotion.what,
+            advice=promotion.advice,
             evidence=_limits(replica, primary),
         )
-        return
-    risk = promotion_risk(replica, primary)
-    if risk is None:
-        return
-    held, limit = _held_if_promoted(replica, primary), replica.memory.maxmemory_bytes
-    over = held is not None and limit is not None and held > limit
-    yield Finding(
-        id="replica-promotion",
-        level=Level.CRITICAL if over else Level.WARNING,
-        title=f"Replica {safe_text(view.name, 80)}: {risk}",
-        advice=_before_promotion(replica, primary),
-        evidence=_limits(replica, primary),
-    )
-
-
-# A replica takes so much more than its primary's data for the same keys: tables, its own connections.
-_AS_MUCH = 1.05
-
-
-def _before_promotion(replica: Snapshot, primary: Snapshot) -> str:
-    if (limit_of(replica), replica.memory.policy) != (limit_of(primary), primary.memory.policy):
-        return "Give it the primary's maxmemory and policy now; CONFIG SET on a primary never reaches its replicas."
-    as_much = max(_data(primary) or 0, primary.memory.counted_bytes or 0)
-    if (replica.memory.counted_bytes or 0) <= _AS_MUCH * as_much:
-        return "The primary holds as much under the same limit: a failover makes no room. Free some memory there first."
-    return (
-        f"It holds more than the primary: {number_of_keys(replica.keys)} beside {count(primary.keys)}, and"
-        f" {size(counted_buffers(replica.memory))} in buffers. Find who writes to it (replica-read-only no), or which"
-        " of its clients does not read."
-    )
 
 
 def _limits(replica: Snapshot, primary: Snapshot) -> tuple[str, ...]:

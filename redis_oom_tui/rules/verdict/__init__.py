@@ -11,6 +11,7 @@ from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.clients import on_shown_node
 from redis_oom_tui.rules.cluster import for_the_cluster
+from redis_oom_tui.rules.failover import with_failovers
 from redis_oom_tui.rules.guarded import NotJudged, attempt
 from redis_oom_tui.rules.history import between
 from redis_oom_tui.rules.verdict import holders, limit_rules, state_rules
@@ -82,7 +83,7 @@ def judge(
     verdict = _spoken(facts)
     return attempt(
         "its cluster is",
-        lambda: for_the_cluster(verdict, snapshot, in_keys=cause_of(facts).in_keys),
+        lambda: with_failovers(for_the_cluster(verdict, snapshot, in_keys=cause_of(facts).in_keys), snapshot),
         lambda fault: _less(verdict, (fault.words,)),
     )
 
