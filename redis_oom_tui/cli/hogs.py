@@ -145,7 +145,11 @@ def _print(
     view: ScanView, recognition: Recognition, comparison: Comparison | None, listing: _Listing, to_plan: Sequence[str]
 ) -> None:
     keys = _first_rows(view, listing)
+    unordered = text.not_ordered(listing.sort, view)
+    if unordered is not None:
+        click.echo(f"redis-oom-tui: {unordered}", err=True)
     if listing.form == "json":
+        view = view if unordered is None else replace(view, notes=(*view.notes, unordered))
         print_document(hogs_document(view, keys, comparison, recognition))
     elif listing.form == "csv":
         click.echo(as_csv(view, recognition, keys, listing), nl=False)

@@ -86,6 +86,27 @@ def _sum(types: Iterable[str], held: int, keys: int, view: ScanView) -> str:
     return f"{mark_of_sum(kind_of_sum(types, known, view))}{size(known)}"
 
 
+def not_ordered(by: str, view: ScanView) -> str | None:
+    """Why `--sort` of that name leaves the keys in the order of their bytes; None where it orders them."""
+    idle = any(row.idle_seconds is not None for row in view.top)
+    frequencies = any(row.frequency is not None for row in view.top)
+    known = {
+        "idle": idle,
+        "freq": frequencies,
+        "ttl": view.ttls_known,
+        "type": any(row.type != "?" for row in view.top),
+    }
+    if known.get(by, True) or not view.top:
+        return None
+    what = {"idle": "idle times", "freq": "access frequencies", "ttl": "TTLs", "type": "types"}[by]
+    kept = ""
+    if by == "freq" and idle:
+        kept = ", the server keeps idle times instead (--sort idle)"
+    if by == "idle" and frequencies:
+        kept = ", the server keeps access frequencies instead (--sort freq)"
+    return f"{what} are not known here{kept}: the keys are ordered by bytes"
+
+
 def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
     """A table of keys. `~` marks an estimate, with its range in a column of its own; `!` one of which the server
     answered more than it uses in all; a `?` a key that does not tell its size.

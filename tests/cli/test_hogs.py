@@ -331,3 +331,15 @@ def test_the_last_line_plans_what_may_go_and_never_what_loses_work(valkey: Runni
 def test_idle_times_of_patterns_are_in_their_table(filled: RunningServer) -> None:
     assert " idle p50 " in run(filled, "--patterns", "--idle").stdout
     assert "idle p50" not in run(filled, "--patterns").stdout
+
+
+def test_an_order_that_the_server_has_no_figures_for_is_said(server: RunningServer) -> None:
+    fill(server)
+    kept = {"noeviction": ("idle", "freq"), "allkeys-lfu": ("freq", "idle")}
+    for policy, (has, lacks) in kept.items():
+        with server.client() as client:
+            client.config_set("maxmemory-policy", policy)
+        done = run(server, "--sort", lacks, "--json")
+        assert f"(--sort {has}): the keys are ordered by bytes" in done.stderr
+        assert done.stderr == f"redis-oom-tui: {document_of('hogs', done.stdout)['notes'][-1]}\n"
+        assert run(server, "--sort", has).stderr == ""

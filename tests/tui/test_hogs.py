@@ -78,6 +78,18 @@ async def test_every_column_sorts_from_the_keyboard_and_by_a_click():
         assert (model.sort, model.falling) == ("size", False)
 
 
+async def test_an_order_by_what_no_row_has_is_said():
+    rows = tuple(KeyRow(KeyId(0, b"k%d" % n), "string", 1000 - n) for n in range(5))
+    app = an_app(ScriptedSource(views=[a_view(top=rows)]))
+    async with app.run_test(size=(100, 24)) as pilot:
+        await scanning(pilot, "s", "s", "s", "s")
+        assert [row.size for row in hogs(app).keys.model.rows] == [1000, 999, 998, 997, 996]
+        assert "IDLE?" in screen_text(app)
+        assert "No row has a value in IDLE: the order stays" in screen_text(app)
+        await pilot.press("s")
+        assert "KEY?" not in screen_text(app)
+
+
 async def test_a_filter_narrows_and_escape_gives_back():
     app = an_app()
     async with app.run_test(size=(80, 24)) as pilot:

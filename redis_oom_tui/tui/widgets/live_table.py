@@ -71,6 +71,8 @@ class LiveTable(CursorList[R]):
     def sort_by(self, column: str, *, falling: bool | None = None) -> None:
         """Sort by that column now."""
         self.model.sort_by(column, falling)
+        if not self.model.orders:
+            self.host.tell(f"No row has a value in {self.model.column(column).title}: the order stays")
         self._changed()
 
     @property
@@ -89,7 +91,8 @@ class LiveTable(CursorList[R]):
         """The titles; where there are no rows, why."""
         del height
         model = self.model
-        titles = header(fitting(model.columns, width - MARGIN), model.sort, model.falling, self.style.glyphs)
+        shown = fitting(model.columns, width - MARGIN)
+        titles = header(shown, model.sort, model.falling, self.style.glyphs, orders=model.orders)
         head: Line = merged(((" " * MARGIN, "head"), *titles))
         if model.rows:
             return [head]

@@ -28,12 +28,14 @@ def fitting(columns: Sequence[Column[R]], width: int) -> list[tuple[Column[R], i
         shown.remove(victim)
 
 
-def header(columns: Sequence[tuple[Column[R], int]], sorted_by: str, falling: bool, glyphs: Glyphs) -> Line:
-    """The titles, the sorted one with its direction."""
+def header(
+    columns: Sequence[tuple[Column[R], int]], sorted_by: str, falling: bool, glyphs: Glyphs, *, orders: bool = True
+) -> Line:
+    """The titles, the sorted one with its direction; with a `?` where it `orders` nothing, as no row has a value."""
     line: list[Piece] = []
     for column, width in columns:
         here = column.id == sorted_by
-        arrow = glyphs.down if falling else glyphs.up
+        arrow = "?" if not orders else glyphs.down if falling else glyphs.up
         title = f"{column.title}{arrow}" if here else column.title
         line.append((pad(title, width, column.align), "head_sorted" if here else "head"))
         line.append((" " * _GAP, "head"))
@@ -125,6 +127,12 @@ class TableModel(Generic[R]):
         self.falling = self.column(name).falling if falling is None else falling
         self._held_until = 0.0
         self._take(self.outer_rows, self._sorted)
+
+    @property
+    def orders(self) -> bool:
+        """Whether the column that is sorted by has a value for any of the rows."""
+        order = self.column(self.sort).order
+        return not self.outer_rows or any(order(row) is not None for row in self.outer_rows)
 
     def _sorted(self, rows: Sequence[R]) -> list[R]:
         return ordered(rows, self.column(self.sort), self.falling)
