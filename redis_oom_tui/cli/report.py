@@ -218,7 +218,7 @@ def _report(
     # Behind a scan, or in a recording, the list is of an earlier moment.
     last = with_clients(gathered.snapshots[-1], gathered.clients, fresh=gathered.scan is None and not gathered.recorded)
     # The looks of a report lie close together: what any of them saw is of now.
-    rates = history.rates() if gathered.recorded else replace(history.rates(), refused_just_now=None)
+    rates = history.rates() if gathered.recorded else replace(history.rates(), last_refused=None)
     outlook = forecast(history.samples)
     case = Case(
         now=last,

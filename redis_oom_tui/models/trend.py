@@ -14,13 +14,24 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 
 
+class LastRefused(Struct, frozen=True):
+    """The newest of the refused writes: how many the last look alone saw, and how long ago a look saw one.
+
+    `pressure` is the least share of maxmemory that was seen while they were refused; None where it is unknown.
+    """
+
+    just_now: int
+    seconds_ago: float
+    pressure: float | None = None
+
+
 class Rates(Struct, frozen=True):
     """What a server's counters gained over `seconds`; None where they cannot be compared.
 
     `restarted` says that the server was another process before, `reset` that CONFIG RESETSTAT zeroed its counters:
-    a gain then counts from that moment, so it is a lower bound. `refused_just_now` is what the last look alone saw of
-    the refused writes, where the span holds several; else None. `not_judged` says why there are no counts, where the
-    rule failed.
+    a gain then counts from that moment, so it is a lower bound. `last_refused` is what the looks within the span tell
+    of the refused writes, where a next look will show a cure; else None. `not_judged` says why there are no counts,
+    where the rule failed.
     """
 
     seconds: float = 0.0
@@ -35,7 +46,7 @@ class Rates(Struct, frozen=True):
     growth_bytes: int | None = None
     restarted: bool = False
     reset: bool = False
-    refused_just_now: int | None = None
+    last_refused: LastRefused | None = None
     not_judged: str = ""
 
     def per_second(self, gain: int | None) -> float | None:

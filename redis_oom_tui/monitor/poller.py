@@ -230,7 +230,7 @@ class Poller:
         rates, trend = self.history.rates(), self._trend(snapshot.taken_monotonic)
         if whole:
             # All that was seen counts: there is no next poll that could show a cure.
-            gained = rates = replace(rates, refused_just_now=None)
+            gained = rates = replace(rates, last_refused=None)
         details = self._details
         clients, scan = ((), None) if details is None else (details.clients or (), details.scan())
         judged = functools.partial(judge, snapshot, rates=rates, forecast=trend, clients=clients, scan=scan)

@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.alert import JudgedSample
 from redis_oom_tui.models.snapshot import Counters, Server, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.trend import Rates, TrendSample
+from redis_oom_tui.models.trend import LastRefused, Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt
 
 # From this share of all keys on, those of a moment ago are not those of now.
@@ -89,6 +89,23 @@ _KEPT_DENSE = 240
 RATE_SECONDS = 10.0
 
 
+def _last_refused(snapshots: Sequence[Snapshot]) -> LastRefused | None:
+    """What consecutive snapshots tell of the newest refused write; None where they saw none, or do not tell.
+
+    The pressure then is that of the one before the newest, and of all that saw some before it: values that are too
+    large come and go, and are refused at the level at which the snapshots between them stand as well.
+    """
+    totals = [one.counters.refused_writes_total for one in snapshots]
+    seen = [n for n in range(1, len(snapshots)) if _gain(totals[n - 1], totals[n])]
+    if not seen:
+        return None
+    newest = seen[-1]
+    pressures = [share for n in {newest - 1, *seen[:-1]} if (share := snapshots[n].memory.pressure) is not None]
+    just_now = (_gain(totals[-2], totals[-1]) or 0) if newest == len(snapshots) - 1 else 0
+    ago = snapshots[-1].taken_monotonic - snapshots[newest].taken_monotonic
+    return LastRefused(just_now, ago, min(pressures, default=None))
+
+
 def keys_changed(then: Snapshot, now: Snapshot) -> bool:
     """Whether a tenth of the keys came or went meanwhile: by their number, or by what was evicted and expired."""
     before, after = _by_node(then), _by_node(now)
@@ -155,8 +172,7 @@ class History:
         """What happened over the last ten seconds or so (less after a restart or a reset of the counters)."""
         if len(self._recent) < 2:
             return Rates()
-        just_now = between(self._recent[-2], self._recent[-1]).refused_writes
-        return replace(between(self._recent[0], self._recent[-1]), refused_just_now=just_now)
+        return replace(between(self._recent[0], self._recent[-1]), last_refused=_last_refused(self._recent))
 
     def _wind_back(self, to: float) -> None:
         while self._recent and self._recent[-1].taken_monotonic > to:

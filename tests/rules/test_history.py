@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import LastRefused
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History, keys_changed, since_last_restart
@@ -29,7 +30,7 @@ def test_rates_are_taken_over_ten_seconds() -> None:
     rates = history.rates()
     assert rates.seconds == 10.0
     assert rates.refused_writes == 30
-    assert rates.refused_just_now == 3
+    assert rates.last_refused == LastRefused(3, 0.0, 0.1)
 
 
 def test_one_snapshot_has_no_rates() -> None:

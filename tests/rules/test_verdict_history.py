@@ -3,10 +3,10 @@
 from typing import Any
 
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.trend import Forecast, Rates, Trend
-from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.models.trend import Forecast, LastRefused, Rates, Trend
+from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.history import between
+from redis_oom_tui.rules.history import History, between
 from redis_oom_tui.rules.verdict import follow, judge
 from tests.rules.snapshots import MIB, snapshot_of
 from tests.rules.test_verdict import second
@@ -29,12 +29,46 @@ def test_refused_writes_are_counted_by_rate_and_command() -> None:
 
 def test_a_cure_shows_at_the_next_look() -> None:
     cured = snapshot_of(used=400 * MIB, refused=500, over_ms=0)
-    rates = Rates(seconds=10.0, refused_writes=332, refused_just_now=0)
+    rates = Rates(seconds=10.0, refused_writes=332, last_refused=LastRefused(0, 4.0, 0.98))
     assert judge(cured, rates=rates).level is Level.OK
-    assert judge(cured, rates=replace(rates, refused_just_now=3)).level is Level.OOM
-    assert judge(snapshot_of(used=980 * MIB, refused=500, over_ms=0), rates=rates).level is Level.OOM, (
-        "it may come back"
+    assert judge(cured, rates=replace(rates, last_refused=LastRefused(3, 0.0, 0.98))).level is Level.OOM
+    may_come_back = judge(snapshot_of(used=980 * MIB, refused=500, over_ms=0), rates=rates)
+    assert may_come_back.level is Level.OOM
+    assert may_come_back.reason.startswith("Refused writes until 4s ago, now at 98% of 1000 MiB: noeviction")
+
+
+def seen(*looks: tuple[int, int]) -> Verdict:
+    """The verdict after these looks, a second apart: MiB of 1000 in use, and all refused writes by then."""
+    history = History()
+    for at, (used, refused) in enumerate(looks):
+        last = snapshot_of(used=used * MIB, at=float(at), refused=refused, over_ms=500 if used >= 1000 else 0)
+        history.add(last)
+    return judge(last, rates=history.rates())
+
+
+def test_room_that_was_made_ends_the_refusals_and_they_are_remembered() -> None:
+    """Also close to the limit, and in the look before which both happened."""
+    full = ((1003, 0), (1003, 20), (1003, 40))
+    made = seen(*full, (970, 50))
+    assert (made.rule, "Refusing" in made.reason) == ("close-critical", False)
+    later = seen(*full, (970, 50), (970, 50), (970, 50))
+    assert later.reason == (
+        "Close to its limit at 97% of 1000 MiB: noeviction evicts nothing,"
+        " and 50 writes refused since restart or RESETSTAT, the last 2s ago."
     )
+    assert seen(*full, (930, 50)).level is Level.WARNING
+    assert seen(*full, (400, 50), (400, 50)).reason.endswith("since restart or RESETSTAT, the last 1s ago.")
+
+
+def test_large_values_that_are_refused_below_the_limit_stay_an_alarm() -> None:
+    """They come and go between the looks, or one is in hand in a look: no room was made when it is gone."""
+    assert seen((970, 0), (970, 1), (970, 1), (970, 2)).reason.startswith("Refusing writes at 97% of 1000 MiB")
+    quiet = seen((970, 0), (970, 1), (970, 1), (970, 2), (970, 2))
+    assert (quiet.level, quiet.reason[:40]) == (Level.OOM, "Refused writes until 1s ago, now at 97% ")
+    assert seen((970, 0), (1030, 1), (970, 1), (970, 1)).level is Level.OOM
+    assert seen((970, 0), (970, 1), (1030, 2), (970, 3)).reason.startswith("Refusing writes at 97%")
+    # Room was made, and the next value is still too large for it.
+    assert seen((1003, 0), (1003, 9), (930, 9), (930, 10)).reason.startswith("Refusing writes at 93%")
 
 
 def test_growth_towards_a_hard_limit_is_told_in_time() -> None:

@@ -34,6 +34,10 @@ _FEW_VALUES = 8
 _GOOD_PART, _LARGE_PART = 0.15, 0.25
 
 
+# A server is as good as full from this share of its limit on, and so much less of it is room that somebody made.
+_FULL, _ROOM = 0.99, 0.01
+
+
 class Facts(Struct, frozen=True, dict=True):
     """The evidence. `host_bytes` is the memory that the server's host or container really has, None where unknown.
 
@@ -215,14 +219,29 @@ class Facts(Struct, frozen=True, dict=True):
 
     @property
     def refusing(self) -> bool:
-        """Whether it refuses writes now: seen, or certain for the next one."""
-        just_now, server = self.rates.refused_just_now, self.now.server
-        # Refusals of before room was made are over: a cure shows at the next look.
-        seen = self.refused > 0 and (just_now is None or just_now > 0 or self.near is Level.CRITICAL)
+        """Whether it refuses writes: seen, or certain for the next one."""
+        last, server = self.rates.last_refused, self.now.server
+        # A cure shows at the next look; close to the limit only where it was made.
+        seen = self.refused > 0 and not self.has_room_again
+        seen = seen and (last is None or last.just_now > 0 or self.near is Level.CRITICAL)
         # At a limit that a person stated it need not refuse, nor need another product at any.
         enforced = self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
         certain = self.over_limit and self.cannot_evict and enforced and not (server.is_foreign or server.is_replica)
         return seen or certain
+
+    @property
+    def has_room_again(self) -> bool:
+        """Whether the writes that were refused met a full server, and it is full no longer."""
+        last, pressure = self.rates.last_refused, self.pressure
+        if self.over_limit or last is None or last.pressure is None or pressure is None:
+            return False
+        return last.pressure >= _FULL and pressure <= last.pressure - _ROOM
+
+    @property
+    def refused_ago(self) -> float:
+        """For how many seconds no write has been refused; 0.0 where the last look saw one, or nothing tells."""
+        last = self.rates.last_refused
+        return 0.0 if last is None or not self.refused else last.seconds_ago
 
     @property
     def near(self) -> Level:

@@ -17,6 +17,7 @@ from redis_oom_tui.rules.verdict.phrases import (
     refused_before,
     rule,
     say,
+    since_refused,
     why_unjudged,
 )
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
@@ -42,6 +43,9 @@ def refusing(facts: Facts) -> Verdict | None:
         reason = f"Refusing writes: {seen}, though it is at {in_use(facts)} now: {cause.clause(facts)}."
         return say(facts, Level.OOM, f"refusing-{cause.name}", reason, cause.first_step(facts), confirm=cause.confirm)
     does = "Refuses writes when its pause ends," if facts.paused and not seen else "Refusing writes"
+    if facts.refused_ago and not facts.over_limit:
+        # No write was refused since: whether the next one is, only that write can tell.
+        does = f"Refused writes until {since_refused(facts)} ago, now"
     waiting = "" if facts.can_evict else pause(facts)
     more = "".join(f"; {clause}" for clause in (waiting, seen) if clause)
     reason = f"{does} at {in_use(facts)}: {why_full(facts)}{more}."

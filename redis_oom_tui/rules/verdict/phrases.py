@@ -93,6 +93,11 @@ def lately(facts: Facts) -> str:
     return f"{seconds:.1f}s" if seconds < 9.5 else duration(round(seconds))
 
 
+def since_refused(facts: Facts) -> str:
+    """How long no write has been refused, as far as the looks tell."""
+    return duration(max(1, round(facts.refused_ago)))
+
+
 def refused_so_far(facts: Facts) -> str:
     """The total since start-up or RESETSTAT; '' where it is 0 or unknown."""
     counters = facts.now.counters
@@ -106,8 +111,10 @@ def refused_so_far(facts: Facts) -> str:
 def refused_before(facts: Facts) -> str:
     """The same, and whether any of it is of now: what the span between the looks tells."""
     total = refused_so_far(facts)
-    if not total or facts.refused or facts.rates.not_judged:
+    if not total or facts.rates.not_judged:
         return total
+    if facts.refused:
+        return f"{total}, the last {since_refused(facts)} ago" if facts.refused_ago else total
     if not facts.rates.seconds:
         return f"{total}, whether any now is not known yet"
     return total if facts.rates.refused_writes is None else f"{total}, none in the last {lately(facts)}"
