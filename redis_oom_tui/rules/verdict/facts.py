@@ -152,13 +152,16 @@ class Facts(Struct, frozen=True, dict=True):
 
     @property
     def few_values_bytes(self) -> int | None:
-        """The mean size of a key in a cache that has evicted and has room for a few of that size; None elsewhere."""
+        """The mean size of a key in a cache that has evicted, holds a few of that size, and has no room for one more;
+        None elsewhere.
+        """
         limit, keys = self.now.memory.maxmemory_bytes, self.now.keys
         evicted = self.rates.evicted_keys or self.now.counters.evicted_keys_total
         if not (limit and keys and evicted and self.can_evict and self.now.keyspace_known):
             return None
         each = (self.parts.get(Share.DATA, 0) + self.parts.get(Share.REST, 0)) // keys
-        return each if each * _FEW_VALUES >= limit else None
+        fits = (self.now.memory.counted_bytes or 0) + each <= limit
+        return each if each * _FEW_VALUES >= limit and not fits else None
 
     @property
     def over_limit_seconds(self) -> float | None:
