@@ -144,3 +144,9 @@ def test_without_the_rule_another_verdict_is_given(name: str, monkeypatch: pytes
     rest = tuple(rule for rule in verdicts.RULES if rule.name != name)
     monkeypatch.setattr(verdicts, "RULES", rest)
     assert judge(snapshot, **more).rule != verdict.rule, verdict.rule
+
+
+def test_no_policy_of_redis_is_advised_to_another_product() -> None:
+    expiring = snapshot_of(used=960 * MIB, expires=1000)
+    assert "volatile-lru" in judge(expiring).first_step
+    assert "volatile-lru" not in judge(foreign(expiring)).first_step

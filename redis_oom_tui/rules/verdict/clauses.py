@@ -53,7 +53,9 @@ def free_some(facts: Facts) -> str:
 
 def _nearly_all_expire(facts: Facts) -> bool:
     """Whether noeviction keeps keys that are all written to expire."""
-    return facts.policy == NOEVICTION and facts.now.keys >= _MANY and facts.now.expires >= _NEARLY_ALL * facts.now.keys
+    if facts.policy != NOEVICTION or facts.now.server.is_foreign:
+        return False
+    return facts.now.keys >= _MANY and facts.now.expires >= _NEARLY_ALL * facts.now.keys
 
 
 def part(share: Share) -> Callable[[Facts], bool]:
