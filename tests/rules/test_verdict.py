@@ -77,6 +77,14 @@ def test_buffers_are_named_before_the_policy(memory: dict[str, Any], policy: str
     assert ("evicts keys to make room for it" in near.reason) == (policy == "allkeys-lru")
 
 
+def test_a_backlog_on_top_of_data_does_not_make_deletions_vain() -> None:
+    backlog = {"replication_backlog_bytes": 160 * MIB, "overhead_bytes": 170 * MIB}
+    verdict = judge(snapshot_of(used=970 * MIB, memory=backlog))
+    assert (verdict.rule, "will not help" in verdict.first_step) == ("close-backlog", False)
+    mostly = judge(snapshot_of(used=970 * MIB, memory=BACKLOG))
+    assert (mostly.rule, "will not help" in mostly.first_step) == ("close-backlog", True)
+
+
 def test_least_recently_modified_is_judged_as_the_other_policies() -> None:
     """Redis 8.6 and later, which cannot be had here."""
     full = {"used": 1001 * MIB, "over_ms": 500}
@@ -190,6 +198,13 @@ def test_evicting_so_hard_that_nothing_hits() -> None:
     # A few look-ups are this tool's own, of keys that are gone by then.
     own = {**gained, "keyspace_hits_total": 0, "keyspace_misses_total": 30}
     assert judge(second(before, counters=own), before).rule == "evicting"
+
+
+def test_few_values_churn_only_where_one_more_has_no_room() -> None:
+    evicted = {"evicted_keys_total": 30_000}
+    for used, rule in ((160, "healthy"), (900, "churning")):
+        few = snapshot_of(used=used * MIB, policy="allkeys-lru", keys=1 if used == 160 else 5, counters=evicted)
+        assert judge(few).rule == rule
 
 
 @pytest.mark.parametrize(

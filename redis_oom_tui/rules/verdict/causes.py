@@ -22,7 +22,7 @@ class Cause(Struct, frozen=True):
 
     `in_keys` says whether memory that keys give back is what is missing. `of_policy` says that it is one by the rules
     of Redis and Valkey: another product evicts by rules of its own. `findings` are those about it, by id. `step` is
-    what to do first; where deleting keys is `in_vain`, a verdict says so behind it.
+    what to do first; where deleting keys is `in_vain`, a verdict says so behind it, unless keys hold most.
     """
 
     name: str
@@ -37,7 +37,8 @@ class Cause(Struct, frozen=True):
 
     def first_step(self, facts: Facts) -> str:
         """What to do first, for a verdict."""
-        return f"{self.step(facts)} {IN_VAIN}" if self.in_vain else self.step(facts)
+        in_vain = self.in_vain and not holders.keys_hold_most(facts)
+        return f"{self.step(facts)} {IN_VAIN}" if in_vain else self.step(facts)
 
     @property
     def cured_by_limit(self) -> bool:

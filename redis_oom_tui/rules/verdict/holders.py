@@ -53,6 +53,11 @@ def name_bytes(facts: Facts) -> tuple[int, int]:
     return round(_NAME_COPIES[0] * held), round(_NAME_COPIES[1] * held)
 
 
+def keys_hold_most(facts: Facts) -> bool:
+    """Whether less than half of what is counted is in buffers and in names of clients."""
+    return 2 * (facts.buffer_bytes + name_bytes(facts)[0]) < facts.used_by_data
+
+
 def are_many(facts: Facts) -> bool:
     """Whether it is the number of the clients that takes so much, and none of them alone."""
     number = facts.now.activity.connected_clients or 0
