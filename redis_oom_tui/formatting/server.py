@@ -175,7 +175,6 @@ def address_args(address: Address) -> tuple[str, ...]:
 
 
 _COMMANDS = (
-    ("(Hogs, Cleanup)", "(`{hogs}`, `{cleanup}`)"),
     ("(Hogs)", "(`{hogs}`)"),
     ("(Hogs, its details)", "(`{keys}`)"),
     ("(Cleanup)", "(`{cleanup}`)"),
