@@ -39,7 +39,6 @@ from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import noteworthy_bytes, others
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.verdict import within_rights
 
 # Figures move at every tick: they are told again this often, words where they change.
 _AGAIN_SECONDS = 60.0
@@ -105,7 +104,7 @@ class PlainLines:
     def _parts(self, state: ServerState, monotonic: float) -> dict[str, _Part]:
         if state.snapshot is None or state.verdict is None:
             return {}
-        snapshot, verdict = state.snapshot, within_rights(state.verdict, state.capabilities)
+        snapshot, verdict = state.snapshot, state.verdict
         slow = None if state.next_try is None else max(0.0, state.next_try - monotonic)
         wait = [] if slow is None else [f"slow server: next poll in {sizes.duration(slow)}"]
         way = self._profile.connection_args

@@ -16,6 +16,7 @@ from redis_oom_tui.ports.source import SeesReplicas, Source, TellsLargeCommands,
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.guarded import DEFECTS, FAULTS
 from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.verdict import within_rights
 
 _CLIENTS_SECONDS = 5.0
 _SETTINGS_SECONDS = 30.0
@@ -56,6 +57,7 @@ class Details:
         """`state` with what is known by now."""
         return replace(
             state,
+            verdict=None if state.verdict is None else within_rights(state.verdict, self.capabilities),
             clients=self.clients,
             unlisted=self.unlisted,
             settings=self.settings,

@@ -74,6 +74,16 @@ async def test_a_list_of_clients_is_not_mixed_with_the_figures_of_another_moment
     assert {reading.snapshot.memory.clients_normal_bytes for reading in readings} == {3 * 2**20}
 
 
+async def test_the_first_step_names_no_command_that_is_refused():
+    clock = FakeClock()
+    source = ScriptedSource(clock=clock)
+    source.some_capabilities = Capabilities().without(Feature.SCAN, "SCAN is renamed away")
+    poller, readings, _ = a_poller(source, clock, naps=3)
+    await run(poller)
+    assert "(in a dump of it, as SCAN is refused here)" in readings[-1].verdict.first_step
+    assert "Hogs" not in readings[-1].verdict.first_step
+
+
 async def test_ticks_keep_their_interval_whatever_a_poll_costs():
     clock = FakeClock()
     poller, readings, slept = a_poller(ScriptedSource(clock=clock), clock, naps=4, took=(0.25,))

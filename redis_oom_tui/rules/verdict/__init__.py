@@ -48,8 +48,13 @@ RULES: tuple[VerdictRule, ...] = (
 )
 """The rules in the order in which they are asked: the first that has something to say gives the verdict."""
 
-# In place of a pane whose command is refused, where SCAN is, or what tells that a key has not changed.
-_UNSCANNED = {"(Hogs)": "(in a dump of it, as SCAN is refused here)", "(Cleanup)": "(by name)", "in Cleanup": "by name"}
+# In place of a pane whose command is refused, where sizes are, or SCAN, or what tells that a key has not changed.
+_UNSIZED = {"(Cleanup)": "(by name or type)", "in Cleanup": "by deleting keys by name or type"}
+_UNSCANNED = {
+    "(Hogs)": "(in a dump of it, as SCAN is refused here)",
+    "(Cleanup)": "(by name)",
+    "in Cleanup": "by deleting keys by name",
+}
 _UNCHECKED = {"(Cleanup)": "(with another client)", "in Cleanup": "with another client"}
 _REPORT_IT = "Judge by the figures yourself, and report the defect: it is recorded in defects.log."
 
@@ -136,7 +141,9 @@ def unknown(reason: str) -> Verdict:
 
 def within_rights(verdict: Verdict, capabilities: Capabilities) -> Verdict:
     """`verdict` with a first step that names no command of this tool which is refused here."""
-    instead: dict[str, str] = {} if capabilities.has(Feature.SCAN) else dict(_UNSCANNED)
+    instead: dict[str, str] = {} if capabilities.has(Feature.MEMORY_USAGE) else dict(_UNSIZED)
+    if not capabilities.has(Feature.SCAN):
+        instead |= _UNSCANNED
     if not (capabilities.has(Feature.TYPE) and capabilities.has(Feature.TTL)):
         instead |= _UNCHECKED
     step = verdict.first_step
