@@ -73,12 +73,15 @@ class LiveServer:
             raise self._where.named(error) from None
         except CommandRefused:
             return  # each look says so, and keys may be scanned all the same
-        if info.get("redis_mode", info.get("server_mode")) == "sentinel":
+        mode = info.get("redis_mode", info.get("server_mode"))
+        if mode == "sentinel":
             raise NotRedis(
                 f"{self.address} is a Sentinel and holds no data: give it as --sentinel {self.address} --master NAME"
             )
         if db := self.connection.db:
-            await probing.require_database(self.client(db), self.client(), self.address, db)
+            await probing.require_database(
+                self.client(db), self.client(), self.address, db, clustered=mode == "cluster"
+            )
 
     async def locate(self) -> None:
         """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""

@@ -110,20 +110,22 @@ def _refusal(reply: object) -> str | None:
     return None
 
 
-_NO_SUCH_DATABASE = "index is out of range"
+# Valkey has a number of databases in a cluster as well (9.0); Redis takes no SELECT there.
+_NO_SUCH_DATABASE = ("index is out of range", "SELECT is not allowed in cluster mode")
 
 
-async def require_database(client: Redis, asker: Redis, where: object, db: int) -> None:
+async def require_database(client: Redis, asker: Redis, where: object, db: int, *, clustered: bool) -> None:
     """Raise BadInput where the server has no database `db`, which `client` is of; `asker` asks how many there are."""
     try:
         async with borrowed(client):
             return
     except exceptions.RedisError as error:
         # Anything else is told by whoever asks next.
-        if _NO_SUCH_DATABASE not in str(error):
+        if not any(words in str(error) for words in _NO_SUCH_DATABASE):
             return
-    there = ""
+    there, setting = "", "cluster-databases" if clustered else "databases"
     with contextlib.suppress(exceptions.RedisError):
-        number = settings_in([await asker.execute_command("CONFIG GET", "databases")]).get("databases", "")
+        number = settings_in([await asker.execute_command("CONFIG GET", setting)]).get(setting, "1" * clustered)
         there = f" (0 to {int(number) - 1})" if number.isdigit() else ""
+        there = ": this cluster has database 0 only" if clustered and number == "1" else there
     raise BadInput(f"{where} has no database {db}{there}")

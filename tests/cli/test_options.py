@@ -13,6 +13,7 @@ from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.cli.options import FilePath, Number
 from redis_oom_tui.cli.process import stopping
 from tests.cli.ran import ran
+from tests.support.cluster import clustered
 from tests.support.servers import RunningServer
 
 SERVER = ("check", "hogs", "limits", "cleanup", "restore", "watch", "report")
@@ -258,6 +259,17 @@ def test_a_database_that_is_not_there_is_one_sentence(
 ) -> None:
     text = refused(capsys, "-s", valkey.socket_path, "-n", "99", *words)
     assert text.rstrip(".\n").endswith(f"unix:{valkey.socket_path} has no database 99 (0 to 15)")
+
+
+def test_a_database_that_a_cluster_does_not_have_is_one_sentence(
+    flavour: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with clustered(1, replicas=False, flavour=flavour) as cluster:
+        node = cluster.primaries[0]
+        where = ("-p", str(node.port), "-n", "3")
+        for words in (("-c", "check"), ("-c", "hogs", "--instant"), ("-c", "cleanup", "--match", "a"), ("check",)):
+            text = refused(capsys, *where, *words)
+            assert text.rstrip(".\n").endswith(f"{node.name} has no database 3: this cluster has database 0 only")
 
 
 @pytest.mark.parametrize("command", ["check", "hogs"])
