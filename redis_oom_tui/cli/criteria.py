@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from redis_oom_tui.cli.options import KEY_TYPES
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
 from redis_oom_tui.formatting.sizes import parse_duration, parse_size
@@ -27,6 +26,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.headroom import type_called
 from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.rules.selection import check
 
@@ -38,7 +38,7 @@ def criteria_of(given: Mapping[str, Any]) -> Criteria:
     ttl = TtlFilter.WITHOUT if given["no_ttl"] else TtlFilter.WITH if given["with_ttl"] else TtlFilter.ANY
     criteria = Criteria(
         patterns=tuple(from_glob(pattern) for pattern in given["matches"]),
-        types=tuple(kind.lower() if kind.lower() in KEY_TYPES else kind for kind in given["types"]),
+        types=tuple(map(type_called, given["types"])),
         idle_over_seconds=None if given["idle_over"] is None else parse_duration(given["idle_over"]),
         ttl=ttl,
         larger_than_bytes=None if given["larger_than"] is None else parse_size(given["larger_than"]),

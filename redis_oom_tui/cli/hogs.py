@@ -42,6 +42,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import GoesOn, KeepsItsPlace, SamplesValues, Scan, Source
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.compare import compare
+from redis_oom_tui.rules.headroom import type_called
 from redis_oom_tui.rules.key_patterns import read
 
 _KEPT = 1000
@@ -77,7 +78,7 @@ class _Listing(Struct, frozen=True):
     "kind",
     metavar="TYPE",
     shell_complete=among(KEY_TYPES),
-    help="Only keys of this type: string, hash, list, set, zset, stream.",
+    help="Only keys of this type: string, hash, list, set, zset, stream or a module's.",
 )
 @click.option("--patterns", is_flag=True, help="Group by key pattern.")
 @click.option("--sample", type=Number(1), metavar="N", help="Stop after N keys; figures are then estimates.")
@@ -183,7 +184,7 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
     return ScanOptions(
         databases=None if db is None else (db,),
         match=None if given["match"] is None else from_glob(given["match"]),
-        type=None if given["kind"] is None else given["kind"].lower(),
+        type=None if given["kind"] is None else type_called(given["kind"]),
         pace=Pace(given["pace"] or Pace.NORMAL.value),
         top=max(_KEPT, given["top"]),
         sample=given["sample"],

@@ -8,8 +8,10 @@ While a giant is freed with libc's allocator the server waits for that at each t
 asking it every second would then be most of what it does.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import BadInput
@@ -23,6 +25,9 @@ OWN_TYPES = frozenset({"string", "list", "set", "zset", "hash", "stream"})
 SIZED_TYPES = OWN_TYPES | frozenset(
     ("vectorset", "ReJSON-RL", "TSDB-TYPE", "MBbloom--", "MBbloomCF", "CMSk-TYPE", "TopK-TYPE", "TDIS-TYPE")
 )
+# Kvrocks has more of its own. A module's type has nine characters on every server, as `vectorset` has.
+_KVROCKS_TYPES = frozenset({"bitmap", "hyperloglog", "sortedint", "timeseries"})
+_MODULE_TYPE = re.compile(r"[A-Za-z0-9_-]{9}")
 # A module that does not answer is booked as so many bytes at most, and its name: FalkorDB's graph of 40 MB as 32.
 UNSIZED_MODULE_BYTES = 256
 # A server writes so much of a reply before it turns to anybody else.
@@ -35,6 +40,25 @@ _ABSURD = 2**62
 # What a client takes in CLIENT LIST.
 _CLIENT_BYTES = 500
 _HALVES, _BESIDE = 5, 128 * 1024
+
+
+def type_called(text: str) -> str:
+    """The type of keys that `text` names, as TYPE answers it: one of a module that is not known here stays as it is.
+
+    Raises BadInput for what can be no type. Servers differ there: some refuse such a SCAN, others find no key.
+
+    >>> type_called("HASH"), type_called("rejson-rl"), type_called("my_module")
+    ('hash', 'ReJSON-RL', 'my_module')
+    """
+    known = {kind.lower(): kind for kind in SIZED_TYPES | _KVROCKS_TYPES}
+    if (kind := known.get(text.lower())) is not None:
+        return kind
+    if _MODULE_TYPE.fullmatch(text):
+        return text
+    raise BadInput(
+        f"{safe_text(text, 40)!r} is not a type of keys: write string, hash, list, set, zset, stream, or a module's as"
+        " TYPE answers it, such as ReJSON-RL"
+    )
 
 
 def headroom(snapshot: Snapshot) -> int | None:

@@ -148,6 +148,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
         ("[hooks]\nwebhook_format = 'teams'\n", ", line 2: hooks.webhook_format must be one of json, slack"),
         ("[hooks]\nevents = ['oom', 'fire']\n", ", line 2: hooks.events must be one of warning, critical, oom, "),
         ("[plans.x]\ntype = 'hash'\n", ", line 1: plans.x.match is needed: "),
+        ("[plans.x]\nmatch = '*'\ntype = 'hsah'\n", ", line 3: plans.x.type 'hsah' is not a type of keys: "),
         ("[plans.x]\nmatch = 'a\\xzz'\n", ", line 2: plans.x.match "),
         ("[plans.x]\nmatch='a'\nmax_bytes = '1tb'\n", ", line 3: plans.x.max_bytes '1tb' is not a size: "),
         ("[plans.x]\nmatch='a'\nmax_keys = 0\n", ", line 3: plans.x.max_keys must be a whole number from 1 to "),

@@ -36,6 +36,7 @@ from redis_oom_tui.models.config import (
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.headroom import type_called
 from redis_oom_tui.rules.key_patterns import read
 
 
@@ -173,10 +174,11 @@ def read_plan(section: Section) -> NamedPlan:
         )
     patterns = section.get("match", lambda _: tuple(map(_pattern, plan.match)))
     key_patterns = section.get("pattern", lambda _: tuple(map(read, plan.pattern)))
+    types = section.get("type", lambda _: tuple(map(type_called, plan.type)))
     section.finish()
     criteria = Criteria(
         patterns=patterns or (),
-        types=plan.type,
+        types=types or (),
         databases=plan.db,
         idle_over_seconds=_whole_seconds(plan.idle_over),
         ttl=plan.ttl,
