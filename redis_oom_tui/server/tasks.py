@@ -150,7 +150,13 @@ class UndelayedClock:
             weakref.finalize(self, os.close, self._file)
 
     def __call__(self) -> float:
-        return self._clock() - self._waited()
+        before = self._waited()
+        while True:
+            now, after = self._clock(), self._waited()
+            if after == before:
+                return now - after
+            # It waited in between: with that wait subtracted from a time before it, the clock would go back.
+            before = after
 
     def _waited(self) -> float:
         if self._file is None:

@@ -116,6 +116,21 @@ def test_all_throttles_of_a_thread_hold_one_file_open() -> None:
     assert CallThrottle().now is CallThrottle().now
 
 
+def test_a_wait_while_the_clock_is_read_does_not_turn_it_back(tmp_path: Path) -> None:
+    schedstat, clock = tmp_path / "schedstat", Clock()
+    clock.now = 3.0
+    schedstat.write_text("0 0 0\n")
+
+    def now_and_a_wait() -> float:
+        now = clock.now
+        if now == 3.0:
+            clock.now += 5.0
+            schedstat.write_text("7 5000000000 1\n")
+        return now
+
+    assert UndelayedClock(str(schedstat), now_and_a_wait)() == 3.0
+
+
 def test_where_the_system_does_not_tell_that_wait_all_time_counts(tmp_path: Path) -> None:
     clock = Clock()
     clock.now = 3.0
