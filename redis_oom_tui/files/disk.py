@@ -83,7 +83,8 @@ def open_same(path: Path, wanted: tuple[int, ...]) -> BinaryIO:
 
 def was_replaced(path: Path) -> BadInput:
     """The sentence for a file that is not the one that was read before."""
-    return BadInput(f"{shown(path)} was replaced or changed since it was inspected: nothing more is read from it")
+    what = f"{shown(path)} was replaced or changed since it was inspected: nothing more is read from it"
+    return BadInput(f"{what}. Open it again to see it as it is")
 
 
 def read_small(

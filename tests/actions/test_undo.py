@@ -214,6 +214,22 @@ async def test_a_backup_that_was_replaced_since_it_was_shown_is_not_restored(
         assert "was replaced or changed since it was inspected: nothing more is read from it" in str(report.ended)
 
 
+async def test_a_backup_that_was_touched_since_it_was_shown_is_restored_once_it_is_opened_again(
+    valkey: RunningServer, tmp_path: Path
+) -> None:
+    path = tmp_path / "touched"
+    with valkey.client() as client:
+        async with operating(valkey.connection, tmp_path) as operator:
+            fill(client, [b"a", b"b"])
+            await operator.run(await planned(operator, ALL), backup=BackupChoice(path=path)).run()
+            shown = operator.inspect_backup(path).backup
+            path.touch()
+            with pytest.raises(BadInput, match="Open it again to see it as it is"):
+                operator.restore(path, inspected=shown)
+            report = await operator.restore(path, inspected=operator.inspect_backup(path).backup).run()
+        assert (report.counts, report.complete, client.dbsize()) == ({RestoreOutcome.RESTORED: 2}, True, 2)
+
+
 async def test_backups_are_listed_newest_first(valkey: RunningServer, tmp_path: Path) -> None:
     with valkey.client() as client:
         async with operating(valkey.connection, tmp_path) as operator:
