@@ -166,6 +166,9 @@ def _reach(view: ScanView) -> str:
     # Of a scan that could not be gone on with, only the share is known.
     share = "under 1%" if 0 < (view.share_scanned or 0) < 0.005 else percent(view.share_scanned)
     of = f"{share} of {number_of_keys(view.total_keys) if view.total_keys else 'all'}, {elapsed}"
+    if abs(view.share_scanned * view.total_keys - view.scanned_keys) > 1:
+        # By the cursors, which tell how far a scan of some keys only has come.
+        of = f"looked through about {of}"
     ended = {ScanState.SAMPLED: "a sample", ScanState.STOPPED: "stopped early", ScanState.FAILED: "interrupted"}.get(
         view.state, "so far"
     )

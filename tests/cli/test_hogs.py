@@ -94,6 +94,12 @@ def test_filters_sorting_and_one_database(filled: RunningServer) -> None:
     assert [row["key"] for row in document_of("hogs", done.stdout)["keys"]] == ["other"]
 
 
+def test_the_share_of_a_sample_is_of_the_keys_that_were_counted(filled: RunningServer) -> None:
+    line = run(filled, "--sample", "100").stdout.splitlines()[0]
+    assert f"a sample: {int(line.split()[0]) / 443:.0%} of 443 keys" in line
+    assert "a sample: looked through about " in run(filled, "--sample", "100", "--match", "session:*").stdout
+
+
 def test_a_scan_is_kept_and_compared(filled: RunningServer, tmp_path: Path) -> None:
     kept = tmp_path / "scan.json"
     assert run(filled, "--save", str(kept)).returncode == 0

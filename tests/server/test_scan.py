@@ -117,6 +117,7 @@ async def test_a_sample_tells_of_each_database_by_itself(valkey: RunningServer, 
         fill(valkey, 3000, db=5)
         few = await source.scan(ScanOptions(sample=20)).run()
     assert few.estimated_bytes is None
+    assert few.share_scanned == few.scanned_keys / few.total_keys
     assert few.notes == ("too little was read of some database to estimate what all of them hold",)
     assert view.state is ScanState.SAMPLED
     assert {row.db for row in view.patterns} == {0, 7}

@@ -268,7 +268,9 @@ class HogsDocument(Failed):
     error: Annotated[str | None, says("why it failed")]
     notes: Annotated[list[str], says("what these figures leave out")]
     elapsed_seconds: Annotated[float, says("how long it took")]
-    share_scanned: Annotated[Share, says("how much of the keyspace was seen")]
+    share_scanned: Annotated[
+        Share, says("`scanned_keys` of `total_keys`; with a filter about how much was looked through")
+    ]
     bytes: Annotated[int | None, says("what the keys that were seen hold")]
     size_kind: Annotated[SizeKindName, says("how well that is known")]
     estimated_bytes: Annotated[IntervalFields | None, says("of a partial scan: what all keys would come to")]

@@ -188,13 +188,14 @@ class ScanViewBuilder:
         return held if wanted is None else {db: held.get(db, 0) for db in wanted}
 
     def _scanned(self) -> float | None:
-        """By the cursors, each database weighed by its keys; by the count of keys where the cursors do not tell."""
-        cursor_ranges = self._standing.cursor_ranges
+        """By the cursors, each database weighed by its keys; by the count of keys where the cursors do not tell, and
+        once it has ended: a page reaches further in a small database than its part of the keys."""
+        cursor_ranges, total = self._standing.cursor_ranges, self.total_keys
         if not cursor_ranges:
             return None
-        if not self._standing.fair:
-            total = self.total_keys
-            return None if self._options.filtered or not total else min(1.0, self._aggregates.keys / total)
+        by_keys = None if self._options.filtered or not total else min(1.0, self._aggregates.keys / total)
+        if not self._standing.fair or (by_keys is not None and not self._standing.under_way):
+            return by_keys
         held = self._held()
         weights = {db: held.get(db, 0) + 1 for db in cursor_ranges}
         return sum(weights[db] * share_scanned(cursor_ranges[db]) for db in cursor_ranges) / sum(weights.values())
