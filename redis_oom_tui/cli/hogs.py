@@ -102,7 +102,7 @@ class _Listing(Struct, frozen=True):
 def hogs(invocation: Invocation, /, **given: Any) -> int:
     """The largest keys, and the patterns that hold the memory.
 
-    Leaves no trace in idle times or frequencies. Ctrl+C ends it and prints what was found so far.
+    Leaves no trace in idle times or frequencies. A signal such as Ctrl+C ends it and prints what was found so far.
     """
     if given["instant"]:
         return instant(invocation, given)
@@ -231,7 +231,7 @@ async def _scan(
         if seen is not None:
             show_before_the_scan(seen, invocation.connection.db)
         loop = asyncio.get_running_loop()
-        for number in heeded((signal.SIGINT, signal.SIGTERM)):
+        for number in heeded((signal.SIGINT, signal.SIGTERM, signal.SIGHUP)):
             loop.add_signal_handler(number, _once(loop, number, scan.stop))
         # Not before: what starts slowly looks as if it hung.
         give_way(options.pace)

@@ -16,7 +16,8 @@ def main() -> int:
     parser.add_argument("--quiet-server", action="store_true", help="no clients: nothing reads or writes")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.default_int_handler)
     began = time.monotonic()
     try:
         with DemoServer() as server:

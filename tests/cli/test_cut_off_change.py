@@ -1,14 +1,19 @@
-"""The tool was killed between CONFIG SET and the line that tells of it: what shows the server says so afterwards."""
+"""The tool was killed between CONFIG SET and the line that tells of it: what shows the server says so afterwards.
 
+And what does not end it: a hangup that it was told to ignore."""
+
+import asyncio
 import json
 import os
 import signal
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from redis_oom_tui.cli.main import main
+from tests.cli.ran import ran
 from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer
 from tests.support.tmux import COMMAND
@@ -67,3 +72,38 @@ def test_what_was_set_since_settles_it(
     _run(capsys, valkey, audit, "limits", "--policy", "volatile-ttl", "--yes")
     _run(capsys, valkey, audit, "limits", "--policy", "allkeys-lru", "--yes")
     assert json.loads(_run(capsys, valkey, audit, "limits", "--json"))["unreturned"] == []
+
+
+def test_a_hangup_that_is_ignored_stops_no_command(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = asyncio.SelectorEventLoop.add_signal_handler
+    heard: list[int] = []
+
+    def hung_up(loop: asyncio.SelectorEventLoop, number: int, *rest: Any) -> None:
+        add(loop, number, *rest)
+        heard.append(number)
+        os.kill(os.getpid(), signal.SIGHUP)
+
+    monkeypatch.setattr(asyncio.SelectorEventLoop, "add_signal_handler", hung_up)
+    backup = str(tmp_path / "backup")
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with valkey.client() as client:
+            client.set("a", "x")
+            for words in (
+                ("hogs",),
+                ("cleanup", "--match", "*", "--yes", "--backup", backup),
+                ("restore", backup, "--yes"),
+                ("limits", "--scan"),
+                ("watch", "--once"),
+            ):
+                heard.clear()
+                done = ran("-s", valkey.socket_path, *words)
+                assert done.returncode == 0, (words, done)
+                assert signal.SIGHUP not in heard
+                assert heard or words == ("watch", "--once"), words
+            assert client.get("a") == b"x"
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -141,18 +141,19 @@ def test_a_database_that_the_earlier_scan_passed_over_is_no_growth(filled: Runni
     assert {row["keys_grown"] for row in comparison["patterns"] if row["db"] == 0} == {None}
 
 
-def test_ctrl_c_keeps_what_was_found(valkey: RunningServer) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_keeps_what_was_found(valkey: RunningServer, number: signal.Signals) -> None:
     with valkey.client() as client:
         pipe = client.pipeline(transaction=False)
-        for number in range(40_000):
-            pipe.set(b"k:%d" % number, b"v")
+        for index in range(40_000):
+            pipe.set(b"k:%d" % index, b"v")
         pipe.execute()
     command = [*COMMAND, "-s", valkey.socket_path, "hogs", "--gentle", "--json"]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with valkey.client() as client:
         while not any(line.get("cmd") in ("scan", "pttl", "type") for line in client.client_list()):
             time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     found = document_of("hogs", out)

@@ -1,9 +1,7 @@
 """What has no effect, or cannot be used, is refused in one sentence before any server is asked."""
 
-import asyncio
 import io
 import os
-import signal
 from pathlib import Path
 
 import click
@@ -11,7 +9,6 @@ import pytest
 
 from redis_oom_tui.cli.main import COMMANDS, cli, main
 from redis_oom_tui.cli.options import FilePath, Number
-from redis_oom_tui.cli.process import stopping
 from tests.cli.ran import ran
 from tests.support.cluster import clustered
 from tests.support.servers import RunningServer
@@ -331,18 +328,3 @@ def test_every_number_is_among_those_that_are_tried() -> None:
         for parameter in command.params:
             if isinstance(parameter.type, Number) or parameter.metavar in marks:
                 assert any(f"{option} {{}}" in LINES.get(name, "") for option in parameter.opts), (name, parameter.opts)
-
-
-async def test_what_a_process_was_told_to_ignore_stops_nothing() -> None:
-    came: list[str] = []
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with stopping(lambda: came.append("stopped")):
-            os.kill(os.getpid(), signal.SIGHUP)
-            os.kill(os.getpid(), signal.SIGTERM)
-            while not came:
-                await asyncio.sleep(0)
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert came == ["stopped"]
