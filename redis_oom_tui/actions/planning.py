@@ -208,14 +208,15 @@ class PlanMaker(PacedWork):
         """
         again = self._in_use.intersection(self._chosen.ids())
         for _ in range(_READ_AGAIN):
-            if not again or self._last is None or self._stop:
+            since = self._last
+            if not again or since is None or self._stop:
                 break
             self._show(PlanningState.RUNNING, phase="waiting a second to read keys again that were in use")
             unsure: set[KeyId] = set()
             rows: dict[KeyId, PlannedKey | None] = {}
             for db, names in key_reader.by_database(again).items():
                 async with self._reader(db, throttle) as reader:
-                    await reader.wait_until_over(self._last)
+                    await reader.wait_until_over(since)
                     async for page in reader.marked(names):
                         rows |= self._renewed(db, page)
                         unsure.update(KeyId(db, name) for name in page.in_use if page.unsure)
