@@ -11,12 +11,13 @@ import asyncio
 import inspect
 import random
 import re
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
-from redis.exceptions import OutOfMemoryError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 __all__ = ["AsyncNamespaceCleanup", "AsyncOomRetry", "NamespaceCleanup", "OomRetry", "is_oom"]
 
@@ -202,7 +203,7 @@ class _PipelineJob:
     def finished(self) -> list[Any]:
         """All answers; raises the first error among them, as redis-py does."""
         for answer in self._answers:
-            if isinstance(answer, ResponseError):
+            if isinstance(answer, RedisError):  # a cluster's pipeline answers a lost node's commands with its error
                 raise answer
         return self._answers
 
@@ -256,23 +257,42 @@ class _Bounds:
     only_expiring: bool = True
     max_scanned: int = 10_000
     deleted_total: int = field(default=0, init=False)
-    _cursor: int = field(default=0, init=False)
+    _places: list[tuple[Any, int]] = field(default_factory=list, init=False)
     _names: list[Any] = field(default_factory=list, init=False)
+    _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
+
+    @property
+    def _pages(self) -> range:
+        """The pages that one call may ask for."""
+        return range(max(1, self.max_scanned // PAGE))
 
     def _next(self, wanted: int) -> list[Any]:
         names, self._names = self._names[:wanted], self._names[wanted:]
         return names
 
-    def _pages(self) -> Iterator[dict[str, Any]]:
-        """How each SCAN of one call is to be asked: the next page of the prefix, as far as a call may look."""
-        for _ in range(max(1, self.max_scanned // PAGE)):
-            yield {"cursor": self._cursor, "match": _GLOB_SPECIAL.sub(rb"\\\g<0>", self.prefix) + b"*", "count": PAGE}
+    def _page(self) -> dict[str, Any]:
+        """How the next SCAN is to be asked; of a cluster each primary in turn, as any of them may be the full one."""
+        with self._lock:
+            if not self._places:
+                primaries = getattr(self.client, "get_primaries", None)
+                self._places = [(None, 0)] if primaries is None else [(node, 0) for node in primaries()]
+            node, cursor = self._places.pop(0)
+        page = {"cursor": cursor, "match": _GLOB_SPECIAL.sub(rb"\\\g<0>", self.prefix) + b"*", "count": PAGE}
+        return page if node is None else {**page, "target_nodes": node}
+
+    def _take(self, page: dict[str, Any], reply: tuple[Any, list[Any]]) -> None:
+        cursor, self._names = reply
+        if isinstance(cursor, dict):  # of a cluster, by its node's name
+            (cursor,) = cursor.values()
+        if cursor:
+            self._places.append((page.get("target_nodes"), cursor))
 
     def _deletions(self, names: list[Any]) -> Any:
         """One call a key: a script with several would not work on a cluster, and would hold the server for longer."""
         pipeline = self.client.pipeline(transaction=False)
         for name in names:
-            pipeline.eval(_DELETE_IF, 1, name, self.idle_over_seconds, int(self.only_expiring))
+            # A cluster's pipeline has no eval().
+            pipeline.execute_command("EVAL", _DELETE_IF, 1, name, self.idle_over_seconds, int(self.only_expiring))
         return pipeline
 
 
@@ -288,12 +308,13 @@ class NamespaceCleanup(_Bounds):
     def __call__(self, _error: Exception | None = None, _failures: int = 1) -> int:
         """How many keys were deleted."""
         deleted = 0
-        for page in self._pages():
+        for _ in self._pages:
             if not self._names:
-                self._cursor, self._names = self.client.scan(**page)
+                page = self._page()
+                self._take(page, self.client.scan(**page))
             while names := self._next(self.max_keys - deleted):
                 deleted += sum(self._deletions(names).execute())
-            if deleted >= self.max_keys or not self._cursor:
+            if deleted >= self.max_keys or not self._places:
                 break
         self.deleted_total += deleted
         return deleted
@@ -305,13 +326,16 @@ class AsyncNamespaceCleanup(_Bounds):
 
     async def __call__(self, _error: Exception | None = None, _failures: int = 1) -> int:
         """How many keys were deleted."""
+        if hasattr(self.client, "get_primaries"):
+            await self.client.initialize()  # else an unused client of a cluster knows no node
         deleted = 0
-        for page in self._pages():
+        for _ in self._pages:
             if not self._names:
-                self._cursor, self._names = await self.client.scan(**page)
+                page = self._page()
+                self._take(page, await self.client.scan(**page))
             while names := self._next(self.max_keys - deleted):
                 deleted += sum(await self._deletions(names).execute())
-            if deleted >= self.max_keys or not self._cursor:
+            if deleted >= self.max_keys or not self._places:
                 break
         self.deleted_total += deleted
         return deleted

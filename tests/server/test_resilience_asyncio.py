@@ -14,10 +14,12 @@ from tests.server.test_resilience import (
     _cluster_of_one,
     _serving,
     fill,
+    fill_cluster,
     hold,
     load_cache,
     relieve,
 )
+from tests.support.cluster import clustered
 from tests.support.servers import RunningServer
 
 ASYNC_FORMS: list[Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[object]]] = [
@@ -91,3 +93,15 @@ async def test_asyncio_takes_a_cluster_pipeline(flavour: str) -> None:
             pipeline.set("a", "1").get("missing").set("b", "2")
             assert await retry.execute(pipeline) == [True, None, True]
             assert helper.heard == [1, 2]
+
+
+async def test_asyncio_makes_room_on_every_node_of_a_cluster() -> None:
+    with clustered(2, replicas=False) as running:
+        fill_cluster(running)
+        async with redis.asyncio.RedisCluster(host="127.0.0.1", port=running.primaries[0].port) as cluster:
+            cleanup = AsyncNamespaceCleanup(cluster, b"cache:", max_keys=300, idle_over_seconds=0)
+            retry = AsyncOomRetry(retries=6, base_seconds=0.01, cap_seconds=0.05, before_retry=cleanup)
+            assert [await retry.call(cluster.set, name, "v") for name in ("a", "b", "c")] == [True] * 3
+            assert 0 < cleanup.deleted_total <= 1500
+            rest = 1500 - cleanup.deleted_total
+            assert sum([await cleanup() for _ in range(20)]) == rest
