@@ -210,7 +210,7 @@ class FinishedRun(StepRun):
         nodes = [(server, await server.snapshot(), jobs) for server, jobs in self._shares()]
         for server, snapshot, _ in nodes:
             self._must_be_the_same(server, snapshot)
-        self._used = (known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes]),) * 2
+        self._used = (known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes]), None)
         # Only in a cluster a record has to tell where its keys were.
         clustered = self._deployment.clustered
         skews = {str(server.address): snapshot.clock_skew_seconds for server, snapshot, _ in nodes if clustered}
@@ -225,6 +225,9 @@ class FinishedRun(StepRun):
                     self._begin(Action.FINISH, what, snapshot, skews, indexes=indexes, jobs=plan.going)
                 async with self._throttled(server) as throttle:
                     await self._batches(server, connection, throttle, jobs)
+            except CapReached:
+                await self._measure(*(server for server, _, _ in nodes))
+                raise
             finally:
                 await connection.close()
         await self._measure(*(server for server, _, _ in nodes))

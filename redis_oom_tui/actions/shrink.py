@@ -73,7 +73,7 @@ class ShrinkRun(StepRun):
         server, _ = node_of(self._deployment, plan.key.key)
         snapshot = await server.snapshot()
         self._must_be_the_same(server, snapshot)
-        self._used = (snapshot.memory.used_bytes, snapshot.memory.used_bytes)
+        self._used = (snapshot.memory.used_bytes, None)
         connection = PinnedConnection(server, plan.key.db, plan.run_id)
         try:
             await connection.open()
@@ -88,6 +88,7 @@ class ShrinkRun(StepRun):
                 try:
                     await self._batches(server, connection, throttle)
                 finally:
+                    self._state = None
                     self._state = await self._read_key(connection)
                     await self._measure(server)
         finally:

@@ -135,7 +135,10 @@ class StepRun(PacedWork, ABC):
             raise OtherServer.at(server.address)
 
     async def _measure(self, *servers: LiveServer) -> None:
-        """What used_memory is now, once nothing waits to be freed in the background any more, or that takes long."""
+        """What used_memory is now, once nothing waits to be freed in the background any more, or that takes long.
+
+        Until then it is not known: a run that ends before has not read it.
+        """
         deadline = time.monotonic() + _FREEING_LONGEST_SECONDS
         while True:
             memories = [(await server.snapshot()).memory for server in servers]
@@ -151,8 +154,10 @@ class StepRun(PacedWork, ABC):
 
     def _memory_words(self) -> str:
         before, now = self._used
-        if before is None or now is None or not self._counts[Outcome.DELETED]:
+        if before is None or not self._counts[Outcome.DELETED]:
             return ""
+        if now is None:
+            return "; what used memory fell by is not known"
         full = "" if self._pressure is None else f", to {percent(self._pressure, 1)} of maxmemory"
         return f"; {memory_words(before - now)}{full}"
 
@@ -187,6 +192,9 @@ class StepRun(PacedWork, ABC):
         for outcome, *words in _LEFT:
             if number := self._counts[outcome]:
                 parts.append(f"{count(number)} {words[number > 1]}")
+        rest = self._goal.going - sum(self._counts.values())
+        if rest > 0 and (failure is not None or interrupted):
+            parts.append(f"{count(rest)} {'was' if rest == 1 else 'were'} not attempted")
         sentence = f"{'; '.join(parts)}{self._memory_words()}.{self._left_words()}"
         if failure is not None:
             return after(failure, sentence)

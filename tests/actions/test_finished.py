@@ -1,5 +1,6 @@
 """Finished jobs go with all that belongs to them; waiting and active ones never, nor what only looks alike."""
 
+import asyncio
 import re
 from pathlib import Path
 from typing import Any
@@ -131,6 +132,28 @@ async def test_what_jobs_hold_is_told_before_and_what_they_freed_after(server: R
         assert re.search(
             r"Deleted 200 of 200 jobs; used memory fell by [5-9]\.\d MiB, to \d+\.\d% of maxmemory\.", str(view.ended)
         ), view.ended
+
+
+async def test_of_a_server_that_was_killed_meanwhile_no_figure_is_told(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        samples.write(client, samples.load("bullmq").keys)
+        for number in range(300):
+            client.hset(
+                f"bull:mail:9{number}", mapping={"name": "n", "data": "{}", "timestamp": "1", "finishedOn": "1"}
+            )
+            client.zadd("bull:mail:completed", {f"9{number}": 1_700_000_000_000})
+        async with operating(server.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            run = operator.steps.run_finished(plan, backup=NO_BACKUP)
+            running = asyncio.create_task(run.run())
+            while not run.view().counts.get(Outcome.DELETED, 0):
+                await asyncio.sleep(0)
+            server.kill()
+            view = await running
+    assert view.failed
+    assert view.counts[Outcome.NOT_ATTEMPTED] > 0
+    assert "were not attempted; what used memory fell by is not known." in str(view.ended)
+    assert view.used_now_bytes is None
 
 
 async def test_a_job_too_large_to_save_is_kept_without_a_trace(valkey: RunningServer, tmp_path: Path) -> None:

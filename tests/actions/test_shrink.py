@@ -248,6 +248,16 @@ async def test_a_lost_reply_leaves_one_step_in_doubt(server: RunningServer, tmp_
         assert "in doubt" in str(view.ended)
 
 
+async def test_of_a_server_that_was_killed_meanwhile_no_figure_is_told(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        filled(client, "list", 600)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await meddled(operator, await frozen(operator, "list"), server.kill).run()
+    assert view.failed
+    assert view.used_now_bytes is None
+    assert "The key has" not in str(view.ended)
+
+
 async def test_in_a_cluster_the_node_of_the_key_is_asked(tmp_path: Path) -> None:
     with clustered(replicas=False) as cluster:
         for number in range(6):
