@@ -20,6 +20,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import plan_warnings, selection
 from redis_oom_tui.rules.applications.losses import lost_with_plan
+from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu, keeps_last_use
@@ -352,8 +353,7 @@ def _lfu_before(context: ActionContext, server: str, snapshot: Snapshot) -> bool
     return any(
         entry.change is not None
         and entry.change.change.name == "maxmemory-policy"
-        and entry.server == server
         and entry.at >= since
         and not (keeps_last_use(entry.change.change.old or "") and keeps_last_use(entry.change.change.new))
-        for entry in context.audit.history()
+        for entry in actions_on(snapshot, context.audit.history(), server)
     )

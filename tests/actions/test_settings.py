@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.models.address import ClientBuffer
+from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.structs import replace
@@ -227,6 +227,10 @@ async def test_a_change_of_the_policy_to_lfu_and_back_flags_idle_plans(valkey: R
             assert not any("LFU" in flag for flag in (await planned(operator, idle)).flags)
             result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lfu"))
             await operator.settings.undo(result)
+            assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
+        (tmp_path / "other").symlink_to(valkey.socket_path)
+        other = replace(valkey.connection, address=Address(socket_path=str(tmp_path / "other")))
+        async with operating(other, tmp_path) as operator:
             assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
 
 
