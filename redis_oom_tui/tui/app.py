@@ -139,8 +139,10 @@ class TriageApp(TerminalApp):
         self.main.set_class(event.size.height < _LOW_BELOW, "-low")
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
-        """Answer an action of the user in one sentence, shown until the next key, ten seconds at most."""
+        """Answer an action of the user in one sentence, shown until the next key, ten seconds at most; '' ends it."""
         self._clear_message()
+        if not sentence:
+            return
         keys = self.overview.keys if self.overview is not None and self.at_overview else self.main.keys
         keys.say(sentence, "crit" if bad else "ok")
         self._message_timer = self.set_timer(_MESSAGE_SECONDS, self._clear_message)
@@ -259,7 +261,8 @@ def _act_on(session: ServerSession, request: Request, *, leaving: bool) -> None:
         case messages.LookAtNode():
             session.show_node(request.name, or_worst=request.or_worst)
         case messages.StartScan():
-            session.startup.then(lambda: session.scanner.start(request.options, asked_for=request.asked_for))
+            begin = partial(session.scanner.start, request.options, asked_for=request.asked_for)
+            dispatch.once_connected(session, request, begin)
         case messages.PauseScan():
             session.scanner.pause_or_resume()
         case messages.StopScan():
@@ -267,7 +270,7 @@ def _act_on(session: ServerSession, request: Request, *, leaving: bool) -> None:
         case messages.SetPace():
             session.scanner.set_pace(request.pace)
         case _ if not leaving:
-            session.startup.then(lambda: dispatch.handle(session.actions, request))
+            dispatch.handle(session.actions, request)
 
 
 class ReplayApp(TriageApp):

@@ -78,7 +78,7 @@ class DeferredStartup:
         self._show = show
         self._act = act
         self._seen = asyncio.Event()
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: dict[object, Callable[[], None]] = {}
         self.over = pending is None
 
     def begin(self) -> None:
@@ -92,12 +92,12 @@ class DeferredStartup:
         """A first poll has ended, well or not."""
         self._seen.set()
 
-    def then(self, act: Callable[[], None]) -> None:
-        """Do this when all is there: now, or in a moment."""
+    def then(self, act: Callable[[], None], *, in_place_of: object = None) -> None:
+        """Do this when all is there: now, or in a moment; of what waits `in_place_of` the same, the last is done."""
         if self.over:
             act()
         else:
-            self._waiting.append(act)
+            self._waiting[in_place_of or act] = act
 
     async def _bring(self, pending: PendingServer) -> None:
         self._show(await asyncio.to_thread(pending.source))
@@ -107,5 +107,5 @@ class DeferredStartup:
         operator = await asyncio.to_thread(pending.operator)
         self.over = True
         self._act(operator)
-        for act in self._waiting:
+        for act in self._waiting.values():
             act()

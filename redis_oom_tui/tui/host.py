@@ -61,7 +61,7 @@ class Host(Protocol):
         """The scan as it stands; None before the first."""
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
-        """Show a sentence on the bottom line until the next key."""
+        """Show a sentence on the bottom line until the next key; '' ends the one that is shown."""
 
 
 class _App(Protocol):

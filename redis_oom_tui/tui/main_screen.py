@@ -92,7 +92,8 @@ class MainScreen(Screen[None]):
         ),
         Binding("right_square_bracket", "next_pane(1)", "Next pane", show=False, id="pane.next"),
         Binding("left_square_bracket", "next_pane(-1)", "Previous pane", show=False, id="pane.previous"),
-        Binding("f", "freeze", "freeze", id="freeze", tooltip="Freeze the display; polling continues"),
+        Binding("f", "freeze(True)", "freeze", id="freeze", tooltip="Freeze the display; polling continues"),
+        Binding("f", "freeze(False)", "unfreeze", id="freeze", tooltip="Show what is polled again"),
         Binding(
             "E",
             "emergency(True)",
@@ -187,17 +188,21 @@ class MainScreen(Screen[None]):
         """Switch to the neighbouring pane, round the corner too."""
         self.action_show_pane(PANES[(PANES.index(self.pane) + step) % len(PANES)])
 
-    def action_freeze(self) -> None:
+    def action_freeze(self, frozen: bool) -> None:
         """Hold the screen still, or let it go on."""
-        self.frozen = not self.frozen
+        self.frozen = frozen
+        self.refresh_bindings()
         self._redraw()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """The footer shows the emergency key only where a plan is prepared; elsewhere the key says why not."""
         if action == "emergency":
-            return parameters == (host_of(self).actions.why_not(Action.EMERGENCY) is None,)
+            actions = host_of(self).actions
+            return parameters == (actions.acts and actions.why_not(Action.EMERGENCY) is None,)
         if action == "overview":
             return parameters == (self.from_overview,)
+        if action == "freeze":
+            return parameters == (not self.frozen,)
         return super().check_action(action, parameters)
 
     def action_emergency(self, prepared: bool) -> None:

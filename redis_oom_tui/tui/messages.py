@@ -17,11 +17,12 @@ from redis_oom_tui.models.verdict import Remedy
 
 class Request(Message):
     """`action` is what must be allowed here for it to make sense, None for a look. What is `local` needs no operator,
-    and works where nothing can be changed.
+    and works where nothing can be changed. `asked_for`: by the user, not by the screen itself.
     """
 
     action: ClassVar[Action | None] = None
     local: ClassVar[bool] = False
+    asked_for = True
 
     @property
     def needs(self) -> Action | None:
@@ -78,7 +79,7 @@ class ShowDetails(Request):
 
 @dataclass(eq=False, repr=False)
 class StartScan(Request):
-    """Scan the keyspace, in place of the scan that may run. `asked_for`: by the user, not by the screen itself."""
+    """Scan the keyspace, in place of the scan that may run."""
 
     options: ScanOptions
     asked_for: bool = True
@@ -124,6 +125,8 @@ class OpenScan(Request):
 
 class ReadLimits(Request):
     """Look at policies and settings as they stand."""
+
+    asked_for = False
 
 
 @dataclass(eq=False, repr=False)
@@ -268,6 +271,8 @@ class ReapExpired(Request):
 
 class ReadHistory(Request):
     """Read the audit log."""
+
+    asked_for = False
 
 
 class ExportReport(Request):

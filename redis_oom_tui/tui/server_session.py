@@ -21,7 +21,7 @@ from redis_oom_tui.ports.operator import Operator, PendingServer
 from redis_oom_tui.ports.source import ClusteredSource, Replayable, Source
 from redis_oom_tui.tui.deferred_startup import DeferredStartup, PlaceholderSource
 from redis_oom_tui.tui.drawing import DrawStyle
-from redis_oom_tui.tui.flows.controller import NO_OPERATOR, NOT_YET, ActionController, FlowApp
+from redis_oom_tui.tui.flows.controller import ActionController, FlowApp
 from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.messages import ReadLimits
 from redis_oom_tui.tui.profiles import ProfileSession
@@ -82,8 +82,7 @@ class ServerSession:
     def _begin(self, source: Source, operator: Operator | None, profile: Profile) -> None:
         """Everything as it is before the first answer."""
         self.source, self.profile, self.thresholds = source, profile, profile.watch.thresholds
-        absent = NO_OPERATOR if self.startup.over else NOT_YET
-        self.actions = ActionController(self.app, self, operator, absent=absent)
+        self.actions = ActionController(self.app, self, operator)
         self.scanner = ScanController(self, self.app)
         alerts = replace(profile.watch, interval_seconds=self.options.interval_seconds)
         self.timeline = AlertHistory(str(source.address), alerts, self.clock)

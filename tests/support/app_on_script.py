@@ -89,7 +89,8 @@ def main() -> int:
 def _plant_a_defect() -> None:
     from redis_oom_tui.tui.main_screen import MainScreen
 
-    def broken(self: MainScreen) -> None:
+    def broken(self: MainScreen, frozen: bool) -> None:
+        del frozen
         password = "hunter2-very-secret"
         raise ValueError(f"a defect of {len(password)} letters")
 

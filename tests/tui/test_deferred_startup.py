@@ -6,12 +6,13 @@ import sys
 import threading
 
 from redis_oom_tui.models.action import Action
-from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.scan import ScanOptions
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.ports.operator import PendingServer
 from redis_oom_tui.tui import deferred_startup
+from redis_oom_tui.tui.dialogs.pick import PickDialog
 from redis_oom_tui.tui.messages import StartScan
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
@@ -89,6 +90,22 @@ async def test_a_scan_asked_for_meanwhile_begins_when_it_can():
         assert not later.made.scans
         later.act.set()
         await until(pilot, lambda: later.made.scans)
+
+
+async def test_a_key_that_asks_waits_for_the_server_and_says_so():
+    """Of several the last: one question at a time."""
+    later = Later()
+    later.made = ScriptedSource(clients=[ClientBuffer(id=7, address="10.0.0.7:5000", total_bytes=1024**2)])
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("x", "c")
+        await until(pilot, lambda: "Connecting to cache-1:6379 first; then it is done" in screen_text(app))
+        later.come.set()
+        await until(pilot, lambda: app.session.state.clients)
+        later.act.set()
+        await until(pilot, lambda: isinstance(app.screen, PickDialog) and "Which client?" in screen_text(app))
+        assert "Connecting to" not in screen_text(app)
+        await pilot.press("escape")
 
 
 async def test_it_can_be_left_before_the_server_has_come():

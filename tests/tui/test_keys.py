@@ -118,7 +118,9 @@ async def test_keys_can_be_bound_anew_by_their_ids():
         await pilot.press("F")
         await pilot.pause()
         assert app.main.frozen
-        assert "F freeze" in screen_text(app)
+        await until(pilot, lambda: "F unfreeze" in screen_text(app))
+        await pilot.press("F")
+        await until(pilot, lambda: "F freeze" in screen_text(app))
         await pilot.press("f", "2", "ctrl+r")
         await pilot.pause()
         assert app.session.source.scans

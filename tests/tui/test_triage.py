@@ -283,7 +283,7 @@ async def test_a_verdict_that_the_header_has_to_cut_can_be_read_in_full(size):
     app = an_app(ScriptedSource(clock=FakeClock()))
     async with app.run_test(size=size) as pilot:
         await until(pilot, lambda: app.session.state is not None and app.session.state.verdict is not None)
-        app.main.action_freeze()
+        app.main.action_freeze(True)
         app.session.state = replace(app.session.state, verdict=verdict)
         app.main.header.show(app.session.state, app.main.pane, frozen=True)
         await until(pilot, lambda: "… V: all" in screen_text(app))

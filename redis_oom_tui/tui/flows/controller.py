@@ -35,8 +35,7 @@ _View = TypeVar("_View")
 _POLL_SECONDS = 0.5
 _LEAVE_SECONDS = 1.5
 
-NO_OPERATOR = "nothing can be changed from this screen: it is read-only"
-NOT_YET = "still connecting, try again in a moment"
+_NO_OPERATOR = "Nothing can be changed from this screen: it is read-only"
 
 
 class FlowHost(Host, Protocol):
@@ -144,17 +143,16 @@ class BackgroundJobs:
 
 
 class ActionController:
-    """The screen's side of every action. `operator` is None where nothing can be changed, `absent` says why.
+    """The screen's side of every action. `operator` is None where nothing can be changed, or where it is still to come.
 
     A flow is a coroutine that asks its questions and then acts; it runs in a worker of the app, so that no dialog takes
     it along. What goes on for a while is one of `jobs`.
     """
 
-    def __init__(self, app: FlowApp, host: FlowHost, operator: Operator | None, *, absent: str = NO_OPERATOR) -> None:
+    def __init__(self, app: FlowApp, host: FlowHost, operator: Operator | None) -> None:
         self.app = app
         self.host = host
         self._operator = operator
-        self._absent = absent.capitalize()
         self.cleanup = CleanupState()
         self.limits = LimitsState()
         self.log = LogState()
@@ -170,7 +168,7 @@ class ActionController:
     def operator(self) -> Operator:
         """The operator, where there is one: `why_not` has been asked before."""
         if self._operator is None:
-            raise TriageError(f"{self._absent}.")
+            raise TriageError(f"{_NO_OPERATOR}.")
         return self._operator
 
     @property
@@ -183,9 +181,9 @@ class ActionController:
         self._operator = operator
 
     def why_not(self, action: Action | None) -> str | None:
-        """Why `action` cannot be used here, in a sentence; None where it can."""
+        """Why `action` cannot be used here, in a sentence; None where it can, or that is not known yet."""
         if self._operator is None:
-            return self._absent
+            return _NO_OPERATOR if self.host.startup.over else None
         return None if action is None else self._operator.why_not(action)
 
     @property

@@ -1,7 +1,8 @@
 """From a request to its flow: refuses what cannot be, and runs the rest in workers of the app."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
+from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import value_before
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
@@ -10,15 +11,35 @@ from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans, undo
-from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.flows.controller import ActionController, FlowHost
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
 
 def handle(actions: ActionController, request: messages.Request) -> None:
-    """Begin what was asked for, or say why not."""
+    """Begin what was asked for, or say why not: once the server is there."""
+    once_connected(actions.host, request, lambda: _handle(actions, request))
+
+
+def once_connected(host: FlowHost, request: messages.Request, act: Callable[[], None]) -> None:
+    """Do it now; where the server is still to come, say so and do it then: of what the user asked for, the last."""
+    if host.startup.over:
+        act()
+    elif not request.asked_for:
+        host.startup.then(act, in_place_of=type(request))
+    else:
+        host.tell(f"Connecting to {safe_text(str(host.source.address), 80)} first; then it is done")
+        host.startup.then(lambda: _end_wait(host, act), in_place_of=messages.Request)
+
+
+def _end_wait(host: FlowHost, act: Callable[[], None]) -> None:
+    host.tell("")
+    act()
+
+
+def _handle(actions: ActionController, request: messages.Request) -> None:
     reason = actions.why_not(request.needs)
     if reason is not None and not request.local:
-        if not isinstance(request, messages.ReadLimits | messages.ReadHistory):
+        if request.asked_for:
             actions.host.tell(reason, bad=True)
         return
     match request:

@@ -217,8 +217,6 @@ class CleanupPane(FillingPane):
         return self.state.stage is not Stage.REPORT or (run is not None and run.backup_path is not None)
 
     def why_not(self, action: str) -> str | None:
-        if action == "preview" and not self.host.startup.over:
-            return None  # it waits for the server
         plan = self.state.plan
         needs = {"undo": Action.RESTORE, "reap": Action.REAP}.get(action)
         if action == "run":

@@ -99,9 +99,7 @@ class FormView(CursorList[Entry | None]):
     def above(self, width: int, height: int) -> Sequence[Line]:
         """What is wrong, what is refused, where the form comes from."""
         actions = host_of(self).actions
-        # While the server is still being reached nothing is known to be refused.
-        refused = actions.why_not(Action.DELETE) if actions.acts or host_of(self).startup.over else None
-        error = self.error or actions.cleanup.error
+        error, refused = self.error or actions.cleanup.error, actions.why_not(Action.DELETE)
         return form_head(self.form, width, height, error=error, refused=refused, unseen=self.unseen)
 
     def row(self, item: Entry | None, width: int, *, here: bool) -> Sequence[Line]:

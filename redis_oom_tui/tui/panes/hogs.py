@@ -20,6 +20,12 @@ from redis_oom_tui.tui.panes.keyspace_map import KeyspaceMap
 from redis_oom_tui.tui.widgets.fields import FilterLine
 from redis_oom_tui.tui.widgets.live_table import LiveTable
 
+# In which states of the scan there is something to pause, resume or end.
+_STATES = {
+    "pause": (ScanState.RUNNING,),
+    "resume": (ScanState.PAUSED,),
+    "end": (ScanState.RUNNING, ScanState.PAUSED),
+}
 _PACES = (Pace.GENTLE, Pace.NORMAL, Pace.FULL_SPEED)
 
 
@@ -28,7 +34,8 @@ class ScanKeys(Pane):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("r", "scan", "scan", id="hogs.scan", tooltip="Scan the keyspace (again)"),
-        Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause or resume the scan"),
+        Binding("p", "pause", "pause", id="hogs.pause", tooltip="Pause the scan"),
+        Binding("p", "resume", "resume", id="hogs.pause", tooltip="Resume the scan"),
         Binding("e", "end", "stop", id="hogs.end", tooltip="Stop the scan and keep what it found"),
         Binding("plus,equals_sign", "pace(1)", "Scan faster (more load)", show=False, id="hogs.faster"),
         Binding("minus", "pace(-1)", "Scan slower (less load)", show=False, id="hogs.slower"),
@@ -59,6 +66,8 @@ class ScanKeys(Pane):
 
     def action_pause(self) -> None:
         self.post_message(PauseScan())
+
+    action_resume = action_pause
 
     def action_end(self) -> None:
         self.post_message(StopScan())
@@ -297,8 +306,9 @@ class HogsPane(BrowseKeys):
             return None if self.why_not(action) is not None else True
         if action == "other":
             return (parameters == ("keys",)) == self.in_patterns
-        if action in ("pause", "end"):
-            return self._view is not None and self._view.state in (ScanState.RUNNING, ScanState.PAUSED)
+        works_in = _STATES.get(action)
+        if works_in is not None:
+            return self._view is not None and self._view.state in works_in
         return action != "level" or (self.in_patterns and self._view is not None)
 
     def on_resize(self, event: events.Resize) -> None:
