@@ -105,10 +105,10 @@ def bound_for(part: ProposedPart, needed: int) -> int:
 
 
 def why_in_vain(snapshot: Snapshot, clients: tuple[ClientBuffer, ...] = ()) -> str:
-    """Why no deletion helps and what to do first, where what fills the server is in no key; '' where it is in keys."""
+    """Why no deletion helps and what to do first, where what fills the server is in no key; '' where one does."""
     facts = Facts(snapshot, clients=clients)
     cause = cause_of(facts)
-    if cause.in_keys:
+    if not cause.no_deletion_helps(facts):
         return ""
     return f"No deletion helps: {cause.clause(facts)}. First step: {cause.step(facts)}"
 

@@ -11,7 +11,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications.finished_work import queue_named
 from redis_oom_tui.rules.key_patterns import matcher
-from redis_oom_tui.rules.proposals import needed_bytes, propose
+from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
 from tests.apps import samples
 from tests.rules.snapshots import snapshot_of
 
@@ -197,3 +197,10 @@ def test_a_first_step_names_the_command_in_place_of_the_pane() -> None:
     proposal = Proposal(0.8, 5, 1.2, cause="No deletion helps: x. First step: Raise maxmemory in Limits: y.")
     (_, cause) = proposal_lines(proposal, ("-p", "7000"))
     assert "Raise maxmemory with `redis-oom-tui -p 7000 limits`: y." in cause
+
+
+def test_a_backlog_on_top_of_data_is_no_reason_not_to_delete() -> None:
+    for held, in_vain in ((16 * MB, False), (90 * MB, True)):
+        booked = {"replication_backlog_bytes": held, "overhead_bytes": held + MB}
+        reason = why_in_vain(snapshot_of(used=97 * MB, limit=100 * MB, memory=booked))
+        assert reason.startswith("No deletion helps: the replication backlog holds") == in_vain == bool(reason)

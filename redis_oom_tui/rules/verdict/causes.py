@@ -37,8 +37,11 @@ class Cause(Struct, frozen=True):
 
     def first_step(self, facts: Facts) -> str:
         """What to do first, for a verdict."""
-        in_vain = self.in_vain and not holders.keys_hold_most(facts)
-        return f"{self.step(facts)} {IN_VAIN}" if in_vain else self.step(facts)
+        return f"{self.step(facts)} {IN_VAIN}" if self.in_vain and self.no_deletion_helps(facts) else self.step(facts)
+
+    def no_deletion_helps(self, facts: Facts) -> bool:
+        """Whether deleting keys is no way out: they hold none of what fills it, or less than the buffers that do."""
+        return not self.in_keys and not (self.in_vain and holders.keys_hold_most(facts))
 
     @property
     def cured_by_limit(self) -> bool:
