@@ -112,13 +112,14 @@ class PolicyView(Struct, frozen=True):
 class WriteStep(Struct, frozen=True):
     """One question on the way of a write through a full server, its answer with this server's numbers.
 
-    `lit` says that the write comes past here now; `end` that it ends here.
+    `lit` says that the write comes past here now; `end` that it ends here, `refused` that it is refused.
     """
 
     question: str
     answer: str
     lit: bool = True
     end: bool = False
+    refused: bool = False
 
 
 class SettingView(Struct, frozen=True):

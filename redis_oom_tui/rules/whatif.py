@@ -235,8 +235,8 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
         answer = _over_words(f"{size(memory.counted_bytes)} in use, {percent(memory.pressure, 1)}", over)
     steps.append(WriteStep("Is it over the limit?", answer, end=not lit))
     if memory.policy == NOEVICTION:
-        steps.append(WriteStep("Which policy?", "noeviction: the write is refused with OOM", lit=lit, end=True))
-        return tuple(steps)
+        answer = "noeviction: the write is refused with OOM"
+        return (*steps, WriteStep("Which policy?", answer, lit=lit, end=True, refused=True))
     if memory.policy == UNKNOWN:
         return (*steps, WriteStep("Which policy?", "not reported by this server", lit=lit, end=True))
     if not is_known(memory.policy):
@@ -258,8 +258,7 @@ def _write_path(snapshot: Snapshot) -> tuple[WriteStep, ...]:
         answer = f"yes: up to {count(keys)} {whose} are evicted until it fits, then the write is accepted"
         if is_volatile(memory.policy):
             answer = f"yes: up to {count(keys)} {whose} go; once they are gone, writes are refused with OOM"
-    steps.append(WriteStep("Is there anything to evict?", answer, lit=lit, end=True))
-    return tuple(steps)
+    return (*steps, WriteStep("Is there anything to evict?", answer, lit=lit, end=True, refused=keys == 0))
 
 
 def _over_words(used: str, over: int) -> str:

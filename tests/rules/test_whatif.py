@@ -117,10 +117,13 @@ def test_the_path_of_a_write_ends_where_this_server_ends_it() -> None:
     refused = write_path(snapshot())
     assert refused[-1].lit
     assert "refused with OOM" in refused[-1].answer
+    assert refused[-1].refused
     evicting = write_path(snapshot(policy="allkeys-lru"))
     assert "up to 1,000 keys are evicted" in evicting[-1].answer
+    assert not evicting[-1].refused
     nothing = write_path(snapshot(policy="volatile-lru"))
     assert "refused with OOM" in nothing[-1].answer
+    assert nothing[-1].refused
 
 
 def test_below_the_limit_the_rest_of_the_path_is_not_lit() -> None:

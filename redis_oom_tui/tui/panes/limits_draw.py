@@ -218,7 +218,7 @@ def _step(step: WriteStep, width: int, glyphs: Glyphs) -> list[Line]:
     lines = marked(f"{glyphs.bullet} ", safe_text(step.question), width, "text", "link")
     role, answer = "link", "text"
     if step.end:
-        role = answer = "crit" if "refused" in step.answer else "ok"
+        role = answer = "crit" if step.refused else "ok"
     first, below = (f"{glyphs.right} ", "  ") if step.end else (f"{glyphs.column}   ", f"{glyphs.column}   ")
     found = paragraph(safe_text(step.answer), width - len(first), answer)
     return lines + [((first if n == 0 else below, role), *line) for n, line in enumerate(found)]
