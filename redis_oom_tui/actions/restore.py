@@ -86,6 +86,7 @@ class Restore:
         self._record = ActionRecord(context)
         self._unserved = 0
         self._unreadable = 0  # Keys that the file's end counts, that cannot be read, and are not counted as failed yet.
+        self._has_no_key = False  # The file was cut off before its first key.
         self._stop = False
         self._clock = ActiveClock()
 
@@ -131,6 +132,7 @@ class Restore:
         self._view = replace(self._view, file_damaged=inspection.damaged)
         must_be_whole(inspection, damaged_ok=self._damaged_ok)
         self._view = replace(self._view, file_note=inspection.note)
+        self._has_no_key = inspection.has_no_key
         self._unreadable = max(0, (inspection.expected or 0) - inspection.keys)
 
     async def _begin(self) -> None:
@@ -279,14 +281,14 @@ class Restore:
         interrupted = self._stop and RestoreOutcome.NOT_ATTEMPTED in counts
         passing = any(isinstance(one, _PASSING) for one in failures)
         sentence = self._record.end(
-            ok=not (failures or interrupted or self._unserved),
+            ok=not (failures or interrupted or self._unserved or self._has_no_key),
             result=self._sentence(failure, interrupted=interrupted),
             counts={outcome.value: number for outcome, number in counts.items()},
         )
         self._view = replace(
             self._view,
             ended=sentence,
-            failed=bool(failures or self._unserved),
+            failed=bool(failures or self._unserved or self._has_no_key),
             resumable=passing or self._stop or bool(self._unserved),
         )
 
@@ -294,6 +296,8 @@ class Restore:
         counts = self.view().counts
         whole = number_restored(self._head.operation, self._view.total_keys)
         parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {whole}"]
+        if not self._view.total_keys:
+            parts = ["Nothing was restored"]
         for outcome, words in _WORDS:
             if counts.get(outcome):
                 why = _most_of_all(self._reasons) if outcome is RestoreOutcome.FAILED else ""

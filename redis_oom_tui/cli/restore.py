@@ -72,7 +72,7 @@ def _show(path: Path, inspection: BackupInspection) -> int:
         click.echo(line, nl=False)
     if inspection.note:
         click.echo(inspection.note, err=True)
-    return EXIT_INCOMPLETE if inspection.damaged else 0
+    return EXIT_INCOMPLETE if inspection.damaged or inspection.has_no_key else 0
 
 
 async def _restore(

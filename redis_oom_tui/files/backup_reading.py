@@ -42,6 +42,7 @@ from redis_oom_tui.formatting.typed import Damaged, converted, decoded
 from redis_oom_tui.models.action import Backup, BackupInspection
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.rules.restoring import number_restored
 
 _LONGEST_HEAD = 65536
 _LONGEST_END = 512
@@ -321,8 +322,16 @@ def _part_by_part(backup: Backup, head: Mapping[str, Any], end: End | None, *, a
     damaged = altered or bool(bad or behind) or (expected is not None and keys != expected)
     note = _note(path, keys, expected, bad, behind) if damaged else ""
     if not note and end is None:
-        note = f"{shown(path)} has no end, as {_CUT}."
+        note = f"{shown(path)} has no end, as {_CUT}; {_of_plan(backup, keys)}."
     return BackupInspection(backup, keys, left_out, expected, damaged, note)
+
+
+def _of_plan(backup: Backup, readable: int) -> str:
+    """How many of the keys that were planned, where its first line tells, can be read in a file without an end."""
+    if not backup.keys:
+        return f"{number_restored(backup.operation, readable)} can be read"
+    planned = number_restored(backup.operation, backup.keys)
+    return f"{count(readable) if readable else 'none'} of the {planned} of its plan can be read"
 
 
 def _part_name(head: Mapping[str, Any], part: BackupPart) -> str:

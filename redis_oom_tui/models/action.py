@@ -273,6 +273,11 @@ class BackupInspection(Struct, frozen=True):
     damaged: bool = False
     note: str = ""
 
+    @property
+    def has_no_key(self) -> bool:
+        """Whether there is nothing in it to restore: it was cut off before its first key."""
+        return not (self.keys or self.left_out)
+
 
 class AuditEntry(Struct, frozen=True):
     """One action in the audit file: what was meant, and, once its end was written, what came of it.

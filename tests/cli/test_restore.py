@@ -121,3 +121,19 @@ def test_a_backup_without_its_last_line_is_restored_and_said_to_have_no_end(
         # A key that was being written when its run was interrupted was not deleted: it is no failure.
         assert (code, document["ok"], document["counts"]) == (0, True, {"restored": 19})
         assert "keys may be missing" in document["sentence"]
+        assert "19 of the 20 keys of its plan can be read" in document["sentence"]
+
+
+def test_a_backup_without_any_key_is_no_success(valkey: RunningServer, valkey_tool: Tool, tmp_path: Path) -> None:
+    backup, cut = tmp_path / "backup", tmp_path / "cut"
+    with valkey.client() as client:
+        fill(client, [b"cache:%d" % n for n in range(20)])
+        assert valkey_tool("cleanup", "--match", "cache:*", "--backup", str(backup), "--yes")[0] == 0
+        whole = backup.read_bytes()
+        for length in (whole.index(b"\n") + 1, whole.index(b"\n") + 30, len(whole) // 2):
+            cut.write_bytes(whole[:length])
+            code, document = valkey_tool.json("restore", str(cut), "--yes")
+            assert (code, document["ok"], document["keys_total"]) == (1, False, 0)
+            assert document["sentence"].startswith("Nothing was restored. ")
+            assert "none of the 20 keys of its plan can be read" in document["sentence"]
+            assert valkey_tool("restore", str(cut), "--show")[0] == 1
