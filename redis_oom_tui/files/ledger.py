@@ -17,18 +17,20 @@ from redis_oom_tui.files.disk import MIB, make_folder, read_small, sync_file, sy
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.typed import Count, Damaged, UnixTime, decoded, encoded
 from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.rules.cluster import is_run_id
 from redis_oom_tui.rules.emergency import HOUR_SECONDS, Spent
 
 _LARGEST = MIB
 
 
 class _Entry(Struct, frozen=True):
-    """What one cleanup of a server took, and when."""
+    """What one cleanup of a server took, and when; earlier versions wrote down no `run_id`."""
 
     server: str
     at: UnixTime
     keys: Count
     size: Count
+    run_id: str | None = None
 
 
 _decoder = msgspec.json.Decoder(tuple[_Entry, ...])
@@ -56,20 +58,21 @@ class Ledger:
         with kept:
             yield
 
-    def spent(self, server: str, now: float) -> tuple[Spent, ...]:
-        """What was taken from `server` in the last hour."""
+    def spent(self, server: str, now: float, *, run_id: str | None = None) -> tuple[Spent, ...]:
+        """What was taken in the last hour from `server`, or from the process with that `run_id` at another address."""
+        known = is_run_id(run_id)
         return tuple(
             Spent(entry.at, entry.keys, entry.size)
             for entry in self._entries()
-            if entry.server == server and now - entry.at < HOUR_SECONDS
+            if (entry.server == server or (known and entry.run_id == run_id)) and now - entry.at < HOUR_SECONDS
         )
 
-    def put(self, server: str, spent: Spent, *, instead_of: Spent | None = None) -> None:
+    def put(self, server: str, spent: Spent, *, run_id: str | None = None, instead_of: Spent | None = None) -> None:
         """Write down what a run takes, before it runs; and, `instead_of` that, what it took in the end."""
         entries = [entry for entry in self._entries() if spent.at - entry.at < HOUR_SECONDS]
-        if instead_of is not None and (before := _entry(server, instead_of)) in entries:
+        if instead_of is not None and (before := _entry(server, instead_of, run_id)) in entries:
             entries.remove(before)
-        entries.append(_entry(server, spent))
+        entries.append(_entry(server, spent, run_id))
         with self._sentences():
             make_folder(self._path.parent)
             new = self._path.with_suffix(".new")
@@ -104,5 +107,5 @@ class Ledger:
         return safe_text(str(self._path), 200)
 
 
-def _entry(server: str, spent: Spent) -> _Entry:
-    return _Entry(server, spent.at, spent.keys, spent.size)
+def _entry(server: str, spent: Spent, run_id: str | None) -> _Entry:
+    return _Entry(server, spent.at, spent.keys, spent.size, run_id)

@@ -167,8 +167,8 @@ class EmergencyCleanup(Listener):
 
     async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
         now = self._day_began + self._clock.monotonic()
-        where = self._book.server
-        allowed = bounds.allowance(self._job.emergency, self._ledger.spent(where, now), now)
+        where, run_id = self._book.server, snapshot.server.run_id
+        allowed = bounds.allowance(self._job.emergency, self._ledger.spent(where, now, run_id=run_id), now)
         refusal = self._why_not(snapshot, rule, allowed)
         if refusal is not None:
             self._say(f"not started: {refusal}", level=Level.WARNING)
@@ -186,11 +186,11 @@ class EmergencyCleanup(Listener):
         run = operator.run(plan, backup=BackupChoice(wanted=self._job.emergency.backup, keep_unsaved=True))
         # All of it counts against the hour before it runs: whatever happens then, the hour never takes more.
         taking = bounds.Spent(now, len(plan.keys), plan.size_range[1])
-        self._ledger.put(where, taking)
+        self._ledger.put(where, taking, run_id=run_id)
         view = await self._carried_out(run, plan, stop)
         doubt = ""
         try:
-            self._ledger.put(where, _taken(now, plan, view), instead_of=taking)
+            self._ledger.put(where, _taken(now, plan, view), run_id=run_id, instead_of=taking)
         except BadInput as error:
             doubt = f" What it deleted could not be recorded, so the whole plan counts against the hour: {error}."
         self._report(view, snapshot, doubt)

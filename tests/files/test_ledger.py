@@ -18,6 +18,18 @@ def test_what_was_taken_is_known_to_the_next_watch(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
+def test_what_was_taken_counts_at_every_address_of_the_server(tmp_path: Path) -> None:
+    ledger, taken = Ledger(tmp_path / "emergency.json"), Spent(1000.0, 5, 50)
+    ledger.put("a", taken, run_id="f00d")
+    assert [ledger.spent(server, 1002.0, run_id=run_id) for server, run_id in (("b", "f00d"), ("a", "beef"))] == [
+        (taken,),
+        (taken,),
+    ]
+    assert [ledger.spent("b", 1002.0, run_id=run_id) for run_id in ("beef", None)] == [(), ()]
+    ledger.put("b", Spent(1001.0, 1, 1))
+    assert ledger.spent("c", 1002.0) == ()
+
+
 def test_what_a_run_took_in_the_end_replaces_what_it_was_to_take(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "emergency.json")
     planned = Spent(1000.0, 100, 999)

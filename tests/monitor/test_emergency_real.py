@@ -63,9 +63,9 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
     job = EmergencyJob("cache", NamedPlan("cache", Criteria(patterns=(b"cache:*",))), BOUNDS, connect)
     left = []
     with crowded.client() as client:
-        for _ in range(4):
-            # As after a restart of the watch: only the ledger knows what was taken before.
-            book = AlertBook(str(snapshot.server.address), WatchSettings())
+        for number in range(4):
+            # As another watch at another address of the server: only the ledger knows what was taken before.
+            book = AlertBook(f"cache-{number}:6379", WatchSettings())
             ledger = Ledger(tmp_path / "emergency.json")
             armed = EmergencyCleanup(
                 job, book, ledger, Clock(), log=notes.append, tell=lambda event: said.append(event.reason)
