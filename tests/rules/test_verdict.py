@@ -200,6 +200,12 @@ def test_evicting_so_hard_that_nothing_hits() -> None:
     assert judge(second(before, counters=own), before).rule == "evicting"
 
 
+def test_a_clock_that_a_pause_keeps_going_is_no_refusal() -> None:
+    for paused, rule in ((True, "healthy"), (False, "refusing-noeviction"), (None, "refusing-noeviction")):
+        assert judge(snapshot_of(used=100 * MIB, over_ms=9000, activity={"paused": paused})).rule == rule
+    assert judge(snapshot_of(**FULL, over_ms=9000, activity={"paused": True})).rule == "refusing-noeviction"
+
+
 def test_few_values_churn_only_where_one_more_has_no_room() -> None:
     evicted = {"evicted_keys_total": 30_000}
     for used, rule in ((160, "healthy"), (900, "churning")):

@@ -166,7 +166,10 @@ class Facts(Struct, frozen=True, dict=True):
     @property
     def over_limit_seconds(self) -> float | None:
         """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
-        exceeded = self.now.counters.eviction_exceeded_ms
+        exceeded, memory = self.now.counters.eviction_exceeded_ms, self.now.memory
+        if exceeded and self.now.activity.paused and memory.limit_source is LimitSource.SERVER and memory.over() == 0:
+            # Room was made, or the limit raised, during the pause: the clock goes on until it ends.
+            return 0.0
         return None if exceeded is None else exceeded / 1000
 
     @property
