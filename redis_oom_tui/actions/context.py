@@ -23,6 +23,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
+from redis_oom_tui.server.tasks import until_lost
 
 DEFECT = "A defect of this tool ended this early"
 """What an action is said to have come to where the reason is an error that nobody foresaw."""
@@ -142,8 +143,6 @@ _Answer = TypeVar("_Answer")
 # So many losses one after the other, with no word in between, and the run ends: at the latest when they have taken
 # `timeouts.GIVE_UP`.
 _LOSSES = 5
-_FIRST_WAIT = 0.1
-_LONGEST_WAIT = 2.0
 
 
 class Losses:
@@ -168,24 +167,7 @@ async def snapshot_until_lost(server: LiveServer, stopped: Callable[[], bool]) -
     Gives up `timeouts.GIVE_UP` after the first loss, when `stopped`, or as soon as another node of its cluster serves
     what it served, with the last ServerUnreachable.
     """
-    try:
-        return await server.snapshot()
-    except ServerUnreachable as error:
-        failure = error
-    deadline, wait = time.monotonic() + timeouts.GIVE_UP, _FIRST_WAIT
-    while (left := deadline - time.monotonic()) > 0 and not stopped():
-        try:
-            async with asyncio.timeout(left):
-                if await server.superseded():
-                    break
-                return await server.snapshot()
-        except ServerUnreachable as error:
-            failure = error
-        except TimeoutError:
-            break
-        await asyncio.sleep(min(wait, max(0.0, deadline - time.monotonic())))
-        wait = min(_LONGEST_WAIT, 2 * wait)
-    raise failure
+    return await until_lost(server.snapshot, stopped, superseded=server.superseded)
 
 
 async def asked_again(

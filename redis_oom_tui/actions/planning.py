@@ -30,7 +30,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.mutations.rights import deletion_refused
 from redis_oom_tui.server.scan.preparation import counted, missing_behind
-from redis_oom_tui.server.tasks import ActiveClock
+from redis_oom_tui.server.tasks import ActiveClock, is_silent, until_lost
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0
@@ -100,10 +100,9 @@ class PlanMaker(PacedWork):
         """Look, freeze, and return the view that holds the plan."""
         self._clock.start()
         try:
-            snapshot = await self._server.snapshot()
-            plan_warnings.refuse_idle(self._criteria, snapshot)
-            if self._prepare is not None:
-                self._lfu_before, self._more_flags = await self._prepare(snapshot)
+            snapshot, self._lfu_before, self._more_flags = await until_lost(
+                self._asked_first, lambda: self._stop, worth=is_silent, superseded=self._server.superseded
+            )
             async with self._throttled(self._server, scanning=True) as throttle:
                 await self._search(snapshot, throttle)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, throttle)
@@ -116,6 +115,12 @@ class PlanMaker(PacedWork):
         finally:
             self._clock.stop()
         return self._view
+
+    async def _asked_first(self) -> tuple[Snapshot, bool, tuple[str, ...]]:
+        """What is asked before any key is looked for; with the rest, what `Prepare` tells."""
+        snapshot = await self._server.snapshot()
+        plan_warnings.refuse_idle(self._criteria, snapshot)
+        return snapshot, *((False, ()) if self._prepare is None else await self._prepare(snapshot))
 
     def _ordered(self) -> list[PlannedKey]:
         with _uncollected():

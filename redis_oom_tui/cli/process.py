@@ -11,7 +11,7 @@ from typing import TypeVar
 import click
 
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.errors import BadInput, ServerBusy
+from redis_oom_tui.models.errors import BadInput, ServerBusy, ServerUnreachable
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.ports.source import Job
 
@@ -99,8 +99,10 @@ async def followed(job: Job[_Answer, _View], words: Callable[[_View], str], begu
 
 
 async def when_free(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    """What `ask` returns, asked again while the server is busy; stderr says once that, and for how long, it waits."""
-    from redis_oom_tui.server.tasks import not_busy
+    """What `ask` returns, asked again while the server is busy or silent; stderr says once that, and for how long, it
+    waits. So nothing that changes the server is asked here.
+    """
+    from redis_oom_tui.server.tasks import is_silent, not_busy, until_lost
 
     waits = False
 
@@ -113,5 +115,10 @@ async def when_free(ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
                 click.echo(f"redis-oom-tui: {busy} (waiting up to {timeouts.BUSY:.0f}s)", err=True)
             waits = True
             raise
+        except ServerUnreachable as lost:
+            if lost.silent and not waits:
+                click.echo(f"redis-oom-tui: {lost} (trying again for {timeouts.GIVE_UP:.0f}s)", err=True)
+                waits = True
+            raise
 
-    return await not_busy(asked)
+    return await until_lost(lambda: not_busy(asked), worth=is_silent)

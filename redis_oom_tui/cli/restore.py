@@ -11,7 +11,7 @@ from redis_oom_tui.cli.actions import acting, confirm, require
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import failure_document, print_document
 from redis_oom_tui.cli.options import READ_FILE
-from redis_oom_tui.cli.process import followed, give_way
+from redis_oom_tui.cli.process import followed, give_way, when_free
 from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.server import command_line
@@ -82,7 +82,7 @@ async def _restore(
     async with acting(invocation) as (server, operator):
         await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes:
-            question = _question(inspection, str(server.address), await server.snapshot())
+            question = _question(inspection, str(server.address), await when_free(server.snapshot))
             if not confirm(question):
                 return None
         give_way(Pace.NORMAL)

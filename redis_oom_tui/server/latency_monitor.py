@@ -15,7 +15,7 @@ from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
 from redis_oom_tui.server.resp import ScanCommand, packed
 from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
-from redis_oom_tui.server.tasks import monitored, undelayed_clock
+from redis_oom_tui.server.tasks import is_silent, monitored, undelayed_clock, until_lost
 
 Command = tuple[bytes, ...]
 _PING = (b"PING",)
@@ -73,11 +73,16 @@ class LatencyMonitor:
     async def measure_at_rest(self) -> None:
         """How fast the server answers before anything begins. Raises one of `models.errors`."""
         pings: list[float] = []
-        while len(pings) < _PINGS_AT_FIRST and not (len(pings) >= _PINGS_AT_REST and min(pings) > _VERY_LONG_WAY):
-            pings.append(await self._ping())
-        self._rate.rested(pings)
-        if self._counting:
-            await self._count_others()
+        try:
+            while len(pings) < _PINGS_AT_FIRST and not (len(pings) >= _PINGS_AT_REST and min(pings) > _VERY_LONG_WAY):
+                pings.append(await self._ping())
+            self._rate.rested(pings)
+            if self._counting:
+                await self._count_others()
+        except TriageError:
+            # Who asks again asks on a new line.
+            await self.close()
+            raise
 
     async def watch(self) -> None:
         """Probe, decide and look, until cancelled. A lost connection is made again: what is under way reports it."""
@@ -209,7 +214,7 @@ async def throttled(
     try:
         # A busy server is waited for by what comes next, which can be stopped.
         with contextlib.suppress(ServerBusy):
-            await monitor.measure_at_rest()
+            await (until_lost(monitor.measure_at_rest, worth=is_silent) if scanning else monitor.measure_at_rest())
         async with monitored(monitor.watch(), throttle.stop, "watch over the server"):
             yield throttle
     finally:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.errors import MonitorBroken, ServerBusy
+from redis_oom_tui.models.errors import MonitorBroken, ServerBusy, ServerUnreachable
 from redis_oom_tui.ports.source import StoppableJob
 
 
@@ -292,3 +292,44 @@ async def not_busy(ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], 
             if time.monotonic() >= deadline:
                 raise ServerBusy(f"{str(busy).rstrip('.')}: gave up after {timeouts.BUSY:.0f}s") from None
         await asyncio.sleep(_WAIT)
+
+
+_FIRST_WAIT = 0.1
+_LONGEST_WAIT = 2.0
+
+
+def is_silent(error: ServerUnreachable) -> bool:
+    """Whether somebody is there and says nothing: a server that never answered may be one that is not there."""
+    return error.silent
+
+
+async def until_lost(
+    ask: Callable[[], Awaitable[_Answer]],
+    stopped: Callable[[], bool] = lambda: False,
+    *,
+    worth: Callable[[ServerUnreachable], bool] = lambda _: True,
+    superseded: Callable[[], Awaitable[bool]] | None = None,
+) -> _Answer:
+    """What `ask` returns, asked again while the server is lost or silent; so nothing that changes it is asked here.
+
+    Gives up `timeouts.GIVE_UP` after the first loss, when `stopped`, at a loss that is not `worth` it, or as soon as it
+    is `superseded`, with the last ServerUnreachable.
+    """
+    try:
+        return await ask()
+    except ServerUnreachable as error:
+        failure = error
+    deadline, wait = time.monotonic() + timeouts.GIVE_UP, _FIRST_WAIT
+    while worth(failure) and (left := deadline - time.monotonic()) > 0 and not stopped():
+        try:
+            async with asyncio.timeout(left):
+                if superseded is not None and await superseded():
+                    break
+                return await ask()
+        except ServerUnreachable as error:
+            failure = error
+        except TimeoutError:
+            break
+        await asyncio.sleep(min(wait, max(0.0, deadline - time.monotonic())))
+        wait = min(_LONGEST_WAIT, 2 * wait)
+    raise failure

@@ -1,6 +1,8 @@
-"""A server that is busy in somebody's script when a command begins: waited for, and named."""
+"""A server that is busy in somebody's script, or silent, when a command begins: waited for, and named."""
 
 import contextlib
+import os
+import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 import redis
 
+from tests.cli.ran import ran
 from tests.cli.test_watch import COMMAND
+from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
 
@@ -79,3 +83,38 @@ def test_check_says_at_once_that_a_script_runs(flavour: str, tmp_path: Path) -> 
         assert tool.returncode == 3
         assert _WAITING in output
         assert "cannot be reached" not in output
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        (("hogs",), b"INFO server"),
+        (("hogs",), b"INFO all"),
+        (("hogs",), b"MEMORY STATS"),
+        (("hogs",), b"PING"),
+        (("cleanup", "--match", "cache:*", "--yes", "--no-backup"), b"ACL WHOAMI"),
+        (("cleanup", "--match", "cache:*"), b"INFO all"),
+    ],
+    ids=str,
+)
+def test_a_server_that_falls_silent_at_a_first_question_is_asked_again(
+    valkey: RunningServer, tmp_path: Path, words: tuple[str, ...], first: bytes
+) -> None:
+    silent = threading.Event()
+
+    def lie(asked: tuple[bytes, ...]) -> None:
+        if not silent.is_set() and b" ".join(asked[:2]).startswith(first):
+            silent.set()
+            os.kill(valkey.pid, signal.SIGSTOP)
+            threading.Timer(1.0, os.kill, (valkey.pid, signal.SIGCONT)).start()
+
+    with valkey.client() as client, lied_to(valkey.connection, {}) as liar:
+        client.set("cache:1", "x")
+        liar.lie = lie
+        address = liar.connection.address
+        config = tmp_path / "config.toml"
+        config.write_text(f'[profiles.p]\nhost = "{address.host}"\nport = {address.port}\nread_timeout = 0.4\n')
+        done = ran("--config", str(config), "--profile", "p", *words)
+        assert silent.is_set()
+        assert done.returncode == 0, done
+        assert client.dbsize() == ("--yes" not in words)

@@ -17,7 +17,7 @@ from redis_oom_tui.server.replies import array
 from redis_oom_tui.server.resp import ScanCommand, admit_all, packed
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Words, command_of
-from redis_oom_tui.server.tasks import ReusableTimeout, not_busy
+from redis_oom_tui.server.tasks import ReusableTimeout, is_silent, not_busy, until_lost
 
 _READ_SIZE = 256 * 1024
 
@@ -148,8 +148,12 @@ class ThrottledConnection:
         self._admitted: set[Words] = set()
 
     async def open(self) -> None:
-        """Connect; a busy server is waited for."""
-        await not_busy(self._open, lambda: self._throttle.stopping)
+        """Connect; a busy or silent server is waited for."""
+
+        def stopped() -> bool:
+            return self._throttle.stopping
+
+        await until_lost(lambda: not_busy(self._open, stopped), stopped, worth=is_silent)
 
     async def close(self) -> None:
         """Disconnect."""

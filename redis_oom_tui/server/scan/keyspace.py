@@ -22,7 +22,7 @@ from redis_oom_tui.server.scan.preparation import RETRY_SECONDS, AnotherServer, 
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
 from redis_oom_tui.server.scan.workers import ScanControl, ScanWorkers
-from redis_oom_tui.server.tasks import monitored, not_busy
+from redis_oom_tui.server.tasks import is_silent, monitored, not_busy, until_lost
 
 _CLOSER_EVERY_SECONDS = 0.5
 _Answer = TypeVar("_Answer")
@@ -79,7 +79,7 @@ class KeyspaceScan:
         self._control.rate.start()
         self._view_builder.start()
         try:
-            await self._preparation.prepare()
+            await until_lost(self._preparation.prepare, lambda: self._control.stopped, worth=self._waited_for)
             await self._work()
             standing.state = self._ended()
         except TriageError as error:
@@ -158,32 +158,47 @@ class KeyspaceScan:
             control=self._control,
         )
         try:
-            await self._patiently(monitor.measure_at_rest, "PING")
+            await self._patiently(monitor, monitor.measure_at_rest, "PING")
             async with monitored(monitor.watch(), self._control.stop, "latency watch"):
                 async with monitored(self._refine(refiner), self._control.stop, "measuring of the largest keys"):
                     await self._scan_databases()
                 if not self._control.stopped:
-                    await self._patiently(refiner.finish, "MEMORY USAGE")
+                    await self._patiently(refiner, refiner.finish, "MEMORY USAGE")
                 await self._preparation.take_final_figures()
                 if (
                     not self._control.stopped
                     and self._standing.scanned_all
                     and self._view_builder.contradiction() is not None
                 ):
-                    await self._patiently(refiner.finish_all, "MEMORY USAGE")
-                    self._standing.closely = await self._patiently(refiner.measured_sample, "MEMORY USAGE")
+                    await self._patiently(refiner, refiner.finish_all, "MEMORY USAGE")
+                    self._standing.closely = await self._patiently(refiner, refiner.measured_sample, "MEMORY USAGE")
         finally:
             await refiner.close()
             await monitor.close()
 
-    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]], doing: str) -> _Answer:
-        """`ask`, and again from where it was while the server carries out nothing. Raises one of `models.errors`."""
+    async def _patiently(
+        self, of: LatencyMonitor | TopKeyRefiner, ask: Callable[[], Awaitable[_Answer]], doing: str
+    ) -> _Answer:
+        """`ask`, and again from where it was while the server carries out nothing or is silent. Raises one of
+        `models.errors`.
+        """
 
         async def asked() -> _Answer:
-            with translated(self._server.address, doing):
-                return await ask()
+            try:
+                with translated(self._server.address, doing):
+                    return await ask()
+            except ServerUnreachable:
+                await of.close()
+                raise
 
-        return await not_busy(asked, lambda: self._control.stopped)
+        def stopped() -> bool:
+            return self._control.stopped
+
+        return await until_lost(lambda: not_busy(asked, stopped), stopped, worth=self._waited_for)
+
+    def _waited_for(self, error: ServerUnreachable) -> bool:
+        """Whether a loss outside of the pages is waited for; in a cluster its own scan decides that."""
+        return self._alone and is_silent(error)
 
     async def _refine(self, refiner: TopKeyRefiner) -> None:
         """Now and then, at the rows that are new among the largest; what breaks here the scan will meet as well."""
