@@ -1,34 +1,31 @@
 """What the options of `cleanup` choose: keys by name, pattern, type, age and size, or what may go for a target."""
 
-from typing import TYPE_CHECKING
+import contextlib
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.cli.process import followed, when_free
+from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.hogs import progress
+from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
+from redis_oom_tui.formatting.sizes import parse_duration, parse_size
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
-from redis_oom_tui.models.plan import Proposal
-from redis_oom_tui.models.scan import ScanOptions
+from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.models.plan import Criteria, Order, Proposal, TtlFilter
+from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.clients import with_clients
+from redis_oom_tui.rules.headroom import type_called
 from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.rules.proposals import fullest_shard, needed_bytes, on_shard, propose, why_in_vain
+from redis_oom_tui.rules.selection import check
 from redis_oom_tui.server.live import LiveServer
 
 if TYPE_CHECKING:
     from redis_oom_tui.server.cluster.source import ClusterSource
-import os
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
-
-from redis_oom_tui.files.scans import load_scan
-from redis_oom_tui.formatting.sanitize import from_glob, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import parse_duration, parse_size
-from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, Order, TtlFilter
-from redis_oom_tui.models.scan import PatternRow, ScanView
-from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.headroom import type_called
-from redis_oom_tui.rules.key_patterns import read
-from redis_oom_tui.rules.selection import check
 
 
 def criteria_of(given: Mapping[str, Any]) -> Criteria:
@@ -78,16 +75,20 @@ def _of_rows(criteria: Criteria, typed: Sequence[str], saved: Path, db: int | No
 
 
 def _called(view: ScanView, pattern: str, db: int | None, name: str) -> list[PatternRow]:
-    found = [
-        row
-        for row in view.patterns
-        if row.select is not None and safe_text(row.pattern) == pattern and (db is None or row.db == db)
-    ]
+    """The rows of a table that show `pattern`, else those that count exactly its keys. Raises BadInput for none."""
+    rows = [row for row in view.patterns if row.select is not None and (db is None or row.db == db)]
+    found = [row for row in rows if safe_text(row.pattern) == pattern] or [row for row in rows if _counts(row, pattern)]
     if not found:
         raise BadInput(
             f"{pattern!r} is not a pattern of {'' if db is None else f'database {db} in '}the scan in {name}"
         )
     return found
+
+
+def _counts(row: PatternRow, pattern: str) -> bool:
+    with contextlib.suppress(BadInput):
+        return row.select is not None and read(pattern, row.select.delimiters) == row.select
+    return False
 
 
 async def of_one_server(

@@ -62,9 +62,10 @@ def matched(document: Any) -> int:
     return int(document["plan"]["matched_keys_total"])
 
 
-def test_every_row_selects_what_it_counted(server: RunningServer, run: Run) -> None:
+def test_every_row_selects_what_it_counted(server: RunningServer, run: Run, tmp_path: Path) -> None:
     fill(server)
-    rows = run("hogs", "--json")["patterns"]
+    path = str(tmp_path / "scan")
+    rows = run("hogs", "--json", "--save", path)["patterns"]
     by_name = {(row["db"], row["pattern"]): row for row in rows}
     assert by_name[0, "user:<id>"]["keys"] == 2000
     assert by_name[0, "user:<id>"]["match_keys"] == 2600
@@ -74,6 +75,8 @@ def test_every_row_selects_what_it_counted(server: RunningServer, run: Run) -> N
         assert matched(run(*db, "cleanup", "--json", "--pattern", row["select"])) == row["keys"], row
         assert matched(run(*db, "cleanup", "--json", "--pattern", row["pattern"])) == row["keys"], row
         assert run(*db, "hogs", "--json", "--pattern", row["select"])["scanned_keys"] == row["keys"]
+        saved = ("cleanup", "--json", "--saved-scan", path, "--pattern", row["select"])
+        assert matched(run(*db, *saved)) == row["keys"], row
         assert matched(run(*db, "cleanup", "--json", "--match", row["match"])) >= row["match_keys"] >= row["keys"]
 
 
