@@ -73,7 +73,7 @@ class HeaderModel(Struct, frozen=True):
     """Five lines: title, panes, the verdict in two, the memory strip. Three in a terminal of few lines.
 
     `now` is in monotonic seconds, `interval` the time between two polls; `recorded` is which poll of how many is shown,
-    where it is a recording.
+    where it is a recording. `returning` is the setting that reverts by itself, and in how many seconds.
     """
 
     state: ServerState
@@ -85,6 +85,7 @@ class HeaderModel(Struct, frozen=True):
     now: float
     recorded: tuple[int, int] | None = None
     interval: float = 1.0
+    returning: tuple[str, float] | None = None
 
     @property
     def _late(self) -> bool:
@@ -162,7 +163,7 @@ class HeaderModel(Struct, frozen=True):
         return [(f" NO ANSWER for {sizes.duration(state.age(now))}, retry in {wait}s ", "crit_block")]
 
     def _tabs(self, width: int, badges: list[Piece]) -> Line:
-        """The panes; at their right how the server is marked, where there is no title to say it."""
+        """The panes; at their right what reverts, and how the server is marked where there is no title to say it."""
         line: list[Piece] = []
         for number, name, text in tab_texts(self.pane, width):
             line.append((text, "tab_active" if name == self.pane else "tab"))
@@ -170,7 +171,17 @@ class HeaderModel(Struct, frozen=True):
         if badges and cells("".join(text for text, _ in (*line, *badges))) >= width:
             badges = [badge for badge in badges[:1] if self.profile.production]
             badges = [(" PRODUCTION ", role) for _, role in badges]
-        return spread(line, badges, width, "tab")
+        room = width - cells("".join(text for text, _ in (*line, *badges)))
+        return spread(line, (*self._timed_return(room), *badges), width, "tab")
+
+    def _timed_return(self, room: int) -> list[Piece]:
+        """What reverts by itself and when: without its name where that does not fit."""
+        if self.returning is None:
+            return []
+        name, seconds = self.returning
+        when = f"back in {sizes.duration(seconds)} "
+        words = next((text for text in (f" {safe_text(name, 40)} {when}", f" {when}") if cells(text) < room), "")
+        return [(words, "warn_block")] if words else []
 
     def _verdict(self, state: ServerState, width: int, rows: int) -> list[Line]:
         verdict = shown_verdict(state)

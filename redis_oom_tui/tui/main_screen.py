@@ -65,6 +65,7 @@ class Header(LineWidget):
             now=app.clock.monotonic(),
             recorded=app.source.position if isinstance(app.source, Replayable) else None,
             interval=app.options.interval_seconds,
+            returning=host_of(self).actions.limits.returning(app.clock.monotonic()),
         )
 
     async def on_click(self, event: events.Click) -> None:

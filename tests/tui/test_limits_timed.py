@@ -7,7 +7,7 @@ from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, KeepDialog
 from redis_oom_tui.tui.messages import ChangeSetting
 from tests.support.scripted import FakeClock, ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
-from tests.tui.support import an_app, screen_text, until
+from tests.tui.support import an_app, rows, screen_text, until
 from tests.tui.test_limits import on_limits, to_dialog
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")
@@ -34,10 +34,16 @@ async def test_a_timed_return_counts_down_and_can_be_kept():
         await pilot.press("escape")
         await until(pilot, lambda: "s: keep" in screen_text(app))
         clock.move(20)
-        await until(pilot, lambda: "in 40s" in screen_text(app))
-        await pilot.press("s")
+        await until(pilot, lambda: "in 40s; s: keep" in screen_text(app))
+        for pane in ("1", "2", "4", "5"):
+            await pilot.press(pane)
+            await until(pilot, lambda: "maxmemory-policy back in 40s" in rows(app)[1])
+        await pilot.resize_terminal(60, 16)
+        await until(pilot, lambda: "back in 40s" in rows(app)[0])
+        await pilot.press("3", "s")
         await until(pilot, lambda: "keep maxmemory-policy" in operator.calls)
         assert "stays allkeys-lru" in screen_text(app)
+        await until(pilot, lambda: "back in" not in screen_text(app))
 
 
 async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_while_it_waits():

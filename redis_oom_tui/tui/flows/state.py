@@ -72,6 +72,12 @@ class LimitsState(Struct, frozen=True):
     reverting: ChangeResult | None = None
     reverts_at: float | None = None
 
+    def returning(self, now: float) -> tuple[str, float] | None:
+        """The setting that reverts by itself, and in how many seconds from `now`, which is monotonic; None if none."""
+        if self.reverting is None or self.reverts_at is None:
+            return None
+        return self.reverting.change.name, max(0.0, self.reverts_at - now)
+
 
 class LogState(Struct, frozen=True):
     """The audit file as last read, and how many of its lines could not be."""

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import room_lines, short_value, shown_value, value_before
-from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, short_size, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
 from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, flagged, marked, pad, paragraph
 from redis_oom_tui.tui.drawing import width as cells_of
@@ -77,10 +77,10 @@ def notices(state: LimitsState, width: int, now: float) -> list[Line]:
         lines += marked(" ! ", safe_text(sentence, 300), width - 1, "warn")
     if state.limits is not None and state.limits.unsized:
         lines += marked("   ", safe_text(state.limits.unsized, 300), width - 1, "dim")
-    if state.reverting is not None and state.reverts_at is not None:
-        change = state.reverting.change
-        left = max(0, round(state.reverts_at - now))
-        words = f"{change.name} reverts to {value_before(state.reverting)} in {left}s; s: keep"
+    returning = state.returning(now)
+    if state.reverting is not None and returning is not None:
+        name, left = returning
+        words = f"{name} reverts to {value_before(state.reverting)} in {duration(left)}; s: keep"
         lines += marked(" ! ", words, width - 1, "warn")
     elif state.notice:
         lines += marked(" ", safe_text(state.notice, 300), width - 1, "crit" if state.went_wrong else "ok")
