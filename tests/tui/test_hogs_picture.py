@@ -10,7 +10,7 @@ from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.panes.keyspace_map import _icicle, _treemap
 from redis_oom_tui.tui.terminal.diff import FrameDiff
 from tests.support.scripted import ScriptedSource, a_view, some_rows
-from tests.tui.support import an_app, rows, screen_text
+from tests.tui.support import an_app, rows, screen_text, until
 from tests.tui.test_hogs import hogs, scanning
 
 
@@ -117,3 +117,21 @@ def test_tiles_fill_the_picture_and_do_not_overlap():
                 for y in range(place.top, place.bottom)
             ]
             assert len(taken) == len(set(taken)) == width * height
+
+
+async def test_a_message_of_several_lines_moves_nothing():
+    app = an_app(picture_of())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "tab", "t")
+        await until(pilot, lambda: "without TTL" in screen_text(app))
+        before, size = rows(app), hogs(app).tables.map.size
+        app.tell("a sentence that is long " * 6)
+        await until(pilot, lambda: "long a sentence" in screen_text(app))
+        assert hogs(app).tables.map.size == size
+        shown = rows(app)
+        assert [line for line in shown[:-2] if "scan" not in line] == [
+            line for line in before[:-2] if "scan" not in line
+        ]
+        assert "a sentence" in shown[-2]
+        app.tell("")
+        await until(pilot, lambda: rows(app)[-2:] == before[-2:])
