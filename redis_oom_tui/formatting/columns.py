@@ -20,8 +20,8 @@ _TEXT_CELL = 60
 
 
 class Column(Struct, Generic[Row_contra], frozen=True):
-    """One fact of a row. `width` is in cells; 0 takes what the others leave, and stands last: a name of another width
-    than counted then shifts nothing.
+    """One fact of a row. `width` is in cells; 0 takes what the others leave, `least` at least, and stands last: a name
+    of another width than counted then shifts nothing.
 
     `text` gives a row's harmless text in at most so many cells, `order` what it is sorted by (unknowns are None and go
     last either way), `role` how it is drawn. Where there is too little room, the columns with the highest `yields` go
@@ -44,6 +44,7 @@ class Column(Struct, Generic[Row_contra], frozen=True):
     unit: str = ""
     words: Callable[[Row_contra], str] | None = None
     fields: Mapping[str, Callable[[Row_contra], Any]] = {}
+    least: int = 16
 
     @property
     def head(self) -> str:

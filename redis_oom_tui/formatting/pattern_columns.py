@@ -120,15 +120,17 @@ def _name_column(opens: Callable[[PatternRow], bool] | None) -> Column[PatternRo
 
 
 def _application_column(recognition: Recognition) -> Column[PatternRow]:
-    """Shown only where an application was recognized."""
+    """Shown only where an application was recognized, and as wide as what is known needs."""
+    title = "APPLICATION" if recognition.found else ""
+    widest = max((len(label_text(labels)) for labels in recognition.labels.values()), default=0)
 
     def text(row: PatternRow, width: int) -> str:
         return _cut(application_of(row, recognition), width)
 
     return Column(
         "application",
-        "APPLICATION" if recognition.found else "",
-        20,
+        title,
+        max(len(title) + 1, min(20, widest)),
         text,
         lambda row: application_of(row, recognition) or None,
         yields=6,

@@ -135,3 +135,15 @@ async def test_in_a_pattern_that_was_entered_only_its_keys_are_listed():
         await pilot.press("h")
         await pilot.pause()
         assert len(hogs(app).keys.model.rows) == 200
+
+
+async def test_a_pattern_has_its_room_before_the_application_of_another():
+    names = ("meta", "hash"), ("events", "stream"), ("completed", "zset")
+    long = [(f"tenant:{n}:cart:items:v2", "string", 50) for n in range(40)]
+    view = scanned([*((f"bull:mail:{name}", kind, 9000) for name, kind in names), *long])
+    app = an_app(ScriptedSource(views=[view]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "tab")
+        await until(pilot, lambda: "APPLICATION " in screen_text(app))
+        assert "tenant:*:cart:items:v2" in screen_text(app)
+        assert "BullMQ" in screen_text(app)

@@ -122,6 +122,8 @@ _INVITATION = (
 )
 # With what is said of them they fit on a screen of 24 lines.
 _SIZES_SHOWN = 8
+# A longer pattern may be cut for the other columns.
+_LEAST_NAME, _USUAL_NAME = 16, 24
 _NO_PATTERNS = "Patterns appear once a scan runs (r)."
 
 
@@ -252,8 +254,8 @@ class HogsTables(Horizontal):
 def columns_of_patterns(
     view: ScanView, recognition: Recognition, opens: Callable[[PatternRow], bool] | None = None
 ) -> tuple[Column[PatternRow], ...]:
-    """The columns that this scan has something for."""
-    return pattern_columns(
+    """The columns that this scan has something for: the names get their room before the application does."""
+    columns = pattern_columns(
         opens,
         partial=not view.complete,
         databases=view.databases not in ({0}, set()),
@@ -262,6 +264,9 @@ def columns_of_patterns(
         exact=all_exact(view),
         recognition=recognition,
     )
+    longest = max((len(row.pattern) for row in view.patterns), default=0) + len(" +")
+    least = max(_LEAST_NAME, min(longest, _USUAL_NAME))
+    return tuple(replace(column, least=least) if column.id == "pattern" else column for column in columns)
 
 
 def _pattern_id(row: PatternRow) -> tuple[int | None, int, bytes]:

@@ -10,7 +10,6 @@ from redis_oom_tui.tui.widgets.cursor_list import window
 
 R = TypeVar("R")
 
-_LEAST_FLEXIBLE = 16
 _GAP = 1
 
 
@@ -20,10 +19,9 @@ def fitting(columns: Sequence[Column[R]], width: int) -> list[tuple[Column[R], i
     while True:
         fixed = sum(column.width + _GAP for column in shown if column.width)
         rest = width - fixed
-        flexible = any(not column.width for column in shown)
+        least = max((column.least for column in shown if not column.width), default=-_GAP)
         victim = max(shown, key=lambda column: column.yields, default=None)
-        enough = rest >= (_LEAST_FLEXIBLE if flexible else -_GAP)
-        if enough or victim is None or not victim.yields:
+        if rest >= least or victim is None or not victim.yields:
             return [(column, column.width or max(1, rest)) for column in shown]
         shown.remove(victim)
 
