@@ -57,6 +57,8 @@ def _tls_options(tls: address.Tls) -> dict[str, Any]:
         "ssl_ca_certs": None if tls.ca_file is None else str(tls.ca_file),
         "ssl_certfile": None if tls.cert_file is None else str(tls.cert_file),
         "ssl_keyfile": None if tls.key_file is None else str(tls.key_file),
+        # Without one, OpenSSL asks for the password of a key on the terminal, under the screen.
+        "ssl_password": "",
         "ssl_cert_reqs": "required" if tls.verify else "none",
         "ssl_check_hostname": tls.verify,
         "server_name": tls.server_name,

@@ -207,8 +207,22 @@ def _unreachable(text: str, where: object) -> str:
     return f"{where} cannot be reached: {text}"
 
 
+# What OpenSSL says of a certificate that no other option would cure. An alert is the server's word on the client's.
+_CERTIFICATES = (
+    ("alert certificate expired", "refused the client certificate as expired: give a valid one with --cert and --key"),
+    ("certificate has expired", "has a TLS certificate that has expired, or a CA of it has: renew it there"),
+    ("certificate is not yet valid", "has a TLS certificate that is not valid yet: compare the clocks of both hosts"),
+    ("key values mismatch", "was not asked: --key is not the key of the certificate in --cert"),
+    ("no certificate or crl found", "was not asked: the file of --cacert holds no certificate"),
+    ("pem lib", "was not asked: --cert or --key is not in PEM format, or its key has a password"),
+)
+
+
 def _untrusted(text: str, where: object) -> str:
     lowered = text.lower()
+    for words, advice in _CERTIFICATES:
+        if words in lowered:
+            return f"{where} {advice} ({text})"
     if "mismatch" in lowered or "is not valid for" in lowered:
         return f"{where} has a TLS certificate for another name: give the name that it is for with --sni ({text})"
     if "certificate_required" in lowered or "certificate required" in lowered or "unknown ca" in lowered:

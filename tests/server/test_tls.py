@@ -4,9 +4,13 @@ import asyncio
 import gc
 import socket
 from collections.abc import Iterator
+from dataclasses import replace as replace_of
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+import trustme
+from cryptography.hazmat.primitives import serialization
 
 from redis_oom_tui.models.address import Address, Connection, Secret, Tls
 from redis_oom_tui.models.errors import LoginRefused, ServerUnreachable
@@ -58,6 +62,39 @@ async def test_a_client_certificate_lets_in(secured: tuple[RunningServer, Connec
 async def test_without_a_client_certificate_it_is_said(secured: tuple[RunningServer, Connection]) -> None:
     with pytest.raises(ServerUnreachable, match="--cert"):
         await _keys(secured[1])
+
+
+async def test_files_that_do_not_fit_are_named_and_nobody_is_asked_for_a_password(
+    secured: tuple[RunningServer, Connection], papers: Papers, tmp_path: Path
+) -> None:
+    locked = tmp_path / "locked"
+    key = serialization.load_pem_private_key(papers.client_key_file.read_bytes(), None)
+    encryption = serialization.BestAvailableEncryption(b"secret")
+    locked.write_bytes(
+        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, encryption)
+    )
+    ours = _as_client(secured[1], papers)
+    for wrong, words in (
+        ({"key_file": papers.key_file}, "--key is not the key of the certificate"),
+        ({"key_file": locked}, "its key has a password"),
+        ({"cert_file": papers.client_key_file}, "not in PEM format"),
+        ({"ca_file": papers.key_file}, "--cacert holds no certificate"),
+    ):
+        with pytest.raises(ServerUnreachable, match=words):
+            await _keys(_with(ours, **wrong))
+
+
+async def test_an_expired_certificate_is_not_put_down_to_the_authority(papers: Papers, tmp_path: Path) -> None:
+    authority, over = trustme.CA(), datetime.now(UTC) - timedelta(days=1)
+    expired = authority.issue_cert("127.0.0.1", not_after=over)
+    late = replace_of(papers, **{f"{name}_file": tmp_path / name for name in ("ca", "cert", "key")})
+    authority.cert_pem.write_to_path(late.ca_file)
+    expired.cert_chain_pems[0].write_to_path(late.cert_file)
+    expired.private_key_pem.write_to_path(late.key_file)
+    with started_tls(speaking_tls()[0], late) as (_, connection):
+        with pytest.raises(ServerUnreachable, match="certificate that has expired") as failure:
+            await _keys(connection)
+        assert "--cacert" not in str(failure.value)
 
 
 async def test_a_stranger_s_authority_is_not_trusted(secured: tuple[RunningServer, Connection], papers: Papers) -> None:
