@@ -36,6 +36,10 @@ class _Entry(Struct, frozen=True):
 _decoder = msgspec.json.Decoder(tuple[_Entry, ...])
 
 
+class LedgerHeld(BadInput):
+    """Another watch runs its cleanup: this one may try again at its next poll."""
+
+
 class Ledger:
     """The ledger at `path`. Every method raises BadInput where the file cannot be read or written."""
 
@@ -44,7 +48,7 @@ class Ledger:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Hold the ledger: nobody else may act on it meanwhile. Raises BadInput where somebody does."""
+        """Hold the ledger: nobody else may act on it meanwhile. Raises LedgerHeld where somebody does."""
         with self._sentences(), contextlib.ExitStack() as stack:
             make_folder(self._path.parent)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
@@ -53,7 +57,7 @@ class Ledger:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise BadInput("Another watch runs its emergency cleanup now: this one waits for its turn") from None
+                raise LedgerHeld("Another watch runs its emergency cleanup now: this one waits for its turn") from None
             kept = stack.pop_all()
         with kept:
             yield

@@ -6,7 +6,7 @@ from contextlib import AbstractAsyncContextManager
 
 from msgspec import Struct
 
-from redis_oom_tui.files.ledger import Ledger
+from redis_oom_tui.files.ledger import Ledger, LedgerHeld
 from redis_oom_tui.formatting.keys import sum_words
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, known_bytes, number_of_keys, size
@@ -108,6 +108,7 @@ class EmergencyCleanup(Listener):
         self._eased = asyncio.Event()
         self._busy = False
         self._begun = False
+        self._waiting = False
 
     def on_state(self, state: ServerState) -> None:
         """Note whether the state is critical, and for how long; set a run off once it has been for long enough."""
@@ -119,6 +120,7 @@ class EmergencyCleanup(Listener):
         now = sample.monotonic
         if self._book.level not in _SEVERE:
             self._critical_since = None
+            self._waiting = False
         elif self._critical_since is None:
             self._critical_since = now
         if sample.staying not in _SEVERE:
@@ -149,10 +151,15 @@ class EmergencyCleanup(Listener):
         """One cleanup, or the sentence that says why there is none."""
         self._busy = True
         self._begun = False
+        waited, self._waiting = self._waiting, False
         try:
             with self._ledger.held():
                 async with self._job.connect(snapshot.server.node) as operator:
                     await self._clean(operator, snapshot, rule, stop)
+        except LedgerHeld as error:
+            self._waiting = True
+            if not waited:
+                self._say(f"not started: {error}", level=Level.WARNING)
         except TriageError as error:
             after = "interrupted after it had begun; the audit log shows how far it got"
             self._say(f"{after if self._begun else 'not started'}: {error}", level=Level.WARNING)
@@ -162,7 +169,8 @@ class EmergencyCleanup(Listener):
             self._say(f"{after if self._begun else 'failed, not started'}: {why}", level=Level.CRITICAL)
         finally:
             # From its end, however long it took: what it did must show in the next samples before it may run again.
-            self._next_at = self._clock.monotonic() + self._job.emergency.cooldown_seconds
+            cooldown = 0.0 if self._waiting else self._job.emergency.cooldown_seconds
+            self._next_at = self._clock.monotonic() + cooldown
             self._busy = False
 
     async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:

@@ -140,6 +140,23 @@ async def test_a_failure_is_a_line_and_the_watch_goes_on(tmp_path: Path) -> None
     assert watching.said.count("cache not started: the server went away") == 2  # once each cooldown
 
 
+async def test_it_runs_at_the_next_poll_after_the_watch_that_it_waited_for(tmp_path: Path) -> None:
+    watching = Watching(tmp_path, Keyspace())
+
+    async def other_watch() -> None:
+        with Ledger(tmp_path / "emergency.json").held():
+            while watching.clock.now < began + 100:
+                await asyncio.sleep(0)
+
+    began = watching.clock.now
+    other = asyncio.create_task(other_watch())
+    await asyncio.sleep(0)
+    await watching.see(*[snapshot(96)] * 22)
+    await other
+    assert watching.said.count("Another watch runs its emergency cleanup now") == 1
+    assert watching.keyspace.runs == [100]
+
+
 async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None:
     class Away(Keyspace):
         @contextlib.asynccontextmanager
