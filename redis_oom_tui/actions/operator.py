@@ -13,10 +13,10 @@ from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
 from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
 from redis_oom_tui.actions.orphans import orphans_of
-from redis_oom_tui.actions.planning import PlanMaker, prepared
+from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.actions.proposal import ProposalPlanning
 from redis_oom_tui.actions.restore import Restore
-from redis_oom_tui.actions.rights import NOTHING_PREPARED
+from redis_oom_tui.actions.rights import NOTHING_PREPARED, prepared
 from redis_oom_tui.actions.run import Run
 from redis_oom_tui.actions.shrink import ShrinkRun
 from redis_oom_tui.actions.shrink_planning import ShrinkPlanner

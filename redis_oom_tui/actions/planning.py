@@ -8,11 +8,10 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
-from redis_oom_tui.actions.context import ActionContext, PacedWork
+from redis_oom_tui.actions.context import PacedWork
 from redis_oom_tui.actions.measuring import Measuring
-from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.formatting.keys import slot_of
-from redis_oom_tui.models.action import Action, PlanningState, PlanningView
+from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
@@ -20,21 +19,18 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import plan_warnings, selection
 from redis_oom_tui.rules.applications.losses import lost_with_plan
-from redis_oom_tui.rules.cluster import actions_on
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.plan_hash import frozen
-from redis_oom_tui.rules.policies import is_lfu, keeps_last_use
+from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
-from redis_oom_tui.server.mutations.rights import deletion_refused
 from redis_oom_tui.server.scan.preparation import counted, missing_behind
 from redis_oom_tui.server.tasks import ActiveClock, is_silent, until_lost
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0
-_REFUSE_ALL = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
 # So often keys are read again of which it was not known in which second they were read.
 _READ_AGAIN = 3
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
@@ -320,45 +316,4 @@ def flags_of_keys(keys: Sequence[PlannedKey], operation: Operation) -> tuple[str
         flags
         + (plan_warnings.freeing_flags(keys) if operation is Operation.DELETE else ())
         + selection.size_flags(keys)
-    )
-
-
-async def prepared(
-    context: ActionContext, server: LiveServer, rights: Rights, criteria: Criteria, action: Action, snapshot: Snapshot
-) -> tuple[bool, tuple[str, ...]]:
-    """Whether an LFU or LRM policy is known to have been on since the server started, and what else to say of a plan.
-
-    Raises BadInput for criteria that need what the server does not tell.
-    """
-    plan_warnings.refuse_unknown(criteria, await rights.learn())
-    weaknesses = rights.weaknesses(action)
-    if rights.why_not(action) is None and _suspicious(snapshot):
-        refused = await deletion_refused(server)
-        if refused is not None:
-            weaknesses = (
-                f"The server refuses deletions just now, so this plan would do nothing: {str(refused).rstrip('.')}.",
-                *weaknesses,
-            )
-    return _lfu_before(context, str(server.address), snapshot), weaknesses
-
-
-def _suspicious(snapshot: Snapshot) -> bool:
-    """Whether anything hints at a server that refuses every write, deletions too."""
-    errors = snapshot.counters.errors_by_kind
-    activity = snapshot.activity
-    return (
-        activity.last_save_failed or activity.good_replicas is not None or any(errors.get(kind) for kind in _REFUSE_ALL)
-    )
-
-
-def _lfu_before(context: ActionContext, server: str, snapshot: Snapshot) -> bool:
-    """As far as the audit file tells: the policies that were set from here."""
-    uptime = snapshot.server.uptime_seconds
-    since = 0.0 if uptime is None else context.wall() - uptime
-    return any(
-        entry.change is not None
-        and entry.change.change.name == "maxmemory-policy"
-        and entry.at >= since
-        and not (keeps_last_use(entry.change.change.old or "") and keeps_last_use(entry.change.change.new))
-        for entry in actions_on(snapshot, context.audit.history(), server)
     )

@@ -1,15 +1,18 @@
 """What may be done to a server: asked of it once, and refused with the same reason everywhere."""
 
+from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import CommandMissing, ReadOnlyMode
-from redis_oom_tui.models.plan import Operation, Plan
-from redis_oom_tui.models.snapshot import Server
-from redis_oom_tui.rules import providers
+from redis_oom_tui.models.plan import Criteria, Operation, Plan
+from redis_oom_tui.models.snapshot import Server, Snapshot
+from redis_oom_tui.rules import plan_warnings, providers
+from redis_oom_tui.rules.cluster import actions_on
+from redis_oom_tui.rules.policies import keeps_last_use
 from redis_oom_tui.rules.providers import provider_of, where_to_set
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.rights import probe_rights
+from redis_oom_tui.server.mutations.rights import deletion_refused, probe_rights
 
 NOTHING_PREPARED = "No emergency cleanup is configured: name one of your plans under [emergency] in the configuration"
 _NEEDS = {
@@ -24,6 +27,8 @@ _NEEDS = {
     Action.REAP: (Feature.SCAN,),
 }
 _WRITES = frozenset({Action.DELETE, Action.EXPIRE, Action.SHRINK, Action.FINISH, Action.RESTORE, Action.REAP})
+# Errors that refuse every write, by their first word.
+_REFUSE_ALL = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
 _READ_ONLY = "The tool runs with --read-only: nothing on the server is changed"
 _WEAKER = (
     "Scripts are refused here, so each key is read again and deleted in two steps: a change within that moment would go"
@@ -121,3 +126,44 @@ def why_not_set(capabilities: Capabilities, address: Address) -> str | None:
         return None
     other = "log in as a user with permission, or " if "permission" in reason and provider_of(address) is None else ""
     return f"CONFIG SET is refused here ({reason}): {other}{where_to_set(address, 'maxmemory-policy')}"
+
+
+async def prepared(
+    context: ActionContext, server: LiveServer, rights: Rights, criteria: Criteria, action: Action, snapshot: Snapshot
+) -> tuple[bool, tuple[str, ...]]:
+    """Whether an LFU or LRM policy is known to have been on since the server started, and what else to say of a plan.
+
+    Raises BadInput for criteria that need what the server does not tell.
+    """
+    plan_warnings.refuse_unknown(criteria, await rights.learn())
+    weaknesses = rights.weaknesses(action)
+    if rights.why_not(action) is None and _suspicious(snapshot):
+        refused = await deletion_refused(server)
+        if refused is not None:
+            weaknesses = (
+                f"The server refuses deletions just now, so this plan would do nothing: {str(refused).rstrip('.')}.",
+                *weaknesses,
+            )
+    return _lfu_before(context, str(server.address), snapshot), weaknesses
+
+
+def _suspicious(snapshot: Snapshot) -> bool:
+    """Whether anything hints at a server that refuses every write, deletions too."""
+    errors = snapshot.counters.errors_by_kind
+    activity = snapshot.activity
+    return (
+        activity.last_save_failed or activity.good_replicas is not None or any(errors.get(kind) for kind in _REFUSE_ALL)
+    )
+
+
+def _lfu_before(context: ActionContext, server: str, snapshot: Snapshot) -> bool:
+    """As far as the audit file tells: the policies that were set from here."""
+    uptime = snapshot.server.uptime_seconds
+    since = 0.0 if uptime is None else context.wall() - uptime
+    return any(
+        entry.change is not None
+        and entry.change.change.name == "maxmemory-policy"
+        and entry.at >= since
+        and not (keeps_last_use(entry.change.change.old or "") and keeps_last_use(entry.change.change.new))
+        for entry in actions_on(snapshot, context.audit.history(), server)
+    )
