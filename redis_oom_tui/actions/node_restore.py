@@ -16,7 +16,6 @@ from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageEr
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.stepped import FinishedJob
-from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
@@ -217,13 +216,13 @@ class NodeRestore(PacedWork):
         now_ms = (await not_busy(lambda: server_time(connection.channel), self._stopped)).ms
         read_at = time.monotonic()
         later = {node: self._later_ms(now_ms, node) for node in {record.node for record in batch}}
-        records = [_moved_by(later[record.node], record) for record in batch] if any(later.values()) else batch
+        records = [record.moved_by(later[record.node]) for record in batch] if any(later.values()) else batch
         # The key that elements belong to may expire later now: their script looks.
         until = -1 if self._head.operation == Action.SHRINK.value else now_ms
         live = [index for index, one in enumerate(records) if one.expires_ms is None or one.expires_ms > until]
         if len(live) < len(records):
             yield dict.fromkeys(set(range(len(records))).difference(live), _EXPIRED)
-        refused = await too_large(connection.channel, {index: _largest_part(records[index]) for index in live})
+        refused = await too_large(connection.channel, {index: records[index].largest_part for index in live})
         yield refused
         live = [index for index in live if index not in refused]
         if not live:
@@ -291,12 +290,6 @@ class NodeRestore(PacedWork):
         return more if more > _SKEW_MS else 0
 
 
-def _largest_part(record: Record) -> int:
-    """The bytes of the largest part that a command has which puts it back."""
-    copies = () if record.job is None else (copy for _, _, copy, _ in record.job.keys)
-    return max(map(len, (record.payload or b"", *(record.element or ()), *copies)))
-
-
 def _is_open(reply: RestoreReply) -> bool:
     """Whether a key is still to be sent, or to be sent again."""
     return reply is _UNTRIED or reply.busy is not None
@@ -333,23 +326,6 @@ def _value(record: Record, now_ms: int) -> Value:
     idle = None if record.idle_seconds is None else record.idle_seconds + since
     ttl_ms = None if record.expires_ms is None else record.expires_ms - now_ms
     return Value(record.key, record.payload or b"", ttl_ms, idle, record.frequency)
-
-
-def _moved_by(later_ms: int, record: Record) -> Record:
-    """`record` with its times so much later, but for the expiry that was set: that one is as the server has it."""
-
-    def moved(expires_ms: int | None) -> int | None:
-        return None if expires_ms is None else expires_ms + later_ms
-
-    job, element = record.job, record.element
-    if job is not None:
-        job = job._replace(keys=tuple((key, kind, copy, moved(expires_ms)) for key, kind, copy, expires_ms in job.keys))
-    # Of a hash, the third part is when the field expires.
-    if record.type == "hash" and element is not None and len(element) > 2 and element[2].isdigit():
-        element = (*element[:2], b"%d" % (int(element[2]) + later_ms))
-    return replace(
-        record, expires_ms=moved(record.expires_ms), saved_ms=record.saved_ms + later_ms, element=element, job=job
-    )
 
 
 def _expiry(record: Record) -> Expiry:

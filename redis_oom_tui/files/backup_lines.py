@@ -32,6 +32,7 @@ from redis_oom_tui.formatting.typed import (
 )
 from redis_oom_tui.models.action import LARGEST_COPY, Action
 from redis_oom_tui.models.stepped import Element
+from redis_oom_tui.models.structs import replace
 
 FORMAT = "redis-oom-tui backup 2"
 FORMAT_OF_LINES = "redis-oom-tui backup 1"
@@ -160,6 +161,27 @@ class Record(Struct, array_like=True, frozen=True, gc=False):
     end: str | None = None
     job: JobRecord | None = None
     outside: int = 0
+
+    @property
+    def largest_part(self) -> int:
+        """The bytes of the largest part that a command has which puts it back."""
+        copies = () if self.job is None else (copy for _, _, copy, _ in self.job.keys)
+        return max(map(len, (self.payload or b"", *(self.element or ()), *copies)))
+
+    def moved_by(self, later_ms: int) -> "Record":
+        """With its times so much later, but for the expiry that was set: that one is as the server has it."""
+
+        def moved(expires_ms: int | None) -> int | None:
+            return None if expires_ms is None else expires_ms + later_ms
+
+        job, element = self.job, self.element
+        if job is not None:
+            job = job._replace(keys=tuple((key, kind, copy, moved(ends_ms)) for key, kind, copy, ends_ms in job.keys))
+        # Of a hash, the third part is when the field expires.
+        if self.type == "hash" and element is not None and len(element) > 2 and element[2].isdigit():
+            element = (*element[:2], b"%d" % (int(element[2]) + later_ms))
+        saved_ms = self.saved_ms + later_ms
+        return replace(self, expires_ms=moved(self.expires_ms), saved_ms=saved_ms, element=element, job=job)
 
 
 class BackupPart(NamedTuple):
