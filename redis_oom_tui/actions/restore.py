@@ -17,12 +17,11 @@ from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import inspect, must_be_whole, read_head, read_records, records_backward
 from redis_oom_tui.files.disk import was_replaced
 from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import count, number_of_keys
+from redis_oom_tui.formatting.sizes import number_of_keys
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
-from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.restoring import number_restored, thing_restored
+from redis_oom_tui.rules.restoring import number_restored, thing_restored, what_came_back
 from redis_oom_tui.server.mutations.restoring import RestoreReply
 from redis_oom_tui.server.tasks import ActiveClock, read_ahead
 
@@ -293,20 +292,7 @@ class Restore:
         )
 
     def _sentence(self, failure: TriageError | None, *, interrupted: bool) -> str:
-        counts = self.view().counts
-        whole = number_restored(self._head.operation, self._view.total_keys)
-        parts = [f"Restored {count(counts.get(RestoreOutcome.RESTORED, 0))} of {whole}"]
-        if not self._view.total_keys:
-            parts = ["Nothing was restored"]
-        for outcome, words in _WORDS:
-            if counts.get(outcome):
-                why = _most_of_all(self._reasons) if outcome is RestoreOutcome.FAILED else ""
-                lost = outcome is RestoreOutcome.EXPIRED and self._head.operation == Operation.EXPIRE.value
-                parts.append(f"{count(counts[outcome])} {(_GONE if lost else words)[counts[outcome] > 1]}{why}")
-        if self._view.left_out_keys:
-            were = "was" if self._view.left_out_keys == 1 else "were"
-            parts.append(f"{count(self._view.left_out_keys)} {were} deleted without a copy")
-        sentence = f"{'; '.join(parts)}.{' ' if self._view.file_note else ''}{self._view.file_note}"
+        sentence = what_came_back(self._head.operation, self.view(), self._reasons)
         reasons = self._why_early(failure)
         if reasons:
             return after(reasons, sentence)
@@ -339,12 +325,6 @@ def _chunks(records: Iterator[Record | None]) -> Iterator[list[tuple[Record | No
     yield chunk
 
 
-def _most_of_all(reasons: Counter[str]) -> str:
-    """The reason that most keys failed for, in parentheses."""
-    most = reasons.most_common(1)
-    return f" ({'mostly: ' if len(reasons) > 1 else ''}{most[0][0]})" if most else ""
-
-
 def _why(failure: TriageError, head: Backup, here: str) -> str:
     text = str(failure)
     if isinstance(failure, OutOfMemory):
@@ -355,21 +335,3 @@ def _why(failure: TriageError, head: Backup, here: str) -> str:
             " restore it to a server of that version or a newer one of the same product."
         )
     return text
-
-
-# Of a key that was let expire there is no copy: what came to its end, or was deleted by others, is gone.
-_GONE = ("is gone and cannot be restored", "are gone and cannot be restored")
-_WORDS = (
-    (RestoreOutcome.EXISTS, ("already exists and was left unchanged", "already exist and were left unchanged")),
-    (
-        RestoreOutcome.ALIKE,
-        (
-            "was not restored: whether the list has it, or one like it that was added since, is unknown",
-            "were not restored: whether the list has them, or others like them that were added since, is unknown",
-        ),
-    ),
-    (RestoreOutcome.EXPIRED, ("expired since the backup", "expired since the backup")),
-    (RestoreOutcome.CHANGED, ("was changed since and left unchanged", "were changed since and left unchanged")),
-    (RestoreOutcome.FAILED, ("failed", "failed")),
-    (RestoreOutcome.NOT_ATTEMPTED, ("was not attempted", "were not attempted")),
-)

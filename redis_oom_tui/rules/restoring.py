@@ -6,11 +6,12 @@ small hashes and lists 9 to 35; collections in tables of their own up to 11% mor
 all elements at once).
 """
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, percent_beside, size
-from redis_oom_tui.models.action import Action, AuditEntry, Backup
+from redis_oom_tui.formatting.sizes import count, number_of, number_of_keys, percent, percent_beside, size
+from redis_oom_tui.models.action import Action, AuditEntry, Backup, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.cluster import address_behind, is_run_id, run_ids
@@ -40,6 +41,17 @@ def backup_origin(backup: Backup, snapshot: Snapshot | None, *, same_address: bo
     if same is False and same_address:
         return "The run_id is not that of the backup: the server was restarted since, or another one has its address."
     return ""
+
+
+def may_be_unreadable(backup: Backup, snapshot: Snapshot) -> bool:
+    """Whether the backup is of another product, or of a newer version than runs here."""
+    made, runs = _version(backup.version), _version(snapshot.server.version)
+    return backup.flavour != snapshot.server.flavour or (made is not None and runs is not None and made > runs)
+
+
+def _version(text: str) -> tuple[int, ...] | None:
+    parts = text.split(".")[:2]
+    return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else None
 
 
 def restore_warnings(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ...]:
@@ -172,6 +184,47 @@ def backup_contents(backup: Backup) -> str:
         were = "was" if backup.left_out_keys == 1 else "were"
         missing = f"; {number_of_keys(backup.left_out_keys)} more {were} deleted without a copy"
     return f"It holds {what}{number}{held}{missing}."
+
+
+# Of a key that was let expire there is no copy: what came to its end, or was deleted by others, is gone.
+_GONE = ("is gone and cannot be restored", "are gone and cannot be restored")
+_WORDS = (
+    (RestoreOutcome.EXISTS, ("already exists and was left unchanged", "already exist and were left unchanged")),
+    (
+        RestoreOutcome.ALIKE,
+        (
+            "was not restored: whether the list has it, or one like it that was added since, is unknown",
+            "were not restored: whether the list has them, or others like them that were added since, is unknown",
+        ),
+    ),
+    (RestoreOutcome.EXPIRED, ("expired since the backup", "expired since the backup")),
+    (RestoreOutcome.CHANGED, ("was changed since and left unchanged", "were changed since and left unchanged")),
+    (RestoreOutcome.FAILED, ("failed", "failed")),
+    (RestoreOutcome.NOT_ATTEMPTED, ("was not attempted", "were not attempted")),
+)
+
+
+def what_came_back(operation: str, report: RestoreReport, reasons: Counter[str]) -> str:
+    """What a restore came to, in a sentence; `reasons` are those that keys failed for, each as often as it did."""
+    restored = count(report.counts.get(RestoreOutcome.RESTORED, 0))
+    parts = [f"Restored {restored} of {number_restored(operation, report.total_keys)}"]
+    if not report.total_keys:
+        parts = ["Nothing was restored"]
+    for outcome, words in _WORDS:
+        if number := report.counts.get(outcome):
+            why = _most_of_all(reasons) if outcome is RestoreOutcome.FAILED else ""
+            lost = outcome is RestoreOutcome.EXPIRED and operation == Operation.EXPIRE.value
+            parts.append(f"{count(number)} {(_GONE if lost else words)[number > 1]}{why}")
+    if report.left_out_keys:
+        were = "was" if report.left_out_keys == 1 else "were"
+        parts.append(f"{count(report.left_out_keys)} {were} deleted without a copy")
+    return f"{'; '.join(parts)}.{' ' if report.file_note else ''}{report.file_note}"
+
+
+def _most_of_all(reasons: Counter[str]) -> str:
+    """The reason that most keys failed for, in parentheses."""
+    most = reasons.most_common(1)
+    return f" ({'mostly: ' if len(reasons) > 1 else ''}{most[0][0]})" if most else ""
 
 
 # A slot of a table, and the old table beside the new one while a server moves from one to the other.

@@ -18,6 +18,7 @@ from redis_oom_tui.rules.restoring import (
     FILLED_TO,
     backup_origin,
     keys_taken,
+    may_be_unreadable,
     number_restored,
     of_same_process,
     restore_warnings,
@@ -325,19 +326,8 @@ def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
     needed, free = room_needed(backup, snapshot), room_for_restore(snapshot)
     if snapshot.cluster is None and needed is not None and free is not None and needed > free:
         yield f"Not all of it fits: a restore stops at {percent(FILLED_TO)} of maxmemory."
-    if backup.operation != Action.SHRINK.value and _may_be_unreadable(backup, snapshot):
+    if backup.operation != Action.SHRINK.value and may_be_unreadable(backup, snapshot):
         yield f"Its values are those of {backup.flavour} {backup.version}, which this server may not be able to read."
-
-
-def _may_be_unreadable(backup: Backup, snapshot: Snapshot) -> bool:
-    """Whether the backup is of another product, or of a newer version than runs here."""
-    made, runs = _version(backup.version), _version(snapshot.server.version)
-    return backup.flavour != snapshot.server.flavour or (made is not None and runs is not None and made > runs)
-
-
-def _version(text: str) -> tuple[int, ...] | None:
-    parts = text.split(".")[:2]
-    return tuple(map(int, parts)) if all(part.isdigit() for part in parts) else None
 
 
 def _without_backup(history: Sequence[AuditEntry], kept: Collection[str]) -> Iterable[Undoable]:
