@@ -49,16 +49,8 @@ _LONGEST_END = 512
 # What is damaged in these is not guessed.
 _AS_IT_STANDS = ("format", "deed", "clock", "clock_skew_seconds", "node_skew_seconds", "mark")
 # What the first line may lack in a damaged backup, as it only says where the file is from.
-_UNKNOWN = {
-    "made_at": 0,
-    "server": "?",
-    "flavour": "?",
-    "version": "?",
-    "keys": 0,
-    "bytes": None,
-    "elements": None,
-    "run_id": None,
-}
+_UNKNOWN: dict[str, Any] = {"made_at": 0, "keys": 0} | dict.fromkeys(("server", "flavour", "version"), "?")
+_UNKNOWN |= dict.fromkeys(("bytes", "elements", "run_id"))
 _ENDINGS = (ENDING, ".jsonl")
 _any_decoder = msgspec.json.Decoder(dict[str, Any])
 
@@ -236,19 +228,14 @@ def as_lines(path: Path) -> Iterator[bytes]:
     digest = hashlib.sha256()
     first = _readable(path, head)
     first.format, first.mark = FORMAT_OF_LINES, UNSET
-    for line in itertools.chain([packed(first)], _record_lines(path)):
+    records = (record_line(record) for record in read_records(path, damaged_ok=True) if record is not None)
+    for line in itertools.chain([packed(first)], records):
         digest.update(line)
         yield line
     if found is not None:
         end, _ = found
         end.sha256 = digest.hexdigest()
         yield packed(end)
-
-
-def _record_lines(path: Path) -> Iterator[bytes]:
-    for record in read_records(path, damaged_ok=True):
-        if record is not None:
-            yield record_line(record)
 
 
 def backups(folder: Path, *others: Path) -> tuple[Backup, ...]:
