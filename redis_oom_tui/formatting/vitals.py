@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sizes import per_second
-from redis_oom_tui.models.snapshot import ClusterView, Counters, LimitSource, Memory, Snapshot
+from redis_oom_tui.models.activity import Counters
+from redis_oom_tui.models.snapshot import ClusterView, LimitSource, Memory, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, Trend, TrendSample
 from redis_oom_tui.models.verdict import Finding
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from redis_oom_tui.models.activity import Activity
 from redis_oom_tui.models.breakdown import Breakdown, Part, Share
-from redis_oom_tui.models.snapshot import Activity, Memory, Snapshot
+from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.rules.guarded import attempt
 
 

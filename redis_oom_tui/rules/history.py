@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sizes import duration
+from redis_oom_tui.models.activity import Counters
 from redis_oom_tui.models.alert import JudgedSample
-from redis_oom_tui.models.snapshot import Counters, Server, Snapshot
+from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import LastRefused, Rates, TrendSample
 from redis_oom_tui.rules.guarded import attempt

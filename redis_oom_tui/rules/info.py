@@ -8,18 +8,10 @@ from typing import Any, get_type_hints
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import size
+from redis_oom_tui.models.activity import Activity, Counters
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
-from redis_oom_tui.models.snapshot import (
-    NOT_REPORTED,
-    Activity,
-    Counters,
-    Database,
-    LimitSource,
-    Memory,
-    Server,
-    Snapshot,
-)
+from redis_oom_tui.models.snapshot import NOT_REPORTED, Database, LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import InfoField, replace
 from redis_oom_tui.rules.flavours import FLAVOURS, identify
 from redis_oom_tui.rules.info_checks import check_memory, check_times

@@ -9,10 +9,11 @@ from redis_oom_tui.cli import plain
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.plain import PlainLines, line
 from redis_oom_tui.formatting.vitals import trend_words
+from redis_oom_tui.models.activity import Counters
 from redis_oom_tui.models.address import ClientBuffer, Connection
 from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.snapshot import Counters, LimitSource, Memory
+from redis_oom_tui.models.snapshot import LimitSource, Memory
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Rates, TrendSample
 from redis_oom_tui.models.verdict import Level, Verdict

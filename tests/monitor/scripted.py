@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import Callable, Iterator
 
+from redis_oom_tui.models.activity import Activity, Counters
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, JudgedSample, Silence
 from redis_oom_tui.models.errors import ServerUnreachable
-from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock

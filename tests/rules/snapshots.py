@@ -2,8 +2,9 @@
 
 from typing import Any
 
+from redis_oom_tui.models.activity import Activity, Counters
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
 
 MIB = 2**20
 GIB = 2**30

@@ -4,19 +4,11 @@ import pytest
 
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.keys import slot_of
+from redis_oom_tui.models.activity import Activity, Counters
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import NodeShare, ScanState, ScanView
-from redis_oom_tui.models.snapshot import (
-    Activity,
-    ClusterView,
-    Counters,
-    Database,
-    Memory,
-    NodeView,
-    Server,
-    Snapshot,
-)
+from redis_oom_tui.models.snapshot import ClusterView, Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.cluster import differences, shown, worst_first

@@ -3,10 +3,11 @@
 import pytest
 
 from redis_oom_tui.models.action import HostMemory
+from redis_oom_tui.models.activity import Activity
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import Activity, Database, Memory, NodeView, Server, Snapshot
+from redis_oom_tui.models.snapshot import Database, Memory, NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.limit_change import parse_limit, propose_limit

@@ -2,11 +2,12 @@
 
 import pytest
 
+from redis_oom_tui.models.activity import Activity
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Order, PlannedKey
-from redis_oom_tui.models.snapshot import Activity, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.plan_warnings import idle_flags, refuse_idle
 

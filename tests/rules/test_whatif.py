@@ -1,8 +1,9 @@
 """What each policy would mean: who can go, whether that is enough, and what not to overlook."""
 
+from redis_oom_tui.models.activity import Activity
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import Activity, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import policy_view, policy_views, write_path

@@ -2,9 +2,10 @@
 
 import pytest
 
+from redis_oom_tui.models.activity import Counters
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.scan import Pace
-from redis_oom_tui.models.snapshot import Counters, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.pace_steps import CALLS, PROFILES, PaceProfile, PaceReading, first_level, grown, next_step
 from redis_oom_tui.server.rate_controller import Hold, RateController

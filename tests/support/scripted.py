@@ -5,12 +5,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from redis_oom_tui.models.activity import Activity, Counters
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, KeyRow
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, ScanView, ThrottleState, TypeRow
-from redis_oom_tui.models.snapshot import Activity, Counters, Database, Memory, Server, Snapshot
+from redis_oom_tui.models.snapshot import Database, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 
 MIB = 1024 * 1024

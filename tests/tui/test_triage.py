@@ -4,6 +4,7 @@ import pytest
 
 from redis_oom_tui.formatting.sanitize import cells
 from redis_oom_tui.formatting.sizes import short_size
+from redis_oom_tui.models.activity import Counters
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.breakdown import Breakdown, Part, Share
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -11,7 +12,7 @@ from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import CommandRefused, ServerUnreachable
 from redis_oom_tui.models.keys import KeyId, KeyRow
 from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
-from redis_oom_tui.models.snapshot import Counters, LimitSource
+from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict

@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, duration, percent, size
+from redis_oom_tui.models.activity import Activity
 from redis_oom_tui.models.application import Confidence, KeyLabel, Loss
 from redis_oom_tui.models.breakdown import Share
-from redis_oom_tui.models.snapshot import Activity
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.applications.losses import guessed_use

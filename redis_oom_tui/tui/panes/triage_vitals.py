@@ -7,8 +7,9 @@ from itertools import pairwise
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.vitals import SPANS, counter_facts, gauge_facts, outlook_words, span_of
+from redis_oom_tui.models.activity import Counters
 from redis_oom_tui.models.breakdown import Breakdown, Share
-from redis_oom_tui.models.snapshot import Counters, Snapshot
+from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.state import Link, ServerState
