@@ -8,13 +8,17 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.address import MovingSlot
+from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
+from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, far_apart, limit_of, node_names
 from redis_oom_tui.rules.failover import promoted, replicas_of
-from redis_oom_tui.rules.findings.case import Case, finding
+from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
 _SLOTS_NAMED = 5
+# What waits for other nodes is worth a line from this share of used_memory on.
+_LINKS_SHARE = 0.1
 # A node at this part of its limit may refuse the keys of a slot that it takes over.
 _FULL = 0.98
 
@@ -35,6 +39,24 @@ def cluster(case: Case) -> Iterator[Finding]:
 def replicas(case: Case) -> Iterator[Finding]:
     """What a failover of a server without a cluster would bring."""
     yield from replica_findings(case.now, case.replicas)
+
+
+@finding("cluster-links")
+def links(case: Case) -> Iterator[Finding]:
+    """What waits for the cluster's other nodes."""
+    held = break_down(case.memory).size(Share.LINKS)
+    if held < 4 * MIB or not case.matters(held, _LINKS_SHARE):
+        return
+    yield Finding(
+        id="cluster-links",
+        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 0) else Level.WARNING,
+        title=f"The links of the cluster bus hold {size(held)}",
+        advice="Find the node that does not read, or who publishes so much: PUBLISH goes to every node."
+        " cluster-link-sendbuf-limit closes a link that holds more.",
+        evidence=(f"mem_cluster_links {size(held)}",),
+        saves_bytes=(held // 2, held),
+        in_the_application="SPUBLISH goes to the nodes of one shard only.",
+    )
 
 
 def node_findings(cluster_view: ClusterView, *, in_keys: bool = True) -> Iterator[Finding]:

@@ -5,13 +5,11 @@ from collections.abc import Iterator
 from redis_oom_tui.formatting.sanitize import escape_glob, safe_text
 from redis_oom_tui.formatting.sizes import ago, count, number_of_keys, percent, size
 from redis_oom_tui.models.address import LargeCommand
-from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules import streams
-from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.flavours import differs
@@ -24,7 +22,6 @@ from redis_oom_tui.rules.verdict.facts import Earlier, earlier_refusals
 
 # What is booked to no key is worth a line from this share of used_memory on.
 _KEYLESS_SHARE = 0.25
-_LINKS_SHARE = 0.1
 # Streams are worth one, and a warning, from these shares on.
 _STREAM_SHARE, _LARGE_STREAM_SHARE = 0.02, 0.25
 _READERS_SHOWN = 4
@@ -165,24 +162,6 @@ def _long_logs(case: Case) -> Iterator[tuple[str, str]]:
         value = case.settings.get(name, "")
         if value.isdecimal() and int(value) >= _LONG_LOG:
             yield name, value
-
-
-@finding("cluster-links")
-def links(case: Case) -> Iterator[Finding]:
-    """What waits for the cluster's other nodes."""
-    held = break_down(case.memory).size(Share.LINKS)
-    if held < 4 * MIB or not case.matters(held, _LINKS_SHARE):
-        return
-    yield Finding(
-        id="cluster-links",
-        level=Level.CRITICAL if 2 * held > (case.memory.used_bytes or 0) else Level.WARNING,
-        title=f"The links of the cluster bus hold {size(held)}",
-        advice="Find the node that does not read, or who publishes so much: PUBLISH goes to every node."
-        " cluster-link-sendbuf-limit closes a link that holds more.",
-        evidence=(f"mem_cluster_links {size(held)}",),
-        saves_bytes=(held // 2, held),
-        in_the_application="SPUBLISH goes to the nodes of one shard only.",
-    )
 
 
 def _is_one_of_a_cluster(case: Case) -> bool:
