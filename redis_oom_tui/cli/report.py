@@ -49,7 +49,7 @@ from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
 from redis_oom_tui.rules.report import episodes
-from redis_oom_tui.rules.sampling import were_read
+from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.verdict import judge, within_rights
 
 _POLL_SECONDS = 1.5

@@ -17,7 +17,7 @@ from redis_oom_tui.rules.applications.finished_work import naming_rows
 from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher, one_name
-from redis_oom_tui.rules.sampling import summarize
+from redis_oom_tui.rules.sampled_values import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in

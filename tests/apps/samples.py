@@ -14,7 +14,7 @@ from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.rules.applications import Recognition, recognize
 from redis_oom_tui.rules.key_patterns import matcher
-from redis_oom_tui.rules.sampling import fields_of
+from redis_oom_tui.rules.sampled_values import fields_of
 from tests.rules.scanned import scanned
 
 FOLDER = Path(__file__).parent / "recorded"

@@ -16,7 +16,7 @@ from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.clients import ClientKind, rank
 from redis_oom_tui.rules.findings import Case, examine, find
-from redis_oom_tui.rules.sampling import summarize
+from redis_oom_tui.rules.sampled_values import summarize
 from redis_oom_tui.rules.verdict import judge
 from tests.rules.snapshots import GIB, MIB, snapshot_of
 

@@ -18,7 +18,7 @@ from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.info_checks import with_expired
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
-from redis_oom_tui.rules.sampling import summarize
+from redis_oom_tui.rules.sampled_values import summarize
 from redis_oom_tui.rules.savings import freed, freed_with, narrow, with_noise
 from tests.rules.snapshots import MIB, snapshot_of
 from tests.rules.test_findings import findings, giant, pattern_row, scanned

@@ -13,7 +13,7 @@ from redis_oom_tui.models.keys import PatternSample, SampledKey
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.sampling import summarize
+from redis_oom_tui.rules.sampled_values import summarize
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import read_settings
 from redis_oom_tui.server.values import sample_patterns

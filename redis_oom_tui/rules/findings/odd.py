@@ -14,7 +14,7 @@ from redis_oom_tui.rules.clients import takes_memory
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 from redis_oom_tui.rules.flavours import differs
 from redis_oom_tui.rules.history import skew_sentence
-from redis_oom_tui.rules.sampling import were_read
+from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.shrinking import bytes_of_groups
 from redis_oom_tui.rules.verdict import holders
 from redis_oom_tui.rules.verdict.clauses import WAIT, keyless_step, unexplained

@@ -18,7 +18,7 @@ from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.case import nameless
 from redis_oom_tui.rules.findings.odd import refused_reads
-from redis_oom_tui.rules.sampling import were_read
+from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.typed import ExportDialog
