@@ -6,7 +6,6 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.breakdown import Share
-from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.policies import is_volatile
 from redis_oom_tui.rules.verdict import clauses, holders
 from redis_oom_tui.rules.verdict.facts import Facts
@@ -106,10 +105,7 @@ CAUSES = (
     Cause(
         "names",
         lambda facts: facts.explains(holders.name_bytes(facts)[0]),
-        lambda facts: (
-            f"names that clients gave themselves hold about {size(holders.name_bytes(facts)[0])} to"
-            f" {size(holders.name_bytes(facts)[1])} of it, not data"
-        ),
+        holders.names_clause,
         lambda _: "Close the clients with the long names (CLIENT LIST, name): CLIENT SETNAME is for a word.",
         ("CLIENT LIST (name, tot-mem)",),
         in_keys=False,
@@ -118,10 +114,7 @@ CAUSES = (
     Cause(
         "connections",
         lambda facts: holders.largest(facts) is Share.CLIENTS and holders.are_many(facts),
-        lambda facts: (
-            f"{count(facts.now.activity.connected_clients)} connections hold"
-            f" {clauses.held_by(facts, Share.CLIENTS)} of it{', none of them much' if facts.clients else ''}: not data"
-        ),
+        holders.connections_clause,
         lambda _: (
             "Find who opens so many connections (CLIENT LIST, by name and address) and give it a pool; timeout closes"
             " idle ones, maxclients bounds them."
@@ -268,11 +261,7 @@ CAUSES = (
         "lowered",
         clauses.over_by_no_write,
         clauses.lowered_clause,
-        lambda facts: (
-            "Raise maxmemory again in Limits, or free some memory in Cleanup."
-            if higher_limit(facts.now.memory) is not None
-            else "Free some memory in Cleanup: the host has no room for a higher limit."
-        ),
+        clauses.lowered_step,
         ("INFO memory (used_memory, maxmemory, used_memory_peak)", "CONFIG GET maxmemory"),
         of_policy=True,
     ),

@@ -202,6 +202,12 @@ def lowered_clause(facts: Facts) -> str:
     )
 
 
+def lowered_step(facts: Facts) -> str:
+    if higher_limit(facts.now.memory) is None:
+        return "Free some memory in Cleanup: the host has no room for a higher limit."
+    return "Raise maxmemory again in Limits, or free some memory in Cleanup."
+
+
 def many_expired(facts: Facts) -> bool:
     """Whether keys that have expired and are not reclaimed hold a good part, and no eviction will reclaim them."""
     stale = (facts.now.counters.expired_stale_percent or 0.0) / 100

@@ -58,6 +58,12 @@ def keys_hold_most(facts: Facts) -> bool:
     return 2 * (facts.buffer_bytes + name_bytes(facts)[0]) < facts.used_by_data
 
 
+def names_clause(facts: Facts) -> str:
+    """That the names hold it."""
+    low, high = name_bytes(facts)
+    return f"names that clients gave themselves hold about {size(low)} to {size(high)} of it, not data"
+
+
 def are_many(facts: Facts) -> bool:
     """Whether it is the number of the clients that takes so much, and none of them alone."""
     number = facts.now.activity.connected_clients or 0
@@ -65,6 +71,12 @@ def are_many(facts: Facts) -> bool:
     if number < _MANY or held / number > _LITTLE_BYTES:
         return False
     return not facts.clients or 5 * max(client.total_bytes for client in facts.clients) < held
+
+
+def connections_clause(facts: Facts) -> str:
+    """That so many clients hold it."""
+    number, held = count(facts.now.activity.connected_clients), size(facts.parts.get(Share.CLIENTS, 0))
+    return f"{number} connections hold {held} of it{', none of them much' if facts.clients else ''}: not data"
 
 
 def buffers_clause(facts: Facts) -> str:
