@@ -20,15 +20,13 @@ from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
-from redis_oom_tui.server.mutations.finished import JobKey
+from redis_oom_tui.server.mutations.finished import JobKey, JobToRestore, put_jobs
 from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.restoring import (
     Elements,
     Expiry,
-    JobToRestore,
     RestoreReply,
     put_elements,
-    put_jobs,
     take_back,
 )
 from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer, too_large

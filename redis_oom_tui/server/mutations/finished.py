@@ -1,16 +1,18 @@
-"""Finished jobs: listed, and deleted by a script each that first sees that the job is still done and unchanged."""
+"""Finished jobs: listed, deleted by a script each that first sees that the job is done and unchanged, and put back."""
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
+from redis_oom_tui.models.action import RestoreOutcome
 from redis_oom_tui.models.application import FinishedWork, TimeUnit
 from redis_oom_tui.models.errors import KeyMoved, SlotMoving, TriageError
 from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.finished import seconds_of
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Word
 from redis_oom_tui.server.mutations.replies import nonsense
-from redis_oom_tui.server.mutations.script_calls import ScriptCall
+from redis_oom_tui.server.mutations.restoring import RestoreReply, element_reply, restore_reply, restored_for
+from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller
 from redis_oom_tui.server.mutations.scripts import NOW, lean
 
 _PAGE = 500
@@ -266,3 +268,40 @@ def deleted(reply: Any) -> int:
     if isinstance(reply, int) and (reply == 1 or reply in WORDS):
         return reply
     raise nonsense()
+
+
+class JobToRestore(NamedTuple):
+    """A job and its keys as they were saved."""
+
+    job: FinishedJob
+    keys: tuple[JobKey, ...]
+
+
+async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], now_ms: int) -> list[RestoreReply]:
+    """Bring each job back as a whole where nothing of it is there. Raises ServerUnreachable where replies were lost.
+
+    One whose keys have all expired is not listed again: the list would name what is not there. What is said to be back
+    was read again.
+    """
+    results = [RestoreReply(RestoreOutcome.EXPIRED, "its keys expired since the backup")] * len(jobs)
+    alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
+    calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
+    for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
+        results[at] = _job_reply([key for key in jobs[at].keys if key.lives_at(now_ms)], reply, now_ms)
+    return results
+
+
+def _job_reply(keys: Sequence[JobKey], reply: Any, now_ms: int) -> RestoreReply:
+    """What became of a job by the reply of its script: where its `keys` were put back, what was read behind that."""
+    if not isinstance(reply, list):
+        return element_reply(reply)
+    if len(reply) != 1 + len(keys):
+        return restore_reply(nonsense())
+    listed, *ttls = reply
+    for key, ttl in zip(keys, ttls, strict=True):
+        found = restored_for(None if key.expires_ms is None else key.expires_ms - now_ms, ttl)
+        if found.outcome is RestoreOutcome.FAILED:
+            return found
+    if listed != 1:
+        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but its list does not name it")
+    return RestoreReply(RestoreOutcome.RESTORED)

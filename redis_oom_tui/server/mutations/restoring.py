@@ -1,4 +1,4 @@
-"""Putting back expiries, where they are still the ones we set, and elements and jobs, where nothing newer stands.
+"""Putting back expiries, where they are still the ones we set, and elements, where nothing newer stands.
 
 What is said to be there again was read again. All times are the server's.
 """
@@ -9,15 +9,13 @@ from typing import Any, NamedTuple
 
 from redis_oom_tui.models.action import RestoreOutcome
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, TriageError
-from redis_oom_tui.models.stepped import Element, FinishedJob
+from redis_oom_tui.models.stepped import Element
 from redis_oom_tui.rules.expected_state import TTL_SLACK_MS
 from redis_oom_tui.server.mutations import scripts
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
-from redis_oom_tui.server.mutations.finished import JobKey, restoring
 from redis_oom_tui.server.mutations.replies import (
     ASKED,
     integer,
-    nonsense,
     replies_of_all,
     reply_or_error,
     string,
@@ -231,43 +229,6 @@ async def take_back(
     return results
 
 
-class JobToRestore(NamedTuple):
-    """A job and its keys as they were saved."""
-
-    job: FinishedJob
-    keys: tuple[JobKey, ...]
-
-
-async def put_jobs(channel: ExclusiveConnection, jobs: Sequence[JobToRestore], now_ms: int) -> list[RestoreReply]:
-    """Bring each job back as a whole where nothing of it is there. Raises ServerUnreachable where replies were lost.
-
-    One whose keys have all expired is not listed again: the list would name what is not there. What is said to be back
-    was read again.
-    """
-    results = [RestoreReply(RestoreOutcome.EXPIRED, "its keys expired since the backup")] * len(jobs)
-    alive = [at for at, one in enumerate(jobs) if not one.keys or any(key.lives_at(now_ms) for key in one.keys)]
-    calls = [restoring(jobs[at].job, jobs[at].keys, now_ms) for at in alive]
-    for at, reply in zip(alive, await ScriptCaller(channel).call(*calls), strict=True):
-        results[at] = _job_reply([key for key in jobs[at].keys if key.lives_at(now_ms)], reply, now_ms)
-    return results
-
-
-def _job_reply(keys: Sequence[JobKey], reply: Any, now_ms: int) -> RestoreReply:
-    """What became of a job by the reply of its script: where its `keys` were put back, what was read behind that."""
-    if not isinstance(reply, list):
-        return _element_reply(reply)
-    if len(reply) != 1 + len(keys):
-        return restore_reply(nonsense())
-    listed, *ttls = reply
-    for key, ttl in zip(keys, ttls, strict=True):
-        found = restored_for(None if key.expires_ms is None else key.expires_ms - now_ms, ttl)
-        if found.outcome is RestoreOutcome.FAILED:
-            return found
-    if listed != 1:
-        return RestoreReply(RestoreOutcome.FAILED, "the server said OK, but its list does not name it")
-    return _RESTORED
-
-
 async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[RestoreReply]:
     """Put elements back where nothing newer stands. Raises ServerUnreachable where the reply was lost."""
     flat = [word for element in part.elements for word in (b"%d" % len(element), *element)]
@@ -276,10 +237,11 @@ async def put_elements(channel: ExclusiveConnection, part: Elements) -> list[Res
     facts = [part.type.encode("ascii", "replace"), expires, part.end.encode("ascii", "replace")]
     facts += [b"%d" % part.outside, b"%d" % were]
     (reply,) = await ScriptCaller(channel).call(ScriptCall(_PUT_ELEMENTS, [b"1", part.key, *facts, *flat]))
-    return [_element_reply(one) for one in replies_of_all(reply, len(part.elements))]
+    return [element_reply(one) for one in replies_of_all(reply, len(part.elements))]
 
 
-def _element_reply(reply: object) -> RestoreReply:
+def element_reply(reply: object) -> RestoreReply:
+    """What the code of an element, or of a job, or its refusal means."""
     if isinstance(reply, bytes) and b"equal or smaller" in reply:
         return RestoreReply(RestoreOutcome.FAILED, "a stream takes no ID below its last one")
     code = reply_or_error(reply)
