@@ -165,9 +165,7 @@ class ScanAggregates:
             kinds[kind] += size
         for kind, keys in Counter(page.types).items():
             self.type_keys[kind] += keys
-        lasting = page.ttls.count(-1)
-        keys = len(page.names)
-        whole = sum(page.sizes)
+        lasting, keys, whole = page.ttls.count(-1), len(page.names), sum(page.sizes)
         self.keys += keys
         self.bytes += whole
         self.volatile_keys += keys - lasting
@@ -276,24 +274,14 @@ def _clean(names: list[bytes], columns: Columns, limit: int | None, counts: Scan
             counts.refused += outcome == "refused"
             if outcome == "seen":
                 kept.append(index)
-        names, sizes, types = _at(names, kept), _at(sizes, kept), _at(types, kept)
-        ttls = _at(ttls, kept)
+        names, sizes, types, ttls = (_at(column, kept) for column in (names, sizes, types, ttls))
         idles = None if idles is None else _at(idles, kept)
     suspects = _suspects(sizes, limit)
     unsized = _unsized(names, sizes, types) if columns.sizes is not None else frozenset()
     if suspects or unsized:
         sizes = [0 if index in suspects or index in unsized else value for index, value in enumerate(sizes)]
-    return _Page(
-        list(names),
-        sizes,
-        types,
-        ttls,
-        _numbers(idles),
-        suspects,
-        unsized,
-        columns.sizes is not None,
-        columns.frequencies,
-    )
+    known = columns.sizes is not None, columns.frequencies
+    return _Page(list(names), sizes, types, ttls, _numbers(idles), suspects, unsized, *known)
 
 
 def with_size(row: KeyRow, size: Size) -> KeyRow:
