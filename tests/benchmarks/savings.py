@@ -17,8 +17,9 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.values import sample_patterns
 from tests.benchmarks.savings_cases import Case, Variant, cases
-from tests.server.scenes import MIB, Scene
+from tests.server.scenes import MIB
 from tests.server.test_savings_live import finish_rehashing
+from tests.support.scene import Scene
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tests.server.scenes import EVERY, MIB, SEVEN_ON, Scene
+from tests.server.scenes import EVERY, MIB, SEVEN_ON
 from tests.server.test_applications_live import delete_finished, queue
 from tests.server.test_savings_live import Command, documents, word
+from tests.support.scene import Scene
 
 Change = Callable[[Scene], object]
 

@@ -23,8 +23,9 @@ from redis_oom_tui.rules.verdict.clauses import WAIT
 from redis_oom_tui.server.info_reader import expired_among
 from redis_oom_tui.server.replies import info_in
 from tests.server import scenes
-from tests.server.scenes import EVERY, MIB, SEVEN_ON, Scene
+from tests.server.scenes import EVERY, MIB, SEVEN_ON
 from tests.server.test_verdict_live import write
+from tests.support.scene import Scene
 from tests.support.servers import RunningServer, available, module_with_keys, started
 from tests.support.sources import opened
 
