@@ -37,7 +37,7 @@ from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.trend import IncidentReport
+from redis_oom_tui.models.trend import IncidentReport, Rates
 from redis_oom_tui.ports.source import SamplesValues, SeesReplicas, TellsLargeCommands, TellsSettings
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
@@ -208,19 +208,10 @@ def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[
     return tuple(entry for entry in mine if entry.at >= since), audit.skipped
 
 
-def _report(
-    gathered: Gathered, invocation: Invocation, *, names: bool, actions: tuple[AuditEntry, ...]
-) -> IncidentReport:
-    thresholds = invocation.profile.watch.thresholds
-    history = History()
-    for snapshot in gathered.snapshots:
-        history.add(snapshot)
+def _case(gathered: Gathered, invocation: Invocation, rates: Rates) -> Case:
     # Behind a scan, or in a recording, the list is of an earlier moment.
     last = with_clients(gathered.snapshots[-1], gathered.clients, fresh=gathered.scan is None and not gathered.recorded)
-    # The looks of a report lie close together: what any of them saw is of now.
-    rates = history.rates() if gathered.recorded else replace(history.rates(), last_refused=None)
-    outlook = forecast(history.samples)
-    case = Case(
+    return Case(
         now=last,
         scan=gathered.scan,
         clients=gathered.clients,
@@ -228,20 +219,35 @@ def _report(
         capabilities=gathered.capabilities,
         values=gathered.values,
         replicas=gathered.replicas,
-        thresholds=thresholds,
+        thresholds=invocation.profile.watch.thresholds,
         large=gathered.large,
         rates=rates,
         # Nobody recorded how the server was reached, but where it is.
         connection_args=address_args(last.server.address) if gathered.recorded else invocation.connection_args,
     )
+
+
+def _report(
+    gathered: Gathered, invocation: Invocation, *, names: bool, actions: tuple[AuditEntry, ...]
+) -> IncidentReport:
+    history = History()
+    for snapshot in gathered.snapshots:
+        history.add(snapshot)
+    # The looks of a report lie close together: what any of them saw is of now.
+    rates = history.rates() if gathered.recorded else replace(history.rates(), last_refused=None)
+    outlook = forecast(history.samples)
+    case = _case(gathered, invocation, rates)
+    last = case.now
     case = case if names else nameless(case)
-    verdict = judge(last, thresholds=thresholds, rates=rates, forecast=outlook, clients=case.clients, scan=case.scan)
+    verdict = judge(
+        last, thresholds=case.thresholds, rates=rates, forecast=outlook, clients=case.clients, scan=case.scan
+    )
     return IncidentReport(
         made_at=time.time(),
         first=gathered.snapshots[0],
         last=last,
         verdict=within_rights(verdict, case.capabilities),
-        episodes=episodes(gathered.snapshots, thresholds),
+        episodes=episodes(gathered.snapshots, case.thresholds),
         findings=examine(case, refused_reads),
         forecast=outlook,
         scan=case.scan,
