@@ -22,8 +22,6 @@ from redis_oom_tui.rules.policies import NOEVICTION, is_known, none_evictable
 
 # Under a volatile-* policy with fewer keys to evict than this share, the limit is as hard as under noeviction.
 FEW_EVICTABLE = 0.10
-# Where eviction works, used memory strays from the limit by some buffers, not by as much as this.
-_BEYOND_FLICKER = 1.05
 # What INFO itself may take between the server's own look at its limit and its used_memory.
 _UNSEEN_BYTES = 128 * 1024
 # Of its peak, what is held where nothing was freed since.
@@ -151,19 +149,6 @@ class Facts(Struct, frozen=True, dict=True):
         return next((row for row in large if (row.size or 0) <= counted and _is_on_shown_node(row, self.now)), None)
 
     @property
-    def few_values_bytes(self) -> int | None:
-        """The mean size of a key in a cache that has evicted, holds a few of that size, and has no room for one more;
-        None elsewhere.
-        """
-        limit, keys = self.now.memory.maxmemory_bytes, self.now.keys
-        evicted = self.rates.evicted_keys or self.now.counters.evicted_keys_total
-        if not (limit and keys and evicted and self.can_evict and self.now.keyspace_known):
-            return None
-        each = (self.parts.get(Share.DATA, 0) + self.parts.get(Share.REST, 0)) // keys
-        fits = (self.now.memory.counted_bytes or 0) + each <= limit
-        return each if each * _FEW_VALUES >= limit and not fits else None
-
-    @property
     def over_limit_seconds(self) -> float | None:
         """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
         exceeded, memory = self.now.counters.eviction_exceeded_ms, self.now.memory
@@ -212,13 +197,6 @@ class Facts(Struct, frozen=True, dict=True):
         return lasts and self.clock_stands_still and not server.is_foreign
 
     @property
-    def falls_behind(self) -> bool:
-        """Whether eviction does not keep up: over the limit for a second, or by more than a flicker without a clock."""
-        if self.over_limit_seconds is None:
-            return (self.pressure or 0.0) >= _BEYOND_FLICKER
-        return self.over_limit_seconds >= 1.0
-
-    @property
     def refused(self) -> int:
         """Writes refused for lack of memory between the two looks."""
         return self.rates.refused_writes or 0
@@ -228,26 +206,12 @@ class Facts(Struct, frozen=True, dict=True):
         """Whether it refuses writes: seen, or certain for the next one."""
         last, server = self.rates.last_refused, self.now.server
         # A cure shows at the next look; close to the limit only where it was made.
-        seen = self.refused > 0 and not self.has_room_again
+        seen = self.refused > 0 and not _has_room_again(self)
         seen = seen and (last is None or last.just_now > 0 or self.near is Level.CRITICAL)
         # At a limit that a person stated it need not refuse, nor need another product at any.
         enforced = self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
         certain = self.over_limit and self.cannot_evict and enforced and not (server.is_foreign or server.is_replica)
         return seen or certain
-
-    @property
-    def has_room_again(self) -> bool:
-        """Whether the writes that were refused met a full server, and it is full no longer."""
-        last, pressure = self.rates.last_refused, self.pressure
-        if self.over_limit or last is None or last.pressure is None or pressure is None:
-            return False
-        return last.pressure >= _FULL and pressure <= last.pressure - _ROOM
-
-    @property
-    def refused_ago(self) -> float:
-        """For how many seconds no write has been refused; 0.0 where the last look saw one, or nothing tells."""
-        last = self.rates.last_refused
-        return 0.0 if last is None or not self.refused else last.seconds_ago
 
     @property
     def near(self) -> Level:
@@ -259,11 +223,26 @@ class Facts(Struct, frozen=True, dict=True):
         """The memory there is: what the caller knows of the container, else what the server says of its host."""
         return self.host_bytes or self.now.memory.host_bytes
 
-    @property
-    def since(self) -> float | None:
-        """When it went over its limit, by the server's own clock; None where that cannot be told."""
-        seconds = self.over_limit_seconds
-        return self.now.taken_at - seconds if seconds else None
+
+def _has_room_again(facts: Facts) -> bool:
+    """Whether the writes that were refused met a full server, and it is full no longer."""
+    last, pressure = facts.rates.last_refused, facts.pressure
+    if facts.over_limit or last is None or last.pressure is None or pressure is None:
+        return False
+    return last.pressure >= _FULL and pressure <= last.pressure - _ROOM
+
+
+def few_values_bytes(facts: Facts) -> int | None:
+    """The mean size of a key in a cache that has evicted, holds a few of that size, and has no room for one more; None
+    elsewhere.
+    """
+    limit, keys = facts.now.memory.maxmemory_bytes, facts.now.keys
+    evicted = facts.rates.evicted_keys or facts.now.counters.evicted_keys_total
+    if not (limit and keys and evicted and facts.can_evict and facts.now.keyspace_known):
+        return None
+    each = (facts.parts.get(Share.DATA, 0) + facts.parts.get(Share.REST, 0)) // keys
+    fits = (facts.now.memory.counted_bytes or 0) + each <= limit
+    return each if each * _FEW_VALUES >= limit and not fits else None
 
 
 # Error replies, by their first word, of calls that are refused before they run, but not for lack of memory.
@@ -325,7 +304,7 @@ def _hints(snapshot: Snapshot, thresholds: Thresholds) -> bool:
     if unsure and any(takes_memory(command) for command in counters.refused_by_command):
         return True
     facts = Facts(snapshot, thresholds)
-    return (facts.near is Level.CRITICAL and facts.cannot_evict) or facts.few_values_bytes is not None
+    return (facts.near is Level.CRITICAL and facts.cannot_evict) or few_values_bytes(facts) is not None
 
 
 def _is_on_shown_node(row: KeyRow, snapshot: Snapshot) -> bool:

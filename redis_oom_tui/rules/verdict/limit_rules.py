@@ -8,12 +8,13 @@ from redis_oom_tui.rules.headroom import higher_limit
 from redis_oom_tui.rules.info_fields import FELL_BELOW_ZERO
 from redis_oom_tui.rules.verdict.causes import cause_of, why_full
 from redis_oom_tui.rules.verdict.clauses import refused_below
-from redis_oom_tui.rules.verdict.facts import Earlier, Facts, earlier_refusals
+from redis_oom_tui.rules.verdict.facts import Earlier, Facts, earlier_refusals, few_values_bytes
 from redis_oom_tui.rules.verdict.phrases import (
     in_use,
     pause,
     product,
     refusals,
+    refused_ago,
     refused_before,
     rule,
     say,
@@ -28,6 +29,20 @@ _FEW_HITS = 0.5
 _EVICTED_FOR_A_LOOKUP = 10
 # A cache of few values that has evicted so many times what it holds has done so all along.
 _EVICTED_TIMES = 4
+# Where eviction works, used memory strays from the limit by some buffers, not by as much as this.
+_BEYOND_FLICKER = 1.05
+
+
+def _falls_behind(facts: Facts) -> bool:
+    """Whether eviction does not keep up: over the limit for a second, or by more than a flicker without a clock."""
+    if facts.over_limit_seconds is None:
+        return (facts.pressure or 0.0) >= _BEYOND_FLICKER
+    return facts.over_limit_seconds >= 1.0
+
+
+def _since(facts: Facts) -> float | None:
+    """When it went over its limit, by the server's own clock; None where that cannot be told."""
+    return facts.now.taken_at - facts.over_limit_seconds if facts.over_limit_seconds else None
 
 
 @rule("refusing-")
@@ -43,14 +58,14 @@ def refusing(facts: Facts) -> Verdict | None:
         reason = f"Refusing writes: {seen}, though it is at {in_use(facts)} now: {cause.clause(facts)}."
         return say(facts, Level.OOM, f"refusing-{cause.name}", reason, cause.first_step(facts), confirm=cause.confirm)
     does = "Refuses writes when its pause ends," if facts.paused and not seen else "Refusing writes"
-    if facts.refused_ago and not facts.over_limit:
+    if refused_ago(facts) and not facts.over_limit:
         # No write was refused since: whether the next one is, only that write can tell.
         does = f"Refused writes until {since_refused(facts)} ago, now"
     waiting = "" if facts.can_evict else pause(facts)
     more = "".join(f"; {clause}" for clause in (waiting, seen) if clause)
     reason = f"{does} at {in_use(facts)}: {why_full(facts)}{more}."
     step = unblocked_first(facts, cause.first_step(facts))
-    return say(facts, Level.OOM, f"refusing-{cause.name}", reason, step, facts.since, cause.confirm)
+    return say(facts, Level.OOM, f"refusing-{cause.name}", reason, step, _since(facts), cause.confirm)
 
 
 @rule("buffers", "close-", "behind-")
@@ -61,7 +76,7 @@ def in_no_key(facts: Facts) -> Verdict | None:
     cause = cause_of(facts)
     if cause.in_keys:
         return None
-    falls_behind = facts.over_limit and facts.falls_behind
+    falls_behind = facts.over_limit and _falls_behind(facts)
     cannot = "is evicting but cannot keep up" if falls_behind else "evicts keys to make room for it"
     loss = f"; {facts.policy} {cannot}" if facts.can_evict else ""
     so_far = refused_before(facts)
@@ -69,13 +84,15 @@ def in_no_key(facts: Facts) -> Verdict | None:
     # By its rule an armed cleanup knows whether deleting keys helps.
     id_ = "buffers" if cause.name == "buffers" else f"{'behind' if falls_behind else 'close'}-{cause.name}"
     level = Level.CRITICAL if falls_behind else facts.near
-    return say(facts, level, id_, reason, cause.first_step(facts), facts.since if falls_behind else None, cause.confirm)
+    return say(
+        facts, level, id_, reason, cause.first_step(facts), _since(facts) if falls_behind else None, cause.confirm
+    )
 
 
 @rule("behind")
 def over_limit(facts: Facts) -> Verdict | None:
     """Over the limit for seconds although the policy may evict: it is losing the race."""
-    if not facts.over_limit or facts.now.server.is_replica or not facts.falls_behind:
+    if not facts.over_limit or facts.now.server.is_replica or not _falls_behind(facts):
         return None
     seconds = facts.over_limit_seconds
     lasting = "" if seconds is None else f" for {duration(seconds)}"
@@ -85,7 +102,7 @@ def over_limit(facts: Facts) -> Verdict | None:
     reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}{doubtful}."
     cause = cause_of(facts)
     step = unblocked_first(facts, cause.first_step(facts))
-    return say(facts, Level.CRITICAL, "behind", reason, step, facts.since, cause.confirm)
+    return say(facts, Level.CRITICAL, "behind", reason, step, _since(facts), cause.confirm)
 
 
 @rule("close-warning", "close-critical")
@@ -159,7 +176,7 @@ def _hits(facts: Facts) -> float | None:
 
 def _few_values(facts: Facts) -> Verdict | None:
     """Values so large that a new one evicts others at once."""
-    each, keys, hits = facts.few_values_bytes, facts.now.keys, _hits(facts)
+    each, keys, hits = few_values_bytes(facts), facts.now.keys, _hits(facts)
     total = facts.now.counters.evicted_keys_total or 0
     if each is None or facts.now.server.is_replica or not (facts.rates.evicted_keys or total >= _EVICTED_TIMES * keys):
         return None
@@ -251,10 +268,10 @@ def refusing_unjudged(facts: Facts, seen: str) -> Verdict:
     more = "".join(f"; {clause}" for clause in (clock, seen) if clause)
     if memory.used_bytes is None:
         reason = f"Refusing writes: {unjudged}{more}."
-        return say(facts, Level.OOM, "refusing-count-unknown", reason, _COUNT_STEP[_is_broken(facts)], facts.since)
+        return say(facts, Level.OOM, "refusing-count-unknown", reason, _COUNT_STEP[_is_broken(facts)], _since(facts))
     if memory.limit_unknown:
         reason = f"Refusing writes at {in_use(facts)}: {unjudged}, so the cause is not known{more}."
-        return say(facts, Level.OOM, "refusing-limit-unknown", reason, _LIMIT_STEP, facts.since)
+        return say(facts, Level.OOM, "refusing-limit-unknown", reason, _LIMIT_STEP, _since(facts))
     reason = (
         f"Refusing writes at {in_use(facts)}, though it reports no limit (maxmemory 0): one is set elsewhere{more}."
     )
@@ -276,7 +293,7 @@ def count_unknown(facts: Facts) -> Verdict | None:
     more = "".join(f"; {clause}" for clause in (over, earlier) if clause)
     level = Level.CRITICAL if seconds else Level.WARNING if earlier else Level.UNKNOWN
     reason = f"Memory pressure is unknown, as {why_unjudged(facts)}{more}."
-    return say(facts, level, "count-unknown", reason, _COUNT_STEP[_is_broken(facts)], facts.since)
+    return say(facts, level, "count-unknown", reason, _COUNT_STEP[_is_broken(facts)], _since(facts))
 
 
 @rule("limit-unknown", confirm=("CONFIG GET maxmemory",))

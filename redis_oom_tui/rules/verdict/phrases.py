@@ -93,9 +93,15 @@ def lately(facts: Facts) -> str:
     return f"{seconds:.1f}s" if seconds < 9.5 else duration(round(seconds))
 
 
+def refused_ago(facts: Facts) -> float:
+    """For how many seconds no write has been refused; 0.0 where the last look saw one, or nothing tells."""
+    last = facts.rates.last_refused
+    return 0.0 if last is None or not facts.refused else last.seconds_ago
+
+
 def since_refused(facts: Facts) -> str:
     """How long no write has been refused, as far as the looks tell."""
-    return duration(max(1, round(facts.refused_ago)))
+    return duration(max(1, round(refused_ago(facts))))
 
 
 def refused_so_far(facts: Facts) -> str:
@@ -114,7 +120,7 @@ def refused_before(facts: Facts) -> str:
     if not total or facts.rates.not_judged:
         return total
     if facts.refused:
-        return f"{total}, the last {since_refused(facts)} ago" if facts.refused_ago else total
+        return f"{total}, the last {since_refused(facts)} ago" if refused_ago(facts) else total
     if not facts.rates.seconds:
         return f"{total}, whether any now is not known yet"
     return total if facts.rates.refused_writes is None else f"{total}, none in the last {lately(facts)}"
