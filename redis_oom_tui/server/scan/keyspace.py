@@ -235,7 +235,7 @@ class KeyspaceScan:
                 if lost_at is None or self._aggregates.keys > seen:
                     lost_at = now
                     self._standing.lost_at = now if self._standing.lost_at is None else self._standing.lost_at
-                if now - lost_at > self._patience_with(error):
+                if now - lost_at > _patience_with(error, self._patience):
                     raise
                 await self._return(lost_at)
 
@@ -263,14 +263,10 @@ class KeyspaceScan:
             try:
                 await self._preparation.prepare_until(lost_at + self._patience, self._clock, self._patience)
             except (ServerBusy, ServerUnreachable) as error:
-                if isinstance(error, AnotherServer) or self._clock() - lost_at > self._patience_with(error):
+                if isinstance(error, AnotherServer) or self._clock() - lost_at > _patience_with(error, self._patience):
                     raise
             else:
                 return
-
-    def _patience_with(self, error: TriageError) -> float:
-        """Seconds that a server may stay away; one that says that it is busy has longer, if anybody has."""
-        return max(self._patience, timeouts.BUSY) if isinstance(error, ServerBusy) else self._patience
 
     def _ended(self) -> ScanState:
         if self._standing.scanned_all:
@@ -278,6 +274,11 @@ class KeyspaceScan:
             self._standing.error = self._preparation.missing if self._alone else None
             return ScanState.COMPLETE if self._standing.error is None else ScanState.FAILED
         return ScanState.SAMPLED if self._control.enough and not self._control.stopped else ScanState.STOPPED
+
+
+def _patience_with(error: TriageError, patience: float) -> float:
+    """Seconds that a server may stay away; one that says that it is busy has longer, if anybody has."""
+    return max(patience, timeouts.BUSY) if isinstance(error, ServerBusy) else patience
 
 
 def _glob(options: ScanOptions) -> bytes | None:

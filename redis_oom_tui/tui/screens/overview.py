@@ -195,7 +195,7 @@ class OverviewScreen(Screen[None]):
         self._profiles = sorted(profiles, key=lambda profile: profile.name)
         self._dirty, self._asked_all = True, False
         self.head, self.details, self.keys = OverviewTitle(), ServerDetails(), KeyBar()
-        self.table = ServerTable(self._rows())
+        self.table = ServerTable(_rows(self._profiles, self._polls))
         self.filter_line = FilterLine("part of a name, or a glob such as cache-*", id="filter")
 
     def compose(self) -> ComposeResult:
@@ -253,7 +253,7 @@ class OverviewScreen(Screen[None]):
 
     def _draw(self) -> None:
         self._dirty = False
-        rows = self._rows()
+        rows = _rows(self._profiles, self._polls)
         levels = [row.verdict.level for row in rows if not row.is_awaited]
         awaited = len(rows) - len(levels)
         counts = ", ".join(filter(None, (count_levels(levels), f"{awaited} connecting" if awaited else "")))
@@ -271,11 +271,6 @@ class OverviewScreen(Screen[None]):
         # A cluster is known by its first answer.
         self.refresh_bindings()
         self._asked_all = not awaited
-
-    def _rows(self) -> list[ServerRow]:
-        rows = [ServerRow(profile, self._polls.states[profile.name]) for profile in self._profiles]
-        same = same_servers({row.profile.name: row.snapshot for row in rows if row.snapshot is not None})
-        return [replace(row, same_as=same.get(row.profile.name, row.same_as)) for row in rows]
 
     @on(FilterLine.Filtered)
     def _filtered(self, message: FilterLine.Filtered) -> None:
@@ -319,6 +314,12 @@ class OverviewScreen(Screen[None]):
             self.filter_line.close(drop=True)
             self.set_focus(self.table, scroll_visible=False)
         return filtered
+
+
+def _rows(profiles: Sequence[Profile], polls: SeveralPollers) -> list[ServerRow]:
+    rows = [ServerRow(profile, polls.states[profile.name]) for profile in profiles]
+    same = same_servers({row.profile.name: row.snapshot for row in rows if row.snapshot is not None})
+    return [replace(row, same_as=same.get(row.profile.name, row.same_as)) for row in rows]
 
 
 async def _ended(worker: Worker[None]) -> None:
