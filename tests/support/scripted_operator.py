@@ -34,41 +34,20 @@ from tests.support.scripted import a_snapshot
 from tests.support.scripted_runs import _NO_PLAN, ScriptedPlanning, ScriptedRestoring, ScriptedRun, a_plan
 
 
-class ScriptedOperator:
-    """Notes what was asked of it in `calls`; whatever is in `refusals` is refused.
+class ScriptedSettings:
+    """Settings that change as the script says, each change noted in `calls`."""
 
-    With `hurry` everything is over at once; else a test ends each thing by its `done` or `finish`.
-    """
+    snapshot: Snapshot
+    refusals: dict[Action, str]
+    error: TriageError | None = None
+    in_time = True
+    stuck: str | None = None
+    going_back: Change | None = None
+    undone: ChangeResult | None = None
+    rewrite_answer = "Rewriting config file: Permission denied"
 
-    def __init__(
-        self,
-        *,
-        plan: Plan | None = None,
-        snapshot: Snapshot | None = None,
-        refusals: dict[Action, str] | None = None,
-        hurry: bool = True,
-    ) -> None:
-        self.a_plan = plan or a_plan()
-        self.snapshot = snapshot or a_snapshot()
-        self.refusals = refusals or {}
-        self.hurry = hurry
+    def __init__(self) -> None:
         self.calls: list[str] = []
-        self.criteria: list[Criteria] = []
-        self.plannings: list[ScriptedPlanning] = []
-        self.runs: list[ScriptedRun] = []
-        self.restores: list[ScriptedRestoring] = []
-        self.entries: list[AuditEntry] = []
-        self.skipped = 0
-        self.some_backups: tuple[Backup, ...] = ()
-        self.inspections: dict[Path, BackupInspection] = {}
-        self.error: TriageError | None = None
-        self.in_time = True
-        self.stuck: str | None = None
-        self.going_back: Change | None = None
-        self.undone: ChangeResult | None = None
-        self.crash: BaseException | None = None
-        self.armed = False
-        self.rewrite_answer = "Rewriting config file: Permission denied"
         self.values = {
             "maxmemory": str(512 * 1024**2),
             "maxmemory-policy": "noeviction",
@@ -81,58 +60,6 @@ class ScriptedOperator:
             "lazyfree-lazy-user-del": "no",
             "activedefrag": "no",
         }
-
-    def why_not(self, action: Action) -> str | None:
-        """As scripted; no emergency plan unless armed."""
-        if action is Action.EMERGENCY and not self.armed and action not in self.refusals:
-            return _NO_PLAN
-        return self.refusals.get(action)
-
-    def plan(
-        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
-    ) -> ScriptedPlanning:
-        """The scripted plan, with this operation."""
-        if not (criteria.patterns or criteria.keys or criteria.idle_over_seconds or criteria.types):
-            raise BadInput("Nothing was asked for: give a pattern, a type or an idle time")
-        self.criteria.append(criteria)
-        self.calls.append(f"plan {operation.value}")
-        frozen = replace(self.a_plan, criteria=criteria, operation=operation, expire_seconds=expire_seconds)
-        return self._planning(frozen)
-
-    def _planning(self, plan: Plan) -> ScriptedPlanning:
-        planning = ScriptedPlanning(plan, error=str(self.error) if self.error else None)
-        if self.hurry:
-            planning.done.set()
-        self.plannings.append(planning)
-        return planning
-
-    def emergency(self) -> ScriptedPlanning:
-        """The scripted plan, where armed."""
-        if not self.armed:
-            raise BadInput(_NO_PLAN)
-        self.calls.append("plan emergency")
-        return self._planning(self.a_plan)
-
-    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
-        """The product's own."""
-        return budgets.budget(plan, snapshot, target, before=before)
-
-    def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
-        """The product's own."""
-        return budgets.consent(plan, backup)
-
-    def confirm_word(self, plan: Plan) -> str | None:
-        """The product's own."""
-        return budgets.confirm_word(plan)
-
-    def run(self, plan: Plan, *, backup: BackupChoice) -> ScriptedRun:
-        """A run, noted."""
-        self.calls.append(f"run {plan.operation.value} {len(plan.keys)} backup={backup.wanted}")
-        run = ScriptedRun(plan, backup, crash=self.crash)
-        if self.hurry:
-            run.finish()
-        self.runs.append(run)
-        return run
 
     @property
     def settings(self) -> SettingChanges:
@@ -211,6 +138,93 @@ class ScriptedOperator:
         back = Change(result.change.name, result.change.new, old)
         return ChangeResult(back, True, old)
 
+    async def close(self) -> None:
+        """Noted."""
+        self.calls.append("close")
+
+
+class ScriptedOperator(ScriptedSettings):
+    """Notes what was asked of it in `calls`; whatever is in `refusals` is refused.
+
+    With `hurry` everything is over at once; else a test ends each thing by its `done` or `finish`.
+    """
+
+    def __init__(
+        self,
+        *,
+        plan: Plan | None = None,
+        snapshot: Snapshot | None = None,
+        refusals: dict[Action, str] | None = None,
+        hurry: bool = True,
+    ) -> None:
+        super().__init__()
+        self.a_plan = plan or a_plan()
+        self.snapshot = snapshot or a_snapshot()
+        self.refusals = refusals or {}
+        self.hurry = hurry
+        self.criteria: list[Criteria] = []
+        self.plannings: list[ScriptedPlanning] = []
+        self.runs: list[ScriptedRun] = []
+        self.restores: list[ScriptedRestoring] = []
+        self.entries: list[AuditEntry] = []
+        self.skipped = 0
+        self.some_backups: tuple[Backup, ...] = ()
+        self.inspections: dict[Path, BackupInspection] = {}
+        self.crash: BaseException | None = None
+        self.armed = False
+
+    def why_not(self, action: Action) -> str | None:
+        """As scripted; no emergency plan unless armed."""
+        if action is Action.EMERGENCY and not self.armed and action not in self.refusals:
+            return _NO_PLAN
+        return self.refusals.get(action)
+
+    def plan(
+        self, criteria: Criteria, *, operation: Operation = Operation.DELETE, expire_seconds: int | None = None
+    ) -> ScriptedPlanning:
+        """The scripted plan, with this operation."""
+        if not (criteria.patterns or criteria.keys or criteria.idle_over_seconds or criteria.types):
+            raise BadInput("Nothing was asked for: give a pattern, a type or an idle time")
+        self.criteria.append(criteria)
+        self.calls.append(f"plan {operation.value}")
+        frozen = replace(self.a_plan, criteria=criteria, operation=operation, expire_seconds=expire_seconds)
+        return self._planning(frozen)
+
+    def _planning(self, plan: Plan) -> ScriptedPlanning:
+        planning = ScriptedPlanning(plan, error=str(self.error) if self.error else None)
+        if self.hurry:
+            planning.done.set()
+        self.plannings.append(planning)
+        return planning
+
+    def emergency(self) -> ScriptedPlanning:
+        """The scripted plan, where armed."""
+        if not self.armed:
+            raise BadInput(_NO_PLAN)
+        self.calls.append("plan emergency")
+        return self._planning(self.a_plan)
+
+    def budget(self, plan: Plan, snapshot: Snapshot, *, before: Budget | None = None, target: float = TARGET) -> Budget:
+        """The product's own."""
+        return budgets.budget(plan, snapshot, target, before=before)
+
+    def consent(self, plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
+        """The product's own."""
+        return budgets.consent(plan, backup)
+
+    def confirm_word(self, plan: Plan) -> str | None:
+        """The product's own."""
+        return budgets.confirm_word(plan)
+
+    def run(self, plan: Plan, *, backup: BackupChoice) -> ScriptedRun:
+        """A run, noted."""
+        self.calls.append(f"run {plan.operation.value} {len(plan.keys)} backup={backup.wanted}")
+        run = ScriptedRun(plan, backup, crash=self.crash)
+        if self.hurry:
+            run.finish()
+        self.runs.append(run)
+        return run
+
     def backups(self, *_others: Path) -> tuple[Backup, ...]:
         """As scripted."""
         return self.some_backups
@@ -252,7 +266,3 @@ class ScriptedOperator:
     def history_skipped(self) -> int:
         """As it was told."""
         return self.skipped
-
-    async def close(self) -> None:
-        """Noted."""
-        self.calls.append("close")

@@ -56,9 +56,8 @@ def watched(
     port = "port" if papers is None else "tls-port"
     with ExitStack() as stack:
         master = stack.enter_context(started(flavour, f"{port} {master_port}", *common))
-        replica = stack.enter_context(
-            started(flavour, f"{port} {replica_port}", f"replicaof 127.0.0.1 {master_port}", *common)
-        )
+        copies = f"replicaof 127.0.0.1 {master_port}"
+        replica = stack.enter_context(started(flavour, f"{port} {replica_port}", copies, *common))
         until(lambda: _in_step(replica, password), "the replica in step")
         lines = [
             f"sentinel monitor {MASTER} 127.0.0.1 {master_port} 1",
