@@ -8,17 +8,8 @@ import redis
 import redis.asyncio
 
 from redis_oom_tui.resilience import AsyncNamespaceCleanup, AsyncOomRetry, is_oom
-from tests.server.test_resilience import (
-    SET_SCRIPT,
-    Helper,
-    _cluster_of_one,
-    _serving,
-    fill,
-    fill_cluster,
-    hold,
-    load_cache,
-    relieve,
-)
+from tests.server.test_resilience import SET_SCRIPT, Helper, fill, hold, load_cache, relieve
+from tests.server.test_resilience_cluster import _cluster_of_one, _serving, fill_cluster
 from tests.support.cluster import clustered
 from tests.support.servers import RunningServer
 
