@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from redis_oom_tui.models import timeouts
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.rules.key_patterns import glob, matcher
@@ -160,7 +161,9 @@ class KeyspaceScan:
         try:
             await self._patiently(monitor, monitor.measure_at_rest, "PING")
             async with monitored(monitor.watch(), self._control.stop, "latency watch"):
-                async with monitored(self._refine(refiner), self._control.stop, "measuring of the largest keys"):
+                async with monitored(
+                    _refine(refiner, self._server.address), self._control.stop, "measuring of the largest keys"
+                ):
                     await self._scan_databases()
                 if not self._control.stopped:
                     await self._patiently(refiner, refiner.finish, "MEMORY USAGE")
@@ -199,18 +202,6 @@ class KeyspaceScan:
     def _waited_for(self, error: ServerUnreachable) -> bool:
         """Whether a loss outside of the pages is waited for; in a cluster its own scan decides that."""
         return self._alone and is_silent(error)
-
-    async def _refine(self, refiner: TopKeyRefiner) -> None:
-        """Now and then, at the rows that are new among the largest; what breaks here the scan will meet as well."""
-        while True:
-            await asyncio.sleep(_CLOSER_EVERY_SECONDS)
-            with contextlib.suppress(TriageError):
-                try:
-                    with translated(self._server.address):
-                        await refiner.refresh()
-                except TriageError:
-                    await refiner.close()
-                    raise
 
     async def _scan_databases(self) -> None:
         """One after the other; of a sample each has its part, and what one does not need is left to the others."""
@@ -274,6 +265,19 @@ class KeyspaceScan:
             self._standing.error = self._preparation.missing if self._alone else None
             return ScanState.COMPLETE if self._standing.error is None else ScanState.FAILED
         return ScanState.SAMPLED if self._control.enough and not self._control.stopped else ScanState.STOPPED
+
+
+async def _refine(refiner: TopKeyRefiner, address: Address) -> None:
+    """Now and then, at the rows that are new among the largest; what breaks here the scan will meet as well."""
+    while True:
+        await asyncio.sleep(_CLOSER_EVERY_SECONDS)
+        with contextlib.suppress(TriageError):
+            try:
+                with translated(address):
+                    await refiner.refresh()
+            except TriageError:
+                await refiner.close()
+                raise
 
 
 def _patience_with(error: TriageError, patience: float) -> float:
