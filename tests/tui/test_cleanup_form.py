@@ -5,9 +5,10 @@ import pytest
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.tui.panes.cleanup_form import ENTRIES, Form, criteria, entries, from_criteria, with_value
+from redis_oom_tui.tui.panes.cleanup_form import ENTRIES, Form, criteria, entries, from_criteria, turned, with_value
 
 PATTERN = next(entry for entry in ENTRIES if entry.field == "pattern")
+TYPE = next(entry for entry in ENTRIES if entry.field == "type")
 MANY = KeyPattern((b"s:", b"\0"), others=(None, tuple(b"name%d" % n for n in range(3000))))
 
 
@@ -27,6 +28,14 @@ MANY = KeyPattern((b"s:", b"\0"), others=(None, tuple(b"name%d" % n for n in ran
 def test_a_pattern_of_a_row_is_what_the_form_means(pattern: KeyPattern) -> None:
     found = Criteria(key_patterns=(pattern,), databases=(2,))
     assert criteria(from_criteria(found)) == found
+
+
+@pytest.mark.parametrize("types", [("hash",), ("hash", "set"), ("ReJSON-RL",), ("graphdata", "string")])
+def test_types_are_what_the_form_means_and_can_be_turned(types: tuple[str, ...]) -> None:
+    form = from_criteria(Criteria(types=types))
+    assert criteria(form).types == types
+    assert len(criteria(turned(form, TYPE)).types) <= 1
+    assert len(criteria(turned(form, TYPE, -1)).types) <= 1
 
 
 def test_the_line_of_the_pattern_is_there_only_where_there_is_one_and_can_be_edited() -> None:

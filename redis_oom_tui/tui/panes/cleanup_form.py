@@ -97,9 +97,10 @@ def with_value(form: Form, entry: Entry, text: str) -> Form:
 
 
 def turned(form: Form, entry: Entry, by: int = 1) -> Form:
-    """The form with the next choice in that line."""
-    index = entry.choices.index(value(form, entry))
-    return _replaced(form, entry, entry.choices[(index + by) % len(entry.choices)])
+    """The form with the next choice in that line. What stands there may be none of them, such as a module's type."""
+    now = value(form, entry)
+    choices = entry.choices if now in entry.choices else (now, *entry.choices)
+    return _replaced(form, entry, choices[(choices.index(now) + by) % len(choices)])
 
 
 def _replaced(form: Form, entry: Entry, text: str) -> Form:
@@ -114,7 +115,7 @@ def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form
         pattern="" if chosen is None else _pattern_text(chosen),
         chosen=chosen,
         match=",".join(escape_exact(pattern).replace(",", "\\x2c") for pattern in found.patterns),
-        type=found.types[0] if len(found.types) == 1 else ANY,
+        type=",".join(found.types) or ANY,
         database=",".join(map(str, found.databases or ())),
         idle=f"{found.idle_over_seconds}s" if found.idle_over_seconds is not None else "",
         ttl=found.ttl.value,
@@ -147,7 +148,7 @@ def criteria(form: Form) -> Criteria:
     """What the form means. Raises BadInput for a line that means nothing."""
     return Criteria(
         patterns=tuple(unescape_exact(piece.strip()) for piece in form.match.split(",") if piece.strip()),
-        types=() if form.type == ANY else (form.type,),
+        types=() if form.type == ANY else tuple(form.type.split(",")),
         databases=_databases(form.database),
         idle_over_seconds=_optional(form.idle, parse_duration),
         ttl=TtlFilter(form.ttl),
