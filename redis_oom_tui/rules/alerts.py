@@ -13,11 +13,12 @@ from msgspec import Struct, field
 from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.models.alert import Alert, Event, EventKind, Figures, JudgedSample, Silence
 from redis_oom_tui.models.config import WatchSettings
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import restarted
+from redis_oom_tui.rules.verdict.facts import Facts
 
 _LEVELS = (Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM)
 _RANK = {level: rank for rank, level in enumerate(_LEVELS)}
@@ -101,6 +102,8 @@ def judged_sample(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Jud
     if verdict.rule == "loading" or (Level.UNKNOWN in levels and verdict.rule not in _UNJUDGED):
         return Silence(snapshot.taken_monotonic, snapshot.taken_at, verdict.reason)
     rising, lenient = (Level.OK if level is Level.UNKNOWN else level for level in levels)
+    if rising is Level.CRITICAL and _is_over(snapshot):
+        lenient = Level.OOM
     return JudgedSample(
         monotonic=snapshot.taken_monotonic,
         at=snapshot.taken_at,
@@ -112,6 +115,15 @@ def judged_sample(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Jud
         run_id=snapshot.server.run_id,
         uptime_seconds=snapshot.server.uptime_seconds,
     )
+
+
+def _is_over(snapshot: Snapshot) -> bool:
+    """Whether it holds more than its limit and can evict nothing. Where that is by a few bytes, the reply to INFO may
+    be what is too much: some writes pass then, others do not.
+    """
+    memory, server = snapshot.memory, snapshot.server
+    enforced = memory.limit_source is LimitSource.SERVER and not (server.is_replica or server.is_foreign)
+    return enforced and (memory.pressure or 0.0) >= 1.0 and Facts(snapshot).cannot_evict
 
 
 def figures(snapshot: Snapshot) -> Figures:

@@ -14,6 +14,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
 from redis_oom_tui.rules.alerts import AlertBook, State, judged_sample, lowered, step
 from redis_oom_tui.rules.verdict import judge
+from tests.rules.snapshots import snapshot_of
 
 SETTINGS = WatchSettings(interval_seconds=5, hold_seconds=10, quiet_seconds=30, lost_seconds=15)
 LADDER = [Level.OK, Level.WARNING, Level.CRITICAL, Level.OOM]
@@ -270,6 +271,23 @@ def test_a_server_whose_limit_nobody_knows_is_heard_and_raises_no_alarm() -> Non
     assert isinstance(heard, JudgedSample)
     assert (heard.rising, heard.staying) == (Level.OK, Level.OK)
     assert "its limit is not reported" in heard.reason
+
+
+def test_an_oom_does_not_ease_while_more_is_held_than_the_limit() -> None:
+    book = AlertBook("cache-1", SETTINGS)
+    book.observe(JudgedSample(0.0, 0.0, Level.OOM, Level.OOM, "refusing writes"))
+    seen = [book.observe(_at(at, 10_000_384)) for at in range(5, 60, 5)]
+    assert (any(seen), book.level) == (False, Level.OOM)
+    seen = [book.observe(_at(at, 9_900_000)) for at in range(60, 100, 5)]
+    assert [event.kind for events in seen for event in events] == [EventKind.EASED]
+
+
+def _at(at: float, used: int) -> JudgedSample | Silence:
+    """Under noeviction, with a clock that tells that the server was not over its limit before it wrote INFO."""
+    now = snapshot_of(used, 10_000_000, at=at)
+    verdict = judge(now)
+    assert verdict.level is Level.CRITICAL
+    return judged_sample(now, verdict, verdict)
 
 
 def test_silence_counts_from_the_question_and_not_from_when_it_was_given_up() -> None:
