@@ -56,6 +56,13 @@ def test_the_node_shown_stays_until_another_is_clearly_worse() -> None:
     assert shown(of(view(1, None))) is None
 
 
+def test_limits_that_look_the_same_when_rounded_are_told_in_bytes() -> None:
+    alike = on_cluster(view(1, said(1)), view(2, said(2, limit=100 * MIB + 1)))
+    (title,) = [finding.title for finding in find(alike) if finding.id == "differs-maxmemory"]
+    assert "100.0 MiB (104,857,600 bytes) on" in title
+    assert "100.0 MiB (104,857,601 bytes) on" in title
+
+
 def test_totals_are_unknown_while_a_primary_is() -> None:
     cluster_view = of(view(1, said(1)), view(2, said(2)), view(3, said(3), of=1))
     assert (cluster_view.keys, cluster_view.used_bytes, cluster_view.maxmemory_bytes) == (2000, 100 * MIB, 200 * MIB)

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from redis_oom_tui.formatting.keys import slots_by_number
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import short_value
+from redis_oom_tui.formatting.settings import short_value, shown_value
 from redis_oom_tui.formatting.sizes import count, number_of_keys, percent, size
 from redis_oom_tui.models.address import MovingSlot
 from redis_oom_tui.models.breakdown import Share
@@ -190,9 +190,11 @@ def _heaviest(view: NodeView) -> str:
 def _disagreement(cluster_view: ClusterView) -> Iterator[Finding]:
     for difference in cluster_view.differences:
         grave = difference.name in ("maxmemory", "maxmemory-policy")
+        short = {short_value(difference.name, value) for value, _ in difference.values}
+        # Rounded, different sizes may look the same.
+        words = short_value if len(short) == len(difference.values) else shown_value
         parts = [
-            f"{short_value(difference.name, value) or 'nothing'} on {node_names(nodes)}"
-            for value, nodes in difference.values
+            f"{words(difference.name, value) or 'nothing'} on {node_names(nodes)}" for value, nodes in difference.values
         ]
         yield Finding(
             id=f"differs-{difference.name}",
