@@ -309,7 +309,7 @@ def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
         return "no end recorded"
     counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
     change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
-    words = entry.result if names else "done" if entry.ok else "failed"
+    words = entry.result.removesuffix(".") if names else "done" if entry.ok else "failed"
     late = "the revert is overdue: there is no record of it" if overdue else ""
     return "; ".join(part for part in (words, counts, change, late) if part)
 

@@ -70,6 +70,8 @@ def test_actions_on_this_server_under_another_address_are_told_with_that(
     assert [(each["action"], each["server"]) for each in document["actions"]] == [
         ("delete", f"unix:{server.socket_path}")
     ]
+    text = reported(capsys, "-s", str(other), "report", "--no-scan")
+    assert re.search(r"Deleted 20 of 20 keys; used memory .*[^.]; deleted 20 \|", text)
 
 
 def test_without_names_no_name_is_told(valkey: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
