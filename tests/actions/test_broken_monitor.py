@@ -3,7 +3,6 @@
 import asyncio
 import json
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.rate_controller import RateController
 from tests.support.acting import audited, fill, operating, planned, stepped
 from tests.support.servers import RunningServer
+from tests.support.waiting import stand_still
 
 CACHE = Criteria(patterns=(b"cache:*",))
 
@@ -76,7 +76,7 @@ async def test_a_watch_that_breaks_stops_the_restore_and_says_so(
 
             def slowly(throttle: CallThrottle) -> None:
                 ready(throttle)
-                assert broke.is_set() or time.sleep(0.01) is None
+                assert broke.is_set() or stand_still(0.01) is None
 
             monkeypatch.setattr(CallThrottle, "begun", slowly)
             report = await operator.restore(Path(str(view.backup_path))).run()

@@ -15,6 +15,7 @@ from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.server.mutations.key_reader import KeyReader
 from tests.support.acting import ALL, NO_BACKUP, fill, names_of, operating, planned
 from tests.support.servers import NO_SCRIPTS, RunningServer, started
+from tests.support.waiting import be_late
 
 KEYS = 200
 # Seconds: within one tick of the clock of idle times, at the next, and after some.
@@ -58,7 +59,7 @@ async def _keeps_what_is_written(flavour: str, lines: tuple[str, ...], folder: P
             _write(client, kind, b"a" * 100)
         async with operating(server.connection, folder) as operator:
             plan = await planned(operator, ALL)
-            await asyncio.sleep(after)
+            await be_late(after)
             for kind in ("string", "hash", "expiry"):
                 _write(client, kind, b"b" * 100)
             view = await operator.run(plan, backup=NO_BACKUP).run()
@@ -116,7 +117,7 @@ async def test_a_key_in_constant_use_goes_with_its_last_value_saved_or_stays(
                 in_use = sum(key.in_use for key in plan.keys)
                 assert any("in use at this preview" in flag for flag in plan.flags) == (in_use > 0)
                 # Those that had not been written in the new second when they were read again are now.
-                await asyncio.sleep(0.5)
+                await be_late(0.5)
             finally:
                 # A thread is not cancelled: its last write must have ended before the values are read.
                 stop.set()

@@ -1,7 +1,6 @@
 """A run and a restore whose process was suspended for a while: what they tell of time leaves that out."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.server import tasks as active_clock
 from tests.support.acting import NO_BACKUP, fill, operating, planned, stepped
 from tests.support.servers import RunningServer
+from tests.support.waiting import stand_still, stays
 
 SUSPENDED = 1.5
 
@@ -29,7 +29,7 @@ async def test_the_rate_of_a_run_leaves_out_the_time_for_which_the_process_stood
     async with operating(server.connection, tmp_path) as operator:
         plan = await planned(operator, Criteria(patterns=(b"old:*",)))
         # As SIGSTOP does: nothing runs, and the clock goes on.
-        run = await stepped(operator, plan, after=lambda number: time.sleep(SUSPENDED) if number == 1 else None)
+        run = await stepped(operator, plan, after=lambda number: stand_still(SUSPENDED) if number == 1 else None)
         view = await run.run()
         assert view.elapsed_seconds < SUSPENDED
         assert view.keys_per_second > 600 / SUSPENDED
@@ -44,7 +44,7 @@ async def test_the_time_of_a_restore_leaves_it_out_as_well(server: RunningServer
         restoring = operator.restore(path)
         running = asyncio.create_task(restoring.run())
         await asyncio.sleep(0)
-        time.sleep(SUSPENDED)
+        stand_still(SUSPENDED)
         report = await running
         assert report.done_keys == 300
         assert report.elapsed_seconds < SUSPENDED
@@ -57,5 +57,4 @@ async def test_no_timer_is_left_when_a_run_has_ended(server: RunningServer, tmp_
         plan = await planned(operator, Criteria(patterns=(b"old:*",)))
         run = operator.run(plan, backup=NO_BACKUP)
         first = await run.run()
-        await asyncio.sleep(0.2)
-        assert run.view().elapsed_seconds == first.elapsed_seconds
+        assert await stays(lambda: run.view().elapsed_seconds == first.elapsed_seconds)

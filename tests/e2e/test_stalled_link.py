@@ -1,7 +1,5 @@
 """Nobody reads what the tool writes: it polls on, its cleanup goes on, and a cancel is heard."""
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,16 +15,9 @@ from tests.support.long_cleanup import (
 )
 from tests.support.servers import started
 from tests.support.terminal import Terminal, terminal
+from tests.support.waiting import stand_still, until
 
 pytestmark = pytest.mark.e2e
-
-
-def until(true: Callable[[], bool], what: str) -> None:
-    """Wait without a look at the screen."""
-    end = time.monotonic() + 30
-    while not true():
-        assert time.monotonic() < end, what
-        time.sleep(0.02)
 
 
 def stall(run: Terminal) -> None:
@@ -35,7 +26,7 @@ def stall(run: Terminal) -> None:
         run.resize(120, 40)
         run.resize(100, 30)
         run.type("\x0c")
-        time.sleep(0.02)
+        stand_still(0.02)
 
 
 def test_a_stalled_link_stops_neither_polls_nor_a_cancel(tmp_path: Path) -> None:

@@ -2,11 +2,11 @@
 
 import re
 import sys
-import time
 
 import pytest
 
 from tests.support.terminal import terminal
+from tests.support.waiting import stand_still
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
 SECONDS = 2
@@ -120,7 +120,7 @@ def test_frames_that_a_stalled_link_did_not_take_are_left_out():
         for _ in range(30):
             run.type("2")
             run.type("1")
-            time.sleep(0.01)
+            stand_still(0.01)
         run.type("f")
         run.wait_until_idle()
         run.wait_for("frozen")

@@ -3,11 +3,13 @@
 import os
 import signal
 import sys
-import time
 
 import pytest
+from textual import constants
 
+from tests.support.app_on_script import BLOCKED
 from tests.support.terminal import terminal
+from tests.support.waiting import stand_still
 
 APP = [sys.executable, "-m", "tests.support.app_on_script"]
 RESTORED = (
@@ -20,6 +22,8 @@ RESTORED = (
     b"\x1b[?1002l",
     b"\x1b[<u",
 )
+# The rest of a sequence comes when Escape is taken for a key already.
+LATE_SECONDS = 3 * constants.ESCAPE_DELAY
 pytestmark = pytest.mark.e2e
 
 
@@ -50,8 +54,7 @@ def test_leaving_by_signal(number):
 
 def test_a_signal_ends_it_even_when_the_loop_is_blocked():
     with terminal([*APP, "--block-at", "2"]) as run:
-        run.wait_for("refused writes")
-        time.sleep(3)
+        run.wait_for(lambda _: BLOCKED in run.raw)
         run.signal(signal.SIGTERM)
         assert run.wait() == 143
         assert b"\x1b[?1049l" in run.raw
@@ -95,7 +98,7 @@ def test_suspend_and_back_paints_every_line_again():
             if b"\x1b[?1049l" in bytes(run.raw[before:]):
                 break
         assert run.is_restored()
-        time.sleep(0.3)
+        run.wait_until_stopped()
         run.screen.reset()
         run.signal(signal.SIGCONT)
         text = run.wait_for("refused writes")
@@ -109,7 +112,7 @@ def test_a_stop_from_outside_and_back_goes_on():
     with terminal(APP) as run:
         run.wait_for("refused writes")
         run.signal(signal.SIGSTOP)
-        time.sleep(0.3)
+        run.wait_until_stopped()
         run.signal(signal.SIGCONT)
         run.type("2")
         run.wait_for("No scan yet")
@@ -133,10 +136,10 @@ def test_split_and_late_sequences_change_no_more_than_the_pane():
         run.wait_for("refused writes")
         for part in ("\x1b", "[B", "\x1b[", "D", "\x1b[?2026;2$", "y", "\x1b[<0;10", ";5M"):
             run.type(part)
-            time.sleep(0.45)
+            stand_still(LATE_SECONDS)
         run.read(0.3)
         run.type("\x1b")
-        time.sleep(0.5)
+        stand_still(LATE_SECONDS)
         run.type("1")
         run.wait_for("refused writes")
         assert run.code is None

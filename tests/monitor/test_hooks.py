@@ -44,11 +44,13 @@ class Scripted:
 
     def __init__(self, act: Callable[[Event], str] = lambda _: "taken") -> None:
         self.got: list[int] = []
+        self.asked = 0
         self.act = act
         self.gate = asyncio.Event()
         self.gate.set()
 
     async def deliver(self, event: Event) -> str:
+        self.asked += 1
         await self.gate.wait()
         self.got.append(event.number)
         return self.act(event)
@@ -141,7 +143,7 @@ async def test_a_delivery_that_outlives_the_farewell_is_given_up_and_said() -> N
         running = asyncio.create_task(courier.run(stop))
         courier.on_event(replace(EVENT, number=1))
         courier.on_event(replace(EVENT, number=2))
-        await asyncio.sleep(0.01)
+        await until(lambda: hook.asked)
         stop.set()
         await running
     assert [note.figures["number"] for note in notes] == [1, 2]

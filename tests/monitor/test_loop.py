@@ -170,16 +170,18 @@ async def test_a_slow_poll_is_followed_by_a_whole_pause_and_makes_none_pile_up()
 async def test_a_silent_server_delays_no_farewell() -> None:
     class Silent(Script):
         async def snapshot(self) -> Snapshot:
+            asked.set()
             await asyncio.Event().wait()
             raise AssertionError
 
+    asked = asyncio.Event()
     clock = TurnedClock()
     output = Remembered()
     silent = Silent(iter(()), clock)
     stop = asyncio.Event()
     watch = Monitor(Poller(silent, SETTINGS, clock, book=AlertBook("s", SETTINGS)), output, clock)
     running = asyncio.create_task(watch.run(stop))
-    await asyncio.sleep(0.01)
+    await asked.wait()
     stop.set()
     await asyncio.wait_for(running, 5)
     assert [note.kind for note in output.notes] == ["end"]

@@ -4,13 +4,14 @@ import asyncio
 import time
 
 from redis_oom_tui.monitor.clock import LoopLag
+from tests.support.waiting import be_late, stand_still, stays
 
 
 async def test_a_loop_that_is_kept_busy_is_told_apart_from_a_silent_server():
-    asyncio.get_running_loop().call_later(0.01, time.sleep, 0.4)
+    asyncio.get_running_loop().call_later(0.01, stand_still, 0.4)
     began = time.monotonic()
     with LoopLag() as own:
-        await asyncio.sleep(0.02)
+        await be_late(0.02)
     assert time.monotonic() - began - own.seconds < 0.25
 
 
@@ -27,5 +28,4 @@ async def test_its_beat_ends_with_the_question():
     with LoopLag() as own:
         pass
     seconds = own.seconds
-    await asyncio.sleep(0.12)
-    assert own.seconds == seconds
+    assert await stays(lambda: own.seconds == seconds)

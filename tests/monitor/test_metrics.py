@@ -22,6 +22,7 @@ from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.alerts import AlertBook
 from tests.monitor.scripted import answered, snapshot, unanswered
+from tests.support.waiting import stays, until_async
 
 
 def server_state(snap: Snapshot | None, alert: Level = Level.OK) -> ServerState:
@@ -154,7 +155,8 @@ async def test_a_file_that_cannot_be_written_is_told_once(tmp_path: Path) -> Non
     running = asyncio.create_task(file.run(stop))
     for _ in range(3):
         file.on_state(server_state(snapshot(50)))
-        await asyncio.sleep(0.05)
+        await until_async(lambda: notes, "the note")
+        assert await stays(lambda: len(notes) == 1, 0.05)
     stop.set()
     await running
     assert [note.text for note in notes] == ["the Prometheus file cannot be written: No such file or directory"]

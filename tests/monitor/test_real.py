@@ -16,6 +16,7 @@ from redis_oom_tui.rules.alerts import AlertBook
 from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import Remembered
 from tests.support.servers import RunningServer
+from tests.support.waiting import be_late
 
 SETTINGS = WatchSettings(interval_seconds=0.05, hold_seconds=0.3, quiet_seconds=1.2, lost_seconds=0.5)
 
@@ -62,7 +63,8 @@ class Driven:
                 await asyncio.sleep(0.02)
 
     async def for_a_while(self, seconds: float = 0.5) -> None:
-        await asyncio.sleep(seconds)
+        """Some looks at what stays as it is."""
+        await be_late(seconds)
 
 
 async def driven(server: RunningServer, story: Callable[[Driven], Awaitable[None]]) -> Driven:
@@ -117,7 +119,7 @@ async def test_a_flutter_about_a_threshold_is_told_once(valkey: RunningServer) -
         async def flutter() -> None:
             for percent in (82, 78.5):
                 scene.pressure(percent)
-                await asyncio.sleep(0.1)
+                await be_late(0.1)
 
         while "warning" not in scene.kinds:
             await flutter()
@@ -134,9 +136,9 @@ async def test_refusals_that_come_and_go_are_one_outage_each_time(valkey: Runnin
         for number in (2, 4):
             for _ in range(4):
                 scene.refuse()
-                await asyncio.sleep(0.15)
+                await be_late(0.15)
                 scene.pressure(50)
-                await asyncio.sleep(0.15)
+                await be_late(0.15)
             await scene.until(lambda number=number: len(scene.events) >= number)  # type: ignore[misc]
 
     assert (await driven(valkey, story)).kinds == ["oom", "recovered"] * 2
@@ -151,7 +153,7 @@ async def test_reset_counters_and_a_restart_raise_no_alarm(server: RunningServer
         scene.client.config_resetstat()
         await scene.for_a_while()
         scene.server.kill()
-        await asyncio.sleep(0.2)
+        await be_late(0.2)
         await asyncio.to_thread(scene.server.start)
         await scene.until(lambda: "restarted" in scene.kinds)
         await scene.for_a_while()

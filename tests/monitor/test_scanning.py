@@ -14,6 +14,7 @@ from redis_oom_tui.server.live import LiveServer
 from tests.monitor.scripted import snapshot
 from tests.monitor.test_metrics import server_state
 from tests.support.servers import RunningServer, started
+from tests.support.waiting import stays
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -44,8 +45,7 @@ async def test_it_names_what_holds_the_memory_and_scans_again(valkey: RunningSer
     scanning = Scanning(lambda: opened(valkey), 0.05, Clock(), log=notes.append, take=views.append)
     stop = asyncio.Event()
     running = asyncio.create_task(scanning.run(stop))
-    await asyncio.sleep(0.05)
-    assert views == []  # nothing is scanned before the server has answered a look
+    assert await stays(lambda: views == [])  # nothing is scanned before the server has answered a look
     scanning.on_state(server_state(snapshot(50)))
     await until(lambda: len(views) >= 2)
     stop.set()

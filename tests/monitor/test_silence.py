@@ -19,6 +19,7 @@ from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import Link, ServerState
 from tests.monitor.scripted import Script, snapshot
 from tests.support.servers import RunningServer
+from tests.support.waiting import be_late, stand_still
 
 QUICK = WatchSettings(interval_seconds=0.3, lost_seconds=1.0)
 
@@ -124,7 +125,7 @@ async def test_a_process_that_stood_still_blames_no_server() -> None:
     source = Hanging(answers=1)
 
     def stand_still() -> None:
-        time.sleep(1.5)
+        stand_still(1.5)
         source.go_on.set()
 
     asyncio.get_running_loop().call_later(0.35, stand_still)
@@ -162,10 +163,10 @@ async def test_a_process_that_stood_still_while_it_connected_blames_no_server() 
     connect = source.open
 
     async def slow_open() -> None:
-        await asyncio.sleep(0.05)
+        await be_late(0.05)
         await connect()
 
     source.open = slow_open  # type: ignore[method-assign]
-    asyncio.get_running_loop().call_later(0.02, time.sleep, 1.5)
+    asyncio.get_running_loop().call_later(0.02, stand_still, 1.5)
     states = await watched(Poller(source, QUICK), lambda states: len(states) == 3)
     assert all(state.answer is not None for state in states)

@@ -21,7 +21,7 @@ from redis_oom_tui.server.cluster.scan_view import BY_SLOT
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
 from tests.support.sources import cluster_opened
-from tests.support.waiting import in_step
+from tests.support.waiting import in_step, stays
 
 KEYS = 12_000
 
@@ -184,8 +184,7 @@ async def _paused(scan: ClusterScan) -> "asyncio.Task[object]":
     running = asyncio.create_task(scan.run())
     await _underway(scan)
     scan.pause()
-    await asyncio.sleep(0.1)
-    assert 0 < scan.view().scanned_keys < KEYS
+    assert await stays(lambda: 0 < scan.view().scanned_keys < KEYS)
     return running
 
 

@@ -1,6 +1,5 @@
 """Findings on live servers, each brought into the state that it should tell of; and none on a healthy one."""
 
-import asyncio
 import contextlib
 import random
 import socket
@@ -23,6 +22,7 @@ from redis_oom_tui.server.values import sample_patterns
 from redis_oom_tui.tui.dialogs.questions import kill_question
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
+from tests.support.waiting import read_until, until, until_async
 
 MIB = 2**20
 DAY = 86_400
@@ -93,12 +93,11 @@ def stalled(server: RunningServer, count: int, send: bytes) -> Iterator[None]:
 async def test_clients_that_hold_buffers(flavour: str) -> None:
     half = b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 7_000_000
     with started(flavour, "maxmemory 100mb") as server, stalled(server, 3, half):
-        for _ in range(100):
-            found, _ = await examined(server, scan=False)
-            # The server books client buffers one client at a time; 6.2 knows no maxmemory-clients.
-            if "client-hogs" in found and ("maxmemory-clients" in found or flavour == "redis6"):
-                break
-            await asyncio.sleep(0.05)
+        # The server books client buffers one client at a time; 6.2 knows no maxmemory-clients.
+        found, _ = await read_until(
+            lambda: examined(server, scan=False),
+            lambda now: "client-hogs" in now[0] and ("maxmemory-clients" in now[0] or flavour == "redis6"),
+        )
         assert "a client sending a large value or an incomplete command" in found["client-hogs"].evidence[0]
         assert found["client-hogs"].remedy is not None
         assert found["client-hogs"].remedy.client_id
@@ -109,8 +108,7 @@ async def test_a_slow_subscriber_is_named(flavour: str) -> None:
     with started(flavour, "maxmemory 100mb", "client-output-buffer-limit pubsub 0 0 0") as server:
         with stalled(server, 1, b"CLIENT SETNAME feed\r\nSUBSCRIBE news\r\n"):
             with server.client() as client:
-                while not client.pubsub_numsub("news")[0][1]:
-                    await asyncio.sleep(0.01)
+                until(lambda: client.pubsub_numsub("news")[0][1], "a subscriber")
                 pipeline = client.pipeline(transaction=False)
                 for _ in range(15_000):
                     pipeline.publish("news", b"x" * 1000)
@@ -139,11 +137,10 @@ async def test_a_backlog_too_large_for_the_limit(flavour: str) -> None:
                 client.set("k", b"x" * 100_000)
                 if (client.info("memory")["mem_replication_backlog"]) > 12 * MIB and number > 150:
                     break
-            for _ in range(300):
-                if client.info("memory")["mem_replication_backlog"] > 12 * MIB:
-                    break
-                client.set("k", b"x" * 100_000)
-                await asyncio.sleep(0.01)
+            until(
+                lambda: client.set("k", b"x" * 100_000) and client.info("memory")["mem_replication_backlog"] > 12 * MIB,
+                "a backlog of 12 MB",
+            )
         found, _ = await examined(server, scan=False)
         assert "CONFIG SET repl-backlog-size 1mb" in found["backlog"].advice
 
@@ -152,8 +149,7 @@ async def test_many_channels(flavour: str) -> None:
     with started(flavour) as server, server.client() as client:
         pubsub = client.pubsub()
         pubsub.subscribe(*(f"news:{number}" for number in range(20_000)))
-        while client.info("stats")["pubsub_channels"] < 20_000:
-            await asyncio.sleep(0.01)
+        until(lambda: client.info("stats")["pubsub_channels"] >= 20_000, "all subscriptions")
         found, _ = await examined(server, scan=False)
         pubsub.close()
         assert found["channels"].saves_bytes is not None
@@ -297,9 +293,6 @@ async def test_clients_that_were_closed_for_their_buffers(flavour: str) -> None:
             # It may be closed while it still sends.
             with contextlib.suppress(OSError), stalled(server, 1, half):
                 pass
-        for _ in range(100):
-            if client.info("stats")["evicted_clients"]:
-                break
-            await asyncio.sleep(0.05)
+        await until_async(lambda: client.info("stats")["evicted_clients"], "a client to be closed")
         found, _ = await examined(server, scan=False)
     assert "closed by maxmemory-clients" in found["clients-evicted"].title

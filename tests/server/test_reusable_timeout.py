@@ -2,11 +2,11 @@
 
 import asyncio
 import socket
-import time
 
 import pytest
 
 from redis_oom_tui.server.tasks import ReusableTimeout
+from tests.support.waiting import be_late, stand_still
 
 
 async def test_what_never_ends_is_ended() -> None:
@@ -31,7 +31,7 @@ async def test_what_is_soon_done_moves_the_timer_and_sets_no_other(monkeypatch: 
 async def test_an_alarm_that_rings_for_what_is_over_gives_the_next_its_whole_time() -> None:
     alarm = ReusableTimeout(0.1)
     with alarm:
-        await asyncio.sleep(0.06)
+        await be_late(0.06)
     began = asyncio.get_running_loop().time()
     with pytest.raises(TimeoutError), alarm:
         await asyncio.Event().wait()
@@ -45,7 +45,7 @@ async def test_it_rings_again_after_it_has_rung_and_after_it_has_rung_for_nothin
             await asyncio.Event().wait()
     with alarm:
         await asyncio.sleep(0)
-    await asyncio.sleep(0.03)
+    await be_late(0.03)
     with pytest.raises(TimeoutError), alarm:
         await asyncio.Event().wait()
 
@@ -63,11 +63,11 @@ async def test_what_came_while_this_process_had_no_turn_is_read() -> None:
         reading = asyncio.create_task(read())
         await asyncio.sleep(0)
         there.send(b"x")
-        time.sleep(0.2)
+        stand_still(0.2)
         assert await reading == b"x"
         reading = asyncio.create_task(read())
         await asyncio.sleep(0)
-        time.sleep(0.2)
+        stand_still(0.2)
         with pytest.raises(TimeoutError):
             await reading
     writer.close()

@@ -2,7 +2,6 @@
 
 import json
 import random
-import time
 import zlib
 from collections.abc import Iterable, Iterator
 
@@ -18,6 +17,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import read_settings
 from redis_oom_tui.server.values import sample_patterns
 from tests.support.servers import RunningServer, started
+from tests.support.waiting import kept_still
 
 Command = tuple[bytes | int, ...]
 USERS = 4000
@@ -40,13 +40,8 @@ def taken(server: RunningServer, commands: Iterable[Command]) -> int:
 def settled(client: redis.Redis) -> int:
     """used_memory once the server has ended what it does by itself: a larger table, smaller buffers."""
     finish_rehashing(client)
-    used: int = client.info("memory")["used_memory"]
-    for _ in range(50):
-        time.sleep(0.12)  # More than one turn of the server's own cycle.
-        last, used = used, client.info("memory")["used_memory"]
-        if abs(used - last) < 1024:
-            break
-    return used
+    # More than one turn of the server's own cycle between two looks.
+    return kept_still(lambda: int(client.info("memory")["used_memory"]), 1024, 0.12)
 
 
 def finish_rehashing(client: redis.Redis) -> None:

@@ -11,6 +11,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.tasks import ActiveClock
 from tests.support.acting import fill
 from tests.support.servers import RunningServer
+from tests.support.waiting import be_late, stand_still
 
 
 async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,11 +19,11 @@ async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.Mo
     monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
     watch = ActiveClock(time.monotonic)
     watch.start()
-    await asyncio.sleep(0.2)
+    await be_late(0.2)
     # As SIGSTOP does: the loop does not run, and the clock goes on.
-    time.sleep(1.0)
+    stand_still(1.0)
     assert watch.elapsed < 0.6
-    await asyncio.sleep(0.2)
+    await be_late(0.2)
     assert 0.3 < watch.elapsed < 0.8
     watch.stop()
     assert (watch.gaps, watch.runs) == (1, False)
@@ -43,7 +44,7 @@ async def test_a_scan_that_was_suspended_tells_no_absurd_time(
         while scan.view().scanned_keys < 2000:
             await asyncio.sleep(0.01)
         before = scan.view()
-        time.sleep(1.0)
+        stand_still(1.0)
         after = scan.view()
         if after.state is ScanState.RUNNING:
             assert after.elapsed_seconds < before.elapsed_seconds + 0.6

@@ -1,6 +1,5 @@
 """Verdicts and findings on live servers in states that take time, a full machine or much memory to get into."""
 
-import asyncio
 import socket
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import redis
 
 from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.headroom import higher_limit
@@ -22,6 +21,7 @@ from tests.support.machines import machine
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
+from tests.support.waiting import read_until, until
 
 MIB = 2**20
 
@@ -34,6 +34,11 @@ async def seen(server: RunningServer) -> Snapshot:
         await live.close()
 
 
+async def found_on(server: RunningServer) -> dict[str, Finding]:
+    """The findings of one look, by their ids."""
+    return {finding.id: finding for finding in find(await seen(server))}
+
+
 def filled(client: redis.Redis, keys: int, size: int) -> None:
     """So many keys k:0, k:1, ... of that size, quickly."""
     for start in range(0, keys, 1000):
@@ -43,11 +48,9 @@ def filled(client: redis.Redis, keys: int, size: int) -> None:
 async def resident(server: RunningServer) -> Snapshot:
     """The server with 20 MiB of data: RSS is read now and then, and falls behind what was just written."""
     write(server, "k", 20 * MIB)
-    snapshot = await seen(server)
-    while (snapshot.memory.rss_bytes or 0) < (snapshot.memory.used_bytes or 0):
-        await asyncio.sleep(0.05)
-        snapshot = await seen(server)
-    return snapshot
+    return await read_until(
+        lambda: seen(server), lambda now: (now.memory.rss_bytes or 0) >= (now.memory.used_bytes or 0)
+    )
 
 
 def seen_on(
@@ -90,22 +93,13 @@ async def test_eviction_that_does_not_keep_up(flavour: str) -> None:
         pipeline.config_set("maxmemory", client.info("memory")["used_memory"] // 2)
         pipeline.client_pause(60_000, all=False)
         pipeline.execute()
-        verdict, _ = await looked_at(server)
-        for _ in range(200):
-            if verdict.rule == "behind":
-                break
-            await asyncio.sleep(0.05)
-            verdict, _ = await looked_at(server)
+        verdict, _ = await read_until(lambda: looked_at(server), lambda now: now[0].rule == "behind")
         assert (verdict.level, verdict.rule) == (Level.CRITICAL, "behind")
         assert verdict.reason.startswith("Over its limit")
         paused = "evicts nothing now, as clients are paused for another"
         assert (paused if flavour == "valkey" else "does not make room fast enough") in verdict.reason
         client.client_unpause()
-        for _ in range(200):
-            verdict, _ = await looked_at(server)
-            if verdict.rule != "behind":
-                break
-            await asyncio.sleep(0.05)
+        verdict, _ = await read_until(lambda: looked_at(server), lambda now: now[0].rule != "behind")
         assert verdict.level is Level.OK
 
 
@@ -124,8 +118,7 @@ async def test_channels_that_fill_the_limit_leave_nothing_to_evict(flavour: str)
         client.set("k", "v")
         pubsub = client.pubsub()
         pubsub.subscribe(*(f"news:{number}:{'x' * 200}" for number in range(30_000)))
-        while client.info("stats")["pubsub_channels"] < 30_000:
-            await asyncio.sleep(0.01)
+        until(lambda: client.info("stats")["pubsub_channels"] >= 30_000, "all subscriptions")
         verdict, now = await looked_at(server, meanwhile="k")
         pubsub.close()
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-nothing-left")
@@ -150,12 +143,7 @@ async def test_a_write_larger_than_the_room_left(flavour: str) -> None:
         async with opened(server.connection) as live:
             before = await live.snapshot()
             assert not write(server, "k", 12_000_000)
-            after = await live.snapshot()
-            for _ in range(100):
-                if (after.memory.pressure or 0.0) < 0.5:
-                    break
-                await asyncio.sleep(0.05)
-                after = await live.snapshot()
+            after = await read_until(live.snapshot, lambda now: (now.memory.pressure or 0.0) < 0.5)
         verdict = judge(after, before)
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-large")
         assert "1 refused in the last" in verdict.reason
@@ -209,12 +197,9 @@ async def test_memory_that_was_never_touched_is_not_swapped_out(flavour: str) ->
     with limited(flavour, mib=1000) as server, socket.socket(socket.AF_UNIX) as client:
         client.connect(server.socket_path)
         client.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$200000000\r\n" + b"x" * 50_000)
-        snapshot = await seen(server)
-        for _ in range(200):
-            if (snapshot.memory.clients_normal_bytes or 0) > 150 * MIB:
-                break
-            await asyncio.sleep(0.05)
-            snapshot = await seen(server)
+        snapshot = await read_until(
+            lambda: seen(server), lambda now: (now.memory.clients_normal_bytes or 0) > 150 * MIB
+        )
         assert snapshot.memory.used_bytes > 150 * MIB
         assert (snapshot.memory.rss_bytes or 0) < 100 * MIB
         assert judge(snapshot).rule == "healthy"
@@ -227,11 +212,10 @@ async def test_memory_full_of_holes(flavour: str, monkeypatch: pytest.MonkeyPatc
             filled(client, 75_000, 3000)
             for start in range(0, 75_000, 1000):
                 client.unlink(*(f"k:{number}" for number in range(start, start + 1000, 2)))
-        for _ in range(200):
-            snapshot = await seen(server)
-            if snapshot.memory.used_bytes < 125 * MIB and (snapshot.memory.rss_bytes or 0) > 215 * MIB:
-                break
-            await asyncio.sleep(0.05)
+        snapshot = await read_until(
+            lambda: seen(server),
+            lambda now: now.memory.used_bytes < 125 * MIB and (now.memory.rss_bytes or 0) > 215 * MIB,
+        )
         assert judge(snapshot).rule == "healthy"
         assert [found.id for found in find(snapshot)] == ["fragmentation"]
         monkeypatch.setattr(state_rules, "_FRAGMENTED_FROM", 100 * MIB)
@@ -249,12 +233,13 @@ async def test_expired_keys_that_the_server_is_slow_to_drop(flavour: str) -> Non
                 pipeline.set(f"k:{number}", b"x" * 50, px=1 if number % 14 == 0 else 9_000_000)
                 if number % 5000 == 4999:
                     pipeline.execute()
-        for _ in range(200):
-            found = {finding.id: finding for finding in find(await seen(server))}
-            # The server's own figure is a moving mean, which takes a while to come near the 4,286 that are dead.
-            if "expired-unreaped" in found and int(found["expired-unreaped"].title.split()[1].replace(",", "")) > 3000:
-                break
-            await asyncio.sleep(0.05)
+        # The server's own figure is a moving mean, which takes a while to come near the 4,286 that are dead.
+        found = await read_until(
+            lambda: found_on(server),
+            lambda now: (
+                "expired-unreaped" in now and int(now["expired-unreaped"].title.split()[1].replace(",", "")) > 3000
+            ),
+        )
         assert "have expired and still hold memory" in found["expired-unreaped"].title
         with server.client() as client:
             # What is dead stays, while tables that were outgrown go bit by bit.
@@ -278,11 +263,9 @@ async def test_keys_tracked_for_clients(flavour: str) -> None:
     with started(flavour) as server, socket.socket(socket.AF_UNIX) as client:
         client.connect(server.socket_path)
         client.sendall(asked)
-        for _ in range(200):
-            found = {finding.id: finding for finding in find(await seen(server))}
-            if "tracking" in found and found["tracking"].title.startswith("20,000"):
-                break
-            await asyncio.sleep(0.05)
+        found = await read_until(
+            lambda: found_on(server), lambda now: "tracking" in now and now["tracking"].title.startswith("20,000")
+        )
         assert found["tracking"].title.startswith("20,000 keys tracked for clients take about")
 
 
@@ -294,15 +277,16 @@ async def test_a_fresh_replica_is_no_alarm(flavour: str) -> None:
         with master.client() as client:
             filled(client, 4000, 100)
         with started(flavour, f"replicaof 127.0.0.1 {port}") as server:
-            rules = []
-            for _ in range(400):
-                verdict, snapshot = await looked_at(server)
+            rules: list[str] = []
+
+            def copied(now: tuple[Verdict, Snapshot]) -> bool | None:
+                verdict, snapshot = now
                 if rules or verdict.rule == "replica-copying":
                     rules.append(verdict.rule)
                     assert verdict.level is Level.OK
                     assert find(snapshot) == ()
-                if snapshot.activity.master_link_up:
-                    break
-                await asyncio.sleep(0.02)
+                return snapshot.activity.master_link_up
+
+            await read_until(lambda: looked_at(server), copied)
             assert rules[0] == "replica-copying"
             assert rules[-1] == "no-limit"

@@ -6,6 +6,7 @@ import pytest
 
 from redis_oom_tui.models.errors import MonitorBroken
 from redis_oom_tui.server.tasks import monitored, run_all, together
+from tests.support.waiting import stays, until_async
 
 
 class Run:
@@ -43,14 +44,13 @@ async def test_one_that_breaks_stops_the_others_which_end_before_its_error_is_ra
     assert other.stopped
     assert other.recorded
     done = other.done
-    await asyncio.sleep(0.01)
-    assert other.done == done < 1000
+    assert await stays(lambda: other.done == done < 1000)
 
 
 async def test_a_cancelled_caller_takes_all_runs_along() -> None:
     runs = [Run(10**9), Run(10**9)]
     task = asyncio.create_task(run_all(runs))
-    await asyncio.sleep(0.01)
+    await until_async(lambda: all(run.done for run in runs), "both to run")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task

@@ -1,6 +1,5 @@
 """The verdict on live servers at, near and below their limit, of every flavour."""
 
-import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
+from tests.support.waiting import read_until
 
 MIB = 2**20
 
@@ -109,7 +109,6 @@ async def test_a_lowered_limit_is_seen_without_any_write(flavour: str) -> None:
         fill(server, 0.5)
         with server.client() as client:
             client.config_set("maxmemory", 3 * MIB)
-        await asyncio.sleep(0.3)
         verdict, _ = await looked_at(server)
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-lowered")
 
@@ -150,12 +149,11 @@ async def test_client_buffers_hold_the_memory(flavour: str) -> None:
             hog = stack.enter_context(socket.socket(socket.AF_UNIX))
             hog.connect(server.socket_path)
             hog.sendall(b"*3\r\n$3\r\nSET\r\n$1\r\nh\r\n$9000000\r\n" + b"x" * 7_000_000)
-        verdict, _ = await looked_at(server)
-        for _ in range(100):  # the server counts each client's buffers only when its cron comes round to it
-            if verdict.rule in ("refusing-buffers", "buffers"):
-                break
-            await asyncio.sleep(0.05)
-            verdict, _ = await looked_at(server, meanwhile="one-more")
+        # The server counts each client's buffers only when its cron comes round to it.
+        verdict, _ = await read_until(
+            lambda: looked_at(server, meanwhile="one-more"),
+            lambda now: now[0].rule in ("refusing-buffers", "buffers"),
+        )
         assert verdict.level in (Level.OOM, Level.CRITICAL)
         assert verdict.rule in ("refusing-buffers", "buffers")
         assert "client and replica buffers use" in verdict.reason
@@ -238,7 +236,6 @@ async def test_reset_counters_do_not_hide_a_refusal(flavour: str) -> None:
 async def test_a_limit_below_the_empty_server(flavour: str) -> None:
     with started(flavour, "maxmemory 500kb", "maxmemory-policy allkeys-lru") as server:
         write(server, "k", 10)
-        await asyncio.sleep(0.3)
         verdict, _ = await looked_at(server, meanwhile="k")
         assert (verdict.level, verdict.rule) == (Level.OOM, "refusing-tiny-limit")
 

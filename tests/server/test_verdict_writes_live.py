@@ -1,6 +1,5 @@
 """The verdict where something else than memory refuses writes: failed saves, replicas, a role."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ from tests.server.test_verdict_live import fill, limited, looked_at
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
-from tests.support.waiting import until
+from tests.support.waiting import read_until, until
 
 MIB = 2**20
 
@@ -141,11 +140,9 @@ async def test_a_replica_beyond_its_own_limit_is_told_before_a_failover(flavour:
         with master.client() as client:
             for number in range(40):
                 client.set(f"k{number}", b"x" * 100_000)
-        for _ in range(200):
-            verdict, snapshot = await looked_at(server)
-            if snapshot.activity.master_link_up and verdict.rule == "replica-limit":
-                break
-            await asyncio.sleep(0.05)
+        verdict, _ = await read_until(
+            lambda: looked_at(server), lambda now: now[1].activity.master_link_up and now[0].rule == "replica-limit"
+        )
         assert (verdict.level, verdict.rule) == (Level.WARNING, "replica-limit")
         assert "would evict keys if promoted" in verdict.reason
 
@@ -161,12 +158,11 @@ async def test_a_replica_that_keeps_to_its_own_limit(flavour: str) -> None:
     ):
         for number in range(40):
             client.set(f"k{number}", b"x" * 100_000)
-        for _ in range(200):
-            # One more write of its primary between the two samples.
-            verdict, snapshot = await _settled_look(server, client)
-            if verdict.rule == "replica-own-limit" and verdict.level is Level.OOM:
-                break
-            await asyncio.sleep(0.05)
+        # One more write of its primary between the two samples.
+        verdict, snapshot = await read_until(
+            lambda: _settled_look(server, client),
+            lambda now: now[0].rule == "replica-own-limit" and now[0].level is Level.OOM,
+        )
         assert (verdict.level, verdict.rule) == (Level.OOM, "replica-own-limit")
         assert "refuses writes of its primary" in verdict.reason
         async with opened(master.connection) as live:

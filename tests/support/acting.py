@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
+from tests.support.waiting import kept_still
 
 OLD_SECONDS = 1000
 NO_BACKUP = BackupChoice(wanted=False)
@@ -79,13 +79,7 @@ def fill_to_the_limit(client: redis.Redis) -> None:
 
 def settled(client: redis.Redis) -> int:
     """used_memory once it keeps still: a connection that was closed takes its buffers with it a moment later."""
-    before, used = -1, int(client.info("memory")["used_memory"])
-    for _ in range(50):
-        if abs(used - before) < 10_000:
-            break
-        time.sleep(0.1)
-        before, used = used, int(client.info("memory")["used_memory"])
-    return used
+    return kept_still(lambda: int(client.info("memory")["used_memory"]), 10_000, 0.1)
 
 
 class SteppedAudit(AuditFile):

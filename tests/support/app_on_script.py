@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import itertools
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -13,6 +14,10 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.run import run_app
 from tests.support.scripted import MIB, ScriptedScan, ScriptedSource, a_snapshot, a_view, some_rows
+from tests.support.waiting import stand_still
+
+# What a terminal is told before the event loop is blocked.
+BLOCKED = b"\x1b]2;blocked\x07"
 
 
 class LivelyScan(ScriptedScan):
@@ -48,8 +53,9 @@ class Lively(ScriptedSource):
         """Not quite what it was."""
         tick = next(self._ticks)
         if tick == self._block_at:
-            sys.stderr.flush()
-            time.sleep(60)
+            # The window's title tells a test of it; the screen is not painted any more.
+            os.write(2, BLOCKED)
+            stand_still(60)
         shot = a_snapshot(used=500 * MIB + (tick * 37 % 11) * MIB, refused=1_284 + tick * 13)
         await asyncio.sleep(0)
         return replace(shot, taken_monotonic=time.monotonic(), taken_at=time.time())

@@ -19,6 +19,7 @@ from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Source
 from redis_oom_tui.tui.run import run_app
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot
+from tests.support.waiting import stand_still
 
 
 class Silent(ScriptedSource):
@@ -42,7 +43,7 @@ class Held:
         """The scripted look, for whoever has the patience."""
         if patience < self._after and not self._gate.exists():
             return None
-        time.sleep(min(patience, self._after))
+        stand_still(min(patience, self._after))
         return self._snapshot
 
     def answers(self) -> bool:

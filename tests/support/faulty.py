@@ -1,9 +1,8 @@
 """A way to a server on which one thing goes wrong: at the n-th connection or command, once or from then on."""
 
-import asyncio
-
 from redis_oom_tui.models.address import Connection
 from tests.support.proxy import Streams, _command, _Proxy, _reply
+from tests.support.waiting import be_late
 
 REFUSALS = {
     "LOADING": b"-LOADING Redis is loading the dataset in memory\r\n",
@@ -75,7 +74,7 @@ class Faulty(_Proxy):
         """Whether the connection goes on."""
         fault = self._fault
         if fault == "silence":
-            await asyncio.sleep(30)
+            await be_late(30)
         elif fault == "reset":
             client[1].transport.abort()
         elif fault == "cut":

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from tests.support.terminal import Terminal
+from tests.support.waiting import stand_still
 
 _TURN_SECONDS = 0.002
 _BURST_SECONDS = 0.02
@@ -46,7 +47,7 @@ class SlowLink:
             self._credit["down"] -= len(data)
             self._down.append((time.monotonic() + self._delay, data))
         else:
-            time.sleep(_TURN_SECONDS)
+            stand_still(_TURN_SECONDS)
         while self._down and self._down[0][0] <= time.monotonic():
             self.run.take(self._down.popleft()[1])
 

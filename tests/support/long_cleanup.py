@@ -1,7 +1,9 @@
 """A cleanup in a real terminal that is still under way when something happens to it."""
 
 import json
+import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,26 +59,37 @@ def come_to_the_button(run: Terminal) -> None:
     run.wait_for(f"To delete: {KEYS:,} keys")
     run.type("x")
     run.wait_for("Type delete to confirm:")
-    for _ in range(10):
+    for _ in range(40):
         run.type("delete")
-        if _shows(run, "Type delete to confirm: delete "):
+        if _shows(run, lambda text: "Type delete to confirm: delete " in text, 0.3):
             break
         # A dialog is deaf for its first moment, and part of the word may have come after it.
         run.type("\x15")
-        _shows(run, "Type delete to confirm: ______")
+        _shows(run, lambda text: "Type delete to confirm: ______" in text)
     for _ in range(10):
-        run.type("\t")
-        if _shows(run, f"[ Delete {KEYS:,}"):
+        _press_tab(run)
+        if any(f"Delete {KEYS:,}" in button for button in _focused(run.text())):
             return
     raise AssertionError(run.text())
 
 
-def _shows(run: Terminal, words: str) -> bool:
-    """Whether it comes up within two seconds: a busy machine paints late."""
-    until = time.monotonic() + 2.0
-    while time.monotonic() < until:
-        run.read(0.05)
-        if words in " ".join(run.text().split()):
+def _press_tab(run: Terminal) -> None:
+    before = _focused(run.text())
+    run.type("\t")
+    _shows(run, lambda text: _focused(text) != before)
+
+
+def _focused(text: str) -> list[str]:
+    """The button with the focus, which is in brackets."""
+    return re.findall(r"\[ [^\]\n]+", text)
+
+
+def _shows(run: Terminal, right: Callable[[str], bool], seconds: float = 2.0) -> bool:
+    """Whether the screen comes to be so within `seconds`: a busy machine paints late."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        run.read(0.02)
+        if right(" ".join(run.text().split())):
             return True
     return False
 

@@ -14,6 +14,7 @@ from typing import Self
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.structs import replace
+from tests.support.waiting import be_late
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 Lie = Callable[[tuple[bytes, ...]], bytes | None]
@@ -170,7 +171,7 @@ class Wire(_Proxy):
             if faults.silent:
                 continue
             if faults.delay:
-                await asyncio.sleep(faults.delay)
+                await be_late(faults.delay)
             if faults.cut_after is not None:
                 data = data[: max(0, faults.cut_after - passed)]
             passed += len(data)
@@ -189,7 +190,7 @@ async def _pour(data: bytes, client: asyncio.StreamWriter, rate: float | None) -
     for start in range(0, len(data), step):
         client.write(data[start : start + step])
         await client.drain()
-        await asyncio.sleep(step / rate)
+        await be_late(step / rate)
 
 
 class Liar(_Proxy):

@@ -16,6 +16,8 @@ from typing import Any
 
 import pyte
 
+from tests.support.waiting import until
+
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30.0
 
@@ -46,8 +48,8 @@ class Terminal:
     def read(self, seconds: float = 0.05) -> int:
         """Take what comes within so many seconds; returns how many bytes."""
         got = 0
-        until = time.monotonic() + seconds
-        while (left := until - time.monotonic()) > 0:
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
             ready, _, _ = select.select([self.fd], [], [], left)
             if not ready:
                 break
@@ -74,8 +76,8 @@ class Terminal:
 
     def wait_for(self, true: str | Callable[[str], bool]) -> str:
         """Read until the screen shows it."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < until:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < end:
             self.read(0.05)
             text = self.text()
             if (true in text) if isinstance(true, str) else true(text):
@@ -102,6 +104,11 @@ class Terminal:
         """Send a signal to the program."""
         os.kill(self.pid, number)
 
+    def wait_until_stopped(self) -> None:
+        """Wait, and read nothing, until the program is suspended."""
+        stat = Path(f"/proc/{self.pid}/stat")
+        until(lambda: stat.read_text().rpartition(")")[2].split()[0] == "T", "the program to be suspended")
+
     def hang_up(self) -> None:
         """Close our end, as a killed ssh does."""
         os.close(self.fd)
@@ -109,8 +116,8 @@ class Terminal:
 
     def wait(self) -> int:
         """Read until the program ends; returns its exit code, or minus the signal that killed it."""
-        until = time.monotonic() + PATIENCE_SECONDS
-        while self.code is None and time.monotonic() < until:
+        end = time.monotonic() + PATIENCE_SECONDS
+        while self.code is None and time.monotonic() < end:
             if self.fd >= 0:
                 self.read(0.02)
             else:

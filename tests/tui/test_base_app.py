@@ -10,6 +10,7 @@ from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.screens.reader import HelpScreen
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
+from tests.support.waiting import stays
 from tests.tui.support import an_app, rows, screen_text, until
 
 _HEALTHY = a_snapshot(used=200 * 1024**2, refused=0)
@@ -132,9 +133,7 @@ async def test_freeze_holds_the_screen_while_polling_goes_on():
         await until(pilot, lambda: "frozen" in rows(app)[0])
         source.script[:] = [a_snapshot(used=300 * 1024 * 1024)]
         await until(pilot, lambda: app.session.state.snapshot.memory.used_bytes == 300 * 1024 * 1024)
-        await pilot.pause(0.1)
-        assert "frozen" in rows(app)[0]
-        assert "509.0 MiB" in screen_text(app)
+        assert await stays(lambda: "frozen" in rows(app)[0] and "509.0 MiB" in screen_text(app))
         await pilot.press("f")
         await until(pilot, lambda: "300.0 MiB" in screen_text(app))
 

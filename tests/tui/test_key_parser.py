@@ -1,18 +1,17 @@
 """Escape and a key in one packet, as over a slow link: both are meant, none becomes Alt and that key."""
 
-import time
-
 import pytest
 from textual import constants
 
 from redis_oom_tui.tui.terminal.keys import KeyParser
+from tests.support.waiting import stand_still
 
 
 def typed(text: str, *, typing: bool = False) -> list[str]:
     """The keys that come of it, the time that Escape waits for more included."""
     parser = KeyParser(typing=lambda: typing)
     keys = [event.key for event in parser.feed(text)]
-    time.sleep(constants.ESCAPE_DELAY + 0.02)
+    stand_still(constants.ESCAPE_DELAY + 0.02)
     return keys + [event.key for event in parser.tick()]
 
 

@@ -4,6 +4,7 @@ from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanState, ScanView
 from tests.support.scripted import MIB, ScriptedScan, ScriptedSource
+from tests.support.waiting import stays
 from tests.tui.support import an_app, screen_text, until
 
 CARTS = PatternRow(b"cart:*", b"cart:*", 4000, 80 * MIB, 0.3, 0, types=(("string", 4000),))
@@ -35,8 +36,7 @@ async def test_values_are_sampled_once_and_become_findings() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         app.session.scanner.start(ScanOptions())
         await until(pilot, lambda: "compress to 20% of their size" in screen_text(app))
-        await pilot.pause(1.1)
-        assert source.sampled == 1
+        assert await stays(lambda: source.sampled == 1, 1.1)
 
 
 async def test_a_failure_costs_only_those_findings() -> None:
@@ -46,6 +46,4 @@ async def test_a_failure_costs_only_those_findings() -> None:
     async with app.run_test(size=(120, 40)) as pilot:
         app.session.scanner.start(ScanOptions())
         await until(pilot, lambda: source.sampled == 1)
-        await pilot.pause(0.2)
-        assert app.session.scanner.values == ()
-        assert "stopped" not in screen_text(app)
+        assert await stays(lambda: app.session.scanner.values == () and "stopped" not in screen_text(app))
