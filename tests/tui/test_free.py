@@ -310,7 +310,7 @@ async def test_in_a_cluster_the_fullest_shard_is_brought_below_the_target(flavou
             assert f"All keys are on {nodes[1].name}. To reach 80%" in " ".join(screen_text(app).split())
             await pilot.press("escape")
             await until(pilot, lambda: nodes[1].name in screen_text(app) and "Preview matching" in screen_text(app))
-            await pilot.press(*["down"] * 9, "enter", *["backspace"] * 8, *"1mb", "enter", "x")
+            await pilot.press(*["down"] * 9, "enter", "ctrl+u", *"1mb", "enter", "x")
             await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.PREVIEW)
             assert app.session.actions.cleanup.plan.size <= 2**20, "as it was edited"
             await pilot.press("x")
