@@ -124,11 +124,11 @@ async def test_a_process_that_stood_still_blames_no_server() -> None:
     """As after Ctrl+Z and fg: the answer lies there when it goes on."""
     source = Hanging(answers=1)
 
-    def stand_still() -> None:
+    def suspended() -> None:
         stand_still(1.5)
         source.go_on.set()
 
-    asyncio.get_running_loop().call_later(0.35, stand_still)
+    asyncio.get_running_loop().call_later(0.35, suspended)
     states = await watched(Poller(source, QUICK), lambda states: len(states) == 3)
     assert all(state.answer is not None for state in states)
     assert not any(state.events for state in states)
