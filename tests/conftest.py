@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, settings
 
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.rules.guarded import DEFECTS, NotJudged
 from tests.support.servers import RunningServer, available, started
 
@@ -53,6 +54,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=[item for item in items if item in left_out])
         items[:] = [item for item in items if item not in left_out]
+
+
+@pytest.fixture
+def gives_up_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that is lost or silent is asked again for one second only."""
+    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
 @pytest.fixture(autouse=True)

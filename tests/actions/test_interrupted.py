@@ -10,7 +10,6 @@ import pytest
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
-from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Outcome
@@ -19,6 +18,8 @@ from redis_oom_tui.server.mutations.script_calls import Check
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, server_of, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("gives_up_soon")
 
 CACHE = Criteria(patterns=(b"cache:*",))
 
@@ -31,11 +32,6 @@ def lasting(flavour: str) -> Iterator[RunningServer]:
     """A server whose data outlives a SIGKILL."""
     with started(flavour, "appendonly yes", "appendfsync always") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
 def agree(server: RunningServer, folder: Path, backup: Path | None) -> None:

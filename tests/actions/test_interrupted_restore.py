@@ -23,6 +23,8 @@ from tests.actions.test_interrupted import NAMES
 from tests.support.acting import fill, operating, planned
 from tests.support.servers import RunningServer, started
 
+pytestmark = pytest.mark.usefixtures("gives_up_soon")
+
 CACHE = Criteria(patterns=(b"cache:*",))
 
 
@@ -31,11 +33,6 @@ def lasting(flavour: str) -> Iterator[RunningServer]:
     """A server whose data outlives a SIGKILL."""
     with started(flavour, "appendonly yes", "appendfsync always") as running:
         yield running
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
 async def test_a_lost_node_whose_slots_another_serves_is_not_waited_for(

@@ -16,7 +16,6 @@ from redis_oom_tui.actions.saving import Saver
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import unescape_exact
-from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.actions.test_interrupted import NAMES, agree
@@ -24,12 +23,9 @@ from tests.support.acting import NO_BACKUP, audited, fill, operating, planned, s
 from tests.support.servers import RunningServer
 from tests.support.waiting import until
 
+pytestmark = pytest.mark.usefixtures("gives_up_soon")
+
 CACHE = Criteria(patterns=(b"cache:*",))
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
 async def test_a_cancelled_run_is_written_down(server: RunningServer, tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
@@ -16,12 +15,9 @@ from tests.actions.test_interrupted import NAMES, agree
 from tests.support.acting import NO_BACKUP, fill, operating, planned, stepped
 from tests.support.servers import RunningServer
 
+pytestmark = pytest.mark.usefixtures("gives_up_soon")
+
 CACHE = Criteria(patterns=(b"cache:*",))
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
 class Deaf(ExclusiveConnection):

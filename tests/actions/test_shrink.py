@@ -248,6 +248,7 @@ async def test_a_lost_reply_leaves_one_step_in_doubt(server: RunningServer, tmp_
         assert "in doubt" in str(view.ended)
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 async def test_of_a_server_that_was_killed_meanwhile_no_figure_is_told(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
         filled(client, "list", 600)

@@ -10,6 +10,7 @@ import pytest
 
 from redis_oom_tui.cli.main import main
 from redis_oom_tui.files.config import Configuration
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.structs import replace
 from tests.support.imitations import IMITATIONS, Imitation, reached, standing
 from tests.support.json_documents import document_of
@@ -222,6 +223,7 @@ def test_each_command_says_what_it_lost_and_what_to_try(
     wrong = []
     if imitation.faults is not None and imitation.faults.silent:
         # Less than a file can say: each command waits for all of it.
+        monkeypatch.setattr(timeouts, "GIVE_UP", 0.3)
         connect = Configuration.connection
         monkeypatch.setattr(
             Configuration, "connection", lambda *given: replace(connect(*given), read_timeout_seconds=0.2)

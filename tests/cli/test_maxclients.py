@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.models import timeouts
 from tests.cli.ran import ran
 from tests.cli.test_watch import watching
 from tests.cli.test_watch_emergency import ARMED, arguments, full
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
+
+pytestmark = pytest.mark.usefixtures("gives_up_soon")
 
 COMMANDS = (
     ("check",),
@@ -43,12 +44,6 @@ def crowded(flavour: str, free: int) -> Iterator[tuple[RunningServer, list[redis
 def _connected(server: RunningServer) -> int:
     with server.client() as client:
         return int(client.info("clients")["connected_clients"])
-
-
-@pytest.fixture(autouse=True)
-def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gives up on a lost connection sooner than elsewhere."""
-    monkeypatch.setattr(timeouts, "GIVE_UP", 1.0)
 
 
 def refused(server: RunningServer, command: tuple[str, ...]) -> bool:

@@ -71,6 +71,7 @@ async def test_over_a_slow_link_each_pane_comes_to_the_same(tmp_path: Path) -> N
             assert_whole(app)
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 @pytest.mark.parametrize("name", BROKEN)
 async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_path: Path) -> None:
     faults, why = BROKEN[name]

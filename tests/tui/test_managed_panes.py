@@ -178,6 +178,7 @@ def said(name: str, pane: str) -> tuple[str, ...]:
     return DIFFERENT.get(name, {}).get(pane, HEALTHY[pane])
 
 
+@pytest.mark.usefixtures("gives_up_soon")
 @pytest.mark.parametrize("name", IMITATIONS)
 async def test_each_pane_says_what_it_lost_and_why(name: str, tmp_path: Path) -> None:
     imitation = IMITATIONS[name]
