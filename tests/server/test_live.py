@@ -15,6 +15,7 @@ from redis_oom_tui.rules import policies
 from redis_oom_tui.server import probing
 from redis_oom_tui.server.client import CLIENT_NAME
 from redis_oom_tui.server.live import LiveServer
+from tests.support.listener import Listener
 from tests.support.releases import ABILITIES, RELEASES
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
@@ -30,12 +31,12 @@ async def listener(answer: bytes | None) -> AsyncIterator[Connection]:
             if answer is not None:
                 writer.write(answer)
             await reader.read()
-        writer.close()
 
-    mute = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = mute.sockets[0].getsockname()[1]
-    async with mute:
-        yield Connection(Address(port=port), connect_timeout_seconds=0.3, read_timeout_seconds=0.3)
+    mute = Listener(serve)
+    try:
+        yield Connection(Address(port=await mute.listen()), connect_timeout_seconds=0.3, read_timeout_seconds=0.3)
+    finally:
+        await mute.end()
 
 
 async def test_a_snapshot_of_a_live_server(server: RunningServer) -> None:

@@ -14,6 +14,7 @@ from typing import Self
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.structs import replace
+from tests.support.listener import Listener
 from tests.support.waiting import be_late
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -42,8 +43,7 @@ class _Proxy(ABC):
     def __init__(self, upstream: Connection) -> None:
         self.upstream = upstream
         self.connection = upstream
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server | None = None
+        self._listener = Listener(self._relay)
 
     def start(self) -> None:
         """Listen, in a thread of its own."""
@@ -54,14 +54,14 @@ class _Proxy(ABC):
 
     def stop(self) -> None:
         """Close everything, and leave the thread."""
-        asyncio.run_coroutine_threadsafe(self._end(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listener.end(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
 
     def drop(self) -> None:
         """Close every connection that is open now, and go on listening."""
-        asyncio.run_coroutine_threadsafe(self._drop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._listener.drop(), self._loop).result(10)
 
     async def __aenter__(self) -> Self:
         """Listen in the loop that runs: a test with hundreds of proxies saves their threads and loops."""
@@ -69,31 +69,10 @@ class _Proxy(ABC):
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._end()
+        await self._listener.end()
 
     async def _listen(self) -> None:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        port = self._server.sockets[0].getsockname()[1]
-        self.connection = replace(self.upstream, address=Address(port=port))
-
-    async def _end(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        await _turns()  # Connections that were just accepted become tasks.
-        await self._drop()
-        await _turns()  # Transports that were closed let go of their sockets.
-
-    async def _drop(self) -> None:
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.ensure_future(self._relay(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        # A task that is cancelled before its first step never comes to its own end.
-        task.add_done_callback(lambda _: writer.close())
+        self.connection = replace(self.upstream, address=Address(port=await self._listener.listen()))
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         behind: asyncio.StreamWriter | None = None
@@ -119,11 +98,6 @@ class _Proxy(ABC):
     @abstractmethod
     async def serve(self, client: Streams, server: Streams) -> None:
         """Carry one connection to its end."""
-
-
-async def _turns() -> None:
-    for _ in range(5):
-        await asyncio.sleep(0)
 
 
 class Wire(_Proxy):

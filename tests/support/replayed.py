@@ -6,17 +6,20 @@ import fnmatch
 import re
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any, TypeVar
 
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.server.replies import client_buffers, clients_in, info_in
+from tests.support.listener import Listener
 
+_Result = TypeVar("_Result")
 INFO = Path(__file__).parents[1] / "cases" / "info"
 NAMES = sorted(path.stem for path in INFO.glob("*.txt"))
 _WRITES = ("CONFIG", "EVAL", "EVALSHA", "PEXPIREAT", "RESTORE", "SCRIPT", "UNLINK")
@@ -99,27 +102,19 @@ def listening(shown: Case, ports: Sequence[int]) -> Iterator[list[int]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    servers = asyncio.run_coroutine_threadsafe(_listen(shown, ports), loop).result(10)
+    listeners = [Listener(_Server(shown).serve) for _ in ports]
     try:
-        yield [server.sockets[0].getsockname()[1] for server in servers]
+        yield [_run(loop, listener.listen(port)) for listener, port in zip(listeners, ports, strict=True)]
     finally:
-        asyncio.run_coroutine_threadsafe(_stop(servers), loop).result(10)
+        for listener in listeners:
+            _run(loop, listener.end())
         loop.call_soon_threadsafe(loop.stop)
         thread.join(10)
         loop.close()
 
 
-async def _listen(shown: Case, ports: Sequence[int]) -> list[asyncio.Server]:
-    return [await asyncio.start_server(_Server(shown).serve, "127.0.0.1", port) for port in ports]
-
-
-async def _stop(servers: Sequence[asyncio.Server]) -> None:
-    for server in servers:
-        server.close()
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, _Result]) -> _Result:
+    return asyncio.run_coroutine_threadsafe(work, loop).result(10)
 
 
 class _Server:
