@@ -130,7 +130,7 @@ def _application_column(recognition: Recognition) -> Column[PatternRow]:
     return Column(
         "application",
         title,
-        max(len(title) + 1, min(20, widest)),
+        max(len(title) + 1, min(18, widest)),
         text,
         lambda row: application_of(row, recognition) or None,
         yields=6,

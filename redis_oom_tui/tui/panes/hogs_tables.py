@@ -123,7 +123,7 @@ _INVITATION = (
 # With what is said of them they fit on a screen of 24 lines.
 _SIZES_SHOWN = 8
 # A longer pattern may be cut for the other columns.
-_LEAST_NAME, _USUAL_NAME = 16, 24
+_LEAST_NAME, _USUAL_NAME = 16, 20
 _NO_PATTERNS = "Patterns appear once a scan runs (r)."
 
 
