@@ -91,13 +91,20 @@ def examined(invocation: Invocation, preflight: Preflight | None, *, gap: float)
         connection_args=invocation.connection_args,
     )
     late = _unreturned(invocation, now, samples.settings)
-    verdict = judge(now, samples.before, thresholds, clients=samples.clients)
+    verdict = judge(now, samples.before, thresholds, clients=samples.clients, replicas=samples.replicas)
     worth_it = case.near is not Level.OK or bool(now.counters.refused_writes_total)
     if worth_it:
         found = _further_checks(invocation, case)
         now = with_expired(now, *found.expired)
         case = replace(case, now=now, scan=found.scan, values=found.values, large=found.large)
-        verdict = judge(now, samples.before, thresholds, clients=samples.clients, scan=found.scan)
+        verdict = judge(
+            now,
+            samples.before,
+            thresholds,
+            clients=samples.clients,
+            scan=found.scan,
+            replicas=samples.replicas,
+        )
         verdict = within_rights(verdict, found.capabilities)
     return Answer(
         verdict, replace(now, notes=(*now.notes, *_unlisted(case))), examine(case), late, invocation.connection_args

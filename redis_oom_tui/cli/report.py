@@ -240,7 +240,13 @@ def _report(
     last = case.now
     case = case if names else nameless(case)
     verdict = judge(
-        last, thresholds=case.thresholds, rates=rates, forecast=outlook, clients=case.clients, scan=case.scan
+        last,
+        thresholds=case.thresholds,
+        rates=rates,
+        forecast=outlook,
+        clients=case.clients,
+        scan=case.scan,
+        replicas=case.replicas,
     )
     return IncidentReport(
         made_at=time.time(),

@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.ports.source import SeesReplicas, Source, TellsLargeCommands, TellsSettings
+from redis_oom_tui.ports.source import PolledSource, SeesReplicas, Source, TellsLargeCommands, TellsSettings
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.guarded import DEFECTS, FAULTS
 from redis_oom_tui.rules.info_checks import with_settings
@@ -37,11 +37,9 @@ class Details:
         self.unlisted = ""
         self.settings: Mapping[str, str] = MappingProxyType({})
         self.capabilities = Capabilities()
-        self.replicas: tuple[NodeView, ...] = ()
         self.large: tuple[LargeCommand, ...] = ()
         self._source = source
         self._clients_due = self._settings_due = self._large_due = 0.0
-        self._replicas = ReplicaPoll(source)
 
     async def ask(self, snapshot: Snapshot) -> Snapshot:
         """Ask for what is due; returns `snapshot` with what that adds to it. Raises one of `models.errors`."""
@@ -49,9 +47,7 @@ class Details:
         await self._ask_clients(snapshot.taken_monotonic)
         await self._ask_settings(snapshot.taken_monotonic)
         await self._ask_large(snapshot)
-        snapshot = with_settings(with_clients(snapshot, self.clients or (), fresh=False), self.settings)
-        self.replicas = self._replicas.seen(snapshot)
-        return snapshot
+        return with_settings(with_clients(snapshot, self.clients or (), fresh=False), self.settings)
 
     def added_to(self, state: ServerState) -> ServerState:
         """`state` with what is known by now."""
@@ -62,13 +58,8 @@ class Details:
             unlisted=self.unlisted,
             settings=self.settings,
             capabilities=self.capabilities,
-            replicas=self.replicas,
             large=self.large,
         )
-
-    def close(self) -> None:
-        """Ask no more."""
-        self._replicas.close()
 
     async def _ask_clients(self, now: float) -> None:
         if now < self._clients_due or not self.capabilities.has(Feature.CLIENT_LIST):
@@ -97,7 +88,7 @@ class Details:
 class ReplicaPoll:
     """What the replicas of `source` last said. Asks nothing where there are none, or where `source` cannot ask."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: PolledSource) -> None:
         self._source = source
         self._views: tuple[NodeView, ...] = ()
         self._due = 0.0
@@ -111,6 +102,11 @@ class ReplicaPoll:
             self._due = snapshot.taken_monotonic + _REPLICAS_SECONDS
             self._asking = asyncio.create_task(self._ask(self._source))
         return self._views
+
+    async def answered(self) -> None:
+        """Wait until those that are being asked have answered, which each must within seconds."""
+        if self._asking is not None:
+            await asyncio.wait((self._asking,))
 
     async def _ask(self, source: SeesReplicas) -> None:
         try:

@@ -16,7 +16,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, TrendSample
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.monitor.clock import Clock, LoopLag
-from redis_oom_tui.monitor.details import Details
+from redis_oom_tui.monitor.details import Details, ReplicaPoll
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports.source import PolledSource, Replayable, TellsSettings
 from redis_oom_tui.rules.alerts import AlertBook, judged_sample, lowered
@@ -80,6 +80,7 @@ class Poller:
         self._source = source
         self._clock = clock or Clock()
         self._details = details
+        self._replicas = ReplicaPoll(source)
         self._shared, self._opened = shared, opened
         self.history = History()
         """The past that is kept; where many servers are polled, a shorter one may be put here before the first poll."""
@@ -127,6 +128,9 @@ class Poller:
             with self._lag:
                 async with asyncio.timeout(patience):
                     snapshot = await self._answer()
+                    self._replicas.seen(snapshot)
+                    if whole:
+                        await self._replicas.answered()
             self.state = self._judged(snapshot, whole)
         except TimeoutError:
             address = self._source.address
@@ -146,8 +150,7 @@ class Poller:
 
     async def close(self) -> None:
         """Ask no more, and let go of a source of its own; one that does not answer its goodbye is left unchanged."""
-        if self._details is not None:
-            self._details.close()
+        self._replicas.close()
         await self._let_go()
 
     async def _let_go(self) -> None:
@@ -233,7 +236,10 @@ class Poller:
             gained = rates = replace(rates, last_refused=None)
         details = self._details
         clients, scan = ((), None) if details is None else (details.clients or (), details.scan())
-        judged = functools.partial(judge, snapshot, rates=rates, forecast=trend, clients=clients, scan=scan)
+        replicas = self._replicas.seen(snapshot)
+        judged = functools.partial(
+            judge, snapshot, rates=rates, forecast=trend, clients=clients, scan=scan, replicas=replicas
+        )
         verdict = judged(thresholds=settings.thresholds)
         lenient = lowered(settings.thresholds, settings.hysteresis)
         staying = judged(thresholds=lenient)
@@ -245,6 +251,7 @@ class Poller:
             samples=self.history.samples,
             rates=rates,
             gained=gained,
+            replicas=replicas,
             verdict=follow(verdict, self.state.verdict, snapshot.taken_at),
             forecast=trend,
             next_try=self._clock.monotonic() + self._pause if self._pause > settings.interval_seconds else None,

@@ -1,6 +1,6 @@
 """What a failover would do: a replica that would evict or refuse once it is promoted, or that lacks keys already."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from msgspec import Struct
 
@@ -34,14 +34,20 @@ def replicas_of(cluster: ClusterView) -> Iterator[tuple[NodeView, Snapshot, Snap
             yield view, view.snapshot, primary
 
 
-def with_failovers(verdict: Verdict, snapshot: Snapshot) -> Verdict:
-    """`verdict` on a cluster where all is well; a warning where a failover to one of its replicas loses keys or writes.
+def with_failovers(verdict: Verdict, snapshot: Snapshot, replicas: Iterable[NodeView] = ()) -> Verdict:
+    """`verdict` where all is well; a warning where a failover to a replica loses keys or writes.
 
-    Like the verdict on that replica alone: nobody is refused yet.
+    `replicas` are those of a primary without a cluster; in a cluster they are among its nodes. Like the verdict on that
+    replica alone: nobody is refused yet.
     """
-    if snapshot.cluster is None or verdict.level is not Level.OK:
+    if verdict.level is not Level.OK:
         return verdict
-    found = (promoted(view.name, *figures) for view, *figures in replicas_of(snapshot.cluster))
+    copies = (
+        ((view, view.snapshot, snapshot) for view in replicas if view.snapshot is not None)
+        if snapshot.cluster is None
+        else replicas_of(snapshot.cluster)
+    )
+    found = (promoted(view.name, *figures) for view, *figures in copies)
     grave = [promotion for promotion in found if promotion is not None and promotion.rule]
     if not grave:
         return verdict
@@ -50,7 +56,7 @@ def with_failovers(verdict: Verdict, snapshot: Snapshot) -> Verdict:
         verdict,
         level=Level.WARNING,
         rule=grave[0].rule,
-        reason=f"{grave[0].what}.{more} {verdict.reason}",
+        reason=f"{grave[0].what}.{more} {verdict.reason if snapshot.cluster else 'The primary itself is well.'}",
         first_step=grave[0].advice,
         confirm=("INFO memory (used_memory, maxmemory) on the replica and on its primary",),
     )

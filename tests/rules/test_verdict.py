@@ -244,10 +244,6 @@ def test_a_full_host_without_a_limit_below_it(limit: int | None, rss: int, level
     assert (verdict.level, verdict.rule) == (level, "host-full")
 
 
-def test_the_container_counts_for_more_than_the_host() -> None:
-    assert judge(snapshot_of(used=950 * MIB, limit=None), host_bytes=GIB).rule == "host-full"
-
-
 def test_small_servers_are_not_called_fragmented() -> None:
     assert judge(snapshot_of(used=MIB, memory={"rss_bytes": 10 * MIB, "fragmentation_ratio": 10.0})).rule == "healthy"
     wasteful = snapshot_of(used=4 * GIB, limit=32 * GIB, memory={"rss_bytes": 12 * GIB})

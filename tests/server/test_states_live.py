@@ -8,6 +8,7 @@ import redis
 
 from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.forecast import forecast
@@ -219,7 +220,7 @@ async def test_memory_full_of_holes(flavour: str, monkeypatch: pytest.MonkeyPatc
         assert judge(snapshot).rule == "healthy"
         assert [found.id for found in find(snapshot)] == ["fragmentation"]
         monkeypatch.setattr(state_rules, "_FRAGMENTED_FROM", 100 * MIB)
-        verdict = judge(snapshot, host_bytes=1000 * MIB)
+        verdict = judge(replace(snapshot, memory=replace(snapshot.memory, host_bytes=1000 * MIB)))
         assert (verdict.level, verdict.rule) == (Level.WARNING, "fragmented")
 
 

@@ -1,5 +1,6 @@
 """The verdict where something else than memory refuses writes: failed saves, replicas, a role."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.info_checks import with_settings
 from redis_oom_tui.rules.verdict import judge
+from tests.cli.ran import Tool
 from tests.server.test_verdict_live import fill, limited, looked_at
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
@@ -172,6 +174,27 @@ async def test_a_replica_that_keeps_to_its_own_limit(flavour: str) -> None:
         assert "have it copy all data again" in finding.advice
         ignoring = replace(snapshot, activity=replace(snapshot.activity, minds_limit=False))
         assert "raise-limit" not in {one.id for one in find(ignoring)}
+
+
+def test_a_failover_is_judged_alike_by_verdict_and_finding(flavour: str) -> None:
+    """`check`, `report` and a poll say on the primary what the finding says of its replica."""
+    port, copy = free_ports(2)
+    own = (f"replicaof 127.0.0.1 {port}", f"port {copy}", "bind 127.0.0.1")
+    with (
+        started(flavour, f"port {port}", "bind 127.0.0.1", "repl-diskless-sync-delay 0") as primary,
+        limited(flavour, "allkeys-lru", *own, mib=3) as server,
+        primary.client() as client,
+    ):
+        for number in range(40):
+            client.set(f"k{number}", b"x" * 100_000)
+        client.config_set("maxmemory", 100 * MIB)
+        until(lambda: asyncio.run(looked_at(server))[0].rule == "replica-limit", "a replica with all data")
+        for words in (("check",), ("report", "--no-scan"), ("watch", "--once")):
+            code, document = Tool(primary).json(*words)
+            judged = document["verdict"] if words[0] == "report" else document | {"level": document["verdict"]}
+            assert judged["level"] == "warning", words
+            assert judged["reason"].startswith(f"Replica 127.0.0.1:{copy}: if promoted, it would evict"), words
+            assert code == (0 if words[0] == "report" else 1)
 
 
 async def _settled_look(server: RunningServer, primary: redis.Redis) -> tuple[Verdict, Snapshot]:

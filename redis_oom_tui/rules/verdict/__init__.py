@@ -5,7 +5,7 @@ import functools
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import ScanView
-from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.snapshot import NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Rates
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
@@ -66,29 +66,28 @@ def judge(
     *,
     rates: Rates | None = None,
     forecast: Forecast | None = None,
-    host_bytes: int | None = None,
     clients: tuple[ClientBuffer, ...] = (),
     scan: ScanView | None = None,
+    replicas: tuple[NodeView, ...] = (),
 ) -> Verdict:
     """What is the matter with this server now.
 
     `previous`, or `rates` over a span of the caller's choice, tells what happened lately; without either, only what
-    stands in one snapshot is known. `host_bytes` is the container's memory where the caller knows it; `clients` and
-    `scan` are what CLIENT LIST and a scan of the keys told, where they were asked for.
+    stands in one snapshot is known. `clients` and `scan` are what CLIENT LIST and a scan of the keys told,
+    where they were asked for; `replicas` what those of a primary without a cluster told.
     """
     facts = Facts(
         now=snapshot,
         thresholds=thresholds or Thresholds(),
         rates=between(previous, snapshot) if rates is None else rates,
         forecast=forecast,
-        host_bytes=host_bytes,
         clients=on_shown_node(clients, snapshot),
         scan=scan,
     )
     verdict = _spoken(facts)
     return attempt(
         "its cluster is",
-        lambda: with_failovers(for_the_cluster(verdict, snapshot, in_keys=cause_of(facts).in_keys), snapshot),
+        lambda: with_failovers(for_the_cluster(verdict, snapshot, in_keys=cause_of(facts).in_keys), snapshot, replicas),
         lambda fault: _less(verdict, (fault.words,)),
     )
 

@@ -37,16 +37,12 @@ _FULL, _ROOM = 0.99, 0.01
 
 
 class Facts(Struct, frozen=True, dict=True):
-    """The evidence. `host_bytes` is the memory that the server's host or container really has, None where unknown.
-
-    `clients` is what CLIENT LIST told, `scan` what the keys were found to hold: both may be absent.
-    """
+    """The evidence. `clients` is what CLIENT LIST told, `scan` what the keys were found to hold: both may be absent."""
 
     now: Snapshot
     thresholds: Thresholds = field(default_factory=Thresholds)
     rates: Rates = field(default_factory=Rates)
     forecast: Forecast | None = None
-    host_bytes: int | None = None
     clients: tuple[ClientBuffer, ...] = ()
     scan: ScanView | None = None
 
@@ -220,8 +216,8 @@ class Facts(Struct, frozen=True, dict=True):
 
     @property
     def host(self) -> int | None:
-        """The memory there is: what the caller knows of the container, else what the server says of its host."""
-        return self.host_bytes or self.now.memory.host_bytes
+        """The memory there is: the container's where that is known, else what the server says of its host."""
+        return self.now.memory.host_bytes
 
 
 def _has_room_again(facts: Facts) -> bool:

@@ -101,7 +101,8 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         made_at=app.clock.wall(),
         first=app.timeline.first,
         last=state.snapshot,
-        verdict=state.verdict or judge(state.snapshot, thresholds=app.thresholds, rates=state.rates),
+        verdict=state.verdict
+        or judge(state.snapshot, thresholds=app.thresholds, rates=state.rates, replicas=state.replicas),
         episodes=app.timeline.episodes(),
         findings=examine(case, refused_reads),
         forecast=state.forecast,
