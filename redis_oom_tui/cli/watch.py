@@ -169,7 +169,7 @@ async def _watch_until(
             loop.add(listener)
         state = await loop.once()
         if cleanup is not None and state.answer is not None:
-            await cleanup.clean(state.answer, state.verdict_now.rule, stop)
+            await cleanup.clean(state.answer, state.verdict_now, stop)
         return state.verdict_now.level.exit_code
     shown, take = metrics(given, book, log, resources)
     listeners = [*hook_queues(hooks, invocation, clock, log), *shown]

@@ -17,7 +17,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.plan import Operation, Outcome, Plan, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.models.verdict import Level
+from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.monitor.state import ServerState
@@ -143,19 +143,19 @@ class EmergencyCleanup(Listener):
                 self._wake.clear()
                 due, self._due = self._due, None
                 if due is not None and due.answer is not None and not stop.is_set():
-                    await self.clean(due.answer, due.verdict_now.rule, stop)
+                    await self.clean(due.answer, due.verdict_now, stop)
         finally:
             stopping.cancel()
 
-    async def clean(self, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
-        """One cleanup, or the sentence that says why there is none."""
+    async def clean(self, snapshot: Snapshot, verdict: Verdict, stop: asyncio.Event) -> None:
+        """One cleanup of the server that has this verdict, or the sentence that says why there is none."""
         self._busy = True
         self._begun = False
         waited, self._waiting = self._waiting, False
         try:
             with self._ledger.held():
                 async with self._job.connect(snapshot.server.node) as operator:
-                    await self._clean(operator, snapshot, rule, stop)
+                    await self._clean(operator, snapshot, verdict, stop)
         except LedgerHeld as error:
             self._waiting = True
             if not waited:
@@ -173,11 +173,11 @@ class EmergencyCleanup(Listener):
             self._next_at = self._clock.monotonic() + cooldown
             self._busy = False
 
-    async def _clean(self, operator: Operator, snapshot: Snapshot, rule: str, stop: asyncio.Event) -> None:
+    async def _clean(self, operator: Operator, snapshot: Snapshot, verdict: Verdict, stop: asyncio.Event) -> None:
         now = self._day_began + self._clock.monotonic()
         where, run_id = self._book.server, snapshot.server.run_id
         allowed = bounds.allowance(self._job.emergency, self._ledger.spent(where, now, run_id=run_id), now)
-        refusal = self._why_not(snapshot, rule, allowed)
+        refusal = self._why_not(snapshot, verdict, allowed)
         if refusal is not None:
             self._say(f"not started: {refusal}", level=Level.WARNING)
             return
@@ -203,12 +203,15 @@ class EmergencyCleanup(Listener):
             doubt = f" What it deleted could not be recorded, so the whole plan counts against the hour: {error}."
         self._report(view, snapshot, doubt)
 
-    def _why_not(self, snapshot: Snapshot, rule: str, allowed: bounds.Allowance) -> str | None:
+    def _why_not(self, snapshot: Snapshot, verdict: Verdict, allowed: bounds.Allowance) -> str | None:
         job = self._job
         if snapshot.server.role not in ("master", "primary"):
             return f"{snapshot.server.address} is a {snapshot.server.role}: only a primary is cleaned up."
-        if bounds.in_vain(rule) and not job.dry_run:
-            return f"deleting keys would not help while the verdict is '{rule}'."
+        # A dry run in quiet times shows the plan.
+        tried = job.dry_run and verdict.level not in _SEVERE
+        if not tried and bounds.in_vain(verdict.rule, snapshot):
+            step = f" First step: {verdict.first_step}" if verdict.first_step else ""
+            return f"deleting keys does not help while the verdict is '{verdict.rule}': {verdict.reason}{step}"
         if allowed.empty:
             return "hourly cap reached"
         return bounds.why_not_idle(job.plan.criteria, job.emergency, snapshot, lfu_seen=self._lfu_seen)

@@ -15,6 +15,8 @@ from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import keeps_last_use
 from redis_oom_tui.rules.selection import within
 from redis_oom_tui.rules.verdict.causes import CAUSES
+from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.holders import keys_hold_most
 
 HOUR_SECONDS = 3600.0
 
@@ -23,6 +25,9 @@ HOUR_SECONDS = 3600.0
 _HELPED = frozenset(
     {"close-critical", "behind", *(f"refusing-{cause.name}" for cause in CAUSES if cause.in_keys and cause.of_policy)}
 )
+# The backlog grows no further than its setting, so keys that hold more than it does make room that lasts. What clients
+# and replicas have not read may grow by all that a deletion frees.
+_BESIDE_BACKLOG = frozenset({"close-backlog", "behind-backlog", "refusing-backlog"})
 
 
 class Spent(Struct, frozen=True):
@@ -78,8 +83,10 @@ def trimmed(plan: Plan, allowed: Allowance, max_bytes: int | None = None) -> Pla
     return frozen(replace(plan, keys=keys, criteria=criteria))
 
 
-def in_vain(rule: str) -> bool:
-    """Whether, under this rule of the verdict, deleting keys does not help."""
+def in_vain(rule: str, snapshot: Snapshot | None = None) -> bool:
+    """Whether, under this rule of the verdict on `snapshot`, deleting keys does not help."""
+    if rule in _BESIDE_BACKLOG and snapshot is not None:
+        return not keys_hold_most(Facts(snapshot))
     return rule not in _HELPED
 
 

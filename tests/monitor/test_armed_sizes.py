@@ -13,21 +13,27 @@ from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.files.ledger import Ledger
 from redis_oom_tui.models.config import Emergency, NamedPlan, WatchSettings
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.emergency import EmergencyCleanup, EmergencyJob
 from redis_oom_tui.monitor.output import Note
 from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.rules.alerts import AlertBook
+from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer
+from tests.support.scene import Scene
 from tests.support.servers import RunningServer
 from tests.support.shapes import SHAPES, jobs, used_at_rest
+from tests.support.waiting import until
 
 MIB = 1024 * 1024
 BOUNDS = Emergency(plan="jobs", armed=True, max_bytes=MIB, max_bytes_per_hour=MIB + MIB // 2, backup=False)
 
 
-async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tuple[list[Note], list[str], int]:
-    """One armed cleanup: what it logs and tells, and the bytes that its hour was charged with."""
+async def _clean(
+    server: RunningServer, folder: Path, criteria: Criteria, *, judged: bool = False
+) -> tuple[list[Note], list[str], int]:
+    """One armed cleanup, of a full server or as `judged`: what it logs and tells, and what its hour was charged."""
 
     @contextlib.asynccontextmanager
     async def connect(_node: str) -> AsyncIterator[Operator]:
@@ -49,7 +55,8 @@ async def _clean(server: RunningServer, folder: Path, criteria: Criteria) -> tup
     book = AlertBook(str(snapshot.server.address), WatchSettings())
     job = EmergencyJob("jobs", NamedPlan("jobs", criteria), BOUNDS, connect)
     armed = EmergencyCleanup(job, book, ledger, Clock(), log=notes.append, tell=lambda event: said.append(event.reason))
-    await armed.clean(snapshot, "close-critical", asyncio.Event())
+    verdict = judge(snapshot) if judged else Verdict(Level.CRITICAL, "Full.", "close-critical")
+    await armed.clean(snapshot, verdict, asyncio.Event())
     return notes, said, sum(spent.size for spent in ledger.spent(book.server, time.time()))
 
 
@@ -80,3 +87,26 @@ async def test_one_key_larger_than_the_bound_stays(server: RunningServer, tmp_pa
         assert client.dbsize() == 1
     assert spent == 0
     assert "nothing to do" in notes[-1].text
+
+
+@pytest.mark.parametrize(("keys", "helps"), [(1200, True), (20, False)])
+async def test_beside_a_backlog_keys_go_only_where_they_hold_most(
+    server: RunningServer, tmp_path: Path, keys: int, helps: bool
+) -> None:
+    with contextlib.ExitStack() as stack:
+        scene = Scene(server, stack)
+        scene.client.config_set("repl-backlog-size", 6 * MIB)
+        with contextlib.ExitStack() as held:
+            replica = Scene(server, held)
+            replica.hold((b"PSYNC", b"?", b"-1"))
+            until(lambda: scene.client.info("replication")["connected_slaves"], "a replica")
+        scene.several(("SET", "hot", b"x" * 100_000) for _ in range(80))
+        scene.keys(keys, 10_000, "job")
+        until(lambda: not scene.client.info("replication")["connected_slaves"], "a replica that left")
+        scene.limit_at(0.97)
+        notes, reports, _ = await _clean(server, tmp_path, Criteria(patterns=(b"job:*",)), judged=True)
+        left = len(scene.client.keys("job:*"))
+    assert (left < keys) == bool(reports) == helps
+    if not helps:
+        assert "deleting keys does not help while the verdict is 'close-backlog': At 9" in notes[-1].text
+        assert "First step: Lower repl-backlog-size" in notes[-1].text

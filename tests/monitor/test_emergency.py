@@ -14,6 +14,7 @@ from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.emergency import armed
+from redis_oom_tui.rules.verdict import judge
 from tests.monitor.keyspace import BOUNDS, CACHE, Keyspace, Watching
 from tests.monitor.scripted import snapshot
 
@@ -100,7 +101,7 @@ def as_replica(snap: Snapshot) -> Snapshot:
 @pytest.mark.parametrize(
     ("change", "plan", "expected"),
     [
-        (hold_buffers, CACHE, "deleting keys would not help while the verdict is 'buffers'"),
+        (hold_buffers, CACHE, "deleting keys does not help while the verdict is 'buffers': At 96"),
         (
             lambda snap: snap,
             replace(CACHE, criteria=replace(CACHE.criteria, idle_over_seconds=60)),
@@ -117,9 +118,15 @@ async def test_a_doubt_is_enough_not_to_begin(
     assert expected in watching.said
 
 
+async def test_a_dry_run_of_a_critical_server_says_that_deleting_does_not_help(tmp_path: Path) -> None:
+    watching = Watching(tmp_path, Keyspace(), dry_run=True)
+    await watching.see(*[hold_buffers(snapshot(96))] * 16)
+    assert "(dry run) not started: deleting keys does not help while the verdict is 'buffers'" in watching.said
+
+
 async def test_a_replica_is_never_cleaned_up(tmp_path: Path) -> None:
     watching = Watching(tmp_path, Keyspace())
-    await watching.armed.clean(as_replica(snapshot(96)), "close-critical", watching.stop)
+    await watching.armed.clean(as_replica(snapshot(96)), judge(snapshot(96)), watching.stop)
     assert watching.keyspace.runs == []
     assert "only a primary is cleaned up" in watching.said
 

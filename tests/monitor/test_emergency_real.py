@@ -70,7 +70,7 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
             armed = EmergencyCleanup(
                 job, book, ledger, Clock(), log=notes.append, tell=lambda event: said.append(event.reason)
             )
-            await armed.clean(snapshot, verdict.rule, asyncio.Event())
+            await armed.clean(snapshot, verdict, asyncio.Event())
             left.append(int(client.dbsize()))
         assert client.exists(*[f"session:{number}" for number in range(50)]) == 50
     taken = [before - after for before, after in zip([MILLION + 50, *left], left, strict=False)]
