@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size, size
-from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
-from redis_oom_tui.models.keys import HotKeys
+from redis_oom_tui.models.keys import HotKeys, KeySizes, Measure, SizeBucket, SizeHistogram
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.hogs import (

@@ -1,4 +1,4 @@
-"""A key, a pattern of keys, and what a small sample of its keys and values tells."""
+"""A key, a pattern of keys, what a small sample of them tells, and how large the server says that keys are."""
 
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
@@ -209,3 +209,60 @@ class HotKeys(Struct, frozen=True):
     tracked: bool = True
     node: str = ""
     error: str | None = None
+
+
+class Measure(StrEnum):
+    """What a key's size is counted in. `value` is the bytes of a string's text, less than the memory that it takes."""
+
+    VALUE = "value"
+    MEMORY = "memory"
+    ELEMENTS = "elements"
+
+
+class SizeBucket(Struct, frozen=True):
+    """So many keys with a size from `low` to `high`, both included."""
+
+    low: int
+    high: int
+    keys: int
+
+
+class SizeHistogram(Struct, frozen=True):
+    """The keys of one type in one database by size, the smallest first; buckets without keys are left out."""
+
+    db: int
+    type: str
+    measure: Measure
+    buckets: tuple[SizeBucket, ...]
+
+    @property
+    def keys(self) -> int:
+        """How many keys it counts."""
+        return sum(bucket.keys for bucket in self.buckets)
+
+    @property
+    def in_bytes(self) -> bool:
+        """Whether it tells bytes, not elements."""
+        return self.measure is not Measure.ELEMENTS
+
+
+class KeySizes(Struct, frozen=True):
+    """What the histograms say of a server or a cluster.
+
+    `total_keys` are all keys, None where a node did not answer; `counted_keys` those that a histogram counts: streams
+    and types of modules are in none. `low_bytes` and `high_bytes` are what is told in bytes, None where nothing is.
+    `elements_only` are the types of which only the elements are told.
+    """
+
+    histograms: tuple[SizeHistogram, ...]
+    total_keys: int | None
+    counted_keys: int
+    used_bytes: int | None
+    low_bytes: int | None
+    high_bytes: int | None
+    elements_only: tuple[str, ...]
+
+    @property
+    def uncounted_keys(self) -> int | None:
+        """Keys in no histogram; None where the number of all is not known."""
+        return None if self.total_keys is None else max(0, self.total_keys - self.counted_keys)

@@ -12,7 +12,7 @@ from msgspec import Struct, field
 
 from redis_oom_tui.models.activity import Activity, Counters
 from redis_oom_tui.models.address import Address, ClusterNode, MovingSlot, SlotStats
-from redis_oom_tui.models.key_sizes import SizeHistogram
+from redis_oom_tui.models.keys import SizeHistogram
 from redis_oom_tui.models.settings import Difference
 from redis_oom_tui.models.structs import info
 from redis_oom_tui.models.verdict import Verdict

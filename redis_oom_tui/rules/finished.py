@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from redis_oom_tui.applications import known_applications
-from redis_oom_tui.applications.name_shapes import PREFIX, shape
+from redis_oom_tui.applications import PREFIX, known_applications, shape
 from redis_oom_tui.formatting.keys import slot_of
 from redis_oom_tui.formatting.sanitize import escape_exact, escape_glob
 from redis_oom_tui.formatting.server import role_text

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 
-from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
+from redis_oom_tui.models.keys import KeySizes, Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.snapshot import Snapshot
 
 _LINE = re.compile(r"db(\d{1,7})_distrib_(strings|lists|sets|zsets|hashes)_(sizes|items)")

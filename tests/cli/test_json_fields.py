@@ -19,8 +19,7 @@ from redis_oom_tui.formatting.watch_lines import json_line, missing_object, sile
 from redis_oom_tui.models.action import Limits
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
-from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
-from redis_oom_tui.models.keys import HotKeys
+from redis_oom_tui.models.keys import HotKeys, KeySizes, Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.snapshot import ClusterNode, ClusterView, Doubt, Memory, NodeView, Server, Snapshot

@@ -14,8 +14,7 @@ from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
-from redis_oom_tui.models.key_sizes import Measure, SizeBucket, SizeHistogram
-from redis_oom_tui.models.keys import KeyId, KeyRow
+from redis_oom_tui.models.keys import KeyId, KeyRow, Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.scan import Interval, Pace, PatternRow, ScanOptions, ScanState, ScanView, TypeRow
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace

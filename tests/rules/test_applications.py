@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from redis_oom_tui.applications import BadEntry, known_applications, read_entry
-from redis_oom_tui.applications.name_shapes import shape
+from redis_oom_tui.applications import BadEntry, known_applications, read_entry, shape
 from redis_oom_tui.models.application import Application, Recognition
 from redis_oom_tui.rules.applications import recognize
 from tests.rules.scanned import Key, scanned

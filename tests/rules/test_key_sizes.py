@@ -4,7 +4,7 @@ import pytest
 
 from redis_oom_tui.formatting.key_sizes import instant_document, summary, table
 from redis_oom_tui.models.address import Address, ClusterNode
-from redis_oom_tui.models.key_sizes import KeySizes, Measure, SizeBucket, SizeHistogram
+from redis_oom_tui.models.keys import KeySizes, Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.snapshot import ClusterView, Database, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.key_sizes import key_sizes, size_histograms

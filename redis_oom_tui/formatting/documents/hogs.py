@@ -6,7 +6,7 @@ from msgspec import Meta
 
 from redis_oom_tui.formatting.documents.terms import Failed, Share, SizeKindName, UnixSeconds, says
 from redis_oom_tui.models.application import Confidence, KeyUse, Loss
-from redis_oom_tui.models.key_sizes import Measure
+from redis_oom_tui.models.keys import Measure
 from redis_oom_tui.models.scan import ScanState
 
 _ConfidenceName = Annotated[str, Meta(extra_json_schema={"enum": [one.value for one in Confidence]})]

@@ -8,8 +8,7 @@ from typing import get_args
 
 from msgspec import Struct, field
 
-from redis_oom_tui.applications import known_applications
-from redis_oom_tui.applications.name_shapes import PREFIX, Shape, shape
+from redis_oom_tui.applications import PREFIX, Shape, known_applications, shape
 from redis_oom_tui.models.application import Application, Confidence, Evidence, KeyKind, RedisType
 from redis_oom_tui.models.scan import PatternRow
 

@@ -12,8 +12,7 @@ from redis_oom_tui.formatting.keys import all_exact
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.application import Recognition
-from redis_oom_tui.models.key_sizes import KeySizes
-from redis_oom_tui.models.keys import KeyRow
+from redis_oom_tui.models.keys import KeyRow, KeySizes
 from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
