@@ -22,9 +22,9 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning, whatif
 from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.cluster import under_one_name
-from redis_oom_tui.rules.earlier_runs import left_behind
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.providers import where_to_set
+from redis_oom_tui.rules.report import left_behind
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
 

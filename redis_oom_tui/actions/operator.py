@@ -34,7 +34,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import FinishedPlan, FinishedRequest, ShrinkPlan, ShrinkRequest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Planning
-from redis_oom_tui.rules import budget, earlier_runs, selection
+from redis_oom_tui.rules import budget, report, selection
 from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.server.live import LiveServer
 
@@ -181,8 +181,8 @@ class LiveOperator:
         """Sentences for the confirmation, with the count on each node, and what earlier runs of this very plan did."""
         audit = self._context.audit
         first, *others = budget.consent(plan, backup)
-        runs = earlier_runs.prior_runs(audit.history(), plan, self._context.wall())
-        return (first, *self._budget.by_node(plan), *runs, *earlier_runs.unread_lines(audit.skipped), *others)
+        runs = report.prior_runs(audit.history(), plan, self._context.wall())
+        return (first, *self._budget.by_node(plan), *runs, *report.unread_lines(audit.skipped), *others)
 
     def confirm_word(self, plan: Plan) -> str | None:
         return budget.confirm_word(plan)

@@ -1,7 +1,7 @@
 """The applications that are known: one TOML file each in this folder, and the shapes of names that it writes.
 
-A shape such as `bull:<queue>:<id>` takes `bull:mail:42`: `<word>` is text without a colon, `<word#>` a number, a hash or
-a UUID, `<word...>` any text; `<prefix>` is what stands before, and may be empty. A shape that does not say where its
+A shape such as `bull:<queue>:<id>` takes `bull:mail:42`: `<word>` is text without a colon, `<word#>` a number, a hash
+or a UUID, `<word...>` any text; `<prefix>` is what stands before, and may be empty. A shape that does not say where its
 prefix stands takes one that ends with no letter or digit: `myapp:` and `myapp_`.
 """
 

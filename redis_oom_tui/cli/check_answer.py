@@ -34,10 +34,10 @@ from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import servers_in, under_one_name
-from redis_oom_tui.rules.earlier_runs import left_behind
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.history import between, skew_sentence
-from redis_oom_tui.rules.info_checks import with_expired, with_settings
+from redis_oom_tui.rules.info_fields import with_expired, with_settings
+from redis_oom_tui.rules.report import left_behind
 from redis_oom_tui.rules.verdict import judge, within_rights
 from redis_oom_tui.rules.verdict.holders import may_be_clients
 from redis_oom_tui.server.preflight import Preflight

@@ -18,7 +18,7 @@ from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.headroom import type_called
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.key_patterns import read
 from redis_oom_tui.rules.proposals import fullest_shard, needed_bytes, on_shard, propose, why_in_vain
 from redis_oom_tui.rules.selection import check

@@ -16,7 +16,7 @@ from redis_oom_tui.formatting import key_sizes as text
 from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.models.snapshot import Snapshot
-from redis_oom_tui.rules.key_sizes import key_sizes
+from redis_oom_tui.rules.breakdown import key_sizes
 
 _USED = {"instant", "top", "json", "rdb", "server_binary"}
 _USED_HOT = {"hot", "top", "json"}

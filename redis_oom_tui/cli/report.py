@@ -42,13 +42,12 @@ from redis_oom_tui.ports.source import SamplesValues, SeesReplicas, TellsLargeCo
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.cluster import actions_on
-from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.case import nameless
 from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.forecast import forecast
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.report import episodes
+from redis_oom_tui.rules.report import episodes, overdue
 from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.verdict import judge, within_rights
 

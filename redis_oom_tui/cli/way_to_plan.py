@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.application import Loss, Recognition
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import PatternRow, ScanOptions, ScanView
-from redis_oom_tui.rules.applications.finished_work import application_options
+from redis_oom_tui.rules.applications import application_options
 from redis_oom_tui.rules.applications.losses import loss_of
 from redis_oom_tui.rules.key_patterns import contains, matcher
 

@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports.source import PolledSource, SeesReplicas, Source, TellsLargeCommands, TellsSettings
 from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.guarded import DEFECTS, FAULTS
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.verdict import within_rights
 
 _CLIENTS_SECONDS = 5.0

@@ -24,7 +24,7 @@ from redis_oom_tui.rules.forecast import aged, forecast
 from redis_oom_tui.rules.guarded import TROUBLE, sentence
 from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.rules.history import History
-from redis_oom_tui.rules.info_checks import with_write_settings
+from redis_oom_tui.rules.info_fields import with_write_settings
 from redis_oom_tui.rules.verdict import follow, judge
 
 _LONGEST_WAIT = 10.0

@@ -14,10 +14,9 @@ from msgspec import Struct
 
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
+from redis_oom_tui.rules.growth import Point, Season, fell_once, has_stopped, in_order, noise, unbroken, wave_in
 from redis_oom_tui.rules.guarded import attempt
 from redis_oom_tui.rules.history import since_last_restart
-from redis_oom_tui.rules.seasonality import Point, Season, noise, wave_in
-from redis_oom_tui.rules.stretches import fell_once, has_stopped, in_order, unbroken
 
 # All pairs of this many points are 1,540 slopes: about a millisecond.
 _POINTS = 56

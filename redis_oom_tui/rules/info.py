@@ -13,10 +13,9 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import NOT_REPORTED, Database, LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import InfoField, replace
+from redis_oom_tui.rules.breakdown import size_histograms
 from redis_oom_tui.rules.flavours import FLAVOURS, identify
-from redis_oom_tui.rules.info_checks import check_memory, check_times
-from redis_oom_tui.rules.info_fields import InfoFields, believed
-from redis_oom_tui.rules.key_sizes import size_histograms
+from redis_oom_tui.rules.info_fields import InfoFields, believed, check_memory, check_times
 from redis_oom_tui.rules.policies import not_judged
 
 _LONGEST = 80

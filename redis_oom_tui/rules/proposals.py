@@ -18,8 +18,7 @@ from redis_oom_tui.models.plan import Criteria, Order, Proposal, ProposedJobs, P
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.applications import recognize
-from redis_oom_tui.rules.applications.finished_work import finished_options, queue_named, unread_work
+from redis_oom_tui.rules.applications import finished_options, queue_named, recognize, unread_work
 from redis_oom_tui.rules.applications.losses import loss_of
 from redis_oom_tui.rules.policies import by_last_use
 from redis_oom_tui.rules.savings import TAKEN_BYTES

@@ -15,7 +15,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import PolledSource
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.rules.info_checks import most_expiring
+from redis_oom_tui.rules.info_fields import most_expiring
 from redis_oom_tui.server.client import make_client
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.replies import (

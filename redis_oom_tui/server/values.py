@@ -11,9 +11,8 @@ from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyRow, PatternSample, SampledKey
 from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.applications import recognize
+from redis_oom_tui.rules.applications import naming_rows, recognize
 from redis_oom_tui.rules.applications.finished import JobNames, job_namer
-from redis_oom_tui.rules.applications.finished_work import naming_rows
 from redis_oom_tui.rules.applications.recognizing import rows_to_sample
 from redis_oom_tui.rules.headroom import at_once as at_once_of
 from redis_oom_tui.rules.key_patterns import compiled_glob, matcher, one_name

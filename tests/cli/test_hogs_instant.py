@@ -7,7 +7,7 @@ import pytest
 
 from redis_oom_tui.cli.instant import show_before_the_scan
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.key_sizes import size_histograms
+from redis_oom_tui.rules.breakdown import size_histograms
 from tests.cli.test_hogs import fill, run
 from tests.rules.snapshots import snapshot_of
 from tests.support.json_documents import document_of

@@ -24,11 +24,10 @@ from redis_oom_tui.rules.cluster import differences, shown, worst_first
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.rules.forecast import aged, forecast
+from redis_oom_tui.rules.growth import in_order, wave_in
 from redis_oom_tui.rules.guarded import DEFECTS, attempt
 from redis_oom_tui.rules.history import History, between
 from redis_oom_tui.rules.report import episodes
-from redis_oom_tui.rules.seasonality import wave_in
-from redis_oom_tui.rules.stretches import in_order
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.whatif import policy_views, write_path
 from tests.rules.snapshots import MIB, snapshot_of

@@ -15,7 +15,7 @@ from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import Database
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.info_checks import with_expired
+from redis_oom_tui.rules.info_fields import with_expired
 from redis_oom_tui.rules.pattern_rows import rows
 from redis_oom_tui.rules.pattern_tree import PatternTree
 from redis_oom_tui.rules.sampled_values import summarize

@@ -7,7 +7,7 @@ import pytest
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules import guarded
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.verdict import judge
 from tests.rules.captured import REDIS_6_2
 from tests.rules.test_garbled_info import spoilt, taken

@@ -12,7 +12,7 @@ from redis_oom_tui.models.errors import CommandRefused, NotRedis
 from redis_oom_tui.models.snapshot import Database, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.replies import settings_in
 from tests.rules.captured import REDIS_6_2, REDIS_7_0, SENTINEL, VALKEY_9_1

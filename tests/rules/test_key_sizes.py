@@ -7,7 +7,7 @@ from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.keys import KeySizes, Measure, SizeBucket, SizeHistogram
 from redis_oom_tui.models.snapshot import ClusterView, Database, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.key_sizes import key_sizes, size_histograms
+from redis_oom_tui.rules.breakdown import key_sizes, size_histograms
 from tests.rules.snapshots import MIB, snapshot_of
 
 STRINGS = {"db0_distrib_strings_sizes": {"0": "1", "4": "7", "1K": "3", "2M": "2"}}

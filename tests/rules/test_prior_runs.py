@@ -2,7 +2,7 @@
 
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.earlier_runs import prior_runs
+from redis_oom_tui.rules.report import prior_runs
 from tests.support.scripted_runs import a_plan, some_keys
 
 PLAN = a_plan(some_keys(3))

@@ -9,7 +9,7 @@ from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Criteria, Proposal, ProposedJobs, ProposedPart, TtlFilter
 from redis_oom_tui.models.scan import PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.applications.finished_work import queue_named
+from redis_oom_tui.rules.applications import queue_named
 from redis_oom_tui.rules.key_patterns import matcher
 from redis_oom_tui.rules.proposals import needed_bytes, propose, why_in_vain
 from tests.apps import samples

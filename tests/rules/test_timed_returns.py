@@ -3,7 +3,7 @@
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.earlier_runs import not_returned, overdue
+from redis_oom_tui.rules.report import not_returned, overdue
 
 MIB = 1024 * 1024
 LIMIT = ChangeResult(Change("maxmemory", str(64 * MIB), str(96 * MIB)), took=True, now=str(96 * MIB))

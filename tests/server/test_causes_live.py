@@ -16,7 +16,7 @@ from redis_oom_tui.rules.clients import with_clients
 from redis_oom_tui.rules.emergency import in_vain
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.rules.info import snapshot_from_info
-from redis_oom_tui.rules.info_checks import with_expired, with_settings
+from redis_oom_tui.rules.info_fields import with_expired, with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.rules.verdict.causes import CAUSES
 from redis_oom_tui.rules.verdict.clauses import WAIT

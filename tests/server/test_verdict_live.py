@@ -14,7 +14,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.breakdown import break_down
 from redis_oom_tui.rules.findings import find
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer
 from tests.support.servers import RunningServer, started

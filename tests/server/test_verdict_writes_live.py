@@ -10,7 +10,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.findings import Case, examine, find
-from redis_oom_tui.rules.info_checks import with_settings
+from redis_oom_tui.rules.info_fields import with_settings
 from redis_oom_tui.rules.verdict import judge
 from tests.cli.ran import Tool
 from tests.server.test_verdict_live import fill, limited, looked_at

@@ -5,7 +5,7 @@ import pytest
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.scan import Pace, ScanState, ThrottleState
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.key_sizes import size_histograms
+from redis_oom_tui.rules.breakdown import size_histograms
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view, some_rows
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until

@@ -19,7 +19,7 @@ from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import ProposedJobs
 from redis_oom_tui.models.scan import CURVE_SHARES, PatternRow
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
-from redis_oom_tui.rules.applications.finished_work import (
+from redis_oom_tui.rules.applications import (
     OrphanedKeys,
     application_options,
     finished_options,

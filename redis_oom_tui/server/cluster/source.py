@@ -16,7 +16,7 @@ from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import differences, shown, worst_first
-from redis_oom_tui.rules.info_checks import with_write_settings
+from redis_oom_tui.rules.info_fields import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
 from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
 from redis_oom_tui.server.cluster.nodes import Nodes

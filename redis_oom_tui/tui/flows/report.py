@@ -14,10 +14,10 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.rules.breakdown import breakdown_of
 from redis_oom_tui.rules.cluster import actions_on
-from redis_oom_tui.rules.earlier_runs import overdue
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.case import nameless
 from redis_oom_tui.rules.findings.odd import refused_reads
+from redis_oom_tui.rules.report import overdue
 from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.tui.dialogs.pick import Option, PickDialog

@@ -11,7 +11,7 @@ from redis_oom_tui.models.scan import Pace, PatternRow, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import ServerState
-from redis_oom_tui.rules.key_sizes import key_sizes
+from redis_oom_tui.rules.breakdown import key_sizes
 from redis_oom_tui.tui.messages import OpenScan, PauseScan, SaveScan, ScanAgain, SetPace, ShowDetails, StopScan
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.hogs_progress import ScanProgressView

@@ -13,7 +13,7 @@ from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.settings import ChangeResult
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.verdict import Level
-from redis_oom_tui.rules.earlier_runs import overdue
+from redis_oom_tui.rules.report import overdue
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, cut_end, moment, pad
 from redis_oom_tui.tui.drawing import width as cells_of
 
