@@ -15,7 +15,7 @@ import click
 from redis_oom_tui.applications import known_applications
 from redis_oom_tui.cli.main import cli
 from redis_oom_tui.formatting.documents import DOCUMENTS, json_schema, spelled
-from redis_oom_tui.formatting.documents.terms import FailureDocument
+from redis_oom_tui.formatting.documents.check import FailureDocument
 from redis_oom_tui.rules import findings, verdict
 from redis_oom_tui.rules.flavours import FLAVOURS, MANAGED, PRODUCTS, REFUSAL, Product
 from redis_oom_tui.rules.providers import PROVIDERS

@@ -10,7 +10,7 @@ import click
 from redis_oom_tui.formatting import SCHEMA
 
 if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.terms import FailureDocument
+    from redis_oom_tui.formatting.documents.check import FailureDocument
 
 
 class Printed:

@@ -25,8 +25,7 @@ from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.disk import shown, write_new
 from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.formatting.hogs import progress
-from redis_oom_tui.formatting.report import document, markdown
-from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
+from redis_oom_tui.formatting.report import HTML_SUFFIXES, document, markdown, page
 from redis_oom_tui.formatting.server import address_args
 from redis_oom_tui.formatting.sizes import skipped_lines
 from redis_oom_tui.models.action import AuditEntry

@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from redis_oom_tui.formatting.documents import check, cleanup, hogs, report, settings, terms, watch
-from redis_oom_tui.formatting.documents.check import CheckAllDocument, CheckDocument
+from redis_oom_tui.formatting.documents import check, cleanup, hogs, report, settings, watch
+from redis_oom_tui.formatting.documents.check import CheckAllDocument, CheckDocument, FailureDocument
 from redis_oom_tui.formatting.documents.cleanup import (
     CleanupDocument,
     FinishedDocument,
@@ -18,7 +18,6 @@ from redis_oom_tui.formatting.documents.cleanup import (
 from redis_oom_tui.formatting.documents.hogs import HogsDocument, HotKeysDocument, KeySizesDocument
 from redis_oom_tui.formatting.documents.report import ReportDocument
 from redis_oom_tui.formatting.documents.settings import ConfigDocument, LimitsDocument
-from redis_oom_tui.formatting.documents.terms import FailureDocument
 from redis_oom_tui.formatting.documents.watch import (
     EmergencyLine,
     EndLine,
@@ -50,7 +49,7 @@ def json_schema(command: str) -> dict[str, Any]:
     """The JSON Schema of what the command prints with --json; of `watch`, of each line."""
     references, definitions = msgspec.json.schema_components(DOCUMENTS[command], ref_template="#/$defs/{name}")
     # msgspec sorts names; here they stand as they are declared, and so as they are printed.
-    modules = (terms, check, hogs, settings, cleanup, watch, report)
+    modules = (check, hogs, settings, cleanup, watch, report)
     kinds = {name: kind for module in modules for name, kind in vars(module).items()}
     for name, definition in definitions.items():
         order = list(kinds[name].__annotations__)

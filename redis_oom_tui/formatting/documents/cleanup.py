@@ -4,8 +4,8 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
+from redis_oom_tui.formatting.documents.check import Document, Share, UnixSeconds, says
 from redis_oom_tui.formatting.documents.hogs import KeyFields
-from redis_oom_tui.formatting.documents.terms import Document, Share, UnixSeconds, says
 from redis_oom_tui.models.plan import Operation, Outcome
 
 _OutcomeName = Annotated[str, Meta(extra_json_schema={"enum": [outcome.value for outcome in Outcome]})]

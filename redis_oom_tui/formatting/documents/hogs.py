@@ -4,7 +4,7 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from redis_oom_tui.formatting.documents.terms import Failed, Share, SizeKindName, UnixSeconds, says
+from redis_oom_tui.formatting.documents.check import Failed, Share, SizeKindName, UnixSeconds, says
 from redis_oom_tui.models.application import Confidence, KeyUse, Loss
 from redis_oom_tui.models.keys import Measure
 from redis_oom_tui.models.scan import ScanState

@@ -2,9 +2,18 @@
 
 from typing import Annotated, TypedDict
 
-from redis_oom_tui.formatting.documents.check import FindingFields, MemoryFields, MemoryPart, NodeFields, ServerFields
+from redis_oom_tui.formatting.documents.check import (
+    Document,
+    FindingFields,
+    LevelName,
+    MemoryFields,
+    MemoryPart,
+    NodeFields,
+    ServerFields,
+    UnixSeconds,
+    says,
+)
 from redis_oom_tui.formatting.documents.hogs import ApplicationFields, MeasuredKey
-from redis_oom_tui.formatting.documents.terms import Document, LevelName, UnixSeconds, says
 
 
 class ReportVerdict(TypedDict):

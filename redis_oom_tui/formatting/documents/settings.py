@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypedDict
 
-from redis_oom_tui.formatting.documents.terms import Document, PolicyName, SourceName, UnixSeconds, says
+from redis_oom_tui.formatting.documents.check import Document, PolicyName, SourceName, UnixSeconds, says
 
 
 class MachineFields(TypedDict):

@@ -4,8 +4,16 @@ from typing import Annotated, NotRequired, TypedDict
 
 from msgspec import Meta
 
-from redis_oom_tui.formatting.documents.check import MemoryFields, ServerFields
-from redis_oom_tui.formatting.documents.terms import Document, LevelName, PolicyName, Share, SourceName, says
+from redis_oom_tui.formatting.documents.check import (
+    Document,
+    LevelName,
+    MemoryFields,
+    PolicyName,
+    ServerFields,
+    Share,
+    SourceName,
+    says,
+)
 from redis_oom_tui.models.alert import EventKind
 
 _EventName = Annotated[str, Meta(extra_json_schema={"enum": [kind.value for kind in EventKind]})]

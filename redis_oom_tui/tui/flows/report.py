@@ -6,8 +6,7 @@ from collections.abc import Mapping
 
 from redis_oom_tui.files.disk import write_new
 from redis_oom_tui.formatting.chat import ChatForm
-from redis_oom_tui.formatting.report import document, markdown
-from redis_oom_tui.formatting.report_html import HTML_SUFFIXES, page
+from redis_oom_tui.formatting.report import HTML_SUFFIXES, document, markdown, page
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.errors import BadInput
