@@ -32,8 +32,8 @@ from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.messages import Request
 from redis_oom_tui.tui.profiles import Switchboard
 from redis_oom_tui.tui.screens.details import DetailsScreen
-from redis_oom_tui.tui.screens.explain import ExplainScreen
 from redis_oom_tui.tui.screens.overview import OverviewScreen
+from redis_oom_tui.tui.screens.reader import ExplainScreen
 from redis_oom_tui.tui.server_session import ServerSession
 from redis_oom_tui.tui.terminal.app import TerminalApp
 from redis_oom_tui.tui.themes import SCREEN_THEMES

@@ -19,8 +19,7 @@ from redis_oom_tui.server.command_allowlist import CHANGES, READS, TOUCHING_READ
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.panes.cleanup import CleanupPane
-from redis_oom_tui.tui.panes.cleanup_form_view import FormView
-from redis_oom_tui.tui.panes.cleanup_stage_view import StageView
+from redis_oom_tui.tui.panes.cleanup_views import FormView, StageView
 from redis_oom_tui.tui.panes.hogs import HogsPane
 from redis_oom_tui.tui.panes.limits import LimitsPane
 from redis_oom_tui.tui.panes.log import LogPane

@@ -12,7 +12,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.ports.operator import PendingServer
 from redis_oom_tui.tui import deferred_startup
-from redis_oom_tui.tui.dialogs.pick import PickDialog
+from redis_oom_tui.tui.dialogs.answers import PickDialog
 from redis_oom_tui.tui.messages import StartScan
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator

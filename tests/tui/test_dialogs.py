@@ -9,14 +9,11 @@ from textual import events
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.rules import budget
+from redis_oom_tui.tui.dialogs.answers import ExportDialog, Option, PathDialog, PickDialog
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog
-from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
-from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
-from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog
-from redis_oom_tui.tui.dialogs.typed import ExportDialog, PathDialog
+from redis_oom_tui.tui.dialogs.plan import PlanDialog, ShrinkChoiceDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, ReadDialog, paragraphs
 from tests.support.scripted_runs import a_plan, some_keys
 from tests.tui.support import an_app, screen_text, until
 

@@ -16,7 +16,7 @@ from redis_oom_tui.tui.dialogs.change import ChangeDialog
 from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.header_model import PANES
 from redis_oom_tui.tui.panes.cleanup_form import ENTRIES
-from redis_oom_tui.tui.screens.explain import ExplainScreen, explanation, text_for, texts
+from redis_oom_tui.tui.screens.reader import ExplainScreen, explanation, text_for, texts
 from redis_oom_tui.tui.terminal.app import ActionPalette
 from redis_oom_tui.tui.widgets.fields import Toggle
 from tests.support.scripted import FakeClock, ScriptedSource, a_view

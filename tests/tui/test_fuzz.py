@@ -25,8 +25,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import IncidentReport
 from redis_oom_tui.models.verdict import Finding, Level, Verdict
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
-from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question
-from redis_oom_tui.tui.dialogs.reader import name_lines
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, kill_question, name_lines
 from redis_oom_tui.tui.drawing import DrawStyle, Line, width
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
 from redis_oom_tui.tui.panes import cleanup_draw, limits_draw, log_draw, triage_lists

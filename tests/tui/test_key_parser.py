@@ -3,7 +3,7 @@
 import pytest
 from textual import constants
 
-from redis_oom_tui.tui.terminal.keys import KeyParser
+from redis_oom_tui.tui.terminal.driver import KeyParser
 from tests.support.waiting import stand_still
 
 

@@ -12,8 +12,8 @@ from redis_oom_tui.models.trend import Rates
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.drawing import DrawStyle
-from redis_oom_tui.tui.screens.explain import ExplainScreen
 from redis_oom_tui.tui.screens.overview_columns import ServerRow, overview_columns
+from redis_oom_tui.tui.screens.reader import ExplainScreen
 from tests.tui.support import rows, screen_text, until
 from tests.tui.test_nodes import a_cluster
 from tests.tui.test_overview import Server, a_board, answered, at_overview

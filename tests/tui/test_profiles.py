@@ -12,7 +12,7 @@ from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Operator
-from redis_oom_tui.tui.dialogs.pick import PickDialog
+from redis_oom_tui.tui.dialogs.answers import PickDialog
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.profiles import ProfileSession
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot, a_view

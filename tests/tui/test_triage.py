@@ -16,7 +16,7 @@ from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import TrendSample
 from redis_oom_tui.models.verdict import Finding, Level, Remedy, Verdict
-from redis_oom_tui.tui.dialogs.pick import PickDialog
+from redis_oom_tui.tui.dialogs.answers import PickDialog
 from redis_oom_tui.tui.drawing import DrawStyle, bar, columns, line_bar, stacked, width
 from redis_oom_tui.tui.glyphs import ASCII, CP437, FULL
 from redis_oom_tui.tui.panes.triage_vitals import breakdown, bucketed

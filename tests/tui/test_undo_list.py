@@ -12,8 +12,8 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
+from redis_oom_tui.tui.dialogs.answers import PickDialog
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.pick import PickDialog
 from redis_oom_tui.tui.flows.state import Stage
 from tests.support.scripted import a_snapshot
 from tests.support.scripted_operator import ScriptedOperator

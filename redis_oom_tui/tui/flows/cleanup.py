@@ -29,7 +29,7 @@ from redis_oom_tui.rules.proposals import (
 )
 from redis_oom_tui.rules.restoring import number_restored
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.answers import Option, PickDialog
 from redis_oom_tui.tui.dialogs.plan import PlanDialog, TargetDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
 from redis_oom_tui.tui.drawing import moment

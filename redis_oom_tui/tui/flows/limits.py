@@ -11,8 +11,8 @@ from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.tui import messages
+from redis_oom_tui.tui.dialogs.answers import Option, PickDialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog, ValueDialog
-from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.flows.controller import ActionController
 

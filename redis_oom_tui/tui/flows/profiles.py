@@ -6,7 +6,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
+from redis_oom_tui.tui.dialogs.answers import Option, PickDialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.messages import LookAtNode

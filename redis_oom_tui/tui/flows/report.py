@@ -19,8 +19,7 @@ from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.report import overdue
 from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.verdict import judge
-from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.typed import ExportDialog
+from redis_oom_tui.tui.dialogs.answers import ExportDialog, Option, PickDialog
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.messages import CopyForChat, ExportReport
 

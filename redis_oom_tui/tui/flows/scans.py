@@ -12,10 +12,9 @@ from redis_oom_tui.models.scan import SavedScan, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import ClusteredSource, GoesOn, SamplesValues
 from redis_oom_tui.rules.compare import compare
+from redis_oom_tui.tui.dialogs.answers import PathDialog
 from redis_oom_tui.tui.dialogs.base import Dialog
-from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
-from redis_oom_tui.tui.dialogs.reader import ReadDialog, growth_lines
-from redis_oom_tui.tui.dialogs.typed import PathDialog
+from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question, ReadDialog, growth_lines
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, ShardScan, Stage
 

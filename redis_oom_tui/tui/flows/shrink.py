@@ -16,8 +16,8 @@ from redis_oom_tui.ports.source import Job
 from redis_oom_tui.rules import finished, shrinking
 from redis_oom_tui.rules.shrinking import WORDS
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.dialogs.pick import Option, PickDialog
-from redis_oom_tui.tui.dialogs.shrink import ShrinkChoiceDialog, StepDialog, StepQuestion
+from redis_oom_tui.tui.dialogs.answers import Option, PickDialog
+from redis_oom_tui.tui.dialogs.plan import ShrinkChoiceDialog, StepDialog, StepQuestion
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 

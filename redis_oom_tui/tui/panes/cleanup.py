@@ -22,8 +22,7 @@ from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.panes import cleanup_form
 from redis_oom_tui.tui.panes.base import Pane
 from redis_oom_tui.tui.panes.cleanup_form import Form
-from redis_oom_tui.tui.panes.cleanup_form_view import EditLine, FormView
-from redis_oom_tui.tui.panes.cleanup_stage_view import StageView
+from redis_oom_tui.tui.panes.cleanup_views import EditLine, FormView, StageView
 
 _BUSY = "A cleanup is running: let it end, or stop it with Esc"
 

@@ -14,7 +14,7 @@ from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.tui.dialogs.reader import ReadDialog
+from redis_oom_tui.tui.dialogs.questions import ReadDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
 from redis_oom_tui.tui.panes.base import Pane, host_of

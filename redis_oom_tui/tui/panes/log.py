@@ -13,7 +13,7 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.cluster import actions_on, servers_in
 from redis_oom_tui.tui import messages
-from redis_oom_tui.tui.dialogs.reader import ReadDialog, paragraphs
+from redis_oom_tui.tui.dialogs.questions import ReadDialog, paragraphs
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full, log_entries, log_head, log_row

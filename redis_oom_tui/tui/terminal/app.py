@@ -19,9 +19,8 @@ from redis_oom_tui.models.config import ScreenOptions
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.glyphs import FULL, Appearance, glyphs
 from redis_oom_tui.tui.terminal.diff import SYSTEMS, FrameDiff
-from redis_oom_tui.tui.terminal.driver import TriageDriver
+from redis_oom_tui.tui.terminal.driver import KeyQueue, TriageDriver
 from redis_oom_tui.tui.terminal.environment import erases_in_color
-from redis_oom_tui.tui.terminal.keys import KeyQueue
 from redis_oom_tui.tui.terminal.splash import SplashScreen
 from redis_oom_tui.tui.themes import SCREEN_THEMES, ScreenTheme
 
