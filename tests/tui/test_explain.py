@@ -98,8 +98,7 @@ async def test_a_dialog_is_as_it_was_when_its_explanation_is_closed(size, monkey
         assert SETTINGS["maxmemory-policy"].sentence in dict(explanation(dialog)).values()
         # The Enter that closes it, pressed twice, does nothing to the question below.
         await pilot.press("enter", "enter")
-        await until(pilot, lambda: app.screen is dialog)
-        assert dialog.guarded
+        await until(pilot, lambda: app.screen is dialog and dialog.guarded)
         await until(pilot, lambda: screen_text(app) == before)
         assert dialog.query_one("#revert", Toggle).value
         assert app.focused is dialog.query_one("#revert")
