@@ -127,11 +127,11 @@ class ClusterSettings:
         return together(_back(result.change), dict(zip(own, ended, strict=True)))
 
     def _own(self, result: ChangeResult) -> dict[str, ChangeResult]:
-        """By node, the changes that took: as this run made them, else as the audit file names them."""
+        """By node, the changes that took or may have: as this run made them, else as the audit file names them."""
         applied = self._applied.get(result.change)
         if applied is None:
             applied = {node.node: _on_its_node(result.change, node) for node in result.nodes}
-        return {name: each for name, each in applied.items() if each.took}
+        return {name: each for name, each in applied.items() if each.may_stand}
 
     def _must_be_own(self, result: ChangeResult) -> dict[str, ChangeResult]:
         own = self._own(result)
@@ -168,7 +168,7 @@ def _back(change: Change) -> Change:
 
 
 def _on_its_node(change: Change, node: NodeResult) -> ChangeResult:
-    return ChangeResult(Change(change.name, node.old, change.new), took=node.took, now=node.now)
+    return ChangeResult(Change(change.name, node.old, change.new), took=node.took, now=node.now, unread=node.unread)
 
 
 def in_order(changes: Mapping[str, Change], nodes: Sequence[ClusterNode]) -> list[str]:
@@ -200,29 +200,37 @@ def together(change: Change, outcomes: Mapping[str, ChangeResult | str]) -> Chan
     nodes = tuple(_on_node(name, result) for name, result in outcomes.items())
     results = [result for result in outcomes.values() if isinstance(result, ChangeResult)]
     values = dict.fromkeys(result.now for result in results)
-    refused = [node for node in nodes if not node.took]
+    refused = [node for node in nodes if not node.may_stand]
+    unread = [node for node in nodes if node.unread]
     detail = nodes[0].detail if len(nodes) == 1 else ""
-    if refused and not detail:
-        reasons = "; ".join(prefixed(node.node, node.detail) for node in refused[:_NAMED])
-        more = len(refused) - _NAMED
-        reasons += f"; and {count(more)} more" if more > 0 else ""
-        detail = f"{count(len(nodes) - len(refused))} of {number_of(len(nodes), 'node')} took it. Not on: {reasons}"
+    if (refused or unread) and not detail:
+        known = count(sum(node.took for node in nodes))
+        detail = f"{known} of {number_of(len(nodes), 'node')} took it."
+        detail += _reasons("Not on", refused) + _reasons("Not known of", unread)
     return ChangeResult(
         change,
-        took=not refused,
+        took=not refused and not unread,
         now=next(iter(values)) if len(values) == 1 else None,
         detail=detail,
         persisted=_persisted(outcomes),
-        reverts_in_seconds=next((result.reverts_in_seconds for result in results if result.took), None),
+        reverts_in_seconds=next((result.reverts_in_seconds for result in results if result.may_stand), None),
         nodes=nodes,
+        unread=bool(unread) and not refused,
     )
+
+
+def _reasons(where: str, nodes: Sequence[NodeResult]) -> str:
+    """Behind `where`, the first of `nodes` with what each has to say; nothing without any."""
+    named = "; ".join(prefixed(node.node, node.detail) for node in nodes[:_NAMED])
+    more = len(nodes) - _NAMED
+    return f" {where}: {named}{f'; and {count(more)} more' if more > 0 else ''}" if nodes else ""
 
 
 def _on_node(name: str, result: ChangeResult | str) -> NodeResult:
     if isinstance(result, str):
         return NodeResult(name, took=False, detail=result)
     detail = result.detail or ("" if result.took else f"it is still {result.now}")
-    return NodeResult(name, result.took, result.change.old, result.now, detail)
+    return NodeResult(name, result.took, result.change.old, result.now, detail, result.unread)
 
 
 def _persisted(results: Mapping[str, ChangeResult | str]) -> str | None:

@@ -115,7 +115,7 @@ class LimitsReader:
         return [
             entry.change.change
             for entry in reversed(own)
-            if entry.change is not None and entry.change.took and entry.at >= since
+            if entry.change is not None and entry.change.may_stand and entry.at >= since
         ]
 
 
@@ -126,30 +126,29 @@ class SettingWriter:
         self._server = server
 
     async def set(self, change: Change) -> ChangeResult:
-        """Set it, read it back, and tell what came of it. Raises ServerUnreachable where nobody knows."""
+        """Set it, read it back, and tell what came of it; where it cannot be read back, that is unknown."""
         try:
-            now = await settings.set_one(self._server, change.name, change.new)
+            await settings.set_one(self._server, change.name, change.new)
         except ServerUnreachable as error:
             return await self._found_out(change, error)
         except CommandRefused as error:
             where = where_to_set(self._server.address, change.name, change.new)
             hint = f": {where}" if isinstance(error, (CommandMissing, PermissionRefused)) else ""
             return ChangeResult(change, took=False, now=change.old, detail=f"{error}{hint}")
+        read = await self._read(change.name)
+        now = read.value
         if now is None:
-            return ChangeResult(
-                change, took=True, now=None, detail="The server answered OK; it cannot be read back here."
-            )
+            return _unread(change, "the server answered OK, and it could not be read back", read.why)
         took = now.lower() == change.new.lower()
         where = where_to_set(self._server.address, change.name, change.new)
         kept = f"The server answered OK and kept the old value: it is managed elsewhere, so {where}."
         return ChangeResult(change, took=took, now=now, detail="" if took else kept)
 
     async def _found_out(self, change: Change, lost: ServerUnreachable) -> ChangeResult:
-        """What became of a change whose answer was lost. Raises ServerUnreachable where nobody tells."""
+        """What became of a change whose answer was lost."""
         now = await self.value(change.name)
         if now is None:
-            doubt = f"whether {change.name} is {shown_value(change.name, change.new)} now is not known: check again"
-            raise ServerUnreachable(f"{str(lost).rstrip('.')}: {doubt}")
+            return _unread(change, "the answer was lost, and it could not be read back", str(lost))
         took = now.lower() == change.new.lower()
         return ChangeResult(change, took=took, now=now, detail=f"{lost}: it was read again afterwards")
 
@@ -173,15 +172,25 @@ class SettingWriter:
         now = await self.value(result.change.name)
         if now is not None and now == result.change.old:
             return ChangeResult(way_back(result), took=True, now=now)
-        return ChangeResult(way_back(result), took=False, now=now, detail=why)
+        return ChangeResult(way_back(result), took=False, now=now, detail=why, unread=now is None)
 
     async def value(self, name: str) -> str | None:
         """The value as it reads; None where nobody tells."""
+        return (await self._read(name)).value
+
+    async def _read(self, name: str) -> Setting:
         try:
             found = await settings.read_settings(self._server, [name])
-        except TriageError:
-            return None
-        return found[0].value if found else None
+        except TriageError as error:
+            return Setting(name, None, str(error))
+        return found[0] if found else Setting(name, None, "CONFIG GET does not list it")
+
+
+def _unread(change: Change, what: str, why: str | None) -> ChangeResult:
+    """A change of which nobody tells whether it took."""
+    doubt = f"whether {change.name} is {shown_value(change.name, change.new)} now is not known: check again"
+    reason = f" ({why.rstrip('.')})" if why else ""
+    return ChangeResult(change, took=False, now=None, detail=f"unknown: {what}{reason}; {doubt}", unread=True)
 
 
 def way_back(result: ChangeResult) -> Change:

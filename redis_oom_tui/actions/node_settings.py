@@ -103,7 +103,7 @@ class NodeSettings:
         if change.old is None:
             revert_after = None
         result = await self._set(change, "set", persist=persist, revert_after=revert_after)
-        if revert_after is None or not result.took:
+        if revert_after is None or not result.may_stand:
             return result
         self._returns.arrange(result, revert_after)
         return replace(result, reverts_in_seconds=revert_after)
@@ -168,12 +168,6 @@ class NodeSettings:
         )
         try:
             result = await self._writer.set(change)
-        except ServerUnreachable as error:
-            doubt = ServerUnreachable(
-                f"{error}{self._return_in_doubt(ChangeResult(change, took=False, now=None), revert_after)}"
-            )
-            self._audit.result(action_id, ok=False, result=str(doubt))
-            raise doubt from None
         except TriageError as error:
             self._audit.result(action_id, ok=False, result=str(error))
             raise
@@ -183,6 +177,10 @@ class NodeSettings:
             raise
         if persist and result.took:
             result = replace(result, persisted=await self._writer.rewrite())
+        if result.unread:
+            left_out = "; CONFIG REWRITE was not sent" if persist else ""
+            in_doubt = self._return_in_doubt(result, revert_after)
+            result = replace(result, detail=f"{result.detail}{left_out}{in_doubt}")
         sentence = (
             result.detail
             or f"{change.name} is {new if result.now is None else shown_value(change.name, result.now)} now"
@@ -191,7 +189,7 @@ class NodeSettings:
             fields = change_fields(result)
             self._audit.result(action_id, ok=result.took, result=sentence, after=result.now, change=fields)
         except AuditFailed:
-            if result.took:
+            if result.may_stand:
                 self._return_in_doubt(result, revert_after)
             raise
         return result
@@ -209,7 +207,11 @@ class NodeSettings:
         why = ""
         for pause in _TRY_AGAIN:
             try:
-                return await self._undo(result)
+                back = await self._undo(result)
+                if not back.unread:
+                    return back
+                why = back.detail
+                await asyncio.sleep(pause)
             except ServerUnreachable as error:
                 why = str(error)
                 await asyncio.sleep(pause)
@@ -234,7 +236,8 @@ class NodeSettings:
         what = f"{change.name}: back to {shown_value(change.name, change.new)}"
         with contextlib.suppress(TriageError):
             action_id = self._context.begin(self._server, "undo", what)
-            self._audit.result(action_id, ok=False, result=f"It did not revert: {ended.detail}", after=ended.now)
+            came = "Whether it reverted is not known" if ended.unread else "It did not revert"
+            self._audit.result(action_id, ok=False, result=f"{came}: {ended.detail}", after=ended.now)
 
     async def _returning(self, result: ChangeResult) -> ChangeResult:
         try:

@@ -35,7 +35,7 @@ from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.settings import ScanUsed
 
-EXIT_NOT_TAKEN = 1
+EXIT_NOT_TAKEN, EXIT_NOT_KNOWN = 1, 3
 # A line to copy ends in shells' histories: it never holds what such a setting was.
 _SECRET = ("pass", "auth")
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
@@ -129,7 +129,16 @@ def limits(
         click.echo("\n".join([*result_lines(results), *_back(results, how, invocation.connection_args)]))
     else:
         click.echo(as_text(shown, found))
-    return 0 if len(results) == len(asked) and all(result.complete for result in results) else EXIT_NOT_TAKEN
+    return _exit_code(asked, results)
+
+
+def _exit_code(asked: Sequence[tuple[str, str]], results: Sequence[ChangeResult]) -> int:
+    """What was refused, declined or not persisted counts before what could not be read back."""
+    if any(not result.complete and not result.unread for result in results):
+        return EXIT_NOT_TAKEN
+    if any(result.unread for result in results):
+        return EXIT_NOT_KNOWN
+    return 0 if len(results) == len(asked) else EXIT_NOT_TAKEN
 
 
 def as_text(shown: Limits, found: PolicyScan | None) -> str:
@@ -172,7 +181,12 @@ async def _limits(
             results = await _change(operator, asked, how)
         else:
             results = await on_trial(operator, await _agreed_to(operator, asked, how), how.revert_after)
-        shown = await alone.settings.limits(_of(how))
+        try:
+            shown = await alone.settings.limits(_of(how))
+        except TriageError:
+            # What was done is told also where the server can no longer be asked.
+            click.echo("\n".join(result_lines(results)) if results else "", err=True, nl=bool(results))
+            raise
         return shown if how.node is None else replace(shown, node=how.node), results, found
 
 
@@ -234,9 +248,9 @@ def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[
     lines: dict[str, None] = {}
     for result in results:
         name = result.change.name
-        if not (result.took or result.partly) or any(word in name for word in _SECRET):
+        if not result.may_stand or any(word in name for word in _SECRET):
             continue
-        was: list[tuple[str | None, str | None]] = [(node.node, node.old) for node in result.nodes if node.took]
+        was: list[tuple[str | None, str | None]] = [(node.node, node.old) for node in result.nodes if node.may_stand]
         was = was or [(how.node, result.change.old)]
         one = how.node is None and len({old for _, old in was}) == 1
         for node, old in was:

@@ -32,7 +32,9 @@ async def on_trial(operator: LiveOperator, changes: Sequence[Change], seconds: i
             click.echo(way, err=True)
             result = await operator.settings.apply(change, revert_after=seconds)
             results.append(result)
-            if result.reverts_in_seconds is not None:
+            if result.unread:
+                click.echo(f"{change.name}: {result.detail}", err=True)
+            elif result.reverts_in_seconds is not None:
                 click.echo(f"{change.name} is {value_now(result)} for now", err=True)
             if not result.took:
                 break
@@ -100,5 +102,6 @@ def _taken_back(result: ChangeResult, ended: ChangeResult) -> ChangeResult:
     else:
         reads = "its value is unknown" if ended.now is None else f"it is {shown_value(result.change.name, ended.now)}"
         why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
-        outcome = f"it did not revert to {value_before(result)}{why}: {reads}; check it, and set it by hand"
-    return replace(result, took=False, now=ended.now, detail=outcome, nodes=())
+        came = "whether it reverted to {} is not known" if ended.unread else "it did not revert to {}"
+        outcome = f"{came.format(value_before(result))}{why}: {reads}; check it, and set it by hand"
+    return replace(result, took=False, now=ended.now, detail=outcome, nodes=(), unread=ended.unread)

@@ -44,11 +44,12 @@ class ChangeFields(Struct):
     now: str | None = None
     took: bool = False
     persisted: str | None = None
+    unread: bool = False
 
     def result(self) -> ChangeResult:
         """The change and what came of it."""
         change = Change(self.name, self.old, self.new)
-        return ChangeResult(change, took=self.took, now=self.now, persisted=self.persisted)
+        return ChangeResult(change, took=self.took, now=self.now, persisted=self.persisted, unread=self.unread)
 
 
 class Intent(Struct, tag_field="phase", tag="intent", kw_only=True):
@@ -146,7 +147,7 @@ def _ended(entry: AuditEntry, line: Result) -> AuditEntry:
 def change_fields(result: ChangeResult) -> dict[str, Any]:
     """A change as the audit file holds it, and `history` reads it again."""
     change = result.change
-    fields = ChangeFields(change.name, change.old, change.new, result.now, result.took, result.persisted)
+    fields = ChangeFields(change.name, change.old, change.new, result.now, result.took, result.persisted, result.unread)
     return msgspec.structs.asdict(fields)
 
 

@@ -146,11 +146,19 @@ def result_fields(result: ChangeResult) -> "SettingChangeFields":
         "consequence": change.consequence,
         "warnings": list(change.warnings),
         "took": result.took,
+        "unread": result.unread,
         "now": result.now,
         "detail": result.detail or None,
         "persisted": result.persisted,
         "nodes": [
-            {"node": each.node, "took": each.took, "old": each.old, "now": each.now, "detail": each.detail or None}
+            {
+                "node": each.node,
+                "took": each.took,
+                "unread": each.unread,
+                "old": each.old,
+                "now": each.now,
+                "detail": each.detail or None,
+            }
             for each in result.nodes
         ]
         or None,
@@ -167,6 +175,8 @@ def result_lines(results: Sequence[ChangeResult]) -> list[str]:
         elif result.took:
             was = "already" if result.now == change.old else f"now; it was {shown_value(change.name, change.old)}"
             lines.append(f"{change.name} is {shown_value(change.name, result.now)} {was}.")
+        elif result.unread:
+            lines.append(f"{change.name}: {result.detail}")
         else:
             what = "was not changed" if result.reverts_in_seconds is None else "is not kept"
             lines.append(f"{change.name} {what}: {result.detail}")
@@ -181,10 +191,11 @@ def _node_lines(result: ChangeResult) -> list[str]:
     took = f"{count(changed)} of {number_of(len(result.nodes), 'node')} took"
     lines = [f"{name}: {took} {shown_value(name, result.change.new)}."]
     for node in result.nodes:
-        outcome = (
-            f"{shown_value(name, node.now)} now; it was {shown_value(name, node.old)}" if node.took else "NOT changed"
-        )
-        lines.append(f"  {safe_text(node.node, 80)}  {outcome}{f': {node.detail}' if node.detail else ''}")
+        outcome = "" if node.unread else "NOT changed"
+        if node.took:
+            outcome = f"{shown_value(name, node.now)} now; it was {shown_value(name, node.old)}"
+        outcome = ": ".join(filter(None, (outcome, node.detail)))
+        lines.append(f"  {safe_text(node.node, 80)}  {outcome}")
     return lines
 
 

@@ -42,7 +42,7 @@ class Change(Struct, frozen=True):
 class NodeResult(Struct, frozen=True):
     """What a change came to on one node of a cluster: `old` and `now` as read there, None where that was not to be had.
 
-    `detail` says why it did not take, or what else there is to say.
+    `detail` says why it did not take, or what else there is to say. `unread` is as in `ChangeResult`.
     """
 
     node: str
@@ -50,14 +50,21 @@ class NodeResult(Struct, frozen=True):
     old: str | None = None
     now: str | None = None
     detail: str = ""
+    unread: bool = False
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether it took, or may have: there may be something to undo."""
+        return self.took or self.unread
 
 
 class ChangeResult(Struct, frozen=True):
     """What a change came to. `now` was read back from the server; `took` is whether it is what was asked for.
 
+    `unread` is whether it was sent and could not be read back: whether it took is unknown, and `took` is False.
     `persisted` is the server's own answer to CONFIG REWRITE, None where that was not asked for. `reverts_in_seconds` is
     set where the old value comes back by itself unless it is kept. `nodes` tells it node by node for a cluster, where
-    `took` means everywhere.
+    `took` means everywhere, and `unread` that no node is known to have kept the old value.
     """
 
     change: Change
@@ -67,6 +74,12 @@ class ChangeResult(Struct, frozen=True):
     persisted: str | None = None
     reverts_in_seconds: float | None = None
     nodes: tuple[NodeResult, ...] = ()
+    unread: bool = False
+
+    @property
+    def may_stand(self) -> bool:
+        """Whether it took or may have, on one node at least: there may be something to undo."""
+        return self.took or self.unread or self.partly
 
     @property
     def complete(self) -> bool:
@@ -75,8 +88,8 @@ class ChangeResult(Struct, frozen=True):
 
     @property
     def partly(self) -> bool:
-        """Whether some nodes took it and others did not: there is something to undo, and something left to do."""
-        return not self.took and any(node.took for node in self.nodes)
+        """Whether some nodes took it or may have, and not all did: there is something to undo, and left to do."""
+        return not self.took and any(node.may_stand for node in self.nodes)
 
 
 class Difference(Struct, frozen=True):

@@ -235,7 +235,9 @@ def _of_nodes(group: Sequence[tuple[AuditEntry, Undoable]]) -> Undoable:
     warnings = dict.fromkeys((*some, *(text for _, one in group for text in one.warnings)))
     if any(_UNREAD not in one.warnings for _, one in group):
         warnings.pop(_UNREAD, None)
-    nodes = tuple(NodeResult(node, True, each.change.old, each.now) for node, each in changes)
+    nodes = tuple(
+        NodeResult(node, not each.unread, each.change.old, each.now, unread=each.unread) for node, each in changes
+    )
     alone = changes[0][0] if len(changes) == 1 else ""
     return replace(
         row,

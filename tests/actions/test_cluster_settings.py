@@ -83,6 +83,25 @@ async def test_a_partial_success_is_told_node_by_node(cluster: RunningCluster, t
     assert {node.now for node in result.nodes if node.took} == {str(100 * 1024 * 1024)}
 
 
+async def test_a_node_that_cannot_be_read_back_is_unknown_and_undone_too(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    node = cluster.primaries[1]
+    async with acting(cluster, tmp_path) as (_, operator):
+        change = await operator.settings.propose("maxmemory-samples", "7")
+        with node.server.client() as client:
+            client.execute_command("ACL SETUSER", "default", "-config", "+config|set")
+        result = await operator.settings.apply(change)
+        assert (result.took, result.unread, result.partly) == (False, True, True)
+        assert result.detail.startswith(f"5 of 6 nodes took it. Not known of: {node.name}: unknown: ")
+        assert [one.node for one in result.nodes if one.unread] == [node.name]
+        with node.server.client() as client:
+            client.execute_command("ACL SETUSER", "default", "+@all")
+            assert client.config_get("maxmemory-samples") == {"maxmemory-samples": "7"}
+            assert (await operator.settings.undo(result)).took
+            assert client.config_get("maxmemory-samples") == {"maxmemory-samples": "5"}
+
+
 async def test_what_a_partial_success_changed_can_be_taken_back(cluster: RunningCluster, tmp_path: Path) -> None:
     with cluster.primaries[1].server.client() as client:
         client.execute_command("ACL SETUSER", "default", "-config|set")

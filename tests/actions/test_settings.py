@@ -148,6 +148,24 @@ async def test_a_server_that_says_ok_and_changes_nothing_is_found_out(valkey: Ru
     assert "answered OK and kept the old value" in result.detail
 
 
+async def test_what_cannot_be_read_back_is_unknown_and_can_be_undone(server: RunningServer, tmp_path: Path) -> None:
+    """The right to read was taken away after the question: nothing says that it took, nor that the undo did."""
+    with server.client() as client:
+        async with operating(server.connection, tmp_path) as operator:
+            change = await operator.settings.propose("maxmemory-samples", "7")
+            client.execute_command("ACL SETUSER", "default", "-config", "+config|set")
+            result = await operator.settings.apply(change, persist=True)
+            assert (result.took, result.unread, result.now, result.persisted) == (False, True, None, None)
+            assert "could not be read back" in result.detail
+            assert "CONFIG REWRITE was not sent" in result.detail
+            (entry,) = operator.history()
+            assert (entry.ok, entry.change and entry.change.unread) == (False, True)
+            back = await operator.settings.undo(result)
+            assert (back.took, back.unread) == (False, True)
+            client.execute_command("ACL SETUSER", "default", "+@all")
+            assert client.config_get("maxmemory-samples") == {"maxmemory-samples": change.old}
+
+
 async def test_the_limit_of_scripts_is_offered_where_the_server_has_it(valkey: RunningServer, tmp_path: Path) -> None:
     # Written from the documentation of Valkey 9.2: no server at hand has the setting.
     replies = {"CONFIG GET MAXMEMORY-SCRIPTS": b"*2\r\n$17\r\nmaxmemory-scripts\r\n$7\r\n1048576\r\n"}

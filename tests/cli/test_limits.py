@@ -137,6 +137,21 @@ def test_what_could_not_be_persisted_is_done_in_part(valkey: RunningServer, caps
     assert "Not persisted: CONFIG REWRITE: " in out
 
 
+def test_what_cannot_be_read_back_is_unknown(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    change = ("--set", "maxmemory-samples=7", "--yes")
+    with server.client() as client:
+        client.execute_command("ACL SETUSER", "default", "-config", "+config|set")
+        code, out, _ = run(server, capsys, *change)
+        assert code == 3
+        assert "maxmemory-samples: unknown: the server answered OK, and it could not be read back (" in out
+        assert "now; it was" not in out
+        code, out, _ = run(server, capsys, *change, "--json")
+        (changed,) = document_of("limits", out)["changes"]
+        assert (code, changed["took"], changed["unread"], changed["now"]) == (3, False, True, None)
+        client.execute_command("ACL SETUSER", "default", "+@all")
+        assert client.config_get("maxmemory-samples") == {"maxmemory-samples": "7"}
+
+
 def test_what_is_so_already_is_not_said_to_have_been_changed(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str]
 ) -> None:

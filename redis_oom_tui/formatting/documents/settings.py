@@ -52,7 +52,8 @@ class NodeChange(TypedDict):
     """A change on one node."""
 
     node: Annotated[str, says("the node")]
-    took: Annotated[bool, says("whether it took")]
+    took: Annotated[bool, says("whether it took, as read back")]
+    unread: Annotated[bool, says("whether it was sent and could not be read back: whether it took is unknown")]
     old: Annotated[str | None, says("the value before")]
     now: Annotated[str | None, says("the value as read back")]
     detail: Annotated[str | None, says("why it did not take")]
@@ -66,7 +67,8 @@ class SettingChangeFields(TypedDict):
     new: Annotated[str, says("the value that was asked for")]
     consequence: Annotated[str, says("what the change means")]
     warnings: Annotated[list[str], says("what else to know")]
-    took: Annotated[bool, says("whether it took")]
+    took: Annotated[bool, says("whether it took, as read back")]
+    unread: Annotated[bool, says("whether it was sent and could not be read back: whether it took is unknown")]
     now: Annotated[str | None, says("its value as read back")]
     detail: Annotated[str | None, says("why it did not take")]
     persisted: Annotated[str | None, says("the answer of CONFIG REWRITE, with --persist")]

@@ -53,15 +53,10 @@ async def process(server: LiveServer) -> tuple[int | None, str | None]:
     return int(pid) if (pid.isascii() and pid.isdigit()) else None, lines.get("config_file")
 
 
-async def set_one(server: LiveServer, name: str, value: str) -> str | None:
-    """CONFIG SET `name`, and what the server says it is afterwards (from INFO where CONFIG GET is refused).
-
-    Raises one of `models.errors` with the server's own words where it refused.
-    """
+async def set_one(server: LiveServer, name: str, value: str) -> None:
+    """CONFIG SET `name`. Raises one of `models.errors` with the server's own words where it refused."""
     async with ExclusiveConnection(server, changing=True) as channel:
         await channel.one("CONFIG", "SET", name, value)
-        now = (await read_settings(server, [name]))[0:1]
-        return now[0].value if now else None
 
 
 async def rewrite(server: LiveServer) -> str:

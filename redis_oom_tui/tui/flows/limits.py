@@ -67,7 +67,7 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
         actions.operator.settings.apply(choice.change, persist=choice.persist, revert_after=choice.revert_after)
     )
     _tell(actions, result)
-    if not (result.took or result.partly):
+    if not result.may_stand:
         return
     actions.show_limits(replace(actions.limits, changes=(*actions.limits.changes, result)))
     if result.reverts_in_seconds is not None:
@@ -195,7 +195,8 @@ async def gone_back(actions: ActionController) -> None:
         return
     why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
     reads = "its value is unknown" if ended.now is None else f"it is {shown_value(name, ended.now)}"
-    _notice(actions, f"{name} did not revert to {old}{why}: {reads}; set it by hand if needed", bad=True)
+    came = f"whether {name} reverted to {old} is not known" if ended.unread else f"{name} did not revert to {old}"
+    _notice(actions, f"{came}{why}: {reads}; set it by hand if needed", bad=True)
 
 
 def _tell(actions: ActionController, result: ChangeResult) -> None:
@@ -203,6 +204,8 @@ def _tell(actions: ActionController, result: ChangeResult) -> None:
     if result.took:
         arrow = f"{shown_value(name, result.change.old)} {actions.host.style.glyphs.right} {value_now(result)}"
         notice = f"{name}: {arrow}, read back" + _places(result)
+    elif result.unread:
+        notice = f"Whether {name} was changed is not known"
     else:
         notice = f"{name} was not changed" if not result.partly else f"{name} was changed on some nodes only"
         notice += f": it reads {shown_value(name, result.now)}" if result.now is not None else ""
