@@ -8,12 +8,11 @@ from redis_oom_tui.actions.node_settings import NodeSettings
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.actions.rights import Rights
 from redis_oom_tui.models.address import Connection
-from redis_oom_tui.models.errors import BadInput, KeyMoved
+from redis_oom_tui.models.errors import BadInput, KeyMoved, OtherServer
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports.operator import Planning, SettingChanges
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.connections import OtherServer
 
 
 class Place(NamedTuple):

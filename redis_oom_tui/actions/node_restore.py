@@ -12,14 +12,14 @@ from redis_oom_tui.files.backup_lines import JobRecord, Record
 from redis_oom_tui.formatting.sizes import percent, percent_beside, size
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature
-from redis_oom_tui.models.errors import OutOfMemory, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import OtherServer, OutOfMemory, ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
-from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnection
+from redis_oom_tui.server.mutations.connections import PinnedConnection
 from redis_oom_tui.server.mutations.finished import JobKey, JobToRestore, put_jobs
 from redis_oom_tui.server.mutations.replies import server_time
 from redis_oom_tui.server.mutations.restoring import (

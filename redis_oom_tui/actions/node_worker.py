@@ -12,14 +12,14 @@ from redis_oom_tui.actions.saving import CapReached, Saver
 from redis_oom_tui.files.audit import AuditFailed
 from redis_oom_tui.files.backup import BackupFailed
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import ServerUnreachable, TriageError, WritesBlocked
+from redis_oom_tui.models.errors import OtherServer, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.connections import OtherServer, PinnedConnections
+from redis_oom_tui.server.mutations.connections import PinnedConnections
 from redis_oom_tui.server.tasks import monitored
 
 OF_ALL_NODES = (AuditFailed, BackupFailed, CapReached)

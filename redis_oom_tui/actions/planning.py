@@ -2,11 +2,13 @@
 
 import asyncio
 import contextlib
+import functools
 import gc
 import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from typing import TypeVar
 
 from redis_oom_tui.actions.context import PacedWork
 from redis_oom_tui.actions.measuring import Measuring
@@ -33,6 +35,7 @@ from redis_oom_tui.server.tasks import ActiveClock, is_silent, until_lost
 _MEASURING_SECONDS = 3.0
 # So often keys are read again of which it was not known in which second they were read.
 _READ_AGAIN = 3
+_Answer = TypeVar("_Answer")
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the scan, whether an LFU policy was on since the server started, and more flags for the plan."""
 
@@ -77,6 +80,7 @@ class PlanMaker(PacedWork):
         self._last: ReadSpan | None = None
         self._limit: int | None = None
         self._unbounded = 0
+        self._run_id: str | None = None
 
     def share(self, limit: selection.SharedLimit) -> None:
         """Hold no more keys than `limit` lets all that share it hold together; before it runs."""
@@ -96,9 +100,8 @@ class PlanMaker(PacedWork):
         """Look, freeze, and return the view that holds the plan."""
         self._clock.start()
         try:
-            snapshot, self._lfu_before, self._more_flags = await until_lost(
-                self._asked_first, lambda: self._stop, worth=is_silent, superseded=self._server.superseded
-            )
+            snapshot, self._lfu_before, self._more_flags = await self._patiently(self._asked_first)
+            self._run_id = snapshot.server.run_id
             async with self._throttled(self._server, scanning=True) as throttle:
                 await self._search(snapshot, throttle)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, throttle)
@@ -111,6 +114,10 @@ class PlanMaker(PacedWork):
         finally:
             self._clock.stop()
         return self._view
+
+    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        """What `ask` returns, asked again while the server is silent."""
+        return await until_lost(ask, lambda: self._stop, worth=is_silent, superseded=self._server.superseded)
 
     async def _asked_first(self) -> tuple[Snapshot, bool, tuple[str, ...]]:
         """What is asked before any key is looked for; with the rest, what `Prepare` tells."""
@@ -128,7 +135,9 @@ class PlanMaker(PacedWork):
         frequencies = is_lfu(memory.policy)
         self._limit = limit = most_of_all(memory.used_bytes, memory.startup_bytes)
         measuring = Measuring(
-            lambda db: key_reader.KeyReader(self._server, db, criteria, throttle, frequencies=frequencies, limit=limit),
+            lambda db: key_reader.KeyReader(
+                self._server, db, criteria, throttle, frequencies=frequencies, limit=limit, run_id=self._run_id
+            ),
             limit,
             lambda: time.monotonic() >= self._measure_until,
         )
@@ -144,7 +153,7 @@ class PlanMaker(PacedWork):
         return self._chosen.remeasured(keys, found)
 
     async def _search(self, snapshot: Snapshot, throttle: CallThrottle) -> None:
-        snapshot = await counted(self._server.connection, snapshot, self._criteria.databases)
+        snapshot = await self._patiently(lambda: counted(self._server.connection, snapshot, self._criteria.databases))
         left = self._databases(snapshot)
         while left:
             db = left.pop(0)
@@ -163,7 +172,8 @@ class PlanMaker(PacedWork):
             if not self.only:
                 passed = self._view.scanned_keys - before
                 filtered = key_reader.is_filtered(self._criteria)
-                missing = await missing_behind(self._server, db, passed, snapshot, throttle, filtered=filtered)
+                behind = functools.partial(missing_behind, self._server, db, passed, snapshot, throttle)
+                missing = await self._patiently(functools.partial(behind, filtered=filtered))
                 self._missing += () if missing is None else (missing,)
                 self._view = replace(self._view, scanned_keys=before + (total if missing is None else passed))
         await self._read_again(throttle)
@@ -194,7 +204,9 @@ class PlanMaker(PacedWork):
     async def _reader(
         self, db: int, throttle: CallThrottle, *, frequencies: bool = False
     ) -> AsyncIterator[key_reader.KeyReader]:
-        reader = key_reader.KeyReader(self._server, db, self._criteria, throttle, frequencies=frequencies)
+        reader = key_reader.KeyReader(
+            self._server, db, self._criteria, throttle, frequencies=frequencies, run_id=self._run_id
+        )
         await reader.open()
         try:
             yield reader

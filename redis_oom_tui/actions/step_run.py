@@ -15,13 +15,12 @@ from redis_oom_tui.actions.outcomes import after
 from redis_oom_tui.files.backup import BackupWriter, new_path
 from redis_oom_tui.formatting.sizes import count, percent
 from redis_oom_tui.models.action import Action, BackupChoice
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.models.errors import OtherServer, TriageError
 from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
 from redis_oom_tui.rules.report import memory_words
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.connections import OtherServer
 from redis_oom_tui.server.tasks import ActiveClock
 
 _FREEING_LONGEST_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.05

@@ -3,6 +3,8 @@
 from enum import StrEnum
 from typing import ClassVar
 
+from redis_oom_tui.models.address import Address
+
 
 class ErrorClass(StrEnum):
     """What an error calls for, decided once, where it comes in: no caller reads sentences for that.
@@ -32,6 +34,17 @@ class ServerUnreachable(TriageError):
     def __init__(self, sentence: str, *, silent: bool = False) -> None:
         super().__init__(sentence)
         self.silent = silent
+
+
+class OtherServer(TriageError):
+    """The address is answered by another server now, or by the same one restarted: what was known does not hold."""
+
+    @classmethod
+    def at(cls, address: Address) -> "OtherServer":
+        """The same, in a sentence."""
+        return cls(
+            f"{address} is another server than before, or was restarted (its run id changed): check again before acting"
+        )
 
 
 class LoginRefused(TriageError):

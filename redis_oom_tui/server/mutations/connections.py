@@ -14,8 +14,7 @@ from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import OtherServer, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.server.client import GatedConnection
 from redis_oom_tui.server.errors import as_ours, translated
 from redis_oom_tui.server.live import LiveServer
@@ -172,17 +171,6 @@ def _named(command: Command) -> str:
 
 _FIRST_WAIT = 0.1
 _LONGEST_WAIT = 2.0
-
-
-class OtherServer(TriageError):
-    """The address is answered by another server now, or by the same one restarted: what was known does not hold."""
-
-    @classmethod
-    def at(cls, address: Address) -> "OtherServer":
-        """The same, in a sentence."""
-        return cls(
-            f"{address} is another server than before, or was restarted (its run id changed): check again before acting"
-        )
 
 
 class PinnedConnection:

@@ -19,7 +19,7 @@ from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.replies import ASKED, PACKED_TIME, time_of_replies
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, checked, packed_by_key
-from redis_oom_tui.server.scan.connection import ThrottledConnection
+from redis_oom_tui.server.scan.connection import PatientConnection
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Sizer
 
@@ -75,7 +75,7 @@ class KeyReader:
     """Reads the keys of database `db` that may meet `criteria`; what name, type and TTL settle is left out early.
 
     `frequencies` asks for OBJECT FREQ in place of IDLETIME, for the servers that keep those. `throttle` says when, and
-    how much at once. No key can hold more than `limit` bytes.
+    how much at once. No key can hold more than `limit` bytes. A silent server is waited for by its `run_id`.
     """
 
     def __init__(
@@ -87,6 +87,7 @@ class KeyReader:
         *,
         frequencies: bool,
         limit: int | None = None,
+        run_id: str | None = None,
     ) -> None:
         kind = server_type(criteria)
         self._where = server.address
@@ -94,7 +95,7 @@ class KeyReader:
         self._criteria = criteria
         self._command = ScanCommand(server_match(criteria), None if kind is None else kind.encode())
         self._cursor = CursorRange(db)
-        self._connection = ThrottledConnection(server, db, throttle, self._command)
+        self._connection = PatientConnection(server, db, throttle, self._command, run_id)
         self._filtered = is_filtered(criteria)
         self._late = KeyQuestion.SIZE, KeyQuestion.FREQUENCY if frequencies else KeyQuestion.IDLE
         # Sizes are dear: where type or TTL leaves many keys out, they are asked of the others alone.

@@ -1,0 +1,73 @@
+"""A server that falls silent while the keys of a plan are looked for: the search goes on where it was."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+
+from redis_oom_tui.models.action import PlanningState
+from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.structs import replace
+from tests.support.acting import fill, operating
+from tests.support.proxy import lied_to
+from tests.support.servers import RunningServer
+
+NAMES = [b"cache:%d" % number for number in range(3000)]
+CACHE = Criteria(patterns=(b"cache:*",))
+
+
+class Freezing:
+    """Stops the server once, at the `number`th command that begins with `first`, for longer than one question."""
+
+    def __init__(self, server: RunningServer, first: bytes, number: int) -> None:
+        self._server = server
+        self._first, self._number = first, number
+        self.timer: threading.Timer | None = None
+        self.run_id: bytes | None = None
+
+    def __call__(self, words: tuple[bytes, ...]) -> bytes | None:
+        asked = b" ".join(words[:2]).upper()
+        if self.timer is None and asked.startswith(self._first):
+            self._number -= 1
+            if not self._number:
+                os.kill(self._server.pid, signal.SIGSTOP)
+                self.timer = threading.Timer(0.8, os.kill, (self._server.pid, signal.SIGCONT))
+                self.timer.start()
+        elif self.timer is not None and self.run_id is not None and asked == b"INFO SERVER":
+            info = b"run_id:" + self.run_id + b"\r\n"
+            return b"$%d\r\n%s\r\n" % (len(info), info)
+        return None
+
+
+@pytest.mark.parametrize(("first", "number"), [(b"SCAN", 4), (b"OBJECT IDLETIME", 2000), (b"TIME", 5)], ids=str)
+async def test_the_search_goes_on_with_no_key_twice_or_missed(
+    server: RunningServer, tmp_path: Path, first: bytes, number: int
+) -> None:
+    freezing = Freezing(server, first, number)
+    with server.client() as client, lied_to(server.connection, {}) as liar:
+        fill(client, NAMES)
+        liar.lie = freezing
+        async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
+            view = await operator.plan(CACHE).run()
+        assert freezing.timer is not None
+        freezing.timer.join()
+    assert view.plan is not None, view.error
+    assert view.plan.complete
+    assert sorted(key.id.key for key in view.plan.keys) == sorted(NAMES)
+    assert (view.plan.matched_keys, view.plan.scanned_keys) == (len(NAMES), len(NAMES))
+
+
+async def test_the_search_ends_where_the_server_was_restarted_meanwhile(server: RunningServer, tmp_path: Path) -> None:
+    freezing = Freezing(server, b"SCAN", 4)
+    freezing.run_id = b"0" * 40
+    with server.client() as client, lied_to(server.connection, {}) as liar:
+        fill(client, NAMES)
+        liar.lie = freezing
+        async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
+            view = await operator.plan(CACHE).run()
+        assert freezing.timer is not None
+        freezing.timer.join()
+    assert (view.state, view.plan) == (PlanningState.FAILED, None)
+    assert "its run id changed" in str(view.error)
