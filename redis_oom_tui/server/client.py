@@ -242,20 +242,40 @@ class GatedTlsConnection(_Gated, SSLConnection):
 
 
 class _Pool(ConnectionPool):
-    """Gives no connection to anybody else while a reply to the last one may still be on its way."""
+    """Gives no connection to anybody else while a reply to the last one may still be on its way.
+
+    Once `closed` it keeps none: a command that was under way, or comes late, closes its connection when it ends.
+    """
+
+    closed = False
 
     async def release(self, connection: AbstractConnection) -> None:
-        if cast("_Gated", connection).unanswered:
+        if self.closed or cast("_Gated", connection).unanswered:
             await connection.disconnect(nowait=True)
         await super().release(connection)
 
+    async def disconnect(self, inuse_connections: bool = True) -> None:
+        """Close all. Where this is cancelled, each is closed all the same: those in use when they are released."""
+        self.closed = self.closed or inuse_connections
+        try:
+            await super().disconnect(inuse_connections)
+        finally:
+            for connection in self._available_connections:
+                await connection.disconnect(nowait=True)
+
 
 def make_client(
-    connection: address.Connection, *, db: int = 0, allowlist: CommandAllowlist | None = None, **options: Any
+    connection: address.Connection,
+    *,
+    db: int = 0,
+    allowlist: CommandAllowlist | None = None,
+    closed: bool = False,
+    **options: Any,
 ) -> "Redis":
     """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
 
-    Nothing connects yet. `allowlist` is a reader's by default. `options` reach the connection class (`parser_class`).
+    Nothing connects yet. `allowlist` is a reader's by default. With `closed` no connection outlives its command.
+    `options` reach the connection class (`parser_class`).
     """
     # Behind ASKING each reply comes with another, which the connection takes away one by one.
     if "parser_class" not in options and not connection.asking and (parser := bulk_parser()) is not None:
@@ -268,6 +288,7 @@ def make_client(
         **connection_options(connection),
         **options,
     )
+    pool.closed = closed
     client = Redis.from_pool(pool)
     # Replies come as they are: redis-py's own readers believe whatever is sent, `decode` does not.
     client.response_callbacks = {}

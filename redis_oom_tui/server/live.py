@@ -1,5 +1,6 @@
 """A live server, as screens and commands see it."""
 
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -39,6 +40,7 @@ class LiveServer:
         self._where = MasterLocator(connection)
         self._info_reader = InfoReader(monotonic, lambda: (self.connection, self.client()))
         self._clients: dict[tuple[int, bool], Redis] = {}
+        self._closed = False
         self.known: Capabilities | None = None
         self.seen: Server | None = None
         self.superseded: Callable[[], Awaitable[bool]] = _never
@@ -53,11 +55,14 @@ class LiveServer:
         return self.connection.address
 
     def client(self, db: int = 0, *, changing: bool = False) -> "Redis":
-        """The client of database `db`, made on first use; `changing` is for confirmed actions alone."""
+        """The client of database `db`, made on first use; `changing` is for confirmed actions alone.
+
+        What still asks after `close` gets its answer, and leaves no connection behind.
+        """
         key = (db, changing)
         if key not in self._clients:
             allowlist = CommandAllowlist(read_only=self.connection.read_only, changing=changing)
-            self._clients[key] = make_client(self.connection, db=db, allowlist=allowlist)
+            self._clients[key] = make_client(self.connection, db=db, allowlist=allowlist, closed=self._closed)
         return self._clients[key]
 
     async def open(self) -> None:
@@ -85,12 +90,17 @@ class LiveServer:
 
     async def locate(self) -> None:
         """Find the master where Sentinels are asked; else send nothing, and leave it to the first look to connect."""
+        if self._closed:
+            self._closed, self._clients = False, {}
         await _forgotten(self, await self._where.find())
 
-    async def close(self) -> None:
+    async def close(self, *, to_stay: bool = True) -> None:
+        """Let go of every connection; unless it is `to_stay` closed, those of further questions are kept again."""
+        self._closed = to_stay
         clients, self._clients = list(self._clients.values()), {}
-        for client in clients:
-            await client.aclose()
+        async with contextlib.AsyncExitStack() as leaving:
+            for client in clients:
+                leaving.push_async_callback(client.aclose)
 
     async def capabilities(self) -> Capabilities:
         if self.known is None:
@@ -190,5 +200,5 @@ async def _forgotten(server: LiveServer, moved: bool) -> bool:
     """`moved`; where another server is meant from now on, the one that was there until now is forgotten."""
     if moved:
         server.known = None
-        await server.close()
+        await server.close(to_stay=False)
     return moved

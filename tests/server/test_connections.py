@@ -7,7 +7,7 @@ import pytest
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server.client import borrowed
+from redis_oom_tui.server.client import GatedUnixConnection, borrowed
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.support.servers import RunningServer
@@ -42,6 +42,40 @@ async def test_a_connection_that_does_not_end_is_let_go_of(
     with monkeypatch.context() as patched:
         patched.setattr(asyncio.StreamWriter, "wait_closed", lambda _: asyncio.Event().wait())
         await live.close()
+
+
+@pytest.mark.parametrize("cancelled", ["neither", "asking", "closing"])
+async def test_what_is_under_way_when_it_is_closed_leaves_no_connection_open(
+    valkey: RunningServer, monkeypatch: pytest.MonkeyPatch, cancelled: str
+) -> None:
+    made: list[GatedUnixConnection] = []
+    connect = GatedUnixConnection._connect
+
+    async def connect_and_keep(connection: GatedUnixConnection) -> None:
+        made.append(connection)
+        await connect(connection)
+
+    monkeypatch.setattr(GatedUnixConnection, "_connect", connect_and_keep)
+
+    async def ask(live: LiveServer) -> None:
+        await live.capabilities()
+        await live.clients()
+        await live.settings()
+
+    for wait in range(20):
+        live = LiveServer(valkey.connection)
+        asking = asyncio.create_task(ask(live))
+        for _ in range(wait):
+            await asyncio.sleep(0)
+        if cancelled == "asking":
+            asking.cancel()
+        closing = asyncio.create_task(live.close())
+        await asyncio.sleep(0)
+        if cancelled == "closing":
+            closing.cancel()
+        await asyncio.gather(asking, closing, return_exceptions=True)
+    assert made
+    assert not [connection for connection in made if connection.is_connected]
 
 
 @pytest.mark.parametrize("leaving", [asyncio.CancelledError, ValueError])

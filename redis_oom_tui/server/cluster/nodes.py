@@ -39,10 +39,14 @@ class Servers:
         return self._server(replace(self._connection, address=address, asking=True))
 
     async def close(self) -> None:
-        """Let go of every connection."""
-        servers, self._made = list(self._made.values()), {}
-        for server in servers:
-            await server.close()
+        """Let go of every connection. What is under way asks the same servers, which know that they are closed."""
+        async with contextlib.AsyncExitStack() as leaving:
+            for server in self._made.values():
+                leaving.push_async_callback(server.close)
+
+    def forget(self) -> None:
+        """Before it is opened again: each is made anew."""
+        self._made = {}
 
     def _server(self, connection: Connection) -> LiveServer:
         if connection not in self._made:
@@ -90,6 +94,7 @@ class Nodes:
 
     async def open(self) -> None:
         """Connect to the node that was given, and find the others. Raises one of `models.errors`."""
+        self._servers.forget()
         seed = self.at(self.address)
         await seed.open()
         await self._discover(seed)
