@@ -230,6 +230,9 @@ class GatedConnection(_Gated, Connection):
 class GatedUnixConnection(_Gated, UnixDomainSocketConnection):
     """Over a unix socket."""
 
+    async def on_connect(self) -> None:
+        """Nothing: redis-py does here, over unix sockets alone, what it then does once more for each connection."""
+
 
 class GatedTlsConnection(_Gated, SSLConnection):
     """Over TLS; `server_name` is what the certificate is checked for, where it is not the host."""

@@ -133,3 +133,13 @@ async def test_no_touch_is_not_asked_of_a_version_that_would_crash(server: Runni
     else:
         assert why is not None
         assert "NO-TOUCH" in why or "wrong number" in why
+
+
+async def test_over_a_unix_socket_it_introduces_itself_once(server: RunningServer) -> None:
+    async with opened(server.connection) as source:
+        assert isinstance(source, LiveServer)
+        with server.client() as client:
+            client.config_resetstat()
+            await source.client(1).ping()
+            calls = client.info("commandstats")
+    assert sum(counted["calls"] for name, counted in calls.items() if name in ("cmdstat_hello", "cmdstat_select")) == 2
