@@ -19,7 +19,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations import shrinking as elements
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.shrinking import KeyState
-from redis_oom_tui.server.stream_groups import group_health
+from redis_oom_tui.server.replies import group_health
 
 _Page = TypeVar("_Page")
 _SAMPLED = 50

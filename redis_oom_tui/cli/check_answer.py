@@ -140,8 +140,8 @@ def _further_checks(invocation: Invocation, case: Case) -> Further:
 
     from redis_oom_tui.models.scan import Pace, ScanOptions
     from redis_oom_tui.server.info_reader import expired_among
-    from redis_oom_tui.server.large_commands import large_commands
     from redis_oom_tui.server.live import LiveServer
+    from redis_oom_tui.server.server_logs import large_commands
 
     found, now, connection = Further(), case.now, invocation.connection
     of_now = case.near is not Level.OK or case.facts.refused > 0

@@ -30,7 +30,7 @@ _AT_ONCE = 64
 _GAP_SECONDS = 0.1
 # What the threads would load. Python may give a thread a module that another has not loaded to its end.
 _LOADED_BEFORE = (
-    *("info_reader", "large_commands", "open_source", "stream_groups", "values"),
+    *("info_reader", "server_logs", "open_source", "replies", "values"),
     *("cluster.source", "scan.keyspace"),
 )
 

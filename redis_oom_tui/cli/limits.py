@@ -9,13 +9,12 @@ from typing import TYPE_CHECKING, NamedTuple
 import click
 
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.cli.actions import acting, confirm, require
+from redis_oom_tui.cli.actions import acting, confirm, on_trial, require
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import READ_FILE, among
 from redis_oom_tui.cli.process import followed, give_way
-from redis_oom_tui.cli.timed_change import on_trial
 from redis_oom_tui.files.scans import load_scan
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.sanitize import safe_text

@@ -17,6 +17,7 @@ from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.rules.info import snapshot_from_info
 from redis_oom_tui.rules.info_fields import most_expiring
 from redis_oom_tui.server.client import make_client
+from redis_oom_tui.server.connection_options import with_tls_hint
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.replies import (
     ask_settings,
@@ -30,7 +31,6 @@ from redis_oom_tui.server.replies import (
 )
 from redis_oom_tui.server.scan.connection import MonitoredServer
 from redis_oom_tui.server.tasks import together
-from redis_oom_tui.server.tls_fallback import with_tls_hint
 
 Closely = tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]
 

@@ -150,13 +150,13 @@ class LiveServer:
 
     async def large_commands(self) -> tuple[LargeCommand, ...]:
         """Who sent large values of late, by the server's logs; empty where none may be read."""
-        from redis_oom_tui.server.large_commands import large_commands  # noqa: PLC0415 - asked for near the limit only
+        from redis_oom_tui.server.server_logs import large_commands  # noqa: PLC0415 - asked for near the limit only
 
         return await large_commands(self)
 
     async def hot_keys(self) -> tuple[HotKeys, ...]:
         """The hottest keys, where they are tracked, in one element. Raises CommandRefused."""
-        from redis_oom_tui.server.hot_keys import hot_keys  # noqa: PLC0415 - seldom asked for
+        from redis_oom_tui.server.server_logs import hot_keys  # noqa: PLC0415 - seldom asked for
 
         return (await hot_keys(self.client(), self.address),)
 

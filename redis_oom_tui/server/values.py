@@ -19,10 +19,9 @@ from redis_oom_tui.rules.key_patterns import compiled_glob, matcher, one_name
 from redis_oom_tui.rules.sampled_values import summarize
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.latency_monitor import throttled
-from redis_oom_tui.server.replies import ROOM_QUESTIONS, room_in
+from redis_oom_tui.server.replies import ROOM_QUESTIONS, group_health, room_in
 from redis_oom_tui.server.scan.connection import ScanServer, ThrottledConnection
 from redis_oom_tui.server.sizing import Words
-from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
 
 _PATTERNS = 40

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 import redis
 
+from redis_oom_tui.actions.rights import probe_rights
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations.rights import probe_rights
 from tests.actions.test_cluster import OLD, _filled, _planned, acting
 from tests.actions.test_least_rights import lines
 from tests.support.acting import NO_BACKUP, calls, fill, operating, planned, stepped

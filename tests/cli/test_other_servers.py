@@ -15,8 +15,8 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.errors import CommandRefused
 from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.rules.flavours import MANAGED, PRODUCTS, REFUSAL
-from redis_oom_tui.server import hot_keys
-from redis_oom_tui.server.hot_keys import hot_keys_in
+from redis_oom_tui.server import server_logs
+from redis_oom_tui.server.server_logs import hot_keys_in
 from tests.support.cluster import clustered
 from tests.support.json_documents import document_of
 from tests.support.replayed import case, replayed, reply
@@ -174,7 +174,7 @@ def test_hot_keys_of_a_cluster_are_those_of_each_node(
                 raise CommandRefused(f"{first} has no HOTKEYS GET", command="HOTKEYS GET")
             return hot_keys_in(_as_read(replies[str(address)]))
 
-        monkeypatch.setattr(hot_keys, "hot_keys", answered)
+        monkeypatch.setattr(server_logs, "hot_keys", answered)
         text = run(*words)[1]
         document = document_of("hogs", run(*words, "--json")[1])
     assert re.search(rf"{second}: hot keys, tracked since .* for 6s, one key of 10", text)

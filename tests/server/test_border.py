@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
+from redis_oom_tui.actions import rights
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.errors import TriageError
@@ -16,7 +17,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server import tasks
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations import restoring, rights, settings
+from redis_oom_tui.server.mutations import restoring, settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.mutations.key_reader import KeyReader

@@ -17,7 +17,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sizing
 from redis_oom_tui.server.cluster.node_scan import NodeScan
 from redis_oom_tui.server.cluster.scan import ClusterScan
-from redis_oom_tui.server.cluster.scan_view import BY_SLOT
+from redis_oom_tui.server.cluster.scan_state import BY_SLOT
 from tests.support.cluster import QUICK_MS, RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available
 from tests.support.sources import cluster_opened

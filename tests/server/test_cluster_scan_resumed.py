@@ -10,8 +10,8 @@ from redis.crc import key_slot
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
 from redis_oom_tui.server.cluster.scan import ClusterScan
+from redis_oom_tui.server.cluster.scan_state import ClusterCheckpoint
 from tests.server.test_cluster_scan import KEYS, fill
 from tests.support.cluster import RunningCluster, clustered, moved_slot, take_over
 from tests.support.servers import available

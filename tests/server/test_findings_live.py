@@ -16,8 +16,8 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding
 from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
-from redis_oom_tui.server.large_commands import large_commands
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.server_logs import large_commands
 from redis_oom_tui.server.values import sample_patterns
 from redis_oom_tui.tui.dialogs.questions import kill_question
 from tests.support.servers import RunningServer, available, started

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from redis_oom_tui.actions import rights
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Connection
@@ -15,7 +16,7 @@ from redis_oom_tui.models.plan import Criteria
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.mutations import rights, settings
+from redis_oom_tui.server.mutations import settings
 from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from tests.support.proxy import Streams, _command, _Proxy, _reply, _running
 from tests.support.servers import RunningServer, started

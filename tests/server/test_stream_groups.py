@@ -3,7 +3,7 @@
 import pytest
 
 from redis_oom_tui.rules.streams import group_words
-from redis_oom_tui.server.stream_groups import group_health
+from redis_oom_tui.server.replies import group_health
 from tests.support.servers import available, started
 
 

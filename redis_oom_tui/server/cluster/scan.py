@@ -15,14 +15,15 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
-from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint, cluster_checkpoint_values
 from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
 from redis_oom_tui.server.cluster.nodes import Nodes
-from redis_oom_tui.server.cluster.scan_view import (
+from redis_oom_tui.server.cluster.scan_state import (
     BY_SLOT,
     UNEVEN,
+    ClusterCheckpoint,
     ClusterScanProgress,
     ClusterScanView,
+    cluster_checkpoint_values,
     fair_sample,
     quotas,
 )

@@ -13,9 +13,9 @@ from redis_oom_tui.models.address import Address, Connection, Sentinel
 from redis_oom_tui.models.errors import LoginRefused, NotRedis, ServerUnreachable, TriageError
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.client import make_client
+from redis_oom_tui.server.connection_options import with_tls_hint
 from redis_oom_tui.server.errors import not_redis, translated
 from redis_oom_tui.server.tasks import together
-from redis_oom_tui.server.tls_fallback import with_tls_hint
 
 _ASK = ("SENTINEL GET-MASTER-ADDR-BY-NAME",)
 # In two words: redis-py has a reader of its own for the one, which wants every field to be there.

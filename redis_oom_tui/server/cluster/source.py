@@ -18,14 +18,14 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import differences, shown, worst_first
 from redis_oom_tui.rules.info_fields import with_write_settings
 from redis_oom_tui.rules.verdict import judge, unknown
-from redis_oom_tui.server.cluster.checkpoint import ClusterCheckpoint
 from redis_oom_tui.server.cluster.nodes import Nodes
 from redis_oom_tui.server.cluster.scan import ClusterScan
+from redis_oom_tui.server.cluster.scan_state import ClusterCheckpoint
 from redis_oom_tui.server.cluster.topology import SlotMarks, Topology, moving_slots, slot_marks
 from redis_oom_tui.server.errors import translated
-from redis_oom_tui.server.hot_keys import hot_keys_of
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import heaviest_slots, read_settings
+from redis_oom_tui.server.server_logs import hot_keys_of
 from redis_oom_tui.server.tasks import together
 from redis_oom_tui.server.values import sample_patterns
 

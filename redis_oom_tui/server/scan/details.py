@@ -16,11 +16,19 @@ from redis_oom_tui.rules.headroom import has_room
 from redis_oom_tui.rules.sizing import SAMPLES, SizeAnswer, judged, most_of_all
 from redis_oom_tui.server.client import borrowed
 from redis_oom_tui.server.errors import translated, waits
-from redis_oom_tui.server.replies import ROOM_QUESTIONS, array, data, integer_or_none, room_in, strings, text_or_none
+from redis_oom_tui.server.replies import (
+    ROOM_QUESTIONS,
+    array,
+    data,
+    group_health,
+    integer_or_none,
+    room_in,
+    strings,
+    text_or_none,
+)
 from redis_oom_tui.server.scan.aggregates import with_size
 from redis_oom_tui.server.scan.connection import ScanServer
 from redis_oom_tui.server.sizing import LENGTHS, Known, Sizer, Words, worth_asking
-from redis_oom_tui.server.stream_groups import group_health
 from redis_oom_tui.server.tasks import not_busy
 
 _ELEMENTS = 5

@@ -1,21 +1,36 @@
-"""The view of a cluster's scan under way, and whether a part of its keys is a fair sample of all."""
+"""Where a cluster's scan stands: its view, whether a part is a fair sample, and, broken off, plain values (JSON's)."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from redis_oom_tui.formatting.sizes import count
-from redis_oom_tui.models.errors import TriageError
+from redis_oom_tui.formatting.typed import Number, converted
+from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.keys import KeyRow
 from redis_oom_tui.models.scan import Interval, NodeShare, Pace, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.pattern_rows import Samples
-from redis_oom_tui.server.cluster.node_scan import NodeScan, summed
+from redis_oom_tui.server.cluster.node_scan import NodePlace, NodeScan, Slot, summed
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
+from redis_oom_tui.server.scan.checkpoint import (
+    DAMAGED,
+    AggregatesValues,
+    OptionsValues,
+    RangeValues,
+    aggregates_read,
+    aggregates_written,
+    earlier_keys,
+    options_read,
+    options_written,
+    ranges_written,
+    standing_read,
+)
 from redis_oom_tui.server.scan.view import PatternRows
 from redis_oom_tui.server.tasks import ActiveClock, together
 
@@ -169,3 +184,85 @@ def fair_sample(scans: Iterable[NodeScan], aggregates: ScanAggregates) -> sampli
     limit = None if None in used else sum(each or 0 for each in used)
     total = max(aggregates.keys, sum(scan.held_keys for scan in read))
     return sampling.SampledShare(tuple(aggregates.group_keys), total, limit)
+
+
+class _Node(Struct, kw_only=True):
+    """Where the scan of one node stands."""
+
+    node: str
+    run_id: str | None
+    slots: list[Slot]
+    cursor_ranges: list[list[RangeValues]] = field(name="walks")
+    place: NodePlace
+
+
+class _Values(Struct, kw_only=True):
+    """All that is kept of the scan."""
+
+    elapsed: Number
+    options: OptionsValues
+    aggregates: AggregatesValues = field(name="tally")
+    nodes: list[_Node]
+
+
+class ClusterCheckpoint:
+    """What an earlier process had come to: `options`, `aggregates`, `elapsed` seconds, and the scan of each node."""
+
+    def __init__(self, progress: Mapping[str, Any], pace: Pace | None) -> None:
+        """Read what `cluster_checkpoint_values` wrote, to resume at `pace`. Raises BadInput."""
+        try:
+            found = converted(progress, _Values)
+            self.options = options_read(found.options, pace, None)
+            self.aggregates = aggregates_read(found.aggregates, self.options)
+            self._standings = [standing_read(node.cursor_ranges, node.run_id) for node in found.nodes]
+        except (ValueError, IndexError):
+            raise BadInput(DAMAGED) from None
+        self.elapsed = found.elapsed
+        self.values = progress
+        self._nodes = found.nodes
+
+    def standing(self) -> ClusterScanProgress:
+        """The whole scan as it stood."""
+        notes = {earlier_keys(self.aggregates.keys): None}
+        return ClusterScanProgress(self.options.pace, state=ScanState.STOPPED, notes=notes)
+
+    def scans(self, server_of: Callable[[str], LiveServer]) -> list[NodeScan]:
+        """The scan of each node, to go on with. Raises one of `models.errors` where a node is not there any more."""
+        scans = []
+        for node, standing in zip(self._nodes, self._standings, strict=True):
+            server, options = server_of(node.node), self.options
+            scans.append(
+                NodeScan(server, options, node.slots, self.aggregates, node.node, standing=standing, place=node.place)
+            )
+        return scans
+
+
+def cluster_checkpoint_values(
+    options: ScanOptions, aggregates: ScanAggregates, scans: Iterable[NodeScan], elapsed: float
+) -> dict[str, Any] | None:
+    """What `ClusterCheckpoint` needs; None where a node that was begun has no run id: nobody could tell whether it is
+    the same server later, and its cursors mean nothing to another.
+    """
+    scans = list(scans)
+    if any(scan.standing.cursor_ranges and scan.standing.run_id is None for scan in scans):
+        return None
+    for scan in scans:
+        scan.view()  # what is on its way to the counts arrives there
+    values = _Values(
+        elapsed=elapsed,
+        options=options_written(options),
+        aggregates=aggregates_written(aggregates),
+        nodes=[_written(scan) for scan in scans],
+    )
+    found: dict[str, Any] = to_builtins(values)
+    return found
+
+
+def _written(scan: NodeScan) -> _Node:
+    return _Node(
+        node=scan.node,
+        run_id=scan.standing.run_id,
+        slots=sorted(scan.slots),
+        cursor_ranges=ranges_written(scan.standing),
+        place=scan.place,
+    )
