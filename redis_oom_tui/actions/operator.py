@@ -223,8 +223,8 @@ class LiveOperator:
     def history(self) -> tuple[AuditEntry, ...]:
         return self._context.audit.history()
 
-    def history_skipped(self) -> int:
-        return self._context.audit.skipped
+    def history_gaps(self) -> tuple[int, float | None]:
+        return self._context.audit.skipped, self._context.audit.unread_before
 
     async def close(self) -> None:
         """Settle what still waits: a setting that was not kept returns now."""

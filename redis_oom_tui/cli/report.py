@@ -26,8 +26,9 @@ from redis_oom_tui.files.disk import shown, write_new
 from redis_oom_tui.files.server_host import with_host_memory
 from redis_oom_tui.formatting.hogs import progress
 from redis_oom_tui.formatting.report import HTML_SUFFIXES, document, markdown, page
+from redis_oom_tui.formatting.report_sections import moment
 from redis_oom_tui.formatting.server import address_args
-from redis_oom_tui.formatting.sizes import skipped_lines
+from redis_oom_tui.formatting.sizes import earlier_actions, skipped_lines
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.capabilities import Capabilities
@@ -98,10 +99,12 @@ def report(
         invocation, notes = of_server_or_dump(invocation, rdb, server_binary, stack)
         gathered = _recorded(recording) if recording is not None else asyncio.run(_live(invocation, scan=not no_scan))
     since = gathered.snapshots[0].taken_at - 3600 * hours
-    actions, skipped = _actions(invocation, gathered, since)
+    audit = AuditFile(invocation.audit_path or state_folder() / "audit.jsonl", wall=time.time)
+    actions = _actions(audit, gathered, since)
     made = replace(
         _report(gathered, invocation, names=not no_names, actions=actions),
-        actions_skipped=skipped,
+        actions_skipped=audit.skipped,
+        actions_unread_before=audit.unread_before,
         notes=() if rdb is None else (_of_dump(rdb), *notes),
     )
     as_html = as_html or (output is not None and output.suffix.lower() in HTML_SUFFIXES)
@@ -183,27 +186,26 @@ def _recorded(path: Path) -> Gathered:
     from redis_oom_tui.files.recordings import load
 
     moments = load(path).moments
-    gathered = Gathered([moment.snapshot for moment in moments if moment.snapshot is not None])
+    gathered = Gathered([seen.snapshot for seen in moments if seen.snapshot is not None])
     gathered.recorded = True
-    for moment in moments:
+    for seen in moments:
         # An empty list was read as well, and is the last one.
-        gathered.clients = gathered.clients if moment.clients is None else moment.clients
-        gathered.settings = dict(moment.settings or gathered.settings)
-        gathered.scan = moment.scan or gathered.scan
-        gathered.values = gathered.values if moment.samples is None else moment.samples
-        gathered.replicas = gathered.replicas if moment.replicas is None else moment.replicas
+        gathered.clients = gathered.clients if seen.clients is None else seen.clients
+        gathered.settings = dict(seen.settings or gathered.settings)
+        gathered.scan = seen.scan or gathered.scan
+        gathered.values = gathered.values if seen.samples is None else seen.samples
+        gathered.replicas = gathered.replicas if seen.replicas is None else seen.replicas
     return gathered
 
 
-def _actions(invocation: Invocation, gathered: Gathered, since: float) -> tuple[tuple[AuditEntry, ...], int]:
-    """The actions on these servers, and how many lines of the audit file could not be read."""
-    path = invocation.audit_path or state_folder() / "audit.jsonl"
-    audit = AuditFile(path, wall=time.time)
-    entries = audit.history()
+def _actions(audit: AuditFile, gathered: Gathered, since: float) -> tuple[AuditEntry, ...]:
+    """The actions on these servers since then; what `audit` could not tell goes to stderr too."""
+    entries = audit.history(since=since)
     if audit.skipped:
-        click.echo(f"redis-oom-tui: {skipped_lines(audit.skipped)}: {shown(path)}", err=True)
-    mine = actions_on(gathered.snapshots[-1], reversed(entries))
-    return tuple(entry for entry in mine if entry.at >= since), audit.skipped
+        click.echo(f"redis-oom-tui: {skipped_lines(audit.skipped)}: {shown(audit.path)}", err=True)
+    if audit.unread_before is not None:
+        click.echo(f"redis-oom-tui: {earlier_actions(moment(audit.unread_before))}: {shown(audit.path)}", err=True)
+    return tuple(actions_on(gathered.snapshots[-1], reversed(entries)))
 
 
 def _case(gathered: Gathered, invocation: Invocation, rates: Rates) -> Case:

@@ -52,12 +52,14 @@ def tail_of(path: Path) -> bytes:
 class AuditFile:
     """The file at `path`, made on first use, readable by its owner alone. `wall` is the clock, in Unix seconds.
 
-    `skipped` is how many lines could not be read when it was last looked through.
+    `skipped` is how many lines could not be read when it was last looked through; `unread_before` is the time before
+    which actions were left out then, None where none were.
     """
 
     def __init__(self, path: Path, *, wall: Callable[[], float]) -> None:
         self.path = path
         self.skipped = 0
+        self.unread_before: float | None = None
         self._wall = wall
 
     def intent(self, action: str, *, server: str, who: str, what: str, **facts: Any) -> str:
@@ -115,16 +117,26 @@ class AuditFile:
             where = safe_text(str(self.path), 200)
             raise AuditFailed(f"{where} cannot be written ({error.strerror}): choose another with --audit") from None
 
-    def history(self, most: int = 500) -> tuple[AuditEntry, ...]:
-        """The last actions, newest first; a line that cannot be read is passed over, and counted in `skipped`."""
+    def history(self, most: int = 500, *, since: float | None = None) -> tuple[AuditEntry, ...]:
+        """The last actions, newest first: so many, or with `since` all from then on, in Unix seconds.
+
+        A line that cannot be read is passed over, and counted in `skipped`. No more is read than the end of a large
+        file: `unread_before` tells it.
+        """
         entries: dict[str, AuditEntry] = {}
         for tail in _TAILS:
             entries.clear()
             for line in self._lines(tail=tail):
                 take(line, entries)
-            if len(entries) >= most or self._size() <= tail:
+            whole = self._size() <= tail
+            early = len(entries) >= most if since is None else any(entry.at < since for entry in entries.values())
+            if whole or early:
                 break
-        return tuple(sorted(entries.values(), key=lambda entry: entry.at, reverse=True)[:most])
+        found = sorted(entries.values(), key=lambda entry: entry.at, reverse=True)
+        kept = found[:most] if since is None else [entry for entry in found if entry.at >= since]
+        left_out = (len(found) > len(kept) or not whole) if since is None else not (whole or early)
+        self.unread_before = (kept[-1].at if kept else self._wall()) if left_out else None
+        return tuple(kept)
 
     def _size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0

@@ -115,6 +115,7 @@ def document(report: IncidentReport) -> "ReportDocument":
             _action_fields(entry, names=report.names, overdue=entry.id in report.overdue) for entry in report.actions
         ],
         "actions_skipped": report.actions_skipped,
+        "actions_unread_before_unix_seconds": report.actions_unread_before,
     }
 
 

@@ -20,7 +20,16 @@ from redis_oom_tui.formatting.server import (
     server_text,
     with_commands,
 )
-from redis_oom_tui.formatting.sizes import count, duration, known_bytes, percent, size, skipped_lines, spoken
+from redis_oom_tui.formatting.sizes import (
+    count,
+    duration,
+    earlier_actions,
+    known_bytes,
+    percent,
+    size,
+    skipped_lines,
+    spoken,
+)
 from redis_oom_tui.formatting.vitals import saving
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.scan import PatternRow, ScanView
@@ -282,7 +291,8 @@ def _keys(report: IncidentReport) -> Iterator[Block]:
 
 
 def _actions(report: IncidentReport) -> Iterator[Block]:
-    if not report.actions and not report.actions_skipped:
+    unread_before = report.actions_unread_before
+    if not report.actions and not report.actions_skipped and unread_before is None:
         return
     yield Heading("What was done")
     if report.actions:
@@ -302,6 +312,8 @@ def _actions(report: IncidentReport) -> Iterator[Block]:
         )
     if report.actions_skipped:
         yield Paragraph(f"{skipped_lines(report.actions_skipped)}.")
+    if unread_before is not None:
+        yield Paragraph(f"{earlier_actions(moment(unread_before))}.")
 
 
 def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:

@@ -97,6 +97,15 @@ def skipped_lines(skipped: int) -> str:
     return f"{number_of(skipped, 'line')} of the audit log cannot be read and {were} skipped"
 
 
+def earlier_actions(before: str) -> str:
+    """That actions before this time, as it is written there, are not listed.
+
+    >>> earlier_actions("12:00")
+    'Actions before 12:00 are not listed: the audit log has them'
+    """
+    return f"Actions before {before} are not listed: the audit log has them"
+
+
 def number_of_keys(value: int | None) -> str:
     """So many keys.
 

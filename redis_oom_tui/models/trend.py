@@ -118,7 +118,8 @@ class Episode(Struct, frozen=True):
 class IncidentReport(Struct, frozen=True):
     """What goes into the report. `first` and `last` are the snapshots at its ends, one and the same where one was
     taken; `actions` are in the order in which they happened. `names` says whether names of keys may be shown,
-    `actions_skipped` counts lines of the audit log that could not be read, `values_read` whether values could be looked
+    `actions_skipped` counts lines of the audit log that could not be read, `actions_unread_before` is when the actions
+    begin that are listed where older ones were left out, in Unix seconds, `values_read` whether values could be looked
     into: None where no string was sampled. `overdue` are the ids of actions whose timed return is, as far as is known;
     `recognition` are the applications of the scanned keys. `split` is where the memory is at the end, `samples` how it
     went, oldest first. `notes` are what must be said of all its figures; `connection_args` are the words of a command
@@ -137,6 +138,7 @@ class IncidentReport(Struct, frozen=True):
     names: bool = True
     values_read: bool | None = None
     actions_skipped: int = 0
+    actions_unread_before: float | None = None
     overdue: frozenset[str] = frozenset()
     recognition: Recognition = field(default_factory=Recognition)
     split: Breakdown = Breakdown(())

@@ -168,8 +168,10 @@ class Operator(Protocol):
     def history(self) -> tuple[AuditEntry, ...]:
         """The last actions in the audit file, newest first, at most 500."""
 
-    def history_skipped(self) -> int:
-        """How many lines of the audit file the last `history` could not read."""
+    def history_gaps(self) -> tuple[int, float | None]:
+        """How many lines of the audit file the last `history` could not read, and the time in Unix seconds before which
+        it left actions out; None where it has all.
+        """
 
     # What is done at once.
 

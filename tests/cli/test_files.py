@@ -2,6 +2,7 @@
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,18 @@ def test_what_is_written_is_a_new_or_a_plain_file(valkey: RunningServer, pipe: P
     with valkey.client() as client:
         assert client.exists("a")
     assert (path.stat().st_ino, path.stat().st_mode) == (before.st_ino, before.st_mode)
+
+
+def test_a_report_lists_all_actions_of_its_hours(valkey: RunningServer, tmp_path: Path) -> None:
+    """However many others were written since, here and on other servers."""
+    audit, begun = tmp_path / "audit.jsonl", int(time.time()) - 3600
+    line = '{"v":1,"at":%d,"phase":"intent","id":"%012x","action":"set","server":"%s","who":"me","what":"x"}\n'
+    mine = str(valkey.connection.address)
+    servers = (mine, *["b:1"] * 600)
+    audit.write_text("".join(line % (begun + number, number, server) for number, server in enumerate(servers)))
+    document = json.loads(ran("-s", valkey.socket_path, "--audit", str(audit), "report", "--json", "--no-scan").stdout)
+    assert [action["at_unix_seconds"] for action in document["actions"]] == [begun]
+    assert document["actions_unread_before_unix_seconds"] is None
 
 
 def test_one_odd_line_in_the_audit_log_breaks_nothing_and_is_counted(valkey: RunningServer, tmp_path: Path) -> None:

@@ -196,5 +196,25 @@ def test_the_last_actions_are_found_at_the_end_of_a_long_file(tmp_path: Path) ->
     found = AuditFile(path, wall=lambda: 0.0)
     assert [entry.at for entry in found.history(most=20)] == [float(at) for at in range(20_044, 20_024, -1)]
     assert found.skipped == 0
+    assert found.unread_before == 20_025.0
     assert len(found.history(most=10_045)) == 10_045
-    assert found.skipped == 1
+    assert (found.skipped, found.unread_before) == (1, None)
+    assert [entry.at for entry in found.history(since=9_998.0)][-2:] == [9_999.0, 9_998.0]
+    assert (len(found.history(since=20_000.0)), found.unread_before) == (45, None)
+    assert len(found.history()) == 500
+    assert found.unread_before == 9_545.0
+    assert (len(found.history(since=-1.0)), found.unread_before) == (10_045, None)
+
+
+def test_a_log_longer_than_is_read_says_from_when_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("redis_oom_tui.files.audit._TAILS", (1000, 10_000))
+    path = tmp_path / "audit.jsonl"
+    line = '{"v":1,"at":%d,"phase":"intent","id":"%012x","action":"set","server":"a:1","who":"me","what":"x"}\n'
+    path.write_text("".join(line % (at, at) for at in range(1000, 2000)))
+    found = AuditFile(path, wall=lambda: 3000.0)
+    listed = found.history(since=0.0)
+    assert 50 < len(listed) < 150
+    assert found.unread_before == listed[-1].at
+    assert (len(found.history(since=1990.0)), found.unread_before) == (10, None)
+    path.write_text('{"v":1,"at":1,"phase":"batch","id":"x","batch":0,"keys":[[0,"%s"]]}\n' % ("k" * 20_000))
+    assert (found.history(since=0.0), found.unread_before) == ((), 3000.0)

@@ -168,6 +168,7 @@ class ScriptedOperator(ScriptedSettings):
         self.restores: list[ScriptedRestoring] = []
         self.entries: list[AuditEntry] = []
         self.skipped = 0
+        self.unread_before: float | None = None
         self.some_backups: tuple[Backup, ...] = ()
         self.inspections: dict[Path, BackupInspection] = {}
         self.crash: BaseException | None = None
@@ -263,6 +264,6 @@ class ScriptedOperator(ScriptedSettings):
         """As scripted."""
         return tuple(self.entries)
 
-    def history_skipped(self) -> int:
+    def history_gaps(self) -> tuple[int, float | None]:
         """As it was told."""
-        return self.skipped
+        return self.skipped, self.unread_before

@@ -16,7 +16,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.tui.dialogs.questions import kill_question
 from redis_oom_tui.tui.drawing import DrawStyle, paragraph, quoted, width
-from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, Stage
+from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState, Stage
 from redis_oom_tui.tui.glyphs import ASCII, FULL
 from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form, limits_draw, log_draw
 from redis_oom_tui.tui.panes.cleanup_form import Form
@@ -112,7 +112,7 @@ def test_the_log(what, room, height, style):
         1.0, what, what, what, what, what, 2.0, what, False, {what: 1}, what, ChangeResult(change, True, what)
     )
     every = log_draw.log_entries([], [entry], 0.0)
-    harmless(log_draw.log_head(None, height, room, now=9e9, level=None), room)
+    harmless(log_draw.log_head(None, LogState(skipped=height, unread_before=height), room, now=9e9, level=None), room)
     for here in (True, False):
         harmless([log_draw.log_row(every[0], room, style, 9e9, here=here, several=not here)], room)
     for text, role in log_draw.in_full(every[0]):

@@ -211,6 +211,15 @@ async def test_lines_that_could_not_be_read_are_counted():
         await on_log(pilot, "3 lines of the audit log cannot be read and were skipped")
 
 
+async def test_older_actions_that_are_not_listed_are_told():
+    operator = ScriptedOperator()
+    operator.entries = [an_entry(1)]
+    operator.unread_before = 1_700_000_000.0
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_log(pilot, "Actions before 2023-11-14 22:13:20 are not listed: the audit log has them.")
+
+
 async def test_hostile_words_in_the_audit_file_are_harmless():
     operator = ScriptedOperator()
     operator.entries = [

@@ -110,3 +110,6 @@ class ReportDocument(Document):
     scan: Annotated[ReportScan | None, says("what uses the memory; null where no key was scanned")]
     actions: Annotated[list[ActionFields], says("what the tool did to this server or this cluster")]
     actions_skipped: Annotated[int, says("lines of the audit log that could not be read")]
+    actions_unread_before_unix_seconds: Annotated[
+        UnixSeconds | None, says("actions before this time are not listed; null where none was left out")
+    ]

@@ -111,7 +111,8 @@ def _tell(actions: ActionController, done: Done) -> None:
 async def read(actions: ActionController) -> None:
     """Read the audit file's end: beside the loop, for the file may be large and its disk slow."""
     entries = await asyncio.to_thread(actions.operator.history)
-    actions.show_log(LogState(entries=entries, skipped=actions.operator.history_skipped()))
+    skipped, unread_before = actions.operator.history_gaps()
+    actions.show_log(LogState(entries, skipped, unread_before))
 
 
 _LISTED = 100

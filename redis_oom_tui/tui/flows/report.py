@@ -95,6 +95,7 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         connection_args=app.profile.connection_args,
     )
     case = case if names else nameless(case)
+    skipped, unread_before = actions.operator.history_gaps() if actions.acts else (0, None)
     return IncidentReport(
         made_at=app.clock.wall(),
         first=app.timeline.first,
@@ -113,5 +114,6 @@ def gathered(actions: ActionController, *, names: bool, entries: tuple[AuditEntr
         samples=state.samples,
         overdue=frozenset(entry.id for entry in overdue(entries, app.clock.wall())),
         connection_args=app.profile.connection_args,
-        actions_skipped=actions.operator.history_skipped() if actions.acts else 0,
+        actions_skipped=skipped,
+        actions_unread_before=unread_before,
     )

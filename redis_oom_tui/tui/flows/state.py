@@ -80,8 +80,9 @@ class LimitsState(Struct, frozen=True):
 
 
 class LogState(Struct, frozen=True):
-    """The audit file as last read, and how many of its lines could not be."""
+    """The audit file as last read, how many of its lines could not be, and before what time actions were left out."""
 
     entries: tuple[AuditEntry, ...] = ()
     skipped: int = 0
+    unread_before: float | None = None
     error: str = ""

@@ -49,8 +49,8 @@ class LogView(CursorList[LogEntry]):
         del height
         app = host_of(self)
         verdict = app.state.verdict if app.state is not None else None
-        level, skipped = None if verdict is None else verdict.level, app.actions.log.skipped
-        return log_head(app.timeline.standing(), skipped, width, now=app.clock.wall(), level=level)
+        level = None if verdict is None else verdict.level
+        return log_head(app.timeline.standing(), app.actions.log, width, now=app.clock.wall(), level=level)
 
     def below(self, width: int, height: int) -> Sequence[Line]:
         """Where nothing is listed, that nothing has happened."""

@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value
-from redis_oom_tui.formatting.sizes import count, duration, number_of, size, skipped_lines, used_of
+from redis_oom_tui.formatting.sizes import count, duration, earlier_actions, number_of, size, skipped_lines, used_of
 from redis_oom_tui.models.action import Action, AuditEntry, RestoreOutcome
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.plan import Outcome
@@ -16,6 +16,7 @@ from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.report import overdue
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, clock_time, cut_end, moment, pad
 from redis_oom_tui.tui.drawing import width as cells_of
+from redis_oom_tui.tui.flows.state import LogState
 
 _ROLES = {Level.OK: "ok", Level.WARNING: "warn", Level.UNKNOWN: "warn", Level.CRITICAL: "crit", Level.OOM: "crit"}
 _QUIET = frozenset({EventKind.BACK, EventKind.RECOVERED, EventKind.CLEANUP})
@@ -71,13 +72,16 @@ def log_entries(
     return sorted(every, key=lambda one: one.at, reverse=True)
 
 
-def log_head(standing: Alert | None, skipped: int, width: int, *, now: float, level: Level | None) -> list[Line]:
+def log_head(standing: Alert | None, log: LogState, width: int, *, now: float, level: Level | None) -> list[Line]:
     """What stands, what could not be read, the titles; `now` is the time of day.
 
     `level` is the verdict of this moment: where it is OK, an alert that stands is on its way out. None before the first
-    figures, when no alert is no good news. `skipped` lines of the audit log could not be read.
+    figures, when no alert is no good news.
     """
-    unread = [_fitted(((f" {skipped_lines(skipped)}. ", "warn"),), width - 1)] if skipped else []
+    missing = [skipped_lines(log.skipped)] if log.skipped else []
+    if log.unread_before is not None:
+        missing.append(earlier_actions(moment(log.unread_before)))
+    unread = [_fitted(((f" {words}. ", "warn"),), width - 1) for words in missing]
     titles = cut_end("  TIME     WHAT       DETAIL", width)
     return [_fitted(_standing(standing, now, level), width - 1), *unread, ((pad(titles, width), "head"),)]
 
