@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import NamedTuple, TypeVar, overload
 
 from redis_oom_tui.actions.context import Losses, SharedRun, asked_again
-from redis_oom_tui.actions.outcomes import LOST_AND_GONE, gone
+from redis_oom_tui.actions.outcomes import LOST_AND_GONE, CameTo, gone
 from redis_oom_tui.actions.saving import NO_COPY, SAVE_AT_ONCE, UNKNOWN_SIZE, Copied, Saver, outcome_of
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
@@ -273,11 +273,11 @@ class BatchWorker:
             if isinstance(reply, ServerBusy):
                 self._held.append(position)
                 continue
-            outcome, detail = self._came_to(position, reply)
+            outcome, detail, note = self._came_to(position, reply)
             self._acted += outcome is self._done
             if reply in _BY_CONTENT and self._modules:
                 detail += f" ({_MAY_BE_THE_MODULE.format(', '.join(self._modules))})"
-            self._table.put(position, outcome, detail, moved=reply if isinstance(reply, KeyMoved) else None)
+            self._table.put(position, outcome, detail, note, moved=reply if isinstance(reply, KeyMoved) else None)
             if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
                 self._block(reply)
         self._count_refusals(replies)
@@ -287,12 +287,12 @@ class BatchWorker:
         for position in positions if known else ():
             known.pop(position, None)
 
-    def _came_to(self, position: int, reply: ReplyOrError) -> tuple[Outcome, str]:
+    def _came_to(self, position: int, reply: ReplyOrError) -> CameTo:
         if reply is Reply.GONE:
             if position in self._sent_before:
-                return Outcome.IN_DOUBT, LOST_AND_GONE
+                return Outcome.IN_DOUBT, LOST_AND_GONE, None
             return gone(self._plan.keys[position].id, self._before)
-        return outcome_of(reply, self._done)
+        return *outcome_of(reply, self._done), None
 
     def _count_refusals(self, replies: Sequence[ReplyOrError]) -> None:
         """Whether all that was tried was refused: then the rest would be, too."""

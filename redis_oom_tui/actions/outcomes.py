@@ -7,12 +7,10 @@ from types import MappingProxyType
 from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.models.errors import KeyMoved
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, OutcomeNote, PlannedKey
 
-DELETED_EARLIER = "an earlier run of this plan deleted it"
+_DELETED_EARLIER = "an earlier run of this plan deleted it"
 LOST_AND_GONE = "the reply was lost; it is gone now, perhaps by this run"
-KEPT = "kept: "
-"""What the detail of a key begins with that could not be saved, and so was not deleted."""
 EARLIER_AND_GONE = "it is gone now; an earlier run of this plan was interrupted, and may have deleted it"
 READ_BY_BACKUP = "it was used since the preview, perhaps only read by this tool's own backup"
 
@@ -21,14 +19,20 @@ _NUMBER = {outcome: number for number, outcome in enumerate(_CODES)}
 _UNTOUCHED = _NUMBER[Outcome.NOT_ATTEMPTED]
 
 
-def gone(id_: KeyId, before: EarlierRuns | None) -> tuple[Outcome, str]:
+CameTo = tuple[Outcome, str, OutcomeNote | None]
+"""What a key came to, the detail, and the note."""
+
+
+def gone(id_: KeyId, before: EarlierRuns | None) -> CameTo:
     """What a key that is not there came to, by what runs of the plan `before` did."""
     name = (id_.db, id_.key)
     if before is None or name not in before.reached:
-        return Outcome.GONE, ""
+        return Outcome.GONE, "", None
     if name in before.in_doubt:
-        return Outcome.IN_DOUBT, EARLIER_AND_GONE
-    return Outcome.GONE, DELETED_EARLIER if name in before.deleted else ""
+        return Outcome.IN_DOUBT, EARLIER_AND_GONE, None
+    if name in before.deleted:
+        return Outcome.GONE, _DELETED_EARLIER, OutcomeNote.DELETED_EARLIER
+    return Outcome.GONE, "", None
 
 
 class OutcomeTable:
@@ -39,11 +43,24 @@ class OutcomeTable:
         self._codes = bytearray([_NUMBER[Outcome.NOT_ATTEMPTED]]) * len(keys)
         self._details: dict[int, str] = {}
         self._moved: dict[int, KeyMoved] = {}
+        self._notes: dict[int, OutcomeNote] = {}
         self._counts: Counter[Outcome] = Counter({Outcome.NOT_ATTEMPTED: len(keys)})
         self.freed_bytes = 0
 
-    def put(self, position: int, outcome: Outcome, detail: str = "", *, moved: KeyMoved | None = None) -> None:
+    def put(
+        self,
+        position: int,
+        outcome: Outcome,
+        detail: str = "",
+        note: OutcomeNote | None = None,
+        *,
+        moved: KeyMoved | None = None,
+    ) -> None:
         """The key at `position` came to this; `moved` is the refusal of a node that does not serve it."""
+        if note is not None:
+            self._notes[position] = note
+        elif self._notes:
+            self._notes.pop(position, None)
         if moved is not None:
             self._moved[position] = moved
         elif self._moved:
@@ -98,13 +115,9 @@ class OutcomeTable:
         """Those of `positions` whose keys a node refused that does not serve them."""
         return [position for position in positions if position in self._moved] if self._moved else []
 
-    def deleted_earlier(self) -> int:
-        """How many are gone because an earlier run of the plan deleted them."""
-        return sum(detail == DELETED_EARLIER for detail in self._details.values())
-
-    def kept(self) -> int:
-        """How many were kept because they could not be saved."""
-        return sum(detail.startswith(KEPT) for detail in self._details.values())
+    def noted(self, note: OutcomeNote) -> int:
+        """Of how many that was noted."""
+        return sum(one is note for one in self._notes.values())
 
     def counts(self) -> Mapping[Outcome, int]:
         """How many keys came to what; an outcome that no key came to is left out."""
@@ -115,7 +128,9 @@ class OutcomeTable:
         for position, key in enumerate(self._keys):
             outcome = self.outcome(position)
             if only is None or outcome in only:
-                yield KeyOutcome(key.id, outcome, self.detail(position), self.moved(position))
+                yield KeyOutcome(
+                    key.id, outcome, self.detail(position), self.moved(position), self._notes.get(position)
+                )
 
 
 def after(failure: str, sentence: str) -> str:

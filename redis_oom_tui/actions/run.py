@@ -17,7 +17,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import count, known_bytes, number_of, number_of_keys, size
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.errors import TriageError
-from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, Plan, RunView
+from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, OutcomeNote, Plan, RunView
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.server.tasks import ActiveClock, run_all, together
@@ -301,8 +301,8 @@ class Run:
             len(self._plan.keys),
             None if before is None or now is None else before - now,
             restarted=any(worker.restarted for worker in self._workers),
-            earlier=self._table.deleted_earlier(),
-            kept=self._table.kept(),
+            earlier=self._table.noted(OutcomeNote.DELETED_EARLIER),
+            kept=self._table.noted(OutcomeNote.UNSAVED),
         )
         bound = self._plan.criteria.max_bytes
         failures = list(self._failures)

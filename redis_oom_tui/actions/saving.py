@@ -11,14 +11,14 @@ from typing import cast
 from msgspec import Struct
 
 from redis_oom_tui.actions.context import SharedRun
-from redis_oom_tui.actions.outcomes import KEPT, READ_BY_BACKUP, gone
+from redis_oom_tui.actions.outcomes import READ_BY_BACKUP, CameTo, gone
 from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.errors import BadInput, ErrorClass, KeyMoved, ServerBusy, TriageError
-from redis_oom_tui.models.plan import Outcome, Plan
+from redis_oom_tui.models.plan import Outcome, OutcomeNote, Plan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
 from redis_oom_tui.server.mutations.replies import Limit, ReplyOrError, Saved, Uncopied, digest
@@ -220,7 +220,7 @@ class Saver:
         """Keep a key that cannot be copied, unless it was read before the confirmation that there is no copy of it."""
         key = self._keys[position]
         if self._choice.keep_unsaved or headroom.why_uncopied(key, self._choice) is None:
-            self._table.put(position, Outcome.FAILED, f"{KEPT}{reason}")
+            self._table.put(position, Outcome.FAILED, f"kept: {reason}", OutcomeNote.UNSAVED)
             return
         if position not in self.saved:
             self._lines.append(Record(key.id.db, key.id.key, key.type, node=self._node, left_out=reason))
@@ -231,13 +231,13 @@ class Saver:
             raise CapReached(f"The backup has reached its cap of {size(self._choice.max_total_bytes)}")
 
     def _refused(self, position: int, reply: ReplyOrError) -> None:
-        outcome, detail = self._came_to(position, reply)
+        outcome, detail, note = self._came_to(position, reply)
         prefix = "not saved, so not deleted: " if outcome is Outcome.FAILED else ""
-        self._table.put(position, outcome, prefix + detail, moved=reply if isinstance(reply, KeyMoved) else None)
+        self._table.put(position, outcome, prefix + detail, note, moved=reply if isinstance(reply, KeyMoved) else None)
         if isinstance(reply, TriageError) and reply.error_class is ErrorClass.STOP:
             self.blocked = self.blocked or reply
 
-    def _came_to(self, position: int, reply: ReplyOrError) -> tuple[Outcome, str]:
+    def _came_to(self, position: int, reply: ReplyOrError) -> CameTo:
         id_ = self._keys[position].id
         if reply is Reply.GONE:
             return gone(id_, self._before)
@@ -245,7 +245,7 @@ class Saver:
         reached = self._before is not None and (id_.db, id_.key) in self._before.reached
         if reply is Reply.USED and not self.untouched and (reached or position in self._twice):
             detail = READ_BY_BACKUP
-        return outcome, detail
+        return outcome, detail, None
 
     async def note(self, batch: Sequence[int], due_ms: Mapping[int, int], now_ms: int) -> None:
         """Write down the present expiry of keys that are about to be given another one; `now_ms` is the server's."""

@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_tex
 from redis_oom_tui.formatting.server import cleanup_line, with_commands
 from redis_oom_tui.formatting.sizes import count, known_bytes, number_of, number_of_keys, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
-from redis_oom_tui.models.plan import KeyOutcome, Outcome, Plan, PlannedKey, Proposal, RunView
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, OutcomeNote, Plan, PlannedKey, Proposal, RunView
 from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
 
 if TYPE_CHECKING:
@@ -230,7 +230,7 @@ def outcome_lines(outcomes: Sequence[KeyOutcome]) -> list[str]:
     for each in notable[:_SHOWN]:
         where = f" on {safe_text(each.id.node, 80)}" if each.id.node else ""
         word, detail = each.outcome.value, safe_text(each.detail)
-        if each.outcome is Outcome.FAILED and detail.startswith("kept: "):
+        if each.note is OutcomeNote.UNSAVED:
             word, detail = "kept", detail.removeprefix("kept: ")
         lines.append(f"{word}: {exact_name(each.id.key)}{where}: {detail or '-'}")
     if len(notable) > _SHOWN:

@@ -158,16 +158,24 @@ class Outcome(StrEnum):
     NOT_ATTEMPTED = "not attempted"
 
 
+class OutcomeNote(StrEnum):
+    """What is counted of a key beside its outcome: kept as it could not be saved, or deleted by an earlier run."""
+
+    UNSAVED = "unsaved"
+    DELETED_EARLIER = "deleted earlier"
+
+
 class KeyOutcome(Struct, frozen=True):
     """One key and what became of it; `detail` says what had changed, or the server's refusal.
 
-    `moved` is that refusal where another node serves the key.
+    `moved` is that refusal where another node serves the key; `note` is for counts, never read out of `detail`.
     """
 
     id: KeyId
     outcome: Outcome
     detail: str = ""
     moved: KeyMoved | None = None
+    note: OutcomeNote | None = None
 
 
 _THERE_STILL = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.NOT_ATTEMPTED})

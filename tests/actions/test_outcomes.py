@@ -2,7 +2,7 @@
 
 from redis_oom_tui.actions.outcomes import OutcomeTable
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import KeyOutcome, Outcome, PlannedKey
+from redis_oom_tui.models.plan import KeyOutcome, Outcome, OutcomeNote, PlannedKey
 
 KEYS = tuple(PlannedKey(KeyId(0, b"%d" % n), "string", 10) for n in range(3))
 
@@ -23,3 +23,13 @@ def test_a_later_word_about_a_key_replaces_the_earlier() -> None:
         KeyOutcome(KeyId(0, b"1"), Outcome.DELETED),
         KeyOutcome(KeyId(0, b"2"), Outcome.CHANGED, "used"),
     ]
+
+
+def test_what_was_kept_is_counted_by_its_note_and_not_by_its_words() -> None:
+    table = OutcomeTable(KEYS)
+    table.put(0, Outcome.FAILED, "kept: too large to save", OutcomeNote.UNSAVED)
+    table.put(1, Outcome.FAILED, "kept: in the server's own words")
+    table.put(2, Outcome.GONE, "deleted", OutcomeNote.DELETED_EARLIER)
+    assert (table.noted(OutcomeNote.UNSAVED), table.noted(OutcomeNote.DELETED_EARLIER)) == (1, 1)
+    table.put(0, Outcome.DELETED)
+    assert table.noted(OutcomeNote.UNSAVED) == 0
