@@ -147,3 +147,18 @@ async def test_a_pattern_has_its_room_before_the_application_of_another():
         await until(pilot, lambda: "APPLICATION " in screen_text(app))
         assert "tenant:*:cart:items:v2" in screen_text(app)
         assert "BullMQ" in screen_text(app)
+
+
+@pytest.mark.parametrize("keys", ["", "t"])
+async def test_where_no_pattern_matches_x_takes_no_key_of_the_list_that_is_not_shown(keys):
+    app = an_app(ScriptedSource(views=[a_view()]))
+    async with app.run_test(size=(80, 24)) as pilot:
+        await scanning(pilot, "tab", *keys)
+        await pilot.press("slash", *"100", "enter")
+        await until(pilot, lambda: "do: Tab shows them" in " ".join(screen_text(app).split()))
+        assert not hogs(app).patterns.model.rows
+        assert hogs(app).keys.model.rows
+        await pilot.press("x")
+        await until(pilot, lambda: "Nothing is under the cursor" in screen_text(app))
+        assert hogs(app).tables.plan_request(in_patterns=False) is not None, "the key list has one under its cursor"
+        assert hogs(app).display

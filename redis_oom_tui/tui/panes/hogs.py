@@ -172,6 +172,8 @@ class BrowseKeys(ScanKeys):
         request = self.tables.plan_request(in_patterns=self.in_patterns)
         if request is not None:
             self.post_message(request)
+        elif self._view is not None and self.tables.selection.text:
+            self.host.tell("Nothing is under the cursor to plan a cleanup of: Esc clears the filter.")
         else:
             self.host.tell("There is nothing to plan a cleanup of yet: scan with r, then mark keys with Space.")
 

@@ -11,6 +11,7 @@ from redis_oom_tui.formatting.key_sizes import screen_text
 from redis_oom_tui.formatting.keys import all_exact
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.sizes import number_of_keys
 from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.keys import KeyRow, KeySizes
 from redis_oom_tui.models.plan import Criteria
@@ -69,8 +70,11 @@ class Selection(Struct, frozen=True):
         """The innermost pattern that was entered or chosen."""
         return self.pattern or (self.level[-1] if self.level else None)
 
-    def nothing(self, view: ScanView) -> str:
-        """What to say where nothing is left to show."""
+    def nothing(self, view: ScanView, *, of_patterns: bool = False) -> str:
+        """What to say where nothing is left to show: no key, or `of_patterns` no pattern, while keys may match."""
+        matching = len(self.keys(view)) if of_patterns and self.text else 0
+        if matching:
+            return f"No pattern matches here, {number_of_keys(matching)} do: Tab shows them. Esc clears the filter."
         if self.text:
             whole = self._bound(view)
             if whole:
@@ -168,11 +172,11 @@ class HogsTables(Horizontal):
         recognition = recognize(view)
         self.patterns.model.columns = columns_of_patterns(view, recognition, self._opens)
         moving = view.state is ScanState.RUNNING
-        nothing = self.selection.nothing(view)
-        self.keys.show(self.selection.keys(view), nothing, moving=moving)
-        self.patterns.show(self.selection.patterns(view), nothing, moving=moving)
+        no_pattern = self.selection.nothing(view, of_patterns=True)
+        self.keys.show(self.selection.keys(view), self.selection.nothing(view), moving=moving)
+        self.patterns.show(self.selection.patterns(view), no_pattern, moving=moving)
         self._view = view
-        self.map.show(self.selection.level, nothing, PatternFacts(recognition, view.ttls_known))
+        self.map.show(self.selection.level, no_pattern, PatternFacts(recognition, view.ttls_known))
 
     def fade(self, *, stale: bool) -> None:
         """Take the color from the rows, or give it back."""
@@ -221,10 +225,13 @@ class HogsTables(Horizontal):
         self.map.redraw()
 
     def plan_request(self, *, in_patterns: bool) -> MakePlan | None:
-        """The plan of the marked keys, else of the pattern in hand, else of the key under the cursor."""
+        """The plan of the marked keys, else of the pattern in hand, else of the key under the cursor.
+
+        `in_patterns` no key is under the cursor, and where no pattern is either there is no plan.
+        """
         marked = tuple(row.id for row in self.keys.model.marked.values())
         pattern = self.patterns.model.current if in_patterns else self.selection.pattern
-        key = self.keys.model.current
+        key = None if in_patterns else self.keys.model.current
         if marked:
             seen = {row.id for row in self.keys.model.rows}
             hidden = sum(key not in seen for key in marked)
