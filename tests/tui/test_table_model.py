@@ -79,6 +79,33 @@ def test_a_row_that_goes_leaves_the_cursor_in_its_place():
     assert model.current is not None
 
 
+def test_in_a_list_that_begins_anew_the_cursor_leads_until_it_is_moved_again():
+    model = a_model(some(10))
+    model.move_to(1, now=100.0)
+    model.update([], now=200.0)
+    model.update(some(8), now=201.0)
+    model.update([*some(8), *((f"big{n}", 90 + n) for n in range(9))], now=202.0)
+    model.update([*some(8), *((f"big{n}", 90 + n) for n in range(9))], now=203.0, moving=False)
+    assert (model.top, model.current) == (0, ("big8", 98))
+    model.move_to(1, now=300.0)
+    here = model.current
+    model.update([], now=400.0)
+    model.update([("bigger", 99), here, *some(8)], now=401.0)
+    assert model.current == here, "a filter that let nothing through took nothing away"
+
+
+def test_rows_that_a_column_leaves_equal_keep_the_order_they_had():
+    model = TableModel(COLUMNS, lambda row: row[0], "name")
+    given = [("b", 1), ("a", 1), ("c", 2)]
+    model.update(given, now=100.0)
+    model.sort_by("idle")
+    model.update(given, now=200.0)
+    assert [name for name, _ in model.rows] == ["a", "b", "c"], "no row has a value there: the order stays"
+    model.sort_by("size")
+    model.update(given, now=300.0)
+    assert [name for name, _ in model.rows] == ["c", "a", "b"]
+
+
 def test_marks_outlive_leaving_the_top_and_keep_the_last_figures():
     model = a_model(some(10))
     model.toggle(("k3", 3))

@@ -81,6 +81,8 @@ class TableModel(Generic[R]):
         self._columns = tuple(columns)
         self._usual = self.sort = sort
         self.falling = self.column(sort).falling
+        # What was sorted by before, the latest last: it orders the rows that the column sorted by leaves equal.
+        self._earlier: dict[str, bool] = {}
         self.rows: list[R] = []
         self.outer_rows: list[R] = []
         self.within: Callable[[R], Sequence[R]] = lambda _: ()
@@ -121,6 +123,8 @@ class TableModel(Generic[R]):
 
     def sort_by(self, name: str, falling: bool | None = None) -> None:
         """Sort by that column now, whatever holds the order."""
+        self._earlier.pop(self.sort, None)
+        self._earlier[self.sort] = self.falling
         self.sort = name
         self.falling = self.column(name).falling if falling is None else falling
         self._held_until = 0.0
@@ -133,6 +137,10 @@ class TableModel(Generic[R]):
         return not self.outer_rows or any(order(row) is not None for row in self.outer_rows)
 
     def _sorted(self, rows: Sequence[R]) -> list[R]:
+        known = {column.id: column for column in self._columns}
+        for name, falling in self._earlier.items():
+            if name in known and name != self.sort:
+                rows = ordered(rows, known[name], falling)
         return ordered(rows, self.column(self.sort), self.falling)
 
     def _as_they_stand(self, rows: Sequence[R]) -> list[R]:
@@ -143,11 +151,13 @@ class TableModel(Generic[R]):
         """The cursor stays on its row, and that row on its line of the screen."""
         before = self.place
         line = before - self.top
+        begins = not self.rows
         self.outer_rows = order(outer)
         self.rows = rows = [row for each in self.outer_rows for row in (each, *order(self.within(each)))]
         self._places = {self._identify(row): place for place, row in enumerate(rows)}
         if rows and self._cursor not in self._places:
-            # Its row is gone: the cursor stays where it was on the screen.
+            # Its row is gone: the cursor stays where it was on the screen. In a list that begins anew nobody moved it.
+            self._moved = self._moved and not begins
             self._cursor = self._identify(rows[min(before, len(rows) - 1)])
         if self._moved:
             self.top = self.place - line
