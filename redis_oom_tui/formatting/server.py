@@ -56,15 +56,17 @@ def share_of_limit(memory: Memory) -> str:
     return counted + share_of(percent_beside(memory.pressure, (1.0,), 1), limit_text(memory))
 
 
-def use_of_limit(memory: Memory) -> str:
-    """What counts towards the limit, beside it.
+def use_of_limit(memory: Memory, marks: Sequence[float] = (1.0,)) -> str:
+    """What counts towards the limit, beside it; the share stands on its own side of each of `marks`.
 
     >>> use_of_limit(Memory(950, 1000)), use_of_limit(Memory(950)), use_of_limit(Memory(None))
     ('950 B of 1000 B (95%)', '950 B used, no limit', '? used, no limit')
+    >>> use_of_limit(Memory(798, 1000), (0.8,))
+    '798 B of 1000 B (79.8%)'
     """
     if memory.maxmemory_bytes is None:
         return f"{size(memory.used_bytes)} used, {limit_text(memory)}"
-    share = "" if memory.pressure is None else f" ({percent_beside(memory.pressure, (1.0,), 0)})"
+    share = "" if memory.pressure is None else f" ({percent_beside(memory.pressure, marks, 0)})"
     return f"{size(memory.counted_bytes)} of {limit_text(memory)}{share}"
 
 

@@ -157,10 +157,11 @@ class HeaderModel(Struct, frozen=True):
             words = "frozen" if self.frozen else "live"
             return [(f"{words} ", "warn" if self.frozen else "ok"), (f"{at} ", "dim")]
         wait = max(0, round((state.next_try or now) - now))
+        again = f"retry in {wait}s" if wait else "trying again"
         if state.link is Link.CONNECTING:
-            words = f"connecting, retry in {wait}s " if state.error else "connecting "
+            words = f"connecting, {again} " if state.error else "connecting "
             return [(words, "warn" if state.error else "dim")]
-        return [(f" NO ANSWER for {sizes.duration(state.age(now))}, retry in {wait}s ", "crit_block")]
+        return [(f" NO ANSWER for {sizes.duration(state.age(now))}, {again} ", "crit_block")]
 
     def _tabs(self, width: int, badges: list[Piece]) -> Line:
         """The panes; at their right what reverts, and how the server is marked where there is no title to say it."""

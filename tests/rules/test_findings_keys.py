@@ -149,6 +149,8 @@ def test_giants_by_type(kind: str, id_: str) -> None:
     exact = giant(b"x[1]", kind, 30 * MIB, idle_seconds=3 * DAY, size_low=30 * MIB, size_high=30 * MIB)
     found = findings(snapshot_of(), scanned(top=(exact,)))[id_]
     assert "30% of all that is used" in found.title
+    emptied = findings(snapshot_of(used=10 * MIB), scanned(top=(exact,)))[id_]
+    assert emptied.title.endswith("30.0 MiB, more than all that is used now"), "no share of over 100%"
     assert found.remedy is not None
     assert found.remedy.match == b"x\\[1\\]"
     low, high = found.saves_bytes or (0, 0)

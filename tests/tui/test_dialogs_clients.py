@@ -10,7 +10,7 @@ from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, kill_question
 from redis_oom_tui.tui.messages import ApplyRemedy
 from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
-from tests.tui.support import an_app, screen_text, until
+from tests.tui.support import an_app, rows, screen_text, until
 from tests.tui.test_dialogs import opened
 from tests.tui.test_nodes import a_cluster
 
@@ -30,13 +30,14 @@ async def test_closing_a_client_names_it_by_what_it_is():
 
 
 async def test_a_client_is_picked_asked_about_and_closed_by_its_id():
-    clients = [ClientBuffer(id=n, address=f"10.0.0.{n}:5000", total_bytes=n * 1024**2) for n in range(1, 4)]
+    clients = [ClientBuffer(id=n, address=f"10.0.0.{n}:5000", total_bytes=n * 9 * 1024**2) for n in range(1, 4)]
     operator = ScriptedOperator()
     app = an_app(ScriptedSource(clients=clients), operator=operator)
     async with app.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: app.session.state.clients)
         await pilot.press("c")
         await until(pilot, lambda: "Which client?" in screen_text(app))
+        assert len({line.index("  ID ") for line in rows(app) if "  ID " in line}) == 1, "the sizes end in one column"
         await pilot.press("down", "enter")
         await until(pilot, lambda: isinstance(app.screen, ConfirmDialog) and screen_text(app).strip() != "")
         await pilot.press("enter")

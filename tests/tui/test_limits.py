@@ -242,6 +242,18 @@ async def test_forty_columns_show_every_row_and_what_it_means():
         await until(pilot, lambda: "What this means here" in screen_text(app))
 
 
+async def test_a_policy_that_somebody_else_changes_is_read_at_once():
+    operator = ScriptedOperator()
+    source = ScriptedSource()
+    app = an_app(source, operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        changed = a_snapshot(policy="allkeys-lru")
+        operator.snapshot = changed
+        source.script[:] = [changed]
+        await until(pilot, lambda: any("●" in line and "allkeys-lru" in line for line in rows(app)))
+
+
 async def test_undoing_what_went_into_the_file_says_that_it_stays_there():
     operator = ScriptedOperator()
     operator.rewrite_answer = "OK"
@@ -309,8 +321,8 @@ def test_the_way_of_a_write_says_what_it_does_not_reach_and_keeps_a_question_wit
     limits = Limits(None, "noeviction", path=steps)
     row = Row(POLICY, policy=PolicyView("noeviction", "Nothing is evicted."))
 
-    def drawn(height: int) -> list[str]:
-        lines = beside(limits, row, 33, height, DrawStyle(), estimated=False)
+    def drawn(height: int, *, live: bool = True) -> list[str]:
+        lines = beside(limits, row, 33, height, DrawStyle(), estimated=False, live=live)
         return ["".join(text for text, _ in line) for line in lines]
 
     assert sum(line.startswith("→") for line in drawn(30)) == 1
@@ -319,3 +331,4 @@ def test_the_way_of_a_write_says_what_it_does_not_reach_and_keeps_a_question_wit
     assert low[0] == "What happens to a write now"
     assert low[1] == "• Is it over the limit?"
     assert "not reached" not in "".join(low)
+    assert drawn(30, live=False)[:2] == ["What happened to a write when the", "server last answered"]

@@ -57,6 +57,13 @@ async def test_an_action_on_this_server_under_another_address_says_so():
         await until(pilot, lambda: "This server, by its run_id, under another address." in screen_text(app))
 
 
+async def test_an_empty_log_says_so_in_whole_words():
+    app = an_app(ScriptedSource([a_snapshot(used=MIB, refused=0)]), operator=ScriptedOperator())
+    async with app.run_test(size=(60, 20)) as pilot:
+        await on_log(pilot, "Nothing has happened yet")
+        assert "events and actions are listed here." in " ".join(screen_text(app).split())
+
+
 async def test_actions_of_this_server_newest_first_and_others_on_demand():
     operator = ScriptedOperator()
     operator.entries = [an_entry(1), an_entry(2), an_entry(3, server="10.0.0.1:6379")]

@@ -181,7 +181,7 @@ def _of_plan(lost: _Lost, doing: str) -> str:
             f" {doing} {them} {_LOSING[lost.loss]}."
         )
     if one:
-        return f"1 key looks like {_one_of(lost.use)} ({name}): {doing} it may break the application that uses it."
+        return f"1 key looks like a {lost.use} ({name}): {doing} it may break the application that uses it."
     return (
         f"{count(lost.number)} keys look like {lost.use.plural} (such as {name}): {doing} them may break the"
         " application that uses them."

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, size
 from redis_oom_tui.models.application import (
     Application,
     Confidence,
@@ -77,7 +77,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         jobs, every = sum(j.jobs for j in several), sum(row.keys for row in one.rows[work.job])
         what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
         options = finished_options(one, work.state, [jobs.instance for jobs in several])
-        worth = f"{'' if low == high else 'about '}{size(held)}{_share(case, held)}"
+        worth = f"{'' if low == high else 'about '}{size(held)}{case.of_all(held)}"
         yield (
             held,
             Finding(
@@ -133,7 +133,7 @@ def _orphans(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 id="orphaned-keys",
                 level=_level(case, lost.size),
                 title=f"{_name(case, one)}: {count(lost.keys)} {of} {kind.use.plural} are named by no {index.id} and"
-                f" hold {size(lost.size)}{_share(case, lost.size)}",
+                f" hold {size(lost.size)}{case.of_all(lost.size)}",
                 advice=f"Nobody reads these: they may go. To plan it: {_plan_command(case, one, rows)}.",
                 evidence=(
                     f"{number_of_keys(sum(row.keys for row in rows))}: {case.named(_largest(rows))}",
@@ -165,7 +165,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 id="application-data",
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _instances_of(case, one, rows))} hold"
-                f" {size(held)}{_share(case, held)}",
+                f" {size(held)}{case.of_all(held)}",
                 advice=f"{_default(one.application, kind_id)}{stay}"
                 f"{_NOT_READ if unread else _ORPHANED if orphaned else _LOSS[kind.loss]}",
                 evidence=(
@@ -265,11 +265,6 @@ def _instances(one: Recognized, several: Sequence[bytes | None]) -> str:
         return f" of {what} {safe_text(names[0].replace(bytes(1), b'*'), 40)}"
     shown = ", ".join(safe_text(name.replace(bytes(1), b"*"), 24) for name in names[:_INSTANCES_SHOWN])
     return f" of {len(names)} {what}s ({shown}{', …' if len(names) > _INSTANCES_SHOWN else ''})"
-
-
-def _share(case: Case, held: int) -> str:
-    used = case.used_bytes
-    return f", {percent(held / used)} of all that is used" if used else ""
 
 
 def _level(case: Case, held: int) -> Level:

@@ -124,13 +124,12 @@ def _giant(case: Case, row: KeyRow) -> Finding:
     held = row.size or 0
     used = case.used_bytes
     share = held / used if used else 0.0
-    of_all = f", {percent(share)} of all that is used" if used else ""
     idle = (f"idle for {duration(row.idle_seconds)}",) if row.idle_seconds is not None else ()
     expires = "never expires" if row.ttl_ms is None else f"expires in {duration(row.ttl_ms / 1000)}"
     return Finding(
         id=id_,
         level=Level.WARNING if share < 0.25 else case.at_least_warning,
-        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all}",
+        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{case.of_all(held)}",
         advice=advice.format(shrink=_shrink(case, row), delete=_delete(case, row)),
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=freed_with((row,), case.now.server),

@@ -65,7 +65,10 @@ class PickList(CursorList[Option]):
         mark, role = (self.style.glyphs.cursor, "cursor") if here else (" ", "text")
         badge = ((" ", role), (f" {item.badge} ", item.badge_role)) if item.badge else ()
         # Of a sentence that is cut in its middle, a "not" may be lost.
-        (first, *more) = paragraph(safe_text(item.label), max(8, width - 4 - cells_of(badge)), role)
+        label = safe_text(item.label)
+        # A figure stands right-aligned in front: wrapping would take the blanks before it away.
+        indent = " " * (len(label) - len(label.lstrip()))
+        (first, *more) = paragraph(label.lstrip(), max(8, width - 4 - cells_of(badge)), role, indent)
         lines = [merged(spread(((f" {mark} ", role), *first, (" ", role), *badge), (), width, role))]
         lines += [spread((("   ", role), *line), (), width, role) for line in more]
         lines += paragraph(safe_text(item.note), width - 2, "dim", "     ") if item.note else ()

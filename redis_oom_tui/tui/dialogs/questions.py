@@ -195,7 +195,7 @@ class KeepDialog(Dialog[bool]):
 
     def body(self, width: int) -> Sequence[Line]:
         left = max(0, round(self.until - self.host.clock.monotonic()))
-        lines = paragraph(f"Now: {value_now(self.result)}", width, "title")
+        lines = paragraph(f"Set to {value_now(self.result)}", width, "title")
         old = value_before(self.result)
         lines += paragraph(f"Reverts to {old} in {left}s unless you keep it.", width)
         return [*lines, *flagged(self.result.change.returns, width)]

@@ -76,7 +76,8 @@ class LimitsView(CursorList[Row]):
             return [*top, *self.rows_in_view(width, height - len(under), len(top)), *under]
         left = self.rows_in_view(LIST, height, len(top))
         estimated = _estimated(self)
-        right = beside(state.limits, row, width - LIST - 3, height, self.style, estimated=estimated)
+        live = _live(self)
+        right = beside(state.limits, row, width - LIST - 3, height, self.style, estimated=estimated, live=live)
         return [*top, *side_by_side(left, right, height, self.style)]
 
 
@@ -100,6 +101,7 @@ class LimitsPane(Pane):
         self._wanted: str | None = None
         self._pointed = False
         self._scanned = False
+        self._polled: tuple[str, int | None] | None = None
 
     def compose(self) -> ComposeResult:
         yield self.view
@@ -113,8 +115,11 @@ class LimitsPane(Pane):
         self.action_read()
 
     def show_state(self, state: ServerState) -> None:
-        now = self.host.clock.monotonic()
-        if state.link is Link.LIVE and (self._read_at is None or now - self._read_at >= _READ_EVERY):
+        now, snapshot = self.host.clock.monotonic(), state.snapshot
+        # What stands at the top of every pane and what is read here must not contradict each other for long.
+        polled = None if snapshot is None else (snapshot.memory.policy, snapshot.memory.maxmemory_bytes)
+        changed, self._polled = polled != self._polled, polled
+        if state.link is Link.LIVE and (changed or self._read_at is None or now - self._read_at >= _READ_EVERY):
             self.action_read()
         self.view.redraw()
 
@@ -187,7 +192,13 @@ class LimitsPane(Pane):
             return ()
         top = notices(state, width, self.host.clock.monotonic())
         about = meaning(state.limits, row, width, estimated=_estimated(self))
-        return [*top, *about, (), *write_way(state.limits.path, width, self.host.style)]
+        return [*top, *about, (), *write_way(state.limits.path, width, self.host.style, live=_live(self))]
+
+
+def _live(widget: Widget) -> bool:
+    """Whether the server answers."""
+    state = host_of(widget).state
+    return state is not None and state.link is Link.LIVE
 
 
 def _estimated(widget: Widget) -> bool:

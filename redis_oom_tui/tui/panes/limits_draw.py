@@ -132,17 +132,19 @@ def _setting_line(row: Row, here: bool, width: int, style: DrawStyle) -> Line:
     return ((pad((style.glyphs.cursor if here else " ") + line, width), "cursor" if here else "text"),)
 
 
-def beside(limits: Limits, row: Row, width: int, height: int, style: DrawStyle, *, estimated: bool) -> list[Line]:
+def beside(
+    limits: Limits, row: Row, width: int, height: int, style: DrawStyle, *, estimated: bool, live: bool
+) -> list[Line]:
     """The way of a write, which stands still, and below it what the chosen row means; `i` shows what does not fit."""
-    way = write_way(limits.path, width, style)
+    way = write_way(limits.path, width, style, live=live)
     about = meaning(limits, row, width, estimated=estimated)
     for_way = max(height // 2, height - len(about) - 1)
     if len(way) > for_way:
         # The end of what is reached says what becomes of the write. An answer without its question says nothing.
         path = [step for step in limits.path if step.lit]
-        while len(path) > 1 and len(write_way(path, width, style)) > for_way:
+        while len(path) > 1 and len(write_way(path, width, style, live=live)) > for_way:
             del path[0]
-        way = write_way(path, width, style)
+        way = write_way(path, width, style, live=live)
     space = max(0, height - len(way) - 1)
     if len(about) > space:
         about = [*about[: max(0, space - 1)], (("i shows the rest", "key"),)]
@@ -202,9 +204,15 @@ def _sentence(row: Row) -> str:
     return safe_text(row.view.sentence) if row.view is not None else ""
 
 
-def write_way(path: Sequence[WriteStep], width: int, style: DrawStyle) -> list[Line]:
-    """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit."""
-    lines = paragraph("What happens to a write now", width, "title")
+def write_way(path: Sequence[WriteStep], width: int, style: DrawStyle, *, live: bool) -> list[Line]:
+    """The way that a write takes, as a small diagram: each question, its answer here, the branch taken now lit.
+
+    Not `live`: the server does not answer, and nobody knows what it does with a write now.
+    """
+    if live:
+        lines = paragraph("What happens to a write now", width, "title")
+    else:
+        lines = paragraph("What happened to a write when the server last answered", width, "warn")
     for step in path:
         lines += _step(step, width, style.glyphs)
     return lines

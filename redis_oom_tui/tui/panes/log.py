@@ -14,7 +14,7 @@ from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.rules.cluster import actions_on, servers_in
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.questions import ReadDialog, paragraphs
-from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.drawing import Line, marked
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.log_draw import LogEntry, in_full, log_entries, log_head, log_row
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
@@ -54,10 +54,10 @@ class LogView(CursorList[LogEntry]):
 
     def below(self, width: int, height: int) -> Sequence[Line]:
         """Where nothing is listed, that nothing has happened."""
-        del width, height
+        del height
         if self.current is not None:
             return ()
-        return [(("  Nothing has happened yet: events and actions are listed here.", "dim"),)]
+        return marked("  ", "Nothing has happened yet: events and actions are listed here.", width, "dim")
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         actions = [one for one in self.items if one.entry is not None]

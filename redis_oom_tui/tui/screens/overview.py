@@ -140,7 +140,8 @@ class ServerDetails(LineWidget):
         where = target(profile) if node is None else ""
         if snapshot is None:
             return clip((*left, (where, "dim")), width)
-        used = (f"{use_of_limit(snapshot.memory)}  ", "text")
+        watch = profile.watch.thresholds
+        used = (f"{use_of_limit(snapshot.memory, (watch.warn, watch.crit, 1.0))}  ", "text")
         same = f"{row.same_as.words}  " if row.same_as else ""
         line = (*left, used, (same, "text"), (_facts(snapshot, node), "dim"))
         whole = (*line, (f"  {where}", "dim"))
