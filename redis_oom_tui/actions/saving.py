@@ -189,9 +189,10 @@ class Saver:
                 return
             self._ready[position] = Copied(known, reply.size or len(reply.payload))
         elif isinstance(reply, Uncopied):
-            if self._fits_later(reply):
-                self.short.append(position)
             self._uncopied(position, self._why(reply.size, free_bytes))
+            # One that goes without a copy is not tried again: it would be found gone, and be told as if others took it.
+            if self._fits_later(reply) and position not in self._ready:
+                self.short.append(position)
         else:
             self._refused(position, reply)
 

@@ -90,6 +90,17 @@ async def test_a_copy_that_has_no_room_is_not_taken_and_its_key_kept(
     assert all(one.detail.startswith("kept: ") and "too large to save" in one.detail for one in run.outcomes())
 
 
+async def test_a_key_that_goes_without_a_copy_is_told_as_deleted_and_not_tried_again(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    async with nearly_full(server, tmp_path, four_large_strings, MB) as (operator, plan):
+        run = operator.run(plan, backup=BackupChoice(room_bytes=MB))
+        view = await run.run()
+        assert view.counts == {Outcome.DELETED: 4}, view.ended
+        assert str(view.ended).startswith("Deleted 4 of 4 keys")
+    assert lost(server) == (0, 0)
+
+
 @pytest.mark.parametrize(
     ("fill", "room"),
     [(four_large_strings, 15 * MB), (many_middling_strings, MB // 2), (uneven_hashes, MB // 2)],
