@@ -27,7 +27,7 @@ from redis_oom_tui.rules.applications import (
     queue_named,
     unread_work,
 )
-from redis_oom_tui.rules.findings.case import Case, finding, remedy_for
+from redis_oom_tui.rules.findings.case import Case, finding, of_all, remedy_for
 from redis_oom_tui.rules.key_patterns import one_name
 from redis_oom_tui.rules.savings import freed
 
@@ -77,7 +77,7 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
         jobs, every = sum(j.jobs for j in several), sum(row.keys for row in one.rows[work.job])
         what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
         options = finished_options(one, work.state, [jobs.instance for jobs in several])
-        worth = f"{'' if low == high else 'about '}{size(held)}{case.of_all(held)}"
+        worth = f"{'' if low == high else 'about '}{size(held)}{of_all(case, held)}"
         yield (
             held,
             Finding(
@@ -133,7 +133,7 @@ def _orphans(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 id="orphaned-keys",
                 level=_level(case, lost.size),
                 title=f"{_name(case, one)}: {count(lost.keys)} {of} {kind.use.plural} are named by no {index.id} and"
-                f" hold {size(lost.size)}{case.of_all(lost.size)}",
+                f" hold {size(lost.size)}{of_all(case, lost.size)}",
                 advice=f"Nobody reads these: they may go. To plan it: {_plan_command(case, one, rows)}.",
                 evidence=(
                     f"{number_of_keys(sum(row.keys for row in rows))}: {case.named(_largest(rows))}",
@@ -165,7 +165,7 @@ def _kinds(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 id="application-data",
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {kind.use.plural}{_instances(one, _instances_of(case, one, rows))} hold"
-                f" {size(held)}{case.of_all(held)}",
+                f" {size(held)}{of_all(case, held)}",
                 advice=f"{_default(one.application, kind_id)}{stay}"
                 f"{_NOT_READ if unread else _ORPHANED if orphaned else _LOSS[kind.loss]}",
                 evidence=(

@@ -122,15 +122,6 @@ class Case(Struct, frozen=True, dict=True):
         """A command to copy that plans a cleanup in database `db` of this server, marked off from its sentence."""
         return f"`{cleanup_line(self.connection_args, db, *options)}`"
 
-    def of_all(self, held: int) -> str:
-        """What share of all that is used `held` bytes of the scan are, as the end of a sentence; '' where unknown."""
-        used = self.used_bytes
-        if not used:
-            return ""
-        if held > used:
-            return ", more than all that is used now"
-        return f", {percent(held / used)} of all that is used"
-
     def matters(self, size: float, share: float = 0.01) -> bool:
         """Whether `size` bytes are worth a line: a share of what is used, and not next to nothing."""
         return size >= max(share * (self.now.memory.used_bytes or 0), 64 * 1024)
@@ -211,3 +202,13 @@ def nameless(case: Case) -> Case:
     """`case` without the name of any key or client."""
     scan = case.scan and without_names(case.scan)
     return replace(case, scan=scan, before=None, clients=nameless_clients(case.clients), values=(), large=())
+
+
+def of_all(case: Case, held: int) -> str:
+    """What share of all that is used `held` bytes of the scan are, as the end of a sentence; '' where unknown."""
+    used = case.used_bytes
+    if not used:
+        return ""
+    if held > used:
+        return ", more than all that is used now"
+    return f", {percent(held / used)} of all that is used"

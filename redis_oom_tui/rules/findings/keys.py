@@ -13,7 +13,7 @@ from redis_oom_tui.models.scan import PatternRow
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.compare import Counted, ScanCounts
-from redis_oom_tui.rules.findings.case import MIB, Case, finding, remedy_for
+from redis_oom_tui.rules.findings.case import MIB, Case, finding, of_all, remedy_for
 from redis_oom_tui.rules.savings import freed, freed_with
 
 _GIANT_SHARE = 0.05
@@ -129,7 +129,7 @@ def _giant(case: Case, row: KeyRow) -> Finding:
     return Finding(
         id=id_,
         level=Level.WARNING if share < 0.25 else case.at_least_warning,
-        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{case.of_all(held)}",
+        title=f"{safe_text(row.id.key, 40)} {what}: {size(held)}{of_all(case, held)}",
         advice=advice.format(shrink=_shrink(case, row), delete=_delete(case, row)),
         evidence=(f"{row.type}, {size_words(row)}", expires, *idle),
         saves_bytes=freed_with((row,), case.now.server),
