@@ -56,8 +56,8 @@ class TimedReturns:
         return None if task is None else await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Bring each forward, and return when all have ended."""
-        for name, result in list(self._due.items()):
+        """Bring each forward, the last that was set first, and return when all have ended."""
+        for name, result in reversed(list(self._due.items())):
             self.call_off(name)
             self._forwarded[name] = await self._take_back(result)
         await asyncio.gather(*self._tasks.values())

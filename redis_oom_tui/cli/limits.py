@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -113,6 +114,8 @@ def limits(
     asked = [(name, value) for name, value in wanted if value is not None]
     for name, value in asked:
         check_value(name, value)
+    if twice := [name for name, uses in Counter(name for name, _ in asked).items() if uses > 1]:
+        raise BadInput(f"{twice[0]} is given twice: give each setting one value")
     if persist and not asked:
         raise BadInput("--persist requires a change: --maxmemory, --policy or --set")
     if node is not None:
@@ -176,6 +179,7 @@ async def _limits(
             await require(alone, Action.SET, read_only=invocation.connection.read_only)
         found = await _policy_scan(server, how.saved, scan=how.scan)
         how = how._replace(found=found)
+        asked = await _in_order(operator, asked, how)
         if how.revert_after is None:
             results = await _change(operator, asked, how)
         else:
@@ -192,6 +196,18 @@ async def _limits(
 def _of(how: _How) -> ScanView | None:
     view = None if how.found is None else how.found.view
     return view if view is None or how.node is None else view.on(how.node)
+
+
+async def _in_order(operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How) -> Sequence[tuple[str, str]]:
+    """The policy goes before a limit that is lowered, behind one that is raised: neither evicts for the other's old."""
+    limit = dict(asked).get("maxmemory")
+    if limit is None or len(asked) == 1:
+        return asked
+    change = await _proposed(operator, "maxmemory", limit, how)
+    # 0 is no limit, and an unknown one may be any.
+    now = [float(old or "inf") or float("inf") for _, old in change.olds or (("", change.old),)]
+    first = "maxmemory-policy" if max(now) > (float(change.new) or float("inf")) else "maxmemory"
+    return sorted(asked, key=lambda each: each[0] != first)
 
 
 async def _change(operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:
@@ -243,9 +259,11 @@ def _warnings(change: Change, *, persist: bool, reverts: bool) -> list[str]:
 
 
 def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[str]) -> list[str]:
-    """A line to copy for each value that was another before; a node by itself where the nodes' were not all one."""
+    """A line to copy for each value that was another before, the last first, as an old policy may evict under a new
+    limit; a node by itself where the nodes' were not all one.
+    """
     lines: dict[str, None] = {}
-    for result in results:
+    for result in reversed(results):
         name = result.change.name
         if not result.may_stand or any(word in name for word in _SECRET):
             continue

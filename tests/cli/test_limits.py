@@ -65,8 +65,8 @@ def test_several_settings_and_json(server: RunningServer, capsys: pytest.Capture
     document = document_of("limits", out)
     assert code == 0
     assert [(change["name"], change["now"]) for change in document["changes"]] == [
-        ("maxmemory", "104857600"),
         ("maxmemory-policy", "allkeys-lru"),
+        ("maxmemory", "104857600"),
         ("maxmemory-samples", "10"),
     ]
     assert (document["maxmemory_bytes"], document["policy"]) == (104857600, "allkeys-lru")
@@ -292,3 +292,30 @@ def test_a_trial_of_nothing_is_refused(
     code, _, err = run(valkey, capsys, *words)
     assert code == 2
     assert "--revert-after" in err
+
+
+@pytest.mark.parametrize(
+    "words", [("--set", "maxmemory=64mb", "--maxmemory", "20mb"), ("--set", "maxmemory-samples=6") * 2]
+)
+def test_a_setting_that_is_given_twice_is_refused(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
+) -> None:
+    code, out, err = run(valkey, capsys, *words, "--yes")
+    assert (code, out) == (2, "")
+    assert "is given twice: give each setting one value" in err
+
+
+def test_limit_and_policy_change_in_an_order_that_evicts_nothing(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)])
+        client.config_set("maxmemory", "64mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        half = int(client.info("memory")["used_memory"]) // 2
+        code, out, _ = run(server, capsys, "--maxmemory", str(half), "--policy", "noeviction", "--yes")
+        assert (code, client.dbsize()) == (0, 3000)
+        undo = [shlex.split(line)[3:] for line in out.splitlines() if line.startswith("redis-oom-tui")]
+        assert [words[-1].partition("=")[0] for words in undo] == ["maxmemory", "maxmemory-policy"]
+        code, _, _ = run(server, capsys, "--policy", "allkeys-lru", "--set", "maxmemory=67108864", "--yes")
+        assert (code, client.dbsize()) == (0, 3000)
