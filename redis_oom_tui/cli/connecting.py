@@ -76,6 +76,8 @@ def resolve(
     if options.db is not None:
         connection = replace(connection, db=options.db)
     tls = _tls(options, connection.tls)
+    if connection.address.socket_path and not options.sentinels and (unused := _tls_option(options)):
+        raise BadInput(f"{unused} has no effect on a unix socket, which has no TLS: leave it out")
     return replace(
         connection,
         tls=tls,
@@ -163,7 +165,7 @@ def _check_papers(prefix: str, ca_file: Path | None, cert_file: Path | None, key
         raise BadInput(f"{prefix}cert and {prefix}key belong together: name the certificate and its key")
     for option, path in (("cacert", ca_file), ("cert", cert_file), ("key", key_file)):
         if path is not None and not path.is_file():
-            raise BadInput(f"{prefix}{option}: there is no file {str(path)!r}")
+            raise BadInput(f"{prefix}{option}: there is no plain file {str(path)!r}")
 
 
 def _with_address(options: ConnectionOptions, connection: Connection) -> Connection:
@@ -177,8 +179,7 @@ def _with_address(options: ConnectionOptions, connection: Connection) -> Connect
 
 
 def _tls(options: ConnectionOptions, known: Tls | None) -> Tls | None:
-    asked = options.tls or options.insecure or options.ca_file or options.cert_file or options.server_name
-    if not asked:
+    if _tls_option(options) is None:
         return known
     known = known or Tls()
     return Tls(
@@ -188,6 +189,18 @@ def _tls(options: ConnectionOptions, known: Tls | None) -> Tls | None:
         server_name=options.server_name or known.server_name,
         verify=known.verify and not options.insecure,
     )
+
+
+def _tls_option(options: ConnectionOptions) -> str | None:
+    """The first option that asks for TLS with the server."""
+    given = {
+        "--tls": options.tls,
+        "--insecure": options.insecure,
+        "--cacert": options.ca_file,
+        "--cert": options.cert_file,
+        "--sni": options.server_name,
+    }
+    return next((option for option, value in given.items() if value), None)
 
 
 def _sentinel(

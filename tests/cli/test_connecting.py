@@ -86,3 +86,11 @@ def test_a_limit_can_be_stated_over_the_profiles_own() -> None:
 def test_a_limit_that_is_no_size_is_refused(limit: str) -> None:
     with pytest.raises(BadInput):
         resolve(ConnectionOptions(limit=limit), {})
+
+
+@pytest.mark.parametrize(
+    "options", [ConnectionOptions(socket="/s", tls=True), ConnectionOptions(url="unix:///s", insecure=True)]
+)
+def test_tls_with_a_unix_socket_is_refused_rather_than_left_out(options: ConnectionOptions) -> None:
+    with pytest.raises(BadInput, match="has no effect on a unix socket"):
+        resolve(options, {})

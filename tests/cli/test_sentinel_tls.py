@@ -71,7 +71,7 @@ def test_options_stand_over_a_profile(known: Tls | None) -> None:
         ),
         ({"sentinel_tls": False, "sentinel_server_name": "s"}, "and --sentinel-sni cannot be combined"),
         ({"sentinel_cert_file": Path("/c")}, "--sentinel-cert and --sentinel-key belong together"),
-        ({"sentinel_ca_file": Path("/no/such/file")}, "--sentinel-cacert: there is no file '/no/such/file'"),
+        ({"sentinel_ca_file": Path("/no/such/file")}, "--sentinel-cacert: there is no plain file '/no/such/file'"),
     ],
 )
 def test_what_contradicts_itself_is_one_sentence(given: dict[str, object], words: str) -> None:
