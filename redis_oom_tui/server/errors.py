@@ -22,6 +22,7 @@ _LOGIN = re.compile(
 _NO_PASSWORD = re.compile(r"without any password configured|no password is set", re.IGNORECASE)
 _MAY_NOT_RUN = re.compile(r"permissions? to run", re.IGNORECASE)
 _NAMED = re.compile(r"permissions? to run the '([a-z|_.-]+)' command", re.IGNORECASE)
+_UNKNOWN = re.compile(r"unknown command ['`]([a-z_.-]+)['`]", re.IGNORECASE)
 # What to try where a command that nothing can replace is not there at all.
 _INSTEAD = {
     "INFO": "; try the server's own port instead of a proxy's",
@@ -46,12 +47,13 @@ def translated(where: object, doing: str = "") -> Iterator[None]:
 
 def as_ours(error: BaseException, where: object, doing: str = "") -> errors.TriageError:
     """Our own error for one of redis-py's; `doing` names the command where it is known."""
+    # redis-py wraps a refusal that the handshake of a connection met, as of SELECT, in a plain ConnectionError.
+    inner = error.args[0] if isinstance(error, exceptions.ConnectionError) and error.args else None
+    if isinstance(inner, exceptions.ResponseError):
+        error = inner
     text = own_words(error)
-    # redis-py tells what the handshake of a connection was refused for as a plain ConnectionError.
     if isinstance(error, exceptions.BusyLoadingError) or text.startswith("LOADING "):
         return errors.ServerBusy(f"{where} is loading its data from disk: it answers when that is done")
-    if isinstance(error, exceptions.ConnectionError) and text.startswith("BUSY "):
-        return _busy(error, text, where)
     # The pool hands a refused login on as a plain ConnectionError: then only its text tells.
     if isinstance(error, (exceptions.AuthenticationError, exceptions.AuthorizationError)) or _LOGIN.search(text):
         return _login(text, where)
@@ -128,6 +130,9 @@ def _refusal(error: exceptions.ResponseError, text: str, where: object, doing: s
     if waits(error):
         return _busy(error, text, where)
     named = _NAMED.search(text)
+    unknown = _UNKNOWN.search(text)
+    if unknown is not None and not doing.upper().startswith(unknown[1].upper()):
+        doing = unknown[1].upper()
     # What was asked may begin with another command, such as SELECT: the server names the one that it refuses.
     what = named[1].replace("|", " ").upper() if named else doing or "a command"
     details = {"command": doing, "text": text}
