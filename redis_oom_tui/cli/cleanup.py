@@ -71,7 +71,7 @@ class _Result(Struct, frozen=True):
     help="Keys of a pattern that hogs shows, exactly those it counts, e.g. 'user:<id>' (repeatable).",
 )
 @click.option(
-    "--delimiter", default=":", show_default=True, help="With --pattern: characters that separate name parts."
+    "--delimiter", default=":", show_default=True, help=r"With --pattern: what separates name parts; odd bytes as \xNN."
 )
 @click.option(
     "--saved-scan",

@@ -1,7 +1,6 @@
 """What the options of `cleanup` choose: keys by name, pattern, type, age and size, or what may go for a target."""
 
 import contextlib
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +45,7 @@ def criteria_of(given: Mapping[str, Any]) -> Criteria:
     )
     if given["saved_scan"] is not None:
         return _of_rows(criteria, given["key_patterns"], given["saved_scan"], given["db"])
-    delimiters = os.fsencode(given["delimiter"])
+    delimiters = from_glob(given["delimiter"])
     criteria = replace(criteria, key_patterns=tuple(read(pattern, delimiters) for pattern in given["key_patterns"]))
     check(criteria)
     return criteria

@@ -86,7 +86,7 @@ class _Listing(Struct, frozen=True):
 @click.option("--hot", is_flag=True, help="Only the hottest keys, where the server tracks them (Redis 8.6+): no scan.")
 @click.option("--replicas", is_flag=True, help="With -c: scan a replica of each primary, where it has one.")
 @click.option("--idle", is_flag=True, help="Idle times (or frequencies) of all keys, for the patterns too.")
-@click.option("--delimiter", default=":", show_default=True, help="Characters that separate name parts.")
+@click.option("--delimiter", default=":", show_default=True, help=r"What separates name parts; odd bytes as \xNN.")
 @choice("form", ("--json", "json", "Print one JSON document."), ("--csv", "csv", "Print CSV."))
 @click.option("--save", type=NEW_FILE, metavar="FILE", help="Save the scan to a new file.")
 @click.option("--compare", "older", type=READ_FILE, metavar="FILE", help="Compare with a saved scan.")
@@ -180,7 +180,7 @@ def _options(invocation: Invocation, given: dict[str, Any]) -> ScanOptions:
     if given["match"] is not None and not given["match"]:
         raise BadInput("--match needs a glob such as 'user:*'")
     db = invocation.connection.db
-    delimiters = given["delimiter"].encode("utf-8", "surrogateescape")
+    delimiters = from_glob(given["delimiter"])
     return ScanOptions(
         databases=None if db is None else (db,),
         match=None if given["match"] is None else from_glob(given["match"]),

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import Sized, range_cell, size_words, slot_of
-from redis_oom_tui.formatting.sanitize import cells, escape_exact, key_fields, safe_text
+from redis_oom_tui.formatting.sanitize import cells, escape_exact, key_fields, key_text, safe_text
 from redis_oom_tui.models.keys import SizeKind
 
 R = TypeVar("R")
@@ -279,10 +279,10 @@ _KEY: Column[Sized] = Column(
     "key",
     "KEY",
     0,
-    lambda row, width: name_text(row.id.key, width),
+    lambda row, width: key_text(row.id.key, width) or '""',
     lambda row: row.id.key,
     falling=False,
-    words=lambda row: safe_text(row.id.key, 80) or "(empty name)",
+    words=lambda row: key_text(row.id.key, 80) or "(empty name)",
     fields=_KEY_FIELDS,
 )
 _EXACT_KEY: Column[Sized] = Column("key", "KEY", 0, lambda row, _: exact_name(row.id.key), lambda row: row.id.key)

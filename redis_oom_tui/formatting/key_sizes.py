@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from redis_oom_tui.formatting import SCHEMA
-from redis_oom_tui.formatting.sanitize import key_fields, safe_text
+from redis_oom_tui.formatting.sanitize import key_fields, key_text, safe_text
 from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.keys import HotKeys, KeySizes, Measure, SizeBucket, SizeHistogram
 
@@ -178,7 +178,7 @@ def _hot_table(title: str, rows: Sequence[tuple[str, HotKey]]) -> list[str]:
     for used, one in rows:
         share = "?" if one.share is None else percent(one.share)
         node = f"{safe_text(one.node, 80):<{nodes}}  " if nodes else ""
-        lines.append(f"{used:>12} {share:>6}  {node}{safe_text(one.key, 200)}")
+        lines.append(f"{used:>12} {share:>6}  {node}{key_text(one.key, 200)}")
     return lines
 
 

@@ -95,6 +95,8 @@ def cleanup_options(pattern: KeyPattern) -> list[str]:
     if select is None:
         return []
     delimiters = pattern.delimiters.decode("utf-8", "surrogateescape")
+    if "\\" in delimiters or not delimiters.isprintable():
+        delimiters = escape_exact(pattern.delimiters)
     return ["--pattern", select, *(["--delimiter", delimiters] if delimiters != ":" else [])]
 
 

@@ -69,6 +69,15 @@ def safe_text(raw: bytes | str, width: int | None = None) -> str:
     return text if width is None else cut(text, width)
 
 
+def key_text(raw: bytes, width: int | None = None) -> str:
+    r"""`safe_text` of a key's name with its backslashes doubled, as `--key` reads them: no name looks like another's.
+
+    >>> key_text(rb"\x41"), key_text(b"\x01")
+    ('\\\\x41', '\\x01')
+    """
+    return safe_text(raw.replace(b"\\", b"\\\\"), width)
+
+
 def escape_exact(raw: bytes) -> str:
     r"""The exact bytes, as printable ASCII with everything else (and the backslash) escaped.
 

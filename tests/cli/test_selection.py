@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from redis_oom_tui.cli import main as entry
-from tests.cli.ran import Tool
-from tests.support.servers import RunningServer
+from tests.cli.ran import Tool, ran
+from tests.support.servers import RunningServer, started
 
 ODD = (
     b"app[12]:v*",
@@ -245,3 +245,27 @@ def test_a_type_that_can_be_none_is_refused_and_a_modules_is_let_through(server:
         # What no server of these has: some say so (3), others find no key.
         assert tool("hogs", "--type", "no_module")[0] in (0, 3)
         assert client.dbsize() == 1 + vectors
+
+
+def test_odd_delimiters_and_backslashes_are_printed_as_they_are_read(run: Run, server: RunningServer) -> None:
+    with server.client() as client:
+        client.mset({b"user\n%d" % n: "v" for n in range(12)} | {rb"\x41": "v" * 3000, b"A": "v" * 2000})
+    printed = shlex.split(run("hogs", "--patterns", "--delimiter", "\n", "--match", "user*").splitlines()[-1])
+    assert printed[-2:] == ["--match", "user*"]
+    assert "Delete 12 keys" in run(*printed[3:])
+    name = run("hogs", "--top", "1").split()[-1]
+    assert name == r"\\x41"
+    assert "3.0K" in run("cleanup", "--key", name)
+
+
+@pytest.mark.parametrize("how", ["acl", "renamed"])
+def test_a_refused_select_is_no_lost_server(flavour: str, how: str) -> None:
+    with started(flavour, *(['rename-command SELECT ""'] if how == "renamed" else [])) as server:
+        with server.client() as client:
+            client.set("a", 1)
+            client.execute_command(*("SWAPDB 0 1" if how == "renamed" else "COPY a b DB 1").split())
+            client.execute_command(*["ACL", "SETUSER", "sre", "on", ">pw", "~*", "+@all", "-select"])
+        login = ("--user", "sre", "-a", "pw") if how == "acl" else ()
+        code, _, err = ran("-s", server.socket_path, *login, "hogs")
+        assert (code, "SELECT" in err) == (3, True)
+        assert "cannot be reached" not in err
