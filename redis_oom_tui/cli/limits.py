@@ -30,7 +30,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.cluster import origin_notes
 from redis_oom_tui.rules.policies import KNOWN
-from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value
+from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value, in_order
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.settings import ScanUsed
@@ -179,7 +179,8 @@ async def _limits(
             await require(alone, Action.SET, read_only=invocation.connection.read_only)
         found = await _policy_scan(server, how.saved, scan=how.scan)
         how = how._replace(found=found)
-        asked = await _in_order(operator, asked, how)
+        if len(asked) > 1 and (limit := dict(asked).get("maxmemory")) is not None:
+            asked = in_order(asked, await _proposed(operator, "maxmemory", limit, how))
         if how.revert_after is None:
             results = await _change(operator, asked, how)
         else:
@@ -196,18 +197,6 @@ async def _limits(
 def _of(how: _How) -> ScanView | None:
     view = None if how.found is None else how.found.view
     return view if view is None or how.node is None else view.on(how.node)
-
-
-async def _in_order(operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How) -> Sequence[tuple[str, str]]:
-    """The policy goes before a limit that is lowered, behind one that is raised: neither evicts for the other's old."""
-    limit = dict(asked).get("maxmemory")
-    if limit is None or len(asked) == 1:
-        return asked
-    change = await _proposed(operator, "maxmemory", limit, how)
-    # 0 is no limit, and an unknown one may be any.
-    now = [float(old or "inf") or float("inf") for _, old in change.olds or (("", change.old),)]
-    first = "maxmemory-policy" if max(now) > (float(change.new) or float("inf")) else "maxmemory"
-    return sorted(asked, key=lambda each: each[0] != first)
 
 
 async def _change(operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How) -> list[ChangeResult]:

@@ -4,6 +4,7 @@ It writes every setting whose running value is neither what the file says nor, w
 that the server was built with; which settings those are the server does not tell.
 """
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -305,3 +306,22 @@ def _shown(name: str, value: str) -> str:
 def _listed(each: Sequence[str]) -> str:
     more = len(each) - _NAMED
     return ", ".join(each[:_NAMED]) + (f", and {count(more)} more" if more > 0 else "")
+
+
+def in_order(asked: Sequence[tuple[str, str]], limit: Change) -> list[tuple[str, str]]:
+    """`asked` with the policy before a limit that is lowered somewhere, and behind one that is raised.
+
+    In any other order, the old policy would evict under the new limit, or the new one under the old limit.
+
+    >>> in_order([("maxmemory", "1gb"), ("maxmemory-policy", "noeviction")], Change("maxmemory", "0", "1073741824"))
+    [('maxmemory-policy', 'noeviction'), ('maxmemory', '1gb')]
+    """
+    olds = [old for _, old in limit.olds] or [limit.old]
+    lowered = max(_limit(old) for old in olds) > _limit(limit.new)
+    first = "maxmemory-policy" if lowered else "maxmemory"
+    return sorted(asked, key=lambda each: each[0] != first)
+
+
+def _limit(text: str | None) -> float:
+    """In bytes; no limit, and one that is not known, counts as more than any."""
+    return float(text or 0) or math.inf
