@@ -17,18 +17,12 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.policies import NOEVICTION
-from redis_oom_tui.rules.restoring import FILLED_TO, number_restored, restored_size, table_growth
+from redis_oom_tui.rules.restoring import FILLED_TO, maybe_gone, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations.connections import PinnedConnection
 from redis_oom_tui.server.mutations.finished import JobKey, JobToRestore, put_jobs
 from redis_oom_tui.server.mutations.replies import server_time
-from redis_oom_tui.server.mutations.restoring import (
-    Elements,
-    Expiry,
-    RestoreReply,
-    put_elements,
-    take_back,
-)
+from redis_oom_tui.server.mutations.restoring import Elements, Expiry, RestoreReply, put_elements, take_back
 from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer, too_large
 from redis_oom_tui.server.tasks import not_busy
 
@@ -80,13 +74,34 @@ class NodeRestore(PacedWork):
 
     async def snapshot(self) -> Snapshot:
         """The memory now, once the server answers. Raises OtherServer where another one does than at the first look."""
-        snapshot = await not_busy(lambda: snapshot_until_lost(self._server, self._stopped), self._stopped)
-        before, now = self._first, snapshot.server.run_id
-        if before is None:
+        snapshot = await self._asked()
+        if self._first is None:
             self._first = snapshot.server
-        elif before.run_id is not None and now is not None and now != before.run_id:
+        elif self._is_other(snapshot):
             raise OtherServer.at(self._server.address)
         return snapshot
+
+    async def _asked(self) -> Snapshot:
+        return await not_busy(lambda: snapshot_until_lost(self._server, self._stopped), self._stopped)
+
+    def _is_other(self, snapshot: Snapshot) -> bool:
+        before, now = None if self._first is None else self._first.run_id, snapshot.server.run_id
+        return None not in (before, now) and before != now
+
+    async def unsure(self, restored: str) -> str:
+        """What is known of what was `restored` where the server was lost or restarted since, which is the `failure`
+        then; '' where it was not.
+        """
+        lost = isinstance(self.failure, ServerUnreachable)
+        try:
+            now = await (self._server.snapshot() if lost else self._asked())
+        except TriageError as error:
+            self.failure = self.failure or error
+            return maybe_gone(restored, None)
+        if not self._is_other(now):
+            return ""
+        self.failure = OtherServer.at(self._server.address)
+        return maybe_gone(restored, now.keys)
 
     async def close(self) -> None:
         """Let go of the connections. Where what watches over the server broke, that is the `failure`."""

@@ -83,6 +83,8 @@ class Restore:
         self._reasons: Counter[str] = Counter()
         self._nodes: dict[Place, NodeRestore] = {}
         self._record = ActionRecord(context)
+        self._restored: Counter[Place] = Counter()
+        self._unsure: list[str] = []
         self._unserved = 0
         self._unreadable = 0  # Keys that the file's end counts, that cannot be read, and are not counted as failed yet.
         self._has_no_key = False  # The file was cut off before its first key.
@@ -111,6 +113,11 @@ class Restore:
             await self._inspect()
             await self._begin()
             await self._each_batch()
+            for place, number in self._restored.items():
+                # A server that was restarted may have lost it again.
+                unsure = await self._nodes[place].unsure(number_restored(self._head.operation, number))
+                if unsure:
+                    self._unsure.append(prefixed(place.node, unsure) if self._deployment.clustered else unsure)
             failure = None
         except TriageError as error:
             failure = error
@@ -251,6 +258,7 @@ class Restore:
                 self._count(reply)
         if restored := sum(reply.outcome is RestoreOutcome.RESTORED for reply in replies):
             self._counts[RestoreOutcome.RESTORED] += restored
+            self._restored[place] += restored
         if (refusal := next((reply.stop for reply in replies if reply.stop is not None), None)) is not None:
             node.failure = refusal
         await self._send_on(place, moved, rounds - 1)
@@ -288,7 +296,8 @@ class Restore:
             self._view,
             ended=sentence,
             failed=bool(failures or self._unserved or self._has_no_key),
-            resumable=passing or self._stop or bool(self._unserved),
+            resumable=passing or self._stop or bool(self._unserved or self._unsure),
+            unsure=bool(self._unsure),
         )
 
     def _sentence(self, failure: TriageError | None, *, interrupted: bool) -> str:
@@ -306,6 +315,7 @@ class Restore:
             reasons.append(prefixed(place.node, words) if self._deployment.clustered else words)
         if self._unserved:
             reasons.append(f"No node serves the slots of {number_of_keys(self._unserved)}")
+        reasons += self._unsure
         return ". ".join([*(reason.rstrip(".") for reason in reasons[:-1]), *reasons[-1:]])
 
 

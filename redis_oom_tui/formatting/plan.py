@@ -200,6 +200,7 @@ def restore_document(report: RestoreReport) -> "RestoreDocument":
         "left_out_keys_total": report.left_out_keys,
         "left_out": list(report.left_out),
         "resumable": report.resumable,
+        "unsure": report.unsure,
         "file_damaged": report.file_damaged,
         "file_note": report.file_note or None,
         "elapsed_seconds": round(report.elapsed_seconds, 3),

@@ -194,7 +194,8 @@ class RestoreReport(Struct, frozen=True):
     """A backup while it is put back, or after. `ended` is None while it runs, else one sentence.
 
     `left_out` names (exactly) keys that were deleted without a copy, at most a thousand of them; `left_out_keys` counts
-    all. `file_note` says what is wrong with the file, '' where nothing is. `things` is what is counted.
+    all. `file_note` says what is wrong with the file, '' where nothing is. `things` is what is counted. `unsure` is
+    whether a server was lost or restarted after it had restored something, which may be gone.
     """
 
     path: str
@@ -209,6 +210,7 @@ class RestoreReport(Struct, frozen=True):
     file_note: str = ""
     file_damaged: bool = False
     things: str = "keys"
+    unsure: bool = False
 
     @property
     def done_keys(self) -> int:

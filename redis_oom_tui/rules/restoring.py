@@ -151,6 +151,21 @@ def number_restored(operation: str, number: int) -> str:
     return number_of(number, thing_restored(operation))
 
 
+def maybe_gone(restored: str, keys: int | None) -> str:
+    """What is known of what was `restored` by a server that was restarted or lost since, by how many keys it holds now;
+    None where it does not answer.
+
+    >>> maybe_gone("300 keys", 0)
+    'What it had restored before (300 keys) is gone: it holds no key now'
+    """
+    what = f"hat it had restored before ({restored})"
+    if keys is None:
+        return f"Whether w{what} is still there is not known"
+    if not keys:
+        return f"W{what} is gone: it holds no key now"
+    return f"W{what} may be gone: it holds {number_of_keys(keys)} now"
+
+
 def thing_restored(operation: str) -> str:
     """What the backup of an operation counts."""
     return {Action.SHRINK.value: "element", Action.FINISH.value: "job"}.get(operation, "key")

@@ -154,6 +154,33 @@ async def test_a_restore_does_not_go_on_with_another_server(
         assert 0 < client.dbsize() < len(NAMES)
 
 
+@pytest.mark.parametrize("batches", [2, 4], ids=["in the middle", "at its end"])
+async def test_what_a_restarted_server_has_lost_again_is_not_said_to_be_restored(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, batches: int
+) -> None:
+    with server.client() as client:
+        fill(client, NAMES[:400])
+    async with operating(server.connection, tmp_path) as operator:
+        view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
+        done, left = AuditFile.done, 100 * batches
+
+        def restarting(self: AuditFile, action_id: str, number: int, outcomes: Any, *rest: Any) -> None:
+            nonlocal left
+            done(self, action_id, number, outcomes, *rest)
+            before, left = left, left - len(outcomes)
+            if left <= 0 < before:
+                server.kill()
+                server.start()
+
+        monkeypatch.setattr(AuditFile, "done", restarting)
+        restoring = operator.restore(Path(str(view.backup_path)))
+        report = await restoring.run()
+    assert left <= 0
+    assert (report.failed, report.unsure, report.resumable, report.complete) == (True, True, True, False)
+    assert "its run id changed" in str(report.ended)
+    assert "is gone: it holds no key now" in str(report.ended)
+
+
 async def test_a_restore_cut_off_by_the_servers_end_goes_on_when_it_is_back(
     lasting: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

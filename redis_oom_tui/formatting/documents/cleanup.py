@@ -194,6 +194,7 @@ class RestoreDocument(Document):
     left_out_keys_total: Annotated[int, says("keys that were deleted without a copy")]
     left_out: Annotated[list[str], says("their names, at most a thousand")]
     resumable: Annotated[bool, says("whether the same command continues it")]
+    unsure: Annotated[bool, says("whether a server was lost or restarted after it had restored keys: they may be gone")]
     file_damaged: Annotated[bool, says("whether the file is damaged")]
     file_note: Annotated[str | None, says("what is wrong with it")]
     elapsed_seconds: Annotated[float, says("how long it took")]
