@@ -18,7 +18,7 @@ test quick flaky: export PYTHONDONTWRITEBYTECODE =
 
 test: $(STAMP)
 	@$(MAKE) --no-print-directory -j check compiled
-	@$(BIN)/python -m pytest -n 6 --dist worksteal --durations=15 $(TESTS)
+	@$(BIN)/python -m pytest -n 8 --dist worksteal --durations=15 $(TESTS)
 
 # The suite, or TESTS of it, several times: what did not end the same each time.
 RUNS ?= 10
@@ -110,7 +110,7 @@ canary: $(STAMP)
 	@$(BIN)/uv venv --quiet --clear --python $(PYTHON) $(CANARY)
 	@$(BIN)/uv pip install --quiet --python $(CANARY) --upgrade --override $(CANARY).txt --group dev --editable '.[demo,prometheus]'
 	@$(BIN)/uv pip freeze --python $(CANARY)
-	@$(CANARY)/bin/python -m pytest -n 6 --dist worksteal $(TESTS)
+	@$(CANARY)/bin/python -m pytest -n 8 --dist worksteal $(TESTS)
 
 # What applications import, with each redis-py that they may have. The old ones leave sockets to the garbage collector.
 RESILIENCE := build/resilience

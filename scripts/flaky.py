@@ -11,7 +11,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter, defaultdict
 from pathlib import Path
 
-PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "6", "--dist", "worksteal"]
+PYTEST = [sys.executable, "-m", "pytest", "-q", "-n", "8", "--dist", "worksteal"]
 
 
 def run(number: int, folder: Path, arguments: list[str]) -> dict[str, str]:
