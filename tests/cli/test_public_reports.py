@@ -231,6 +231,12 @@ def right(request: pytest.FixtureRequest) -> tuple[Case, Right]:
     return case(name, refused=right.refused, growing=right.growing), right
 
 
+@pytest.fixture(autouse=True)
+def _looks_longer_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is replayed does not change: nothing comes of waiting for it."""
+    monkeypatch.setattr("redis_oom_tui.cli.check_samples.LONGER_SECONDS", 0.3)
+
+
 def run(port: int, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         main(["-p", str(port), *words])

@@ -27,11 +27,12 @@ async def test_a_million_candidates_and_small_bounds(tmp_path: Path, size: int) 
     taken: list[tuple[float, int, int]] = []
     before = (0, 0)
     running = asyncio.create_task(watching.armed.run(watching.stop))
+    critical = snapshot(96)
+    verdict = judge(critical)
     for _ in range(3 * 720):
-        verdict = judge(snapshot(96))
         reading = JudgedSample(watching.clock.now, watching.clock.wall(), verdict.level, verdict.level)
         watching.book.observe(reading)
-        watching.armed.on_state(answered(snapshot(96), reading))
+        watching.armed.on_state(answered(critical, reading))
         for _ in range(30):
             await asyncio.sleep(0)
         now = (keyspace.deleted_keys, keyspace.deleted_bytes)

@@ -156,6 +156,7 @@ async def test_many_channels(flavour: str) -> None:
         assert found["channels"].saves_bytes[0] > 3_000_000
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("policy", "expiry", "share", "id_"),
     [

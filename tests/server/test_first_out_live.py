@@ -62,6 +62,7 @@ def evicted(server: RunningServer, share: float) -> Counter[bytes]:
     return Counter({pattern: keys - left[pattern] for pattern, keys in PATTERNS.items()})
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize(
     ("policy", "options", "ttls", "first"),
     [

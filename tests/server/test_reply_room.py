@@ -43,6 +43,7 @@ async def live(server: RunningServer) -> LiveServer:
     return reached
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", ["list", "hash", "set", "zset", "many"])
 async def test_the_details_of_a_key_with_a_giant_element(server: RunningServer, kind: str) -> None:
     with server.client() as client:
@@ -145,6 +146,7 @@ async def test_a_plan_over_names_of_100_kb(server: RunningServer, tmp_path: obje
             assert len((await planned(operator, Criteria(patterns=(b"*",)))).keys) == 300
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("kind", ["set", "string"])
 async def test_samples_of_values(server: RunningServer, kind: str) -> None:
     with server.client() as client:

@@ -86,6 +86,7 @@ def watching(client: redis.Redis) -> Callable[[OomRetry], object]:
 FORMS = [single, script, registered, pipeline, transaction, watching]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("form", FORMS)
 def test_a_write_gets_through_once_there_is_room(
     server: RunningServer, form: Callable[[redis.Redis], Callable[[OomRetry], object]]
@@ -98,6 +99,7 @@ def test_a_write_gets_through_once_there_is_room(
     assert helper.heard == [1, 2]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("form", FORMS)
 def test_the_error_itself_comes_when_nobody_helps(
     server: RunningServer, form: Callable[[redis.Redis], Callable[[OomRetry], object]]

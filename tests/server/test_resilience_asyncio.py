@@ -21,6 +21,7 @@ ASYNC_FORMS: list[Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[objec
 ]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("form", ASYNC_FORMS, ids=["single", "script", "pipeline", "transaction"])
 async def test_asyncio_gets_through(
     server: RunningServer, form: Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[object]]
@@ -35,6 +36,7 @@ async def test_asyncio_gets_through(
     assert helper.heard == [1, 2]
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("form", ASYNC_FORMS, ids=["single", "script", "pipeline", "transaction"])
 async def test_asyncio_gives_up(
     server: RunningServer, form: Callable[[redis.asyncio.Redis, AsyncOomRetry], Awaitable[object]]

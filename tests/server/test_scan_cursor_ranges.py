@@ -64,6 +64,7 @@ class Parts:
         return self.given
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("keys", [5000, 33_000])
 def test_each_key_once_while_the_table_rests(server: RunningServer, keys: int) -> None:
     with server.client() as client:
@@ -72,6 +73,7 @@ def test_each_key_once_while_the_table_rests(server: RunningServer, keys: int) -
     assert sorted(given) == sorted(names(0, keys))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("keys", [0, 1, 5, 100])
 def test_no_key_is_missed_where_the_table_has_fewer_places_than_parts(server: RunningServer, keys: int) -> None:
     with server.client() as client:
@@ -80,6 +82,7 @@ def test_no_key_is_missed_where_the_table_has_fewer_places_than_parts(server: Ru
     assert set(given) == set(names(0, keys))
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
 def test_no_key_is_missed_while_the_table_grows(server: RunningServer, share: float) -> None:
     with server.client() as client:
@@ -95,6 +98,7 @@ def test_no_key_is_missed_while_the_table_grows(server: RunningServer, share: fl
     assert len(given) - len(set(given)) < 0.01 * len(given) + 50
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.7])
 def test_no_key_is_missed_while_the_table_shrinks(server: RunningServer, share: float) -> None:
     with server.client() as client:

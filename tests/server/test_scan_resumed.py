@@ -46,6 +46,7 @@ async def broken_off(source: LiveServer, names: Names, keys: int, **options: Any
     return view, kept
 
 
+@pytest.mark.in_turn
 @pytest.mark.parametrize("keys", [500, 3_000, 7_500])
 async def test_both_halves_together_are_the_whole(server: RunningServer, keys: int) -> None:
     fill(server, KEYS)

@@ -159,7 +159,7 @@ async def waited(pilot, phrases: tuple[str, ...]) -> str:
 
 def the_app(imitation: Imitation, connection: Connection, folder: Path) -> TriageApp:
     # Only silence is waited for to its end.
-    patience = 1.0 if imitation.faults is not None and imitation.faults.silent else 10.0
+    patience = 0.4 if imitation.faults is not None and imitation.faults.silent else 10.0
     connection = replace(connection, connect_timeout_seconds=patience, read_timeout_seconds=patience)
     if imitation.rights:
         connection = replace(connection, username=USER, password=Secret(PASSWORD))
