@@ -24,6 +24,12 @@ def _soon_polled_again(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
+def looks_longer_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For servers that only replay: nothing comes of a longer look at what does not change."""
+    monkeypatch.setattr("redis_oom_tui.cli.check_samples.LONGER_SECONDS", 0.3)
+
+
+@pytest.fixture
 def tool(server: RunningServer) -> Tool:
     """The command on a server of each flavour."""
     return Tool(server)

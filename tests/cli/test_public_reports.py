@@ -15,6 +15,8 @@ from redis_oom_tui.rules.verdict import judge
 from tests.support.json_documents import document_of
 from tests.support.replayed import NAMES, Case, case, replayed
 
+pytestmark = pytest.mark.usefixtures("looks_longer_for_a_moment")
+
 
 @dataclass(frozen=True)
 class Right:
@@ -229,12 +231,6 @@ def test_every_report_is_in_the_index() -> None:
 def right(request: pytest.FixtureRequest) -> tuple[Case, Right]:
     name, right = INDEX[request.param]
     return case(name, refused=right.refused, growing=right.growing), right
-
-
-@pytest.fixture(autouse=True)
-def _looks_longer_for_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is replayed does not change: nothing comes of waiting for it."""
-    monkeypatch.setattr("redis_oom_tui.cli.check_samples.LONGER_SECONDS", 0.3)
 
 
 def run(port: int, capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:

@@ -106,7 +106,7 @@ async def test_a_poll_of_its_own_is_given_up_in_time_and_the_source_opened_again
 
 async def test_the_patience_is_an_interval_where_that_is_longer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("redis_oom_tui.models.timeouts.GIVE_UP", 0.01)
-    slow = QUICK
+    slow = WatchSettings(interval_seconds=20)  # A crowded machine takes its time.
     source = Hanging(answers=0)
     asyncio.get_running_loop().call_later(0.15, source.go_on.set)
     assert (await Poller(source, slow).poll()).answer is not None
