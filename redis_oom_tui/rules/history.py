@@ -88,6 +88,9 @@ _MAX_SAMPLES = 720
 _KEPT_DENSE = 240
 # A span of rates this long bridges the pauses in which clients wait before they try to write again.
 RATE_SECONDS = 10.0
+# Writes that are refused now and then, as large ones are: the span is twice the time between two of them. Until there
+# is a second one, so long.
+_LONGEST_SECONDS, _SINGLE_SECONDS = 30.0, 15.0
 
 
 def _last_refused(snapshots: Sequence[Snapshot]) -> LastRefused | None:
@@ -105,6 +108,25 @@ def _last_refused(snapshots: Sequence[Snapshot]) -> LastRefused | None:
     just_now = (_gain(totals[-2], totals[-1]) or 0) if newest == len(snapshots) - 1 else 0
     ago = snapshots[-1].taken_monotonic - snapshots[newest].taken_monotonic
     return LastRefused(just_now, ago, min(pressures, default=None))
+
+
+def _rate_seconds(snapshots: Sequence[Snapshot]) -> float:
+    """Over how long to take the rates: so long that refusals that come now and then do not fall out between two."""
+    totals = [one.counters.refused_writes_total for one in snapshots]
+    seen = [
+        one.taken_monotonic for old, new, one in zip(totals, totals[1:], snapshots[1:], strict=False) if _gain(old, new)
+    ]
+    if len(seen) == 1:
+        return _SINGLE_SECONDS
+    every = seen[-1] - seen[-2] if seen else 0.0
+    return min(_LONGEST_SECONDS, max(RATE_SECONDS, 2 * every))
+
+
+def _lately(snapshots: Sequence[Snapshot], seconds: float) -> Sequence[Snapshot]:
+    """The last of them, from one at or beyond so many seconds before the newest, where there is one."""
+    newest = snapshots[-1].taken_monotonic
+    beyond = [n for n, one in enumerate(snapshots[:-1]) if newest - one.taken_monotonic >= seconds]
+    return snapshots[beyond[-1] :] if beyond else snapshots
 
 
 def keys_changed(then: Snapshot, now: Snapshot) -> bool:
@@ -170,10 +192,13 @@ class History:
         return self._recent[-1] if self._recent else None
 
     def rates(self) -> Rates:
-        """What happened over the last ten seconds or so (less after a restart or a reset of the counters)."""
+        """What happened over the last ten seconds or so: less after a restart or a reset of the counters, up to thirty
+        where writes are refused now and then.
+        """
         if len(self._recent) < 2:
             return Rates()
-        return replace(between(self._recent[0], self._recent[-1]), last_refused=_last_refused(self._recent))
+        lately = _lately(self._recent, _rate_seconds(self._recent))
+        return replace(between(lately[0], lately[-1]), last_refused=_last_refused(lately))
 
     def _wind_back(self, to: float) -> None:
         while self._recent and self._recent[-1].taken_monotonic > to:
@@ -182,10 +207,8 @@ class History:
             self._samples.pop()
 
     def _forget_old_snapshots(self) -> None:
-        """Keep one snapshot at or beyond the span of the rates, and those within it."""
-        newest = self._recent[-1].taken_monotonic
-        while len(self._recent) > 2 and newest - self._recent[1].taken_monotonic >= RATE_SECONDS:
-            self._recent.pop(0)
+        """Keep one snapshot at or beyond the longest span of the rates, and those within it."""
+        self._recent = list(_lately(self._recent, _LONGEST_SECONDS))
 
     def _thin(self) -> None:
         """Drop the sample that is missed least: spacing grows in proportion to age, so no past goes dark."""

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, LastRefused, Rates, Trend
 from redis_oom_tui.models.verdict import Level, Verdict
@@ -68,7 +70,22 @@ def test_large_values_that_are_refused_below_the_limit_stay_an_alarm() -> None:
     assert seen((970, 0), (1030, 1), (970, 1), (970, 1)).level is Level.OOM
     assert seen((970, 0), (970, 1), (1030, 2), (970, 3)).reason.startswith("Refusing writes at 97%")
     # Room was made, and the next value is still too large for it.
-    assert seen((1003, 0), (1003, 9), (930, 9), (930, 10)).reason.startswith("Refusing writes at 93%")
+    assert seen((1003, 0), (1003, 9), (930, 9), (930, 10)).reason.startswith("Refusing writes: 10 refused in")
+
+
+@pytest.mark.parametrize(
+    ("used", "rule"), [(500, "refusing-large"), (850, "refusing-large"), (970, "refusing-noeviction")]
+)
+@pytest.mark.parametrize("every", [3, 10, 14])
+def test_large_values_refused_now_and_then_are_one_steady_alarm(used: int, rule: str, every: int) -> None:
+    """And it says how long ago the last one was; it ends some time after the last, or when room was made."""
+    looks = [(used, 1 + second // every) for second in range(4 * every)]
+    verdicts = [seen(*looks[:end]) for end in range(every + 1, len(looks) + 1)]
+    assert {one.rule for one in verdicts} == {rule}
+    assert all(one.reason.startswith("Refus") for one in verdicts)
+    assert verdicts[-1].reason.startswith(f"Refused writes until {every - 1}s ago")
+    assert seen(*looks, *[(used, 4)] * 30).level is not Level.OOM
+    assert seen(*looks, (used - 100, 4)).level is not Level.OOM
 
 
 def test_growth_towards_a_hard_limit_is_told_in_time() -> None:

@@ -305,7 +305,7 @@ def refused_below(facts: Facts) -> bool:
 
     Not of refusals before room was made: it was full then.
     """
-    return facts.refused > 0 and facts.refusing and facts.near is Level.OK and not facts.over_limit
+    return facts.refused > 0 and facts.refusing and facts.near is not Level.CRITICAL and not facts.over_limit
 
 
 def large_value(facts: Facts) -> bool:

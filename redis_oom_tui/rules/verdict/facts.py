@@ -34,6 +34,8 @@ _GOOD_PART, _LARGE_PART = 0.15, 0.25
 
 # A server is as good as full from this share of its limit on, and so much less of it is room that somebody made.
 _FULL, _ROOM = 0.99, 0.01
+# Below that, only so much of the limit is room for what was refused: what is in use comes and goes by some of it.
+_MUCH_ROOM = 0.05
 
 
 class Facts(Struct, frozen=True, dict=True):
@@ -201,9 +203,9 @@ class Facts(Struct, frozen=True, dict=True):
     def refusing(self) -> bool:
         """Whether it refuses writes: seen, or certain for the next one."""
         last, server = self.rates.last_refused, self.now.server
-        # A cure shows at the next look; close to the limit only where it was made.
+        # A cure shows at the next look, as room that was made.
         seen = self.refused > 0 and not _has_room_again(self)
-        seen = seen and (last is None or last.just_now > 0 or self.near is Level.CRITICAL)
+        seen = seen and (last is None or last.just_now > 0 or self.near is Level.CRITICAL or last.pressure is not None)
         # At a limit that a person stated it need not refuse, nor need another product at any.
         enforced = self.now.memory.limit_source is not LimitSource.OPERATOR or bool(self.over_limit_seconds)
         certain = self.over_limit and self.cannot_evict and enforced and not (server.is_foreign or server.is_replica)
@@ -221,11 +223,15 @@ class Facts(Struct, frozen=True, dict=True):
 
 
 def _has_room_again(facts: Facts) -> bool:
-    """Whether the writes that were refused met a full server, and it is full no longer."""
+    """Whether there is room that was not there for the writes that were refused: it was full and is no longer, or
+    much was freed, or the limit raised, below that.
+    """
     last, pressure = facts.rates.last_refused, facts.pressure
     if facts.over_limit or last is None or last.pressure is None or pressure is None:
         return False
-    return last.pressure >= _FULL and pressure <= last.pressure - _ROOM
+    if last.just_now and last.pressure < _FULL:
+        return False
+    return pressure <= last.pressure - (_ROOM if last.pressure >= _FULL else _MUCH_ROOM)
 
 
 def few_values_bytes(facts: Facts) -> int | None:

@@ -55,7 +55,8 @@ def refusing(facts: Facts) -> Verdict | None:
         return refusing_unjudged(facts, seen)
     cause = cause_of(facts)
     if refused_below(facts):
-        reason = f"Refusing writes: {seen}, though it is at {in_use(facts)} now: {cause.clause(facts)}."
+        ago = f"Refused writes until {since_refused(facts)} ago" if refused_ago(facts) else "Refusing writes"
+        reason = f"{ago}: {seen}, though it is at {in_use(facts)} now: {cause.clause(facts)}."
         return say(facts, Level.OOM, f"refusing-{cause.name}", reason, cause.first_step(facts), confirm=cause.confirm)
     does = "Refuses writes when its pause ends," if facts.paused and not seen else "Refusing writes"
     if refused_ago(facts) and not facts.over_limit:
