@@ -213,16 +213,22 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot, *, in_keys: bool = Tru
     if cluster is None:
         return verdict
     node, many = safe_text(snapshot.server.node, 80), count(len(cluster.primaries))
-    if not cluster.lost and not cluster.open_slots and _all_well(cluster) and verdict.level is Level.OK:
-        return replace(verdict, reason=f"All {many} primaries are healthy; {node}: {verdict.reason}")
+    named = verdict.reason if verdict.rule in _NAMING_NODE else f"{node}: {verdict.reason}"
+    if cluster.open_slots and verdict.level in (Level.OK, Level.WARNING):
+        reason = f"{unserved_slots(cluster)}: every command on their keys fails. {named}"
+        step, confirm = SERVE_SLOTS, ("CLUSTER INFO (cluster_state, cluster_slots_assigned)", "CLUSTER SHARDS")
+        return replace(
+            verdict, level=Level.CRITICAL, rule="slots-open", reason=reason, first_step=step, confirm=confirm
+        )
+    if not cluster.lost and _all_well(cluster) and verdict.level is Level.OK:
+        return replace(verdict, reason=f"All {many} primaries are healthy; {named}")
     if cluster.lost and verdict.level in (Level.OK, Level.WARNING):
-        reason = f"{_lost(cluster)} {node}: {verdict.reason}"
-        return replace(verdict, level=Level.UNKNOWN, rule="node-lost", reason=reason)
+        return replace(verdict, level=Level.UNKNOWN, rule="node-lost", reason=f"{_lost(cluster)} {named}")
     reason = f"{node} (worst of {many} primaries): {verdict.reason}"
     if cluster.nodes[0].name != snapshot.server.node:
         worst = cluster.nodes[0]
         level = Level.UNKNOWN if worst.verdict is None else worst.verdict.level
-        reason = f"{node}: {verdict.reason} The worst of {many} primaries, {safe_text(worst.name, 80)}, is {level}."
+        reason = f"{named} The worst of {many} primaries, {safe_text(worst.name, 80)}, is {level}."
     reason = f"{reason} {_lost(cluster)}" if cluster.lost else reason
     apart = far_apart(cluster)
     if apart is None or apart[1].name != snapshot.server.node or not verdict.first_step:
@@ -231,6 +237,19 @@ def for_the_cluster(verdict: Verdict, snapshot: Snapshot, *, in_keys: bool = Tru
     emptiest = percent(apart[0].pressure or 0.0)
     others = count(len(cluster.primaries) - 1)
     return replace(verdict, reason=f"{reason} Of the other {others}, the emptiest is at {emptiest}.", first_step=step)
+
+
+SERVE_SLOTS = (
+    "Bring the lost primary back, promote its replica (CLUSTER FAILOVER TAKEOVER on it), or give the slots to a node"
+    " (redis-cli --cluster fix)."
+)
+# Verdicts whose sentence names its node itself.
+_NAMING_NODE = frozenset({"healthy", "evicting", "full-cache", "no-limit"})
+
+
+def unserved_slots(cluster: ClusterView) -> str:
+    """How many slots no node serves."""
+    return f"{count(cluster.open_slots)} of 16,384 slots are not served by any node"
 
 
 MOVE_SLOTS = (

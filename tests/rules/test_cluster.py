@@ -107,7 +107,11 @@ def test_what_fills_the_shown_node_is_not_said_of_the_fullest() -> None:
 def test_the_verdict_names_the_node_and_what_nobody_knows() -> None:
     well = judge(on_cluster(view(1, said(1)), view(2, said(2))))
     assert well.level is Level.OK
-    assert "All 2 primaries" in well.reason
+    assert well.reason == "All 2 primaries are healthy; 127.0.0.1:1 is at 50% of 100.0 MiB with room to write."
+    unlimited = judge(on_cluster(view(1, said(1, limit=None)), view(2, said(2, limit=None))))
+    assert unlimited.reason.startswith("All 2 primaries are healthy; 127.0.0.1:1 has no limit: it uses 50")
+    evicting = judge(on_cluster(view(1, said(1, used=97 * MIB, policy="allkeys-lru")), view(2, said(2))))
+    assert evicting.reason.startswith("All 2 primaries are healthy; 127.0.0.1:1 is at 97% of 100.0 MiB, normal for")
     full = judge(on_cluster(view(1, said(1, used=101 * MIB)), view(2, said(2))))
     assert full.level is Level.OOM
     assert full.reason.startswith("127.0.0.1:1 (worst of 2 primaries): Refusing writes")

@@ -110,10 +110,13 @@ async def test_slots_that_nobody_serves(cluster: RunningCluster) -> None:
         client.execute_command("CLUSTER DELSLOTS", 7)
     try:
         async with cluster_opened(cluster.connection) as source:
-            found = {finding.id: finding for finding in find(await source.snapshot())}
+            snapshot = await source.snapshot()
     finally:
         with first.server.client() as client:
             client.execute_command("CLUSTER ADDSLOTS", 7)
+    found, verdict = {finding.id: finding for finding in find(snapshot)}, judge(snapshot)
+    assert (verdict.level, verdict.rule) == (Level.CRITICAL, "slots-open")
+    assert verdict.reason.startswith(f"{found['slots-open'].title}: every command on their keys fails. 127.0.0.1:")
     assert found["slots-open"].title == "1 of 16,384 slots are not served by any node"
 
 

@@ -97,6 +97,7 @@ VERDICTS: Shown = {
     "no-limit": (judged.test_no_limit,),
     "healthy": (judged.test_healthy,),
     "node-lost": (failover.test_a_killed_primary_is_told_and_its_replica_followed,),
+    "slots-open": (cluster.test_slots_that_nobody_serves,),
 }
 FINDINGS: Shown = {
     "finished-work": (of_apps.test_finished_jobs_are_counted_named_and_worth_what_is_said,),
@@ -163,7 +164,7 @@ FINDINGS: Shown = {
 def test_every_rule_of_the_verdict_is_in_the_table() -> None:
     declared = {id_ for rule in verdict.DECLARED for id_ in rule.ids}
     refusing = {id_ for id_ in VERDICTS if id_.startswith("refusing-")}
-    assert declared - {"refusing-"} | refusing == VERDICTS.keys() - {"node-lost"}
+    assert declared - {"refusing-"} | refusing == VERDICTS.keys() - {"node-lost", "slots-open"}
     assert {id_ for id_ in declared if id_.endswith("-")} == {"refusing-", "close-", "behind-"}
     source = "".join(inspect.getsource(module) for module in (limit_rules, state_rules))
     literal = set(re.findall(r'\bsay\(\s*facts,\s*[\w.]+,\s*"([a-z-]+)"', source))

@@ -12,7 +12,7 @@ from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
 from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.rules.breakdown import break_down
-from redis_oom_tui.rules.cluster import UNKNOWN_LIMIT, far_apart, limit_of, node_names
+from redis_oom_tui.rules.cluster import SERVE_SLOTS, UNKNOWN_LIMIT, far_apart, limit_of, node_names, unserved_slots
 from redis_oom_tui.rules.failover import promoted, replicas_of
 from redis_oom_tui.rules.findings.case import MIB, Case, finding
 
@@ -77,9 +77,8 @@ def _absent(cluster_view: ClusterView) -> Iterator[Finding]:
         yield Finding(
             id="slots-open",
             level=Level.CRITICAL,
-            title=f"{count(cluster_view.open_slots)} of 16,384 slots are not served by any node",
-            advice="Every command on their keys fails: bring the lost primary back or promote its replica "
-            "(CLUSTER FAILOVER TAKEOVER on it).",
+            title=unserved_slots(cluster_view),
+            advice=f"Every command on their keys fails. {SERVE_SLOTS}",
         )
     for view in cluster_view.nodes:
         if view.snapshot is None and view.error is not None:

@@ -19,6 +19,7 @@ from redis_oom_tui.rules.verdict.phrases import (
     rule,
     say,
     since_refused,
+    subject,
     why_unjudged,
 )
 from redis_oom_tui.rules.verdict.state_rules import unblocked_first
@@ -202,9 +203,11 @@ def evicting(facts: Facts) -> Verdict | None:
     rate = f"{per_second:,.0f}" if per_second >= 1 else "under 1"
     unrefused = ", no write refused" if facts.rates.refused_writes == 0 else ""
     if facts.near is Level.OK:
-        reason = f"Has room again at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it{unrefused}."
+        begins = subject(facts, "Has room again", "has room again")
+        reason = f"{begins} at {in_use(facts)}: {facts.policy} evicted {rate} keys/s for it{unrefused}."
     else:
-        reason = f"Full; {facts.policy} is evicting normally: {rate} keys/s at {in_use(facts)}{unrefused}."
+        begins = subject(facts, "Full;", "is full;")
+        reason = f"{begins} {facts.policy} is evicting normally: {rate} keys/s at {in_use(facts)}{unrefused}."
     return say(facts, Level.OK, "evicting", reason)
 
 
@@ -216,7 +219,7 @@ def full_cache(facts: Facts) -> Verdict | None:
     how = f"normal for a full cache: {facts.policy} makes room by evicting"
     if facts.paused:
         how = f"and nothing is evicted meanwhile, as {pause(facts)}"
-    reason = f"At {in_use(facts)}, {how}."
+    reason = f"{subject(facts, 'At', 'is at')} {in_use(facts)}, {how}."
     return say(facts, Level.OK, "full-cache", reason)
 
 
@@ -228,7 +231,8 @@ def no_limit(facts: Facts) -> Verdict | None:
     earlier = refused_before(facts)
     of = f" of the {size(facts.host)} its host has" if facts.host else ""
     writes = f"; {earlier}, by a limit that is gone or set elsewhere" if earlier else ", and writes are accepted"
-    reason = f"No limit is set: it uses {size(facts.now.memory.used_bytes)}{of}{writes}."
+    begins = subject(facts, "No limit is set:", "has no limit:")
+    reason = f"{begins} it uses {size(facts.now.memory.used_bytes)}{of}{writes}."
     return say(facts, Level.OK, "no-limit", reason)
 
 
@@ -241,12 +245,13 @@ def healthy(facts: Facts) -> Verdict | None:
         elsewhere = ", or another node" if hint is Earlier.BURST and facts.now.server.mode == "cluster" else ""
         earlier = f"{earlier} ({hint.value}{elsewhere})"
     if facts.now.server.is_foreign:
-        reason = f"{product(facts)} is at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
+        begins = subject(facts, f"{product(facts)} is", f"({product(facts)}) is")
+        reason = f"{begins} at {in_use(facts)} by its own figures{'; ' if earlier else ''}{earlier}."
         return say(facts, Level.OK, "healthy", reason)
     where = f"at {in_use(facts)} with room to write"
     if facts.now.server.is_replica and facts.near is not Level.OK:
         where = f"a replica at {in_use(facts)}, a limit that it ignores while it is one"
-    reason = f"Healthy: {where}{'; ' if earlier else ''}{earlier}."
+    reason = f"{subject(facts, 'Healthy:', 'is')} {where}{'; ' if earlier else ''}{earlier}."
     return say(facts, Level.OK, "healthy", reason)
 
 

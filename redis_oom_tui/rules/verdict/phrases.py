@@ -31,6 +31,11 @@ def product(facts: Facts) -> str:
     return facts.now.server.product or "This server"
 
 
+def subject(facts: Facts, alone: str, in_cluster: str) -> str:
+    """How a sentence that all is well begins: `alone`, or in a cluster the node and `in_cluster`."""
+    return alone if facts.now.cluster is None else f"{safe_text(facts.now.server.node, 80)} {in_cluster}"
+
+
 def in_use(facts: Facts) -> str:
     """How full it is: `99% of 64.0 MiB`, or what it uses where no limit is known."""
     memory = facts.now.memory
