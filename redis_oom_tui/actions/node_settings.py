@@ -20,6 +20,8 @@ from redis_oom_tui.server.live import LiveServer
 
 # A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
 _TRY_AGAIN = (0.5, 2.0, 0.0)
+# Settings that are due within so many seconds are of one trial.
+_ONE_TRIAL = 10.0
 TakeBack = Callable[[ChangeResult], Awaitable[ChangeResult]]
 """Sets the old value of a change again, and tells how that ended; a failure is told, too, and not raised."""
 
@@ -30,6 +32,7 @@ class TimedReturns:
     def __init__(self, take_back: TakeBack) -> None:
         self._take_back = take_back
         self._due: dict[str, ChangeResult] = {}
+        self._times: dict[str, float] = {}
         self._tasks: dict[str, asyncio.Task[ChangeResult]] = {}
         self._forwarded: dict[str, ChangeResult] = {}
 
@@ -39,6 +42,7 @@ class TimedReturns:
         self.call_off(name)
         self._forwarded.pop(name, None)
         self._due[name] = result
+        self._times[name] = asyncio.get_running_loop().time() + seconds
         self._tasks[name] = asyncio.create_task(self._later(result, seconds), name="timed revert")
 
     def call_off(self, name: str) -> bool:
@@ -64,7 +68,13 @@ class TimedReturns:
 
     async def _later(self, result: ChangeResult, seconds: float) -> ChangeResult:
         await asyncio.sleep(seconds)
-        self._due.pop(result.change.name, None)
+        name = result.change.name
+        # What was set after it returns first, as an old policy would evict under a limit that is still the lower one.
+        names = list(self._due)
+        after = [each for each in names[names.index(name) + 1 :] if self._times[each] < self._times[name] + _ONE_TRIAL]
+        if after:
+            await asyncio.wait([self._tasks[each] for each in after])
+        self._due.pop(name, None)
         return await self._take_back(result)
 
 

@@ -103,8 +103,10 @@ async def on_trial(operator: LiveOperator, changes: Sequence[Change], seconds: i
     answer: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
     results: list[ChangeResult] = []
     with stopping(lambda: _settle(answer, kept=False)):
-        for change, way in zip(changes, ways, strict=True):
+        # The last change is undone first: else an old policy could evict under the new limit.
+        for way in reversed(ways):
             click.echo(way, err=True)
+        for change in changes:
             result = await operator.settings.apply(change, revert_after=seconds)
             results.append(result)
             if result.unread:

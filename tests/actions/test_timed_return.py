@@ -155,3 +155,20 @@ async def test_a_change_that_nobody_can_read_goes_back_all_the_same(valkey: Runn
             while policy(client) != "noeviction":
                 await asyncio.sleep(0.05)
             assert [entry.action for entry in operator.history()] == ["undo", "set"]
+
+
+async def test_what_was_set_last_returns_first_and_nothing_is_evicted_between(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    with server.client() as client:
+        client.mset({f"k{n}": "x" * 1000 for n in range(2000)})
+        for name, value in (("maxmemory", "64mb"), (POLICY, "allkeys-lru")):
+            client.config_set(name, value)
+        async with operating(server.connection, tmp_path) as operator:
+            results = []
+            for name, new in ((POLICY, "noeviction"), ("maxmemory", str(client.info("memory")["used_memory"] // 2))):
+                change = await operator.settings.propose(name, new)
+                results.append(await operator.settings.apply(change, revert_after=0.3))
+            assert all([(await operator.settings.returned(result)).took for result in results])
+            assert [entry.what.split(":")[0] for entry in operator.history()[:2]] == [POLICY, "maxmemory"]
+            assert (policy(client), client.dbsize()) == ("allkeys-lru", 2000)
