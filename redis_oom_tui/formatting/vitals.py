@@ -4,14 +4,16 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from redis_oom_tui.formatting import sizes
+from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.formatting.sizes import per_second
 from redis_oom_tui.models.activity import Counters
-from redis_oom_tui.models.snapshot import ClusterView, LimitSource, Memory, Snapshot
+from redis_oom_tui.models.snapshot import ClusterView, LimitSource, Memory, NodeView, Snapshot
 from redis_oom_tui.models.trend import Forecast, Rates, Trend, TrendSample
 from redis_oom_tui.models.verdict import Finding
 
 SPANS = {15.0: "last 15 s", 60.0: "last minute", 300.0: "last 5 min", 900.0: "last 15 min", 3600.0: "last hour"}
 """The stretches of time that a trend is shown over, by their seconds."""
+_ROLE = 24
 
 
 class Fact(NamedTuple):
@@ -163,3 +165,15 @@ def cluster_sums(cluster: ClusterView) -> str:
         whole = f"{sizes.short_size(used)}, {without}"
     primaries = "1 primary" if len(cluster.primaries) == 1 else f"{len(cluster.primaries)} primaries"
     return f"{primaries}: {whole if used is not None else '?'}, {sizes.number_of_keys(cluster.keys)}"
+
+
+def limit_of_node(memory: Memory) -> str:
+    """What stands behind the used memory of a node: its limit; '' where it has none."""
+    return "" if memory.maxmemory_bytes is None else f" of {sizes.short_size(memory.maxmemory_bytes)}"
+
+
+def role_of_node(view: NodeView, *, wide: bool) -> str:
+    """How many slots a node serves, or that it is a replica, and where there is room, whose."""
+    if not view.node.is_primary:
+        return cut(f"replica of {safe_text(view.node.primary, 60)}", _ROLE) if wide else "replica"
+    return f"{sizes.count(view.node.slots)} slots" if view.node.serves else "no slots"

@@ -13,6 +13,8 @@ from redis_oom_tui.rules.guarded import attempt
 
 # From this share of all keys on, those of a moment ago are not those of now.
 _MANY_KEYS = 0.1
+# Less than this of their bytes says nothing.
+_FEW_BYTES = 1024 * 1024
 
 
 def between(before: Snapshot | None, now: Snapshot) -> Rates:
@@ -130,7 +132,7 @@ def _lately(snapshots: Sequence[Snapshot], seconds: float) -> Sequence[Snapshot]
 
 
 def keys_changed(then: Snapshot, now: Snapshot) -> bool:
-    """Whether a tenth of the keys came or went meanwhile: by their number, or by what was evicted and expired."""
+    """Whether a tenth of the keys came or went meanwhile: by their number or bytes, or what was evicted and expired."""
     before, after = _by_node(then), _by_node(now)
     both = [(old, after[name]) for name, old in before.items() if name in after]
     keys = sum(old.keys for old, _ in both)
@@ -139,7 +141,15 @@ def keys_changed(then: Snapshot, now: Snapshot) -> bool:
         + (_gain(old.counters.expired_keys_total, new.counters.expired_keys_total) or 0)
         for old, new in both
     )
-    return max(gone, abs(sum(new.keys for _, new in both) - keys)) > keys * _MANY_KEYS
+    return max(gone, abs(sum(new.keys for _, new in both) - keys)) > keys * _MANY_KEYS or _bytes_changed(both)
+
+
+def _bytes_changed(both: Sequence[tuple[Snapshot, Snapshot]]) -> bool:
+    """One key may hold nearly all: whether it went shows in what all of them hold."""
+    held = [(old.memory.dataset_bytes, new.memory.dataset_bytes) for old, new in both]
+    known = [(old, new) for old, new in held if old is not None and new is not None]
+    before = sum(old for old, _ in known)
+    return abs(sum(new for _, new in known) - before) > max(_FEW_BYTES, before * _MANY_KEYS)
 
 
 def _by_node(snapshot: Snapshot) -> Mapping[str, Snapshot]:

@@ -100,6 +100,9 @@ def test_what_a_scan_told_is_of_other_keys_once_a_tenth_of_them_came_or_went() -
 
     assert not any((moved(1000), moved(900), moved(1100), moved(1000, evicted=100, expired=57)))
     assert all((moved(899), moved(1101), moved(1000, evicted=100, expired=58)))
+    full = snapshot_of(keys=1000, memory={"dataset_bytes": 50 * MIB})
+    for held, changed in ((50, False), (46, False), (44, True), (56, True)):
+        assert keys_changed(full, snapshot_of(keys=999, memory={"dataset_bytes": held * MIB})) is changed, held
     # A start with the same keys changes nothing; one without any does, though its counters begin again.
     assert not moved(1000, evicted=0, expired=0, run_id="r2")
     assert moved(0, evicted=0, expired=0, run_id="r2")

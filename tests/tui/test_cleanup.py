@@ -95,7 +95,9 @@ async def test_what_a_scan_told_before_a_cleanup_is_old_after_it():
         await until(pilot, lambda: "COMPLETE" in screen_text(app) and "OLD" not in screen_text(app))
 
 
-@pytest.mark.parametrize("outcome", [Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT, Outcome.CHANGED])
+@pytest.mark.parametrize(
+    "outcome", [Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT, Outcome.GONE, Outcome.CHANGED]
+)
 def test_keys_that_may_be_gone_make_a_scan_old(outcome):
     run = replace(ScriptedRun(a_plan(), BackupChoice()).view(), counts={outcome: 1})
     assert CleanupState(Stage.REPORT, run=run).changed_keys is (outcome is not Outcome.CHANGED)

@@ -313,3 +313,20 @@ async def test_a_single_server_has_no_such_list() -> None:
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
         assert "Nodes" not in screen_text(app)
+
+
+@pytest.mark.parametrize(("width", "shown"), [(60, ""), (70, "100 slots"), (80, "noeviction  100 slots")])
+async def test_in_a_narrow_list_of_nodes_no_figure_is_cut_and_no_two_names_look_alike(width, shown):
+    long = a_cluster()
+    assert long.cluster is not None
+    names = {view.name: f"redis-node-{n}.cache:7001" for n, view in enumerate(long.cluster.nodes)}
+    views = tuple(
+        replace(view, node=replace(view.node, name=names[view.name], primary=names[str(view.node.primary)]))
+        for view in long.cluster.nodes
+    )
+    app = an_app(ScriptedCluster([replace(long, cluster=ClusterView(views))]))
+    async with app.run_test(size=(width, 30)) as pilot:
+        await until(pilot, lambda: "Nodes (4)" in screen_text(app))
+        lines = [row for row in rows(app) if " of 100.0M" in row]
+        assert [next(name for name in names.values() if name in line) for line in lines] == list(names.values())[:3]
+        assert all(line.rstrip().endswith(shown) for line in lines), lines

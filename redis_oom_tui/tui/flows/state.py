@@ -23,6 +23,10 @@ class Stage(StrEnum):
     RESTORED = "restored"
 
 
+# After these the keys of a scan are no longer those of the server.
+_OTHER_KEYS = (Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT, Outcome.GONE)
+
+
 class CleanupState(Struct, frozen=True):
     """A cleanup, or a key that is shrunk. `outcomes` are the keys that were not done as planned, `more` how many
     of them are not listed. `things` are what is counted where it is not keys.
@@ -46,9 +50,9 @@ class CleanupState(Struct, frozen=True):
 
     @property
     def changed_keys(self) -> bool:
-        """Whether keys were deleted, changed or restored by then, or may have been."""
+        """Whether keys were deleted, changed or restored by then, may have been, or were found gone."""
         run, restoring = self.run, self.restoring
-        done = () if run is None else map(run.counts.get, (Outcome.DELETED, Outcome.EXPIRING, Outcome.IN_DOUBT))
+        done = () if run is None else map(run.counts.get, _OTHER_KEYS)
         back = None if restoring is None else restoring.counts.get(RestoreOutcome.RESTORED)
         return any((*done, back))
 

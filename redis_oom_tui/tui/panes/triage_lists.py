@@ -7,11 +7,11 @@ from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.columns import Column
-from redis_oom_tui.formatting.sanitize import cells, cut, safe_text
-from redis_oom_tui.formatting.vitals import cluster_sums, saving
+from redis_oom_tui.formatting.sanitize import cells, safe_text
+from redis_oom_tui.formatting.vitals import cluster_sums, limit_of_node, role_of_node, saving
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.scan import ScanState, ScanView
-from redis_oom_tui.models.snapshot import ClusterView, Memory, NodeView
+from redis_oom_tui.models.snapshot import ClusterView, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
@@ -250,7 +250,8 @@ def _none(clients: tuple[ClientBuffer, ...]) -> str:
 
 
 _NAME = 30
-_ROLE = 24
+# What stands between and before the columns of a node: its marks, its share, and blanks.
+_GAPS = 17
 # From here on there is room for whose replica one is, and for the count of keys.
 _WIDE = 100
 
@@ -263,20 +264,27 @@ class _Columns(NamedTuple):
     used: int
     limit: int
     policy: int
+    roles: int
     wide: bool
 
     @classmethod
     def of(cls, views: Sequence[NodeView], width: int) -> "_Columns":
-        """As wide as what `views` say."""
+        """As wide as what `views` say. Too wide, the bar goes first, then policy, role and parts of names."""
         memories = [view.snapshot.memory for view in views if view.snapshot is not None]
-        return cls(
-            name=min(_NAME, max((cells(safe_text(view.name, 60)) for view in views), default=0)),
-            bar=12 if width >= _WIDE else 8,
-            used=max((len(sizes.short_size(memory.used_bytes)) for memory in memories), default=0),
-            limit=max((len(_limit(memory)) for memory in memories), default=0),
-            policy=max((cells(safe_text(memory.policy, 20)) for memory in memories), default=0),
-            wide=width >= _WIDE,
-        )
+        wide = width >= _WIDE
+        name = min(_NAME, max((cells(safe_text(view.name, 60)) for view in views), default=0))
+        used = max((len(sizes.short_size(memory.used_bytes)) for memory in memories), default=0)
+        limit = max((len(limit_of_node(memory)) for memory in memories), default=0)
+        policy = max((cells(safe_text(memory.policy, 20)) for memory in memories), default=0)
+        roles = max((cells(role_of_node(view, wide=wide)) for view in views), default=0)
+        bar = 12 if wide else 8
+        if not wide:
+            room = width - _GAPS - used - limit
+            bar = bar if name + bar + policy + roles <= room else 0
+            policy = policy if name + bar + policy + roles <= room else 0
+            roles = roles if name + bar + policy + roles <= room else 0
+            name = max(1, min(name, room - bar - policy - roles))
+        return cls(name, bar, used, limit, policy, roles, wide)
 
 
 class NodeList(CursorList[NodeView]):
@@ -307,8 +315,9 @@ class NodeList(CursorList[NodeView]):
         del height
         if self.cluster is None:
             return ()
-        title = (f" Nodes ({len(self.items)}), worst first", "title")
-        return [spread((title,), ((f"{cluster_sums(self.cluster)} ", "dim"),), width)]
+        title, sums = f" Nodes ({len(self.items)})", f"{cluster_sums(self.cluster)} "
+        title += ", worst first" if cells(f"{title}, worst first{sums}") < width else ""
+        return [spread(((title, "title"),), ((sums, "dim"),), width)]
 
     def row(self, item: NodeView, width: int, *, here: bool) -> Sequence[Line]:
         """Its verdict, how full it is, its limit, policy and role."""
@@ -321,16 +330,17 @@ class NodeList(CursorList[NodeView]):
             (f"{pad(safe_text(view.name, 60), columns.name)} ", role or "text"),
         ]
         if view.snapshot is None:
-            words = f"{_role(view, columns)}: {safe_text(view.error or 'not asked yet', 200)}"
+            words = f"{role_of_node(view, wide=columns.wide)}: {safe_text(view.error or 'not asked yet', 200)}"
             return [merged(clip([*left, (words, role or "dim")], width))]
         memory = view.snapshot.memory
         share = memory.pressure
         bar = pressure_role(memory, self.host.thresholds).removeprefix("bar_")
         full = ((pad("no limit" if memory.unlimited else "?", columns.bar), role or "dim"),)
-        left += full if share is None else line_bar(share, columns.bar, self.style, bar)
-        used = sizes.short_size(memory.used_bytes).rjust(columns.used) + pad(_limit(memory), columns.limit)
-        policy = pad(safe_text(memory.policy, 20), columns.policy)
-        left.append((f" {sizes.percent(share):>5}  {used}  {policy}  {_role(view, columns)}", role or "text"))
+        left += full if share is None or not columns.bar else line_bar(share, columns.bar, self.style, bar)
+        used = sizes.short_size(memory.used_bytes).rjust(columns.used) + pad(limit_of_node(memory), columns.limit)
+        policy = f"  {pad(safe_text(memory.policy, 20), columns.policy)}" if columns.policy else ""
+        part = f"  {role_of_node(view, wide=columns.wide)}" if columns.roles else ""
+        left.append((f" {sizes.percent(share):>5}  {used}{policy}{part}", role or "text"))
         keys = f"{sizes.count(view.snapshot.keys)} keys " if columns.wide else ""
         return [merged(spread(left, ((keys, role or "dim"),), width, role or "text"))]
 
@@ -338,13 +348,3 @@ class NodeList(CursorList[NodeView]):
         view = self.current
         if view is not None:
             self.post_message(LookAtNode(view.name))
-
-
-def _limit(memory: Memory) -> str:
-    return "" if memory.maxmemory_bytes is None else f" of {sizes.short_size(memory.maxmemory_bytes)}"
-
-
-def _role(view: NodeView, columns: _Columns) -> str:
-    if not view.node.is_primary:
-        return cut(f"replica of {safe_text(view.node.primary, 60)}", _ROLE) if columns.wide else "replica"
-    return f"{sizes.count(view.node.slots)} slots" if view.node.serves else "no slots"
