@@ -9,7 +9,14 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Capabilities, Feature
-from redis_oom_tui.models.errors import CommandMissing, ErrorClass, PermissionRefused, ReadOnlyMode, TriageError
+from redis_oom_tui.models.errors import (
+    CommandMissing,
+    ErrorClass,
+    PermissionRefused,
+    ReadOnlyMode,
+    ServerUnreachable,
+    TriageError,
+)
 from redis_oom_tui.models.plan import Criteria, Operation, Plan
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.rules import plan_warnings, providers
@@ -18,7 +25,7 @@ from redis_oom_tui.rules.policies import keeps_last_use
 from redis_oom_tui.rules.providers import provider_of, where_to_set
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
-from redis_oom_tui.server.probing import MISSING_KEY, probe_changes
+from redis_oom_tui.server.probing import MISSING_KEY, probe_changes, probe_settings
 
 _ASKED: tuple[tuple[Feature, Command], ...] = (
     (Feature.UNLINK, ("UNLINK", MISSING_KEY)),
@@ -42,6 +49,18 @@ async def probe_rights(server: LiveServer, known: Capabilities) -> Capabilities:
         for feature, reason in (await _refused(channel)).items():
             missing.setdefault(feature, reason)
     return Capabilities(MappingProxyType(missing), found.policies)
+
+
+async def _probed(server: LiveServer, known: Capabilities) -> Capabilities:
+    """The rights; where only these questions wait, as on 6.2 while clients are paused, what may be set. Whether more
+    is refused is told when it is tried.
+    """
+    try:
+        return await probe_rights(server, known)
+    except ServerUnreachable as lost:
+        if not lost.silent:
+            raise
+        return await probe_settings(server.client(changing=True), server.address, known)
 
 
 async def deletion_refused(server: LiveServer) -> TriageError | None:
@@ -142,7 +161,7 @@ class Rights:
             known = await self._server.capabilities()
             self._learnt_of = (await self._server.snapshot()).server
             if not self._server.connection.read_only:
-                known = await probe_rights(self._server, known)
+                known = await _probed(self._server, known)
             self._server.known = known
             self._capabilities = known
         return self._capabilities

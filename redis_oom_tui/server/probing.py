@@ -77,6 +77,17 @@ async def probe_changes(client: "Redis", where: object, known: Capabilities) -> 
     script, policy = await _asked(client, where, [_NO_WRITES, _NONSENSE_POLICY])
     if (reason := _refusal(script)) and any(map(_refusal, await _asked(client, where, _BY_SHA))):
         missing[Feature.SCRIPT] = reason
+    return _with_settings(missing, policy)
+
+
+async def probe_settings(client: "Redis", where: object, known: Capabilities) -> Capabilities:
+    """`known`, with what may be set alone: asks nothing that waits for the end of a pause. Raises as `probe_reads`."""
+    (policy,) = await _asked(client, where, [_NONSENSE_POLICY])
+    return _with_settings(dict(known.missing), policy)
+
+
+def _with_settings(missing: dict[Feature, str], policy: object) -> Capabilities:
+    """What the answer to a policy that cannot exist tells."""
     policies: tuple[str, ...] = ()
     if reason := _refusal(policy):
         missing[Feature.CONFIG_SET] = reason

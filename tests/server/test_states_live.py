@@ -1,5 +1,6 @@
 """Verdicts and findings on live servers in states that take time, a full machine or much memory to get into."""
 
+import asyncio
 import socket
 from pathlib import Path
 
@@ -102,6 +103,29 @@ async def test_eviction_that_does_not_keep_up(flavour: str) -> None:
         client.client_unpause()
         verdict, _ = await read_until(lambda: looked_at(server), lambda now: now[0].rule != "behind")
         assert verdict.level is Level.OK
+
+
+async def test_a_limit_raised_during_a_pause_is_no_refusal(flavour: str) -> None:
+    """Its clock runs on until the pause ends. That writes wait is told by the clock, or by who waits."""
+    with limited(flavour, "noeviction", mib=3) as server, server.client() as client, server.client() as writer:
+        fill(server, 1.2)
+        await read_until(lambda: looked_at(server), lambda now: now[0].level is Level.OOM)
+        client.client_pause(60_000, all=False)
+        client.config_set("maxmemory", 30 * MIB)
+        waiting = asyncio.create_task(asyncio.to_thread(writer.set, "k", "v"))
+        verdict = await read_until(lambda: _with_clients(server), lambda now: "paused" in " ".join(now.evidence))
+        assert (verdict.level, verdict.rule) == (Level.OK, "healthy")
+        client.client_unpause()
+        await waiting
+        verdict = await _with_clients(server)
+        assert (verdict.rule, "paused" in " ".join(verdict.evidence)) == ("healthy", False)
+
+
+async def _with_clients(server: RunningServer) -> Verdict:
+    async with opened(server.connection) as live:
+        before = await live.snapshot()
+        now, _, clients, _ = await live.read_closely()
+    return judge(now, before, clients=clients)
 
 
 async def test_scripts_that_fill_the_limit_are_named(flavour: str) -> None:

@@ -149,11 +149,8 @@ class Facts(Struct, frozen=True, dict=True):
     @property
     def over_limit_seconds(self) -> float | None:
         """How long without a break; 0.0 when it is not over, None where the server has no such clock (6.2)."""
-        exceeded, memory = self.now.counters.eviction_exceeded_ms, self.now.memory
-        if exceeded and self.now.activity.paused and memory.limit_source is LimitSource.SERVER and memory.over() == 0:
-            # Room was made, or the limit raised, during the pause: the clock goes on until it ends.
-            return 0.0
-        return None if exceeded is None else exceeded / 1000
+        exceeded = self.now.counters.eviction_exceeded_ms
+        return 0.0 if exceeded and _clock_goes_on(self) else None if exceeded is None else exceeded / 1000
 
     @property
     def over_limit(self) -> bool:
@@ -182,13 +179,18 @@ class Facts(Struct, frozen=True, dict=True):
     @property
     def paused(self) -> bool:
         """Whether writes wait for the end of a pause (CLIENT PAUSE, FAILOVER): by its word, or by a clock that stands
-        still though it was over its limit at the look before, too.
+        still though it was over its limit at the look before, too, or goes on though it is below; or by a client whose
+        write waits.
         """
         activity, server = self.now.activity, self.now.server
         if activity.failing_over and not server.is_replica:
             return True
         if activity.paused is not None:
             return activity.paused
+        if _clock_goes_on(self) or any(
+            "b" in client.flags and client.command in _NEVER_WAIT for client in self.clients
+        ):
+            return not server.is_replica
         grown = max(0, self.rates.growth_bytes or 0)
         counted, limit = self.now.memory.counted_bytes or 0, self.now.memory.maxmemory_bytes or 0
         lasts = self.rates.seconds > 0 and not self.refused and counted - grown > limit
@@ -220,6 +222,26 @@ class Facts(Struct, frozen=True, dict=True):
     def host(self) -> int | None:
         """The memory there is: the container's where that is known, else what the server says of its host."""
         return self.now.memory.host_bytes
+
+
+def _clock_goes_on(facts: Facts) -> bool:
+    """Whether its clock runs though it is below its limit: room was made, or the limit raised, during a pause, in
+    which it does not look at either. Our own INFO would have stopped the clock otherwise.
+    """
+    memory, activity = facts.now.memory, facts.now.activity
+    counted, limit = memory.counted_bytes, memory.maxmemory_bytes
+    if counted is None or limit is None or memory.limit_source is not LimitSource.SERVER:
+        return False
+    if not facts.now.counters.eviction_exceeded_ms or activity.paused is False or facts.now.server.is_foreign:
+        return False
+    # Where it says nothing of a pause, what was freed in the background since that look is no sign of one.
+    margin = 0 if activity.paused else _UNSEEN_BYTES + limit // 100
+    last = facts.rates.last_refused
+    return counted + margin <= limit and not (last is not None and last.just_now)
+
+
+# Writes that nothing else holds up: no element is waited for, no module, no replica.
+_NEVER_WAIT = frozenset(b"set setex mset incr incrby append hset lpush rpush sadd zadd xadd del unlink expire".split())
 
 
 def _has_room_again(facts: Facts) -> bool:
