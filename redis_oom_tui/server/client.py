@@ -20,8 +20,9 @@ from redis_oom_tui.models import address, timeouts
 from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.rules.flavours import no_touch_crash
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.connection_options import bulk_parser, connection_options
+from redis_oom_tui.server.connection_options import WHOLE_REPLY, bulk_parser, connection_options
 from redis_oom_tui.server.errors import waits
+from redis_oom_tui.server.exchange import STUMBLES, Exchange, Patience
 from redis_oom_tui.server.resp import ASKING, asking
 from redis_oom_tui.server.tasks import ReusableTimeout
 
@@ -32,10 +33,6 @@ CLIENT_NAME = OWN_NAME.decode()
 _SETUP = (("CLIENT", "SETNAME", CLIENT_NAME), ("CLIENT", "NO-EVICT", "ON"))
 _FAREWELL_BYTES = 200
 _NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
-
-
-# What redis-py's parser raises for a refusal or a number that is none (`-MOVED` with nothing behind it).
-_STUMBLES = (ValueError, LookupError, RecursionError, OverflowError, MemoryError)
 
 
 class _Patient:
@@ -124,30 +121,18 @@ class _Gated(AbstractConnection):
         finally:
             self.unanswered = max(0, self.unanswered - 1)
 
-    async def read_replies(self, replies: int) -> list[Any]:
-        """The next so many replies, a refusal in its place as an exception: in one go where redis-py's reader can."""
-        several = getattr(self, "several", None)
-        if several is None or self.asking:
-            return [await self._one_of_several() for _ in range(replies)]
-        try:
-            async with asyncio.timeout(self.socket_timeout):
-                return cast("list[Any]", await several(replies))
-        except TimeoutError:
-            raise exceptions.TimeoutError("Timeout reading replies") from None
-        except (exceptions.InvalidResponse, *_STUMBLES) as error:
-            raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from None
-
-    async def _one_of_several(self) -> Any:
-        try:
-            return await self.read_response()
-        except exceptions.ResponseError as error:
-            return error
+    def exchange(self) -> Exchange:
+        """Packed commands and their replies, without redis-py between. Raises ConnectionError without a connection."""
+        if self._writer is None:
+            raise exceptions.ConnectionError("Connection closed by server.")
+        patience = Patience(self.silence_seconds, self.socket_timeout or WHOLE_REPLY * self.silence_seconds)
+        return Exchange(self._writer, self._parser.parse_error, patience, behind_asking=self.asking)
 
     async def _parsed(self, *args: Any, **options: Any) -> Any:
         """The next reply; nonsense that redis-py's parser stumbles over is InvalidResponse, and ends the connection."""
         try:
             return await super().read_response(*args, **options)
-        except (exceptions.InvalidResponse, *_STUMBLES) as error:
+        except (exceptions.InvalidResponse, *STUMBLES) as error:
             await self.disconnect(nowait=True)
             raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from None
 

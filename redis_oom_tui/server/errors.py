@@ -35,13 +35,16 @@ _BLOCKED = ("MISCONF", "NOREPLICAS", "READONLY", "CLUSTERDOWN")
 _BUSY = ("BUSY ", "TRYAGAIN", "MASTERDOWN")
 _FULL = "max number of clients reached"
 
+FAILURES = (exceptions.RedisError, exceptions.RedisClusterException, OSError)
+"""What an exchange with the server fails by."""
+
 
 @contextlib.contextmanager
 def translated(where: object, doing: str = "") -> Iterator[None]:
     """Raise one of `models.errors` for anything that redis-py raises inside; `where` is the server's address."""
     try:
         yield
-    except (exceptions.RedisError, exceptions.RedisClusterException, OSError) as error:
+    except FAILURES as error:
         raise as_ours(error, where, doing) from None
 
 

@@ -61,7 +61,12 @@ class PaceReading(Struct, frozen=True):
     @property
     def alone(self) -> bool:
         """Whether nobody else is at work, as far as is known."""
-        return self.others is not None and self.others < OTHERS_AT_WORK
+        return nobody_at_work(self.others)
+
+
+def nobody_at_work(others: float | None) -> bool:
+    """Whether so many commands a second of everybody else, None where that is unknown, are next to nothing."""
+    return others is not None and others < OTHERS_AT_WORK
 
 
 # What hurts others is the batch that the server works off before it turns to them, not the rate. So beside others small

@@ -18,6 +18,7 @@ from redis_oom_tui.server.pace_steps import (
     grown,
     highest_level,
     next_step,
+    nobody_at_work,
 )
 
 _SHOWN_PROBES = 40
@@ -269,7 +270,7 @@ class RateController:
     @property
     def alone(self) -> bool:
         """Whether nobody else is at work, as far as is known."""
-        return self._measured().alone
+        return nobody_at_work(self._others)
 
     def shown(self) -> ThrottleState:
         """For people."""

@@ -20,7 +20,7 @@ ASKING = b"ASKING"
 _PACKED = b"*1\r\n$6\r\nASKING\r\n"
 
 
-def packed(words: Sequence[bytes]) -> bytes:
+def packed(words: Sequence[bytes | str | int]) -> bytes:
     """One command.
 
     >>> packed([b"PING"])

@@ -134,6 +134,10 @@ class ActiveClock:
             self.gaps += 1
 
 
+# What it takes at most to read a clock and a short file, unless something comes between.
+_READ_AT_ONCE = 0.00002
+
+
 class UndelayedClock:
     """Seconds by a clock that stands still while this thread waits for a processor: what is measured by it beside other
     processes at work says as much of the server as it does on a quiet machine.
@@ -150,13 +154,16 @@ class UndelayedClock:
             weakref.finalize(self, os.close, self._file)
 
     def __call__(self) -> float:
-        before = self._waited()
+        before, now = -1.0, self._clock()
         while True:
-            now, after = self._clock(), self._waited()
-            if after == before:
-                return now - after
-            # It waited in between: with that wait subtracted from a time before it, the clock would go back.
-            before = after
+            began, waited, now = now, self._waited(), self._clock()
+            # A wait in between that is not told yet counts as time, but is no longer than that.
+            if now - began < _READ_AT_ONCE:
+                return now - waited
+            # It may have waited in between: with that wait subtracted from a time before it, the clock would go back.
+            if waited == before:
+                return began - waited
+            before = waited
 
     def _waited(self) -> float:
         if self._file is None:

@@ -7,22 +7,24 @@ another server, so here a lost connection stays lost, and the caller decides.
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from typing import Any, Self, cast
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any, Self, TypeVar, cast
 
 from redis import exceptions
-from redis.asyncio.connection import AbstractConnection
 
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.errors import OtherServer, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.server.client import GatedConnection
-from redis_oom_tui.server.errors import as_ours, translated
+from redis_oom_tui.server.errors import FAILURES, as_ours, translated
+from redis_oom_tui.server.exchange import Exchange
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import info_in
+from redis_oom_tui.server.resp import packed
 from redis_oom_tui.server.tasks import not_busy
 
 Word = bytes | str | int
 Command = tuple[Word, ...]
+_T = TypeVar("_T")
 
 
 class KnownScripts:
@@ -42,6 +44,8 @@ class ExclusiveConnection:
         self._changing = changing
         self._connection: GatedConnection | None = None
         self._pool: Any = None
+        self._exchange: Exchange | None = None
+        self._admitted: set[str] = set()
         self._unread = 0
         self.scripts = KnownScripts()
 
@@ -56,7 +60,9 @@ class ExclusiveConnection:
             self._pool = self._server.client(self.db, changing=self._changing).connection_pool
             with translated(self._server.address):
                 self._connection = cast("GatedConnection", await self._pool.get_connection())
+                self._exchange = self._connection.exchange()
             self.scripts.known.clear()
+            self._admitted.clear()
 
     async def close(self) -> None:
         """Give the connection back; one with replies still to come is closed, or another would read them."""
@@ -65,6 +71,8 @@ class ExclusiveConnection:
         if connection is not None:
             if unread:
                 await connection.disconnect(nowait=True)
+            elif self._exchange is not None:
+                self._exchange.end()
             await self._pool.release(connection)
 
     async def __aenter__(self) -> Self:
@@ -80,79 +88,73 @@ class ExclusiveConnection:
         """
         if not commands:
             return []
-        connection = await self._at_hand()
-        async with self._whole(connection):
-            await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
-            return [await self._reply(connection, command) for command in commands]
+        connection, _ = await self._at_hand()
+        for command in commands:
+            connection.allowlist.admit(command, untouched=connection.untouched)
+        await self._send(b"".join(map(packed, commands)), len(commands))
+        return await self._next(len(commands), lambda place: _named(commands[place]))
 
-    @contextlib.asynccontextmanager
-    async def _whole(self, connection: GatedConnection) -> AsyncIterator[None]:
-        """An exchange that is had whole, or the connection goes with it: replies may still be on their way, and nobody
-        must read them as the answer to something else. Errors come out as ours.
-        """
-        try:
-            with translated(self._server.address):
-                yield
-        except BaseException:
-            await connection.disconnect(nowait=True)
-            raise
-
-    async def _at_hand(self) -> GatedConnection:
+    async def _at_hand(self) -> tuple[GatedConnection, Exchange]:
         await self.open()
-        connection = self._connection
-        if connection is None or not connection.is_connected:
+        connection, exchange = self._connection, self._exchange
+        if connection is None or exchange is None or not connection.is_connected:
             raise ServerUnreachable(f"{self._server.address} closed the connection")
-        return connection
+        return connection, exchange
 
-    async def send(self, names: Sequence[str], buffer: bytes, replies: int) -> None:
+    async def send(self, names: Iterable[str], buffer: bytes, replies: int) -> None:
         """Send commands that are packed already and called by one of `names`, without waiting for their `replies`.
 
         Raises as `call` does.
         """
-        connection = await self._at_hand()
+        connection, _ = await self._at_hand()
         for name in names:
-            connection.allowlist.admit((name,), untouched=connection.untouched)
-        # redis-py's own timeout would put every write into a task of its own.
-        patience, connection.socket_timeout = connection.socket_timeout, None
-        try:
-            async with self._whole(connection), asyncio.timeout(patience):
-                self._unread += replies
-                await connection.send_packed_command(buffer, check_health=False)
-        finally:
-            connection.socket_timeout = patience
+            if name not in self._admitted:
+                connection.allowlist.admit((name,), untouched=connection.untouched)
+                self._admitted.add(name)
+        await self._send(buffer, replies)
 
     async def replies(self, names: Sequence[str]) -> list[Any]:
         """The next replies to what was sent, commands of these `names`, as `call` returns them. Raises as it does."""
-        connection = await self._at_hand()
-        async with self._whole(connection):
-            replies = [await self._reply(connection, (name,)) for name in names]
-        self._unread -= len(names)
-        return replies
+        return await self._next(len(names), names.__getitem__)
 
     async def next_replies(self, replies: int, name: str) -> list[Any]:
-        """The next so many replies to what was sent, read in one go; a refusal is of a command of this `name`.
+        """The next so many replies to what was sent, all commands of this `name`, as `replies` returns them."""
+        return await self._next(replies, lambda _: name)
 
-        Raises as `call` does.
-        """
-        connection = await self._at_hand()
-        async with self._whole(connection):
-            found = await connection.read_replies(replies)
+    async def _send(self, buffer: bytes, replies: int) -> None:
+        _, exchange = await self._at_hand()
+        self._unread += replies
+        await self._whole(exchange.send(buffer))
+
+    async def _next(self, replies: int, named: Callable[[int], str]) -> list[Any]:
+        _, exchange = await self._at_hand()
+        found = await self._whole(exchange.replies(replies))
         self._unread -= replies
         if any(issubclass(kind, exceptions.RedisError) for kind in set(map(type, found))):
             where = self._server.address
-            return [as_ours(one, where, name) if isinstance(one, exceptions.RedisError) else one for one in found]
+            return [
+                as_ours(one, where, named(place)) if isinstance(one, exceptions.RedisError) else one
+                for place, one in enumerate(found)
+            ]
         return found
+
+    async def _whole(self, part: Awaitable[_T]) -> _T:
+        """What `part` of an exchange comes to: it is had whole, or the connection goes with it, as replies may still be
+        on their way, and nobody must read them as the answer to something else. Errors come out as ours.
+        """
+        try:
+            return await part
+        except FAILURES as error:
+            await self.abandon()
+            raise as_ours(error, self._server.address) from None
+        except BaseException:
+            await self.abandon()
+            raise
 
     async def abandon(self) -> None:
         """Disconnect: replies may still be on their way, and nobody will read them."""
         if self._connection is not None:
             await self._connection.disconnect(nowait=True)
-
-    async def _reply(self, connection: AbstractConnection, command: Command) -> Any:
-        try:
-            return await connection.read_response()
-        except exceptions.ResponseError as error:
-            return as_ours(error, self._server.address, _named(command))
 
     async def one(self, *command: Word) -> Any:
         """The reply to one command; raises what it was refused with."""

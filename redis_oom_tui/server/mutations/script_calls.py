@@ -16,7 +16,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from redis_oom_tui.models.errors import CommandMissing, CommandRefused, PermissionRefused
+from redis_oom_tui.models.errors import CommandMissing, CommandRefused, PermissionRefused, TriageError
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
@@ -44,6 +44,9 @@ class _Way(Enum):
     WHOLE = "EVAL"
     BY_SHA = "EVALSHA"
     LOADED = "SCRIPT LOAD"
+
+
+_NAMES = {_Way.WHOLE: ("EVAL",), _Way.BY_SHA: ("EVALSHA",), _Way.LOADED: ("SCRIPT LOAD", "EVALSHA")}
 
 
 class ScriptCall:
@@ -76,7 +79,9 @@ class ScriptCaller:
     async def send(self, *calls: ScriptCall) -> None:
         """Send `calls` without waiting for their replies. Raises as `call` does."""
         await self._channel.open()
-        buffer, ways, sent = [], set(), len(self._on_the_way)
+        buffer: list[bytes] = []
+        names: list[str] = []
+        sent = len(self._on_the_way)
         for call in calls:
             call.way = self._way(call)
             call.tries += 1
@@ -85,17 +90,16 @@ class ScriptCaller:
                 self._on_the_way.append(None)
             buffer.append(_packed(call))
             self._on_the_way.append(call)
-            ways.add(call.way)
+            names += _NAMES[call.way]
             self._channel.scripts.known.add(call.script)
-        names = [way.value for way in ways] + [_Way.BY_SHA.value] * (_Way.LOADED in ways)
         await self._channel.send(names, b"".join(buffer), len(self._on_the_way) - sent)
 
     async def replies(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """The replies to `calls`, which were sent; a refusal stands in its place. Raises as `call` does."""
-        while wanted := {id(call) for call in calls if not call.done}:
-            number = 1 + max(at for at, call in enumerate(self._on_the_way) if id(call) in wanted)
+        while any(not call.done for call in calls):
+            number = self._up_to({id(call) for call in calls if not call.done})
             waiting = list(islice(self._on_the_way, number))
-            names = [_Way.LOADED.value if call is None else call.way.value for call in waiting]
+            names = ["SCRIPT LOAD" if call is None else _NAMES[call.way][-1] for call in waiting]
             replies = await self._channel.replies(names)
             for _ in range(number):
                 self._on_the_way.popleft()
@@ -103,6 +107,10 @@ class ScriptCaller:
             if again:
                 await self.send(*[call for call in again if call is not None])
         return [call.reply for call in calls]
+
+    def _up_to(self, wanted: set[int]) -> int:
+        """How many replies come until the last of the `wanted` calls has its own."""
+        return 1 + max([at for at, call in enumerate(self._on_the_way) if id(call) in wanted])
 
     def _way(self, call: ScriptCall) -> _Way:
         scripts = self._channel.scripts
@@ -115,6 +123,9 @@ class ScriptCaller:
     def _takes_again(self, call: ScriptCall | None, reply: object) -> bool:
         """Take the reply to `call`; whether it is to be sent again, another way."""
         if call is None:
+            return False
+        if not isinstance(reply, TriageError):
+            call.reply, call.done = reply, True
             return False
         scripts = self._channel.scripts
         text = reply.text if isinstance(reply, (PermissionRefused, CommandMissing)) else ""
