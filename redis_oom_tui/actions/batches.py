@@ -105,10 +105,13 @@ class Batches:
         self._bound: ByteBound | None = None
         keys = shared.plan.keys
         most = worker.light_bytes
-        self._positions = sorted(
-            worker.positions,
-            key=lambda position: (keys[position].id.db, most is not None and (keys[position].size or 0) > most),
-        )
+        # Nearly always there is one database, and no such key: many keys need no sorting then.
+        order = list(worker.positions)
+        if most is not None and any((keys[position].size or 0) > most for position in order):
+            order.sort(key=lambda position: (keys[position].size or 0) > most)
+        if len({keys[position].id.db for position in order}) > 1:
+            order.sort(key=lambda position: keys[position].id.db)
+        self._positions = order
         self._start = 0
         self._coming: Batch | None = None
 

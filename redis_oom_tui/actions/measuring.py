@@ -8,9 +8,9 @@ from redis_oom_tui.models.keys import KeyId, SizeKind, inexact
 from redis_oom_tui.models.plan import PlannedKey
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.selection import MOST_PASSED_BY
-from redis_oom_tui.rules.sizing import Size, first_size, weight
+from redis_oom_tui.rules.sizing import Size, first_size, needs_closer, weight
 from redis_oom_tui.server.mutations.key_reader import KeyReader
-from redis_oom_tui.server.sizing import Known, Sizer, worth_asking
+from redis_oom_tui.server.sizing import Known, Sizer
 
 _AT_ONCE = 256
 # So many keys are measured as well as it goes, one by one, where nothing depends on it but what is shown.
@@ -77,8 +77,9 @@ class Measuring:
         found = list(keys)
         worth: defaultdict[int, dict[int, Known]] = defaultdict(dict)
         for index, key in enumerate(keys):
-            if worth_asking(known := _known(key)):
-                worth[key.id.db][index] = known
+            # Of none of them it is known how it is encoded.
+            if needs_closer(key.type, _answered(key)):
+                worth[key.id.db][index] = _known(key)
             else:
                 found[index] = _first(key, self._limit)
         for db, asked in worth.items():
@@ -125,9 +126,12 @@ def _reduced(key: PlannedKey, share: float) -> PlannedKey:
     return replace(key, size=max(key.size_low or 0, round(key.size * share)), answered=answered)
 
 
+def _answered(key: PlannedKey) -> int:
+    return (key.size if key.answered is None else key.answered) or 0
+
+
 def _known(key: PlannedKey) -> Known:
-    answered = key.size if key.answered is None else key.answered
-    return Known(key.id.key, key.type, answered or 0)
+    return Known(key.id.key, key.type, _answered(key))
 
 
 def _first(key: PlannedKey, limit: int | None) -> PlannedKey:

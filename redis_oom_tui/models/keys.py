@@ -99,9 +99,13 @@ def inexact(keys: Sequence[Measured]) -> list[Measured]:
     >>> [row.type for row in inexact([KeyRow(KeyId(0, b"a"), "string", 9), KeyRow(KeyId(0, b"b"), "hash", 9)])]
     ['hash']
     """
-    # A string without a range is exact: nearly all are, and seen at once.
-    unsure = [key for key in keys if key.size is None or key.size_low is not None or key.type != "string"]
-    return [key for key in unsure if key.size_kind is not SizeKind.EXACT]
+    # As `kind_of` says, without a call for each.
+    return [
+        key
+        for key in keys
+        if key.size is None
+        or (key.type != "string" if (low := key.size_low) is None or (high := key.size_high) is None else low != high)
+    ]
 
 
 class ConsumerHealth(Struct, frozen=True):

@@ -131,7 +131,7 @@ def expected(key: PlannedKey, digest: str = "", *, saved_untouched: bool = False
     elif read_at is None:
         used_at = -1 if digest else IN_USE
     elif saved_untouched or not digest:
-        used_at = max(0, int(read_at) - idle)
+        used_at = int(read_at) - idle if read_at > idle else 0
     if not digest:
         smallest, largest = size_class(key)
     return Expected(key.type, expires_ms, used_at, smallest, largest, digest)

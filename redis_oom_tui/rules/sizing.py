@@ -78,6 +78,7 @@ def tells_nothing(kind: str, size: int, name_bytes: int) -> bool:
     return kind != NO_TYPE and not size_is_reported(kind, size, name_bytes)
 
 
+@lru_cache(maxsize=4096)
 def needs_closer(kind: str, size: int | None) -> bool:
     """Whether an answer from the first few elements leaves open how large the key is.
 
