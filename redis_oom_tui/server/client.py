@@ -20,7 +20,7 @@ from redis_oom_tui.models import address, timeouts
 from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.rules.flavours import no_touch_crash
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.connection_options import WHOLE_REPLY, bulk_parser, connection_options
+from redis_oom_tui.server.connection_options import WHOLE_REPLY, connection_options
 from redis_oom_tui.server.errors import waits
 from redis_oom_tui.server.exchange import STUMBLES, Exchange, Patience
 from redis_oom_tui.server.resp import ASKING, asking
@@ -253,28 +253,18 @@ class _Pool(ConnectionPool):
 
 
 def make_client(
-    connection: address.Connection,
-    *,
-    db: int = 0,
-    allowlist: CommandAllowlist | None = None,
-    closed: bool = False,
-    **options: Any,
+    connection: address.Connection, *, db: int = 0, allowlist: CommandAllowlist | None = None, closed: bool = False
 ) -> "Redis":
     """A client of database `db`: RESP2, bytes in and out, no retries, the connection's own timeouts.
 
     Nothing connects yet. `allowlist` is a reader's by default. With `closed` no connection outlives its command.
-    `options` reach the connection class (`parser_class`).
     """
-    # Behind ASKING each reply comes with another, which the connection takes away one by one.
-    if "parser_class" not in options and not connection.asking and (parser := bulk_parser()) is not None:
-        options["parser_class"] = parser
     pool = _Pool(
         connection_class=connection_class(connection),
         max_connections=8,
         db=db,
         allowlist=allowlist or CommandAllowlist(read_only=connection.read_only),
         **connection_options(connection),
-        **options,
     )
     pool.closed = closed
     client = Redis.from_pool(pool)

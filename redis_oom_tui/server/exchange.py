@@ -78,11 +78,15 @@ class Exchange(asyncio.BufferedProtocol):
         # Where ASKING is refused, so is what follows it: that reply tells.
         return (await self._next(2 * number))[1::2]
 
-    async def page(self, number: int) -> list[Any]:
-        """The same where nothing else is on its way: as one array, which hiredis builds in less time."""
+    async def page(self, buffer: bytes, number: int) -> list[Any]:
+        """The `number` replies to `buffer`, where nothing else is on its way: one array, which hiredis builds in less
+        time. The server sends no such array: its head is put before what comes.
+        """
         if self._asking:
+            await self.send(buffer)
             return await self.replies(number)
         self._reader.feed(b"*%d\r\n" % number)
+        await self.send(buffer)
         (page,) = await self._next(1)
         return cast("list[Any]", page)
 

@@ -43,12 +43,11 @@ async def until_seen(scan: KeyspaceScan, running: "asyncio.Task[ScanView]", keys
         await asyncio.sleep(0.001)
 
 
-@pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
-async def test_all_keys_of_all_databases_with_the_servers_own_figures(server: RunningServer, bulk: bool) -> None:
+async def test_all_keys_of_all_databases_with_the_servers_own_figures(server: RunningServer) -> None:
     fill(server, 3000)
     fill(server, 500, db=7)
     async with opened(server.connection) as source:
-        view = await KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED, top=10_000), bulk=bulk).run()
+        view = await KeyspaceScan(source, ScanOptions(pace=Pace.FULL_SPEED, top=10_000)).run()
     assert view.state is ScanState.COMPLETE, view.error
     assert view.scanned_keys == view.total_keys == 3850
     assert view.volatile_keys == 1750

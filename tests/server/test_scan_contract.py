@@ -1,22 +1,15 @@
-"""What the fast path uses of redis-py, pinned; and that the public way stands in where it cannot be had."""
+"""Pages of commands on a connection of the scan."""
 
 import asyncio
-import inspect
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
 
 import pytest
 from redis import exceptions
-from redis._parsers import _AsyncHiredisParser
-from redis.asyncio import connection as driver
 
 from redis_oom_tui.models.errors import NotAllowed
-from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.server import connection_options
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, admit_all, packed, packed_by_key
 from redis_oom_tui.server.scan.connection import ScanConnection
 from redis_oom_tui.server.tasks import end
@@ -24,8 +17,8 @@ from tests.support.servers import RunningServer
 
 
 @asynccontextmanager
-async def opened(server: RunningServer, *, bulk: bool = True) -> AsyncIterator[ScanConnection]:
-    scan_connection = ScanConnection(server.connection, 0, ScanCommand(), bulk=bulk)
+async def opened(server: RunningServer) -> AsyncIterator[ScanConnection]:
+    scan_connection = ScanConnection(server.connection, 0, ScanCommand())
     await scan_connection.open()
     try:
         yield scan_connection
@@ -33,20 +26,11 @@ async def opened(server: RunningServer, *, bulk: bool = True) -> AsyncIterator[S
         await scan_connection.close()
 
 
-async def test_the_parser_has_what_the_fast_path_needs(valkey: RunningServer) -> None:
-    assert driver.DefaultParser is _AsyncHiredisParser
-    async with opened(valkey) as scan_connection:
-        assert scan_connection.bulk
-    assert "check_health" in inspect.signature(driver.Connection.send_packed_command).parameters
-    assert "disconnect_on_error" in inspect.signature(driver.Connection.read_response).parameters
-
-
-@pytest.mark.parametrize("bulk", [True, False], ids=["bulk", "one by one"])
-async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: RunningServer, bulk: bool) -> None:
+async def test_a_page_comes_back_in_order_with_refusals_in_their_places(server: RunningServer) -> None:
     with server.client() as client:
         client.set(b"a", b"v")
         client.hset(b"b\r\n", b"f", b"v")
-    async with opened(server, bulk=bulk) as scan_connection:
+    async with opened(server) as scan_connection:
         keys = [b"a", b"gone", b"b\r\n"]
         buffer = packed_by_key((KeyQuestion.TYPE, KeyQuestion.SIZE, KeyQuestion.TTL), keys)
         wrong = packed((b"MEMORY", b"USAGE"))
@@ -78,32 +62,6 @@ async def test_long_names_and_large_pages(valkey: RunningServer) -> None:
             client.set(name, b"v")
     async with opened(valkey) as scan_connection:
         assert await scan_connection.ask(packed_by_key((KeyQuestion.TYPE,), names), 50) == [b"string"] * 50
-
-
-def test_a_parser_that_keeps_its_reader_elsewhere_is_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_AsyncHiredisParser, "on_connect", lambda self, connection: None)
-    kind = connection_options.bulk_parser()
-    assert kind is not None
-    connection = SimpleNamespace()
-    kind(socket_read_size=1024).on_connect(connection)
-    assert connection.expect is None
-
-
-async def test_without_that_parser_the_public_way_stands_in(
-    valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(connection_options, "_AsyncHiredisParser", None)
-    with valkey.client() as client:
-        client.mset({b"k:%d" % number: b"v" for number in range(300)})
-    async with opened(valkey) as scan_connection:
-        assert not scan_connection.bulk
-    source = LiveServer(valkey.connection)
-    await source.open()
-    try:
-        view = await source.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
-    finally:
-        await source.close()
-    assert view.scanned_keys == 300
 
 
 async def test_silence_ends_in_time(valkey: RunningServer) -> None:

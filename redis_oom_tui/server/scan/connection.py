@@ -12,36 +12,25 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.client import connection_class
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
-from redis_oom_tui.server.connection_options import WHOLE_REPLY, bulk_parser, connection_options
+from redis_oom_tui.server.connection_options import connection_options
 from redis_oom_tui.server.errors import translated, waits
-from redis_oom_tui.server.replies import array, info_in
+from redis_oom_tui.server.exchange import Exchange
+from redis_oom_tui.server.replies import info_in
 from redis_oom_tui.server.resp import ScanCommand, admit_all, packed
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Words, command_of
-from redis_oom_tui.server.tasks import ReusableTimeout, is_silent, not_busy, until_lost
-
-_READ_SIZE = 256 * 1024
+from redis_oom_tui.server.tasks import is_silent, not_busy, until_lost
 
 
 class ScanConnection:
-    """A gated connection of one database. `bulk=False` reads the replies one by one, by public API alone."""
+    """A gated connection of one database."""
 
-    def __init__(self, connection: Connection, db: int, command: ScanCommand, *, bulk: bool = True) -> None:
+    def __init__(self, connection: Connection, db: int, command: ScanCommand) -> None:
         allowlist = CommandAllowlist(read_only=connection.read_only)
         admit_all(allowlist, command)
-        # Behind ASKING each reply comes with another, which the connection takes away one by one.
-        parser = bulk_parser() if bulk and not connection.asking else None
         options = connection_options(connection)
-        if parser is not None:
-            options |= {"parser_class": parser, "socket_read_size": _READ_SIZE}
-        self._patience = ReusableTimeout(WHOLE_REPLY * connection.read_timeout_seconds)
         self._connection = connection_class(connection)(allowlist=allowlist, db=db, **options)
-        self._expect: Callable[[int], None] | None = None
-
-    @property
-    def bulk(self) -> bool:
-        """Whether the replies come as one list."""
-        return self._expect is not None
+        self._exchange: Exchange | None = None
 
     @property
     def untouched(self) -> bool:
@@ -54,19 +43,21 @@ class ScanConnection:
 
     async def open(self) -> None:
         """Connect; cancelled or refused on the way, nothing stays open."""
-        connected = False
+        await self._opened()
+
+    async def _opened(self) -> Exchange:
+        exchange = None
         try:
             await self._connection.connect()  # type: ignore[no-untyped-call]
-            connected = True
+            exchange = self._exchange = self._connection.exchange()
         finally:
-            if not connected:
+            if exchange is None:
                 await self.close()
-        self._expect = getattr(self._connection, "expect", None)
-        # One timeout stands around a whole page below; redis-py's own, for each write and read, would double the cost.
-        self._connection.socket_timeout = None
+        return exchange
 
     async def close(self) -> None:
         """Disconnect; never raises for a connection that is already gone."""
+        self._exchange = None
         try:
             await self._connection.disconnect(nowait=True)
         except (exceptions.RedisError, OSError):
@@ -75,31 +66,23 @@ class ScanConnection:
     async def ask(self, buffer: bytes, replies: int) -> list[Any]:
         """Send `buffer`, return its `replies`; a refusal of one command stands in its place as an exception.
 
-        Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection. Where the server was busy
-        for some of it, that is raised: nothing of the page is to be believed, and all of it can be asked again.
+        Raises redis-py's errors; a timeout, or a cancellation half-way, ends the connection: the next page has another.
+        Where the server was busy for some of it, that is raised: nothing of the page is to be believed, and all of it
+        can be asked again.
         """
+        exchange = self._exchange or await self._opened()
         answers: list[Any] | None = None
         try:
-            with self._patience:
-                await self._connection.send_packed_command(buffer, check_health=False)
-                if self._expect is None:
-                    answers = [await self._reply() for _ in range(replies)]
-                else:
-                    self._expect(replies)
-                    answers = array(await self._connection.read_response(), replies)
+            answers = await exchange.page(buffer, replies)
         except TimeoutError:
             raise exceptions.TimeoutError("Timeout reading a page") from None
+        except OSError as error:
+            raise exceptions.ConnectionError(f"Error while reading a page: {error}") from None
         finally:
             if answers is None:
                 # Replies may still be on their way: the next page must not be answered by them.
                 await self.close()
         return _settled(answers)
-
-    async def _reply(self) -> Any:
-        try:
-            return await self._connection.read_response(disconnect_on_error=False)
-        except exceptions.ResponseError as error:
-            return error
 
 
 def _settled(answers: list[Any]) -> list[Any]:

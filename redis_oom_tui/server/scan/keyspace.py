@@ -33,8 +33,7 @@ class KeyspaceScan:
     """A scan of `server`. Implements `ports.Scan`; `run` may be called again to go on after a stop or a failure.
 
     `aggregates` is given where several scans count into one, `begun` where an earlier one is gone on with.
-    `patience_seconds` is how long a lost server may stay away before the scan gives up. `bulk=False` keeps to the
-    public ways of redis-py.
+    `patience_seconds` is how long a lost server may stay away before the scan gives up.
     """
 
     def __init__(
@@ -45,13 +44,11 @@ class KeyspaceScan:
         aggregates: ScanAggregates | None = None,
         begun: Checkpoint | None = None,
         patience_seconds: float | None = None,
-        bulk: bool = True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._server = server
         self._options = options
         self._patience = timeouts.GIVE_UP if patience_seconds is None else patience_seconds
-        self._bulk = bulk
         self._clock = clock
         self._alone = aggregates is None
         fresh = Checkpoint(options, ScanProgress(), ScanAggregates(options) if aggregates is None else aggregates, 0.0)
@@ -240,7 +237,6 @@ class KeyspaceScan:
             columns=self._preparation.columns,
             keys=self._view_builder.total_keys,
             keep=None if self._options.pattern is None else matcher(self._options.pattern).kept,
-            bulk=self._bulk,
         )
         try:
             await workers.work()

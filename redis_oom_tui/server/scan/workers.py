@@ -146,7 +146,6 @@ class ScanWorkers:
         columns: tuple[KeyQuestion, ...],
         keys: int = 0,
         keep: Callable[[list[bytes]], list[bytes]] | None = None,
-        bulk: bool = True,
     ) -> None:
         self._connection = connection
         self._control = control
@@ -155,7 +154,6 @@ class ScanWorkers:
         self._columns = columns
         self._keys = keys
         self._keep = keep
-        self._bulk = bulk
         self._all = cursor_ranges
         self._waiting = deque(cursor_range for cursor_range in cursor_ranges if not cursor_range.done)
         self._tasks: dict[asyncio.Task[None], int] = {}
@@ -188,7 +186,7 @@ class ScanWorkers:
     async def _run_connection(self, place: int) -> None:
         if not self._waiting:
             return
-        scan_connection = ScanConnection(self._connection, self._all[0].db, self._command, bulk=self._bulk)
+        scan_connection = ScanConnection(self._connection, self._all[0].db, self._command)
         try:
             with translated(self._connection.address, "SCAN"):
                 await scan_connection.open()
