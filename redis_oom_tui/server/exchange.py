@@ -92,22 +92,24 @@ class Exchange(asyncio.BufferedProtocol):
 
     async def _next(self, number: int) -> list[Any]:
         found: list[Any] = []
-        gets, until = self._reader.gets, self._loop.time() + self._whole
+        gets, until = self._reader.gets, 0.0
         try:
             while len(found) < number:
-                if (reply := gets()) is _NOTHING:
-                    await self._more(until)
-                else:
+                if (reply := gets()) is not _NOTHING:
                     found.append(reply)
+                    continue
+                now = self._loop.time()
+                until = until or now + self._whole
+                if now > until:
+                    raise TimeoutError
+                await self._more()
         except (exceptions.InvalidResponse, *STUMBLES) as error:
             raise exceptions.InvalidResponse(f"{type(error).__name__}: {error}") from None
         return found
 
-    async def _more(self, until: float) -> None:
+    async def _more(self) -> None:
         if self._ended is not None:
             raise self._ended
-        if self._loop.time() > until:
-            raise TimeoutError
         self._waiter = self._loop.create_future()
         try:
             with self._silence:

@@ -45,6 +45,9 @@ class _Way(Enum):
     BY_SHA = "EVALSHA"
     LOADED = "SCRIPT LOAD"
 
+    # Looked up for each call: that of Enum takes longer than the look.
+    __hash__ = object.__hash__
+
 
 _NAMES = {_Way.WHOLE: ("EVAL",), _Way.BY_SHA: ("EVALSHA",), _Way.LOADED: ("SCRIPT LOAD", "EVALSHA")}
 
