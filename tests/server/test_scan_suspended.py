@@ -18,15 +18,18 @@ async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.Mo
     monkeypatch.setattr(clock, "_BEAT_SECONDS", 0.05)
     monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
     watch = ActiveClock(time.monotonic)
+    began = time.monotonic()
     watch.start()
-    await be_late(0.2)
+    await be_late(0.1)
     # As SIGSTOP does: the loop does not run, and the clock goes on.
     stand_still(1.0)
-    assert watch.elapsed < 0.6
-    await be_late(0.2)
-    assert 0.3 < watch.elapsed < 0.8
+    assert watch.elapsed < time.monotonic() - began - 0.9
+    await be_late(0.1)
+    assert 0.1 < watch.elapsed < time.monotonic() - began - 0.9
     watch.stop()
-    assert (watch.gaps, watch.runs) == (1, False)
+    # A crowded machine may add one of its own.
+    assert watch.gaps >= 1
+    assert not watch.runs
 
 
 async def test_a_scan_that_was_suspended_tells_no_absurd_time(
