@@ -78,13 +78,13 @@ A_FRAME = st.lists(ROWS, min_size=SIZE[1], max_size=SIZE[1])
 FRAMES = st.lists(A_FRAME, min_size=1, max_size=4)
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(FRAMES, st.sampled_from([ColorSystem.TRUECOLOR, ColorSystem.EIGHT_BIT, ColorSystem.STANDARD]), st.booleans())
 def test_differences_come_to_the_same_cells(frames, system, erases):
     shown_alike(frames, SIZE, system, erases=erases)
 
 
-@settings(deadline=None)
+@settings(max_examples=50)
 @given(A_FRAME)
 def test_a_frame_like_the_last_sends_nothing_and_a_forgotten_one_all(frame):
     diff = FrameDiff(ColorSystem.TRUECOLOR)

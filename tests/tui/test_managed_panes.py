@@ -51,7 +51,6 @@ def user(command: str) -> str:
 
 
 _HELD_BACK = "answers INFO without used_memory, so nothing can be said about its memory: try a user who may read all"
-_CLOSED = "closed the connection: it may be restarting, at maxclients"
 _NOT_REDIS = "does not speak the Redis protocol: check the port, and whether it requires --tls"
 _NO_INFO = (
     f"does not let this user run INFO: {user('info')}; log in as a user with permission, or allow it by ACL SETUSER"
@@ -59,6 +58,8 @@ _NO_INFO = (
 # Without INFO the keys can be walked all the same; what a share would be of is not known.
 _WALKED = ("COMPLETE 203 keys", "K ? list none", "cache:v1:*")
 
+# What a broken line does to each pane is seen in test_faulty_panes; here, two ways to break one.
+BROKEN_LATER = frozenset({"replies cut short", "noise", "resets"})
 # What differs from a healthy server, by imitation and pane.
 DIFFERENT: dict[str, ReplyOrError] = {
     "CONFIG renamed away": {
@@ -134,11 +135,8 @@ DIFFERENT: dict[str, ReplyOrError] = {
         "cleanup": (f"This plan cannot be run from here. UNLINK is refused here ({user('unlink')}): log in",),
     },
     "a user without the dangerous": nothing(f"unix: {_NO_INFO}", *_WALKED),
-    "replies cut short": nothing(f"127.0.0.1: {_CLOSED}"),
     "another protocol": nothing(f"127.0.0.1: {_NOT_REDIS}"),
-    "noise": nothing(f"127.0.0.1: {_NOT_REDIS}"),
     "silence": nothing("127.0.0.1: did not answer in time: it may be blocked, or a firewall drops packets"),
-    "resets": nothing(f"127.0.0.1: {_CLOSED}"),
 }
 
 
@@ -179,7 +177,7 @@ def said(name: str, pane: str) -> tuple[str, ...]:
 
 
 @pytest.mark.usefixtures("gives_up_soon")
-@pytest.mark.parametrize("name", IMITATIONS)
+@pytest.mark.parametrize("name", [name for name in IMITATIONS if name not in BROKEN_LATER])
 async def test_each_pane_says_what_it_lost_and_why(name: str, tmp_path: Path) -> None:
     imitation = IMITATIONS[name]
     with standing(imitation) as (_, connection):
