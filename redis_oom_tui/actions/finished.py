@@ -1,42 +1,32 @@
 """Finished jobs of an application: found by its own lists, saved, and deleted with all that belongs to them."""
 
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from redis_oom_tui.actions.context import ActionContext, PacedWork, asked_again
+from redis_oom_tui.actions.context import ActionContext, PacedWork
 from redis_oom_tui.actions.deployment import Deployment, Place
 from redis_oom_tui.actions.node_worker import known_sum
-from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import each_page
-from redis_oom_tui.actions.step_run import StepRun
-from redis_oom_tui.files.backup import BackupWriter
-from redis_oom_tui.files.backup_lines import JobRecord, Record
-from redis_oom_tui.formatting.sanitize import escape_exact
-from redis_oom_tui.formatting.sizes import count, number_of, size
-from redis_oom_tui.models.action import Action, BackupChoice
+from redis_oom_tui.formatting.sizes import count
+from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.application import Confidence
 from redis_oom_tui.models.capabilities import Feature
-from redis_oom_tui.models.errors import BadInput, ServerBusy, ServerUnreachable
-from redis_oom_tui.models.plan import Outcome
+from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan, FinishedRequest
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules import finished, headroom
+from redis_oom_tui.rules import finished
 from redis_oom_tui.rules.applications.recognizing import alike_keys
 from redis_oom_tui.rules.sizing import most_of_all
-from redis_oom_tui.server.call_throttle import CallThrottle, paced
+from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import finished as jobs_on
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
-from redis_oom_tui.server.mutations.finished import GONE, TOO_LARGE, WORDS, SavedJob
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.replies import server_time
-from redis_oom_tui.server.mutations.script_calls import ScriptCaller
 
 _SIZED = 50
 # A job's keys have few elements: nearly all are measured whole, and none keeps the server.
 _SAMPLES = 200
-_JOBS_AT_ONCE = 100
 _PROVING_JOBS = 3
 
 
@@ -179,159 +169,3 @@ class FinishedPlanner(PacedWork):
             return None
         about = len(jobs) * sum(known) // len(some)
         return min(about, most_of_all(snapshot.memory.used_bytes, snapshot.memory.startup_bytes) or about)
-
-
-class FinishedRun(StepRun):
-    """A run of one plan of finished jobs. Its view counts jobs in place of keys."""
-
-    verb = "Deleted"
-
-    def __init__(
-        self, context: ActionContext, deployment: Deployment, plan: FinishedPlan, backup: BackupChoice
-    ) -> None:
-        super().__init__(context, deployment, plan, backup)
-        self._plan = plan
-        self._reasons: dict[str, None] = {}
-        self._room: int | None = None
-        self._node = ""
-
-    def _number(self, number: int) -> str:
-        return number_of(number, "job")
-
-    def _freed(self) -> int:
-        return (self._plan.about_bytes or 0) * self._counts[Outcome.DELETED] // max(1, self._plan.going)
-
-    def _left_words(self) -> str:
-        return f" Kept, as {' or '.join(self._reasons)}." if self._reasons else ""
-
-    async def _carry_out(self) -> None:
-        plan = self._plan
-        await self._deployment.refresh()
-        nodes = [(server, await server.snapshot(), jobs) for server, jobs in self._shares()]
-        for server, snapshot, _ in nodes:
-            self._must_be_the_same(server, snapshot)
-        self._used = (known_sum([snapshot.memory.used_bytes for _, snapshot, _ in nodes]), None)
-        # Only in a cluster a record has to tell where its keys were.
-        clustered = self._deployment.clustered
-        skews = {str(server.address): snapshot.clock_skew_seconds for server, snapshot, _ in nodes if clustered}
-        for server, snapshot, jobs in nodes:
-            self._node = str(server.address) if skews else ""
-            connection = PinnedConnection(server, plan.request.db, snapshot.server.run_id)
-            try:
-                await connection.open()
-                if not self._record.begun:
-                    what = f"delete {number_of(plan.going, 'job')} of {plan.request.application} ({plan.state})"
-                    indexes = [escape_exact(index) for index in dict.fromkeys(job.index for job in plan.jobs)]
-                    self._begin(Action.FINISH, what, snapshot, skews, indexes=indexes, jobs=plan.going)
-                async with self._throttled(server) as throttle:
-                    await self._batches(server, connection, throttle, jobs)
-            except CapReached:
-                await self._measure(*(server for server, _, _ in nodes))
-                raise
-            finally:
-                await connection.close()
-        await self._measure(*(server for server, _, _ in nodes))
-
-    def _shares(self) -> list[tuple[LiveServer, list[FinishedJob]]]:
-        """The jobs by the node that serves their index now. Raises ServerUnreachable where none does."""
-        shares: dict[Place, list[FinishedJob]] = defaultdict(list)
-        for job in self._plan.jobs:
-            place = self._deployment.place_of(job.index)
-            if place is None:
-                raise ServerUnreachable("No node serves the slot of some of these jobs now")
-            shares[place].append(job)
-        return [(self._deployment.node(place).server, jobs) for place, jobs in shares.items()]
-
-    async def _batches(
-        self, server: LiveServer, connection: PinnedConnection, throttle: CallThrottle, jobs: Sequence[FinishedJob]
-    ) -> None:
-        first = self._settled
-        while self._settled - first < len(jobs) and not throttle.stopping:
-            began = time.monotonic()
-            if self._writer is not None:
-                # A copy on its way counts toward maxmemory: others must not be evicted for it.
-                self._room = headroom.headroom(
-                    await asked_again(connection, server.snapshot, lambda: throttle.stopping)
-                )
-            start = self._settled - first
-            batch = jobs[start : start + min(_JOBS_AT_ONCE, throttle.keys)]
-            number = self._record.next_batch()
-            await self._record.batch(number, [(self._plan.request.db, job.keys[0]) for job in batch])
-            outcomes = [Outcome.NOT_ATTEMPTED] * len(batch)
-            try:
-                await self._batch(connection, throttle, batch, outcomes)
-            finally:
-                self._record.done(number, outcomes, {})
-                for outcome in outcomes:
-                    if outcome is not Outcome.NOT_ATTEMPTED:
-                        self._put(outcome)
-            throttle.batched(len(batch), time.monotonic() - began)
-
-    async def _batch(
-        self,
-        connection: PinnedConnection,
-        throttle: CallThrottle,
-        batch: Sequence[FinishedJob],
-        outcomes: list[Outcome],
-    ) -> None:
-        """Save each job of `batch`, and delete those that could be saved; `outcomes` says what became of each."""
-        saved: list[SavedJob | None] = [None] * len(batch)
-        if self._writer is not None:
-            saved = await self._saved(connection, throttle, self._writer, batch)
-        for place, (job, copy) in enumerate(zip(batch, saved, strict=True)):
-            if throttle.stopping:
-                return
-            if copy is not None and copy.code != 1:
-                outcomes[place] = self._kept(copy.code)
-                continue
-            outcomes[place] = Outcome.IN_DOUBT
-            outcomes[place] = await self._deleted(connection, throttle, job, copy)
-
-    async def _saved(
-        self, connection: PinnedConnection, throttle: CallThrottle, writer: BackupWriter, batch: Sequence[FinishedJob]
-    ) -> list[SavedJob | None]:
-        if writer.size > self._choice.max_total_bytes:
-            cap = size(self._choice.max_total_bytes)
-            raise CapReached(f"The backup has reached its cap of {cap}, so the rest was left as it is")
-        found: list[SavedJob | None] = []
-        for job in batch:
-
-            async def ask(job: FinishedJob = job) -> SavedJob:
-                call = jobs_on.saving(job, headroom.largest(self._room, self._choice.max_key_bytes))
-                (reply,) = await paced(throttle, ScriptCaller(connection.channel).call(call), 1)
-                return jobs_on.saved(reply, job)
-
-            copy = await asked_again(connection, ask, lambda: throttle.stopping)
-            found.append(copy)
-            if copy.code == 1:
-                writer.add(self._line(job, copy))
-        await on_disk(writer)
-        return found
-
-    def _line(self, job: FinishedJob, copy: SavedJob) -> Record:
-        keys = tuple((key.key, key.type, key.payload, key.expires_ms) for key in copy.keys)
-        record = JobRecord(job.index, job.index_type, job.member, job.score, keys)
-        kind = copy.keys[0].type if copy.keys else "none"
-        return Record(self._plan.request.db, job.keys[0], kind, saved_ms=copy.now_ms, node=self._node, job=record)
-
-    async def _deleted(
-        self, connection: PinnedConnection, throttle: CallThrottle, job: FinishedJob, copy: SavedJob | None
-    ) -> Outcome:
-        while True:
-            try:
-                call = ScriptCaller(connection.channel).call(jobs_on.deleting(job, copy))
-                (reply,) = await paced(throttle, call, 1 + len(job.keys))
-                code = jobs_on.deleted(reply)
-            except ServerBusy:
-                await connection.hold(lambda: throttle.stopping)
-                if throttle.stopping:
-                    return Outcome.NOT_ATTEMPTED
-                continue
-            return Outcome.DELETED if code == 1 else self._kept(code)
-
-    def _kept(self, code: int) -> Outcome:
-        why = WORDS[code]
-        if code == TOO_LARGE and self._room is not None:
-            why += f", with {size(self._room)} free below maxmemory"
-        self._reasons[why] = None
-        return {GONE: Outcome.GONE, TOO_LARGE: Outcome.FAILED}.get(code, Outcome.CHANGED)

@@ -11,7 +11,8 @@ from pathlib import Path
 from redis_oom_tui.actions import admin_commands
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.deployment import ActionNode, Deployment, Place
-from redis_oom_tui.actions.finished import FinishedPlanner, FinishedRun
+from redis_oom_tui.actions.finished import FinishedPlanner
+from redis_oom_tui.actions.finished_run import FinishedRun
 from redis_oom_tui.actions.orphans import orphans_of
 from redis_oom_tui.actions.planning import PlanMaker
 from redis_oom_tui.actions.proposal import ProposalPlanning

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, PacedWork
+from redis_oom_tui.actions.context import DEFECT, ActionContext, ActionRecord, PacedWork, snapshot_until_lost
 from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.node_worker import known_sum
 from redis_oom_tui.actions.outcomes import after
@@ -140,7 +140,7 @@ class StepRun(PacedWork, ABC):
         """
         deadline = time.monotonic() + _FREEING_LONGEST_SECONDS
         while True:
-            memories = [(await server.snapshot()).memory for server in servers]
+            memories = [(await snapshot_until_lost(server, lambda: self._stop)).memory for server in servers]
             self._used = (self._used[0], known_sum([memory.used_bytes for memory in memories]))
             self._pressure = memories[0].pressure if len(memories) == 1 else None
             if (

@@ -1,18 +1,23 @@
 """Finished jobs go with all that belongs to them; waiting and active ones never, nor what only looks alike."""
 
 import asyncio
+import os
 import re
+import signal
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
-from redis_oom_tui.actions.finished import FinishedRun
+from redis_oom_tui.actions.finished_run import FinishedRun
+from redis_oom_tui.files.audit import AuditFile
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.stepped import FinishedRequest
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import finished
 from tests.apps import samples
 from tests.support.acting import NO_BACKUP, operating
@@ -134,14 +139,47 @@ async def test_what_jobs_hold_is_told_before_and_what_they_freed_after(server: R
         ), view.ended
 
 
+def _with_many_done(client: redis.Redis) -> None:
+    samples.write(client, samples.load("bullmq").keys)
+    for number in range(300):
+        client.hset(f"bull:mail:9{number}", mapping={"name": "n", "data": "{}", "timestamp": "1", "finishedOn": "1"})
+        client.zadd("bull:mail:completed", {f"9{number}": 1_700_000_000_000})
+
+
+@pytest.mark.parametrize("frozen_server", [False, True], ids=["cut", "frozen"])
+async def test_a_run_outlives_its_connection_and_a_frozen_server(
+    server: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frozen_server: bool
+) -> None:
+    timer = threading.Timer(0.8, os.kill, (server.pid, signal.SIGCONT))
+    written, hurried = AuditFile.batch, replace(server.connection, read_timeout_seconds=0.3)
+    with server.client() as client:
+        _with_many_done(client)
+
+        def losing(self: AuditFile, action_id: str, number: int, *rest: Any) -> None:
+            written(self, action_id, number, *rest)
+            if number == 2 and frozen_server:
+                os.kill(server.pid, signal.SIGSTOP)
+                timer.start()
+            elif number == 2:
+                client.client_kill_filter(_type="normal", skipme=True)
+
+        monkeypatch.setattr(AuditFile, "batch", losing)
+        async with operating(hurried, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await operator.steps.run_finished(plan, backup=NO_BACKUP).run()
+        if frozen_server:
+            timer.join()
+        assert not view.failed, view.ended
+        assert set(view.counts) <= {Outcome.DELETED, Outcome.IN_DOUBT}
+        # The one that was on its way when the server stopped may have gone by that.
+        assert view.counts[Outcome.DELETED] >= len(plan.jobs) - 1
+        assert not states(client)["completed"]
+
+
+@pytest.mark.usefixtures("gives_up_soon")
 async def test_of_a_server_that_was_killed_meanwhile_no_figure_is_told(server: RunningServer, tmp_path: Path) -> None:
     with server.client() as client:
-        samples.write(client, samples.load("bullmq").keys)
-        for number in range(300):
-            client.hset(
-                f"bull:mail:9{number}", mapping={"name": "n", "data": "{}", "timestamp": "1", "finishedOn": "1"}
-            )
-            client.zadd("bull:mail:completed", {f"9{number}": 1_700_000_000_000})
+        _with_many_done(client)
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator)
             run = operator.steps.run_finished(plan, backup=NO_BACKUP)

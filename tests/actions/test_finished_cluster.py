@@ -1,5 +1,6 @@
 """In a cluster finished jobs go and come back where all that is theirs is in one slot."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -7,13 +8,14 @@ import redis
 
 from redis_oom_tui.files.backup_reading import read_head, read_records
 from redis_oom_tui.formatting.keys import slot_of
+from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.rules import finished
 from tests.actions.test_cluster import acting
 from tests.support.acting import NO_BACKUP
-from tests.support.cluster import RunningCluster, clustered
+from tests.support.cluster import RunningCluster, clustered, take_over
 from tests.support.finished_jobs import frozen
 
 
@@ -75,3 +77,35 @@ async def test_in_a_cluster_jobs_of_one_slot_go_and_others_are_refused(tmp_path:
                 assert dict(view.counts) == {Outcome.CHANGED: 2}
                 assert "Kept, as its slot moves to another node." in str(view.ended)
             assert names(cluster) == before
+
+
+async def test_the_jobs_of_a_primary_that_dies_go_on_its_replica(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # The dead node is not asked for so long: another has its slots by then.
+    monkeypatch.setattr(timeouts, "GIVE_UP", 60.0)
+    many, queue = 600, "{bull}:mail"
+    with clustered() as cluster:
+        written(cluster, queue)
+        owner = cluster.owner(slot_of(b"bull"))
+        with owner.server.client() as client:
+            for number in range(1000, 1000 + many):
+                client.hset(f"{queue}:{number}", mapping={"name": "mail", "data": "x", "ats": 1, "timestamp": 1})
+                client.zadd(f"{queue}:completed", {str(number): 1_600_000_000_000})
+            client.wait(1, 0)
+        async with acting(cluster, tmp_path) as (_, operator):
+            plan = await frozen(operator, queue=None)
+            assert plan.going == many + 2
+            run = operator.steps.run_finished(plan, backup=NO_BACKUP)
+            running = asyncio.create_task(run.run())
+            while not run.view().counts.get(Outcome.DELETED, 0):
+                await asyncio.sleep(0)
+            owner.server.kill()
+            assert not running.done()
+            take_over(cluster.replicas[cluster.primaries.index(owner)])
+            view = await running
+        assert not view.failed, view.ended
+        assert Outcome.NOT_ATTEMPTED not in view.counts
+        assert sum(view.counts.values()) == plan.going
+        assert view.counts[Outcome.DELETED] > plan.going / 2
+        assert "what used memory fell by is not known" in str(view.ended)
