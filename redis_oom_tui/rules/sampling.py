@@ -25,12 +25,14 @@ _FEWEST_GROUPS = 4
 class SampledShare(Struct, frozen=True, dict=True):
     """How much of the whole was seen: keys in each group of pages, and how many keys there are in all.
 
-    `total_bytes` is what all of them cannot exceed (used_memory), where that is known.
+    `total_bytes` is what all of them cannot exceed (used_memory), where that is known. `total_variance` is that of
+    `total_keys`, which is an estimate where nobody tells how many keys a filter takes.
     """
 
     keys: tuple[int, ...]
     total_keys: int
     total_bytes: int | None = None
+    total_variance: float = 0.0
 
     @cached_property
     def seen(self) -> int:
@@ -102,7 +104,8 @@ def extrapolated(
     fraction = sample.fraction
     ratio = sum(amounts) / sample.seen
     spread = sum((amount - ratio * keys) ** 2 for keys, amount in groups) * len(groups) / (len(groups) - 1)
-    error = _T[min(len(groups) - 1, len(_T)) - 1] * math.sqrt(spread * (1 - fraction)) / fraction
+    variance = spread * (1 - fraction) / fraction**2 + ratio**2 * sample.total_variance
+    error = _T[min(len(groups) - 1, len(_T)) - 1] * math.sqrt(variance)
     rest = ratio * sample.total_keys
     unseen_low, unseen, unseen_high = _unseen_giants(len(huge), fraction)
     each = sum(huge) / len(huge) if huge else 0.0

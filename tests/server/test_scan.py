@@ -1,6 +1,7 @@
 """A scan on real servers: all keys, hostile names, parts, ends and what it costs."""
 
 import asyncio
+import random
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,26 @@ async def test_a_sample_ends_early_and_says_so(server: RunningServer) -> None:
     assert view.state is ScanState.SAMPLED
     assert 1000 <= view.scanned_keys < 3000
     assert not view.complete
+
+
+async def test_the_interval_of_a_sample_of_some_keys_holds(server: RunningServer) -> None:
+    """How many keys a filter takes is estimated too, and those that SCAN gave last were not measured."""
+    dice, held = random.Random(4), 0
+    async with opened(server.connection) as source:
+        for turn in range(8):
+            names = [b"%b:%d:%d" % (dice.choice((b"mine", b"other")), turn, number) for number in range(1500)]
+            with server.client() as client:
+                client.flushall()
+                pipeline = client.pipeline(transaction=False)
+                for name in names:
+                    pipeline.set(name, b"x" * int(dice.lognormvariate(6, 1)))
+                pipeline.execute()
+            truth = (await source.scan(ScanOptions(match=b"mine:*")).run()).bytes_seen
+            found = (await source.scan(ScanOptions(match=b"mine:*", sample=250)).run()).estimated_bytes
+            assert found is not None
+            held += found.low <= truth <= found.high
+    # Of a hundred, 92 and more held, by the number of keys.
+    assert held >= 6
 
 
 @pytest.mark.parametrize("small", [5, 1500])

@@ -114,10 +114,13 @@ class ScanAggregates:
         made = (TypeRow(kind.decode("latin-1"), keys, self.type_bytes[kind]) for kind, keys in self.type_keys.items())
         return tuple(sorted(made, key=lambda row: (-row.size, row.type)))
 
-    def sample(self, db: int, total_keys: Callable[[int], int]) -> sampling.SampledShare:
-        """How much of database `db` was seen, by groups of pages; `total_keys` tells all of them from those seen."""
+    def sample(self, db: int, total_keys: Callable[[int], tuple[int, float]]) -> sampling.SampledShare:
+        """How much of database `db` was seen, by groups of pages; `total_keys` tells from those seen how many there are
+        in all, and the variance of that.
+        """
         keys = self._groups(db)[0]
-        return sampling.SampledShare(tuple(keys), max(total_keys(sum(keys)), sum(keys)), self.limit)
+        total, variance = total_keys(sum(keys))
+        return sampling.SampledShare(tuple(keys), max(total, sum(keys)), self.limit, variance)
 
     def _groups(self, db: int) -> tuple[list[int], list[int]]:
         """Keys and bytes of database `db` by groups of pages."""

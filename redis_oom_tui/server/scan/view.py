@@ -208,10 +208,12 @@ class ScanViewBuilder:
             return {}
         held = self._held()
 
-        def total_of(db: int, share: float) -> Callable[[int], int]:
+        def total_of(db: int, share: float) -> Callable[[int], tuple[int, float]]:
             if share < 1.0 and not self._options.filtered:
-                return lambda _seen: held.get(db, 0)
-            return lambda seen: round(seen / share)
+                return lambda _seen: (held.get(db, 0), 0.0)
+            # Keys that SCAN gave and that were not asked about any more belong to the share as well.
+            waiting = sum(len(cursor_range.page) for cursor_range in standing.cursor_ranges[db])
+            return lambda seen: (round((seen + waiting) / share), (seen + waiting) * (1 - share) / share**2)
 
         shares = {db: share_scanned(ranges) for db, ranges in standing.cursor_ranges.items()}
         return {db: self._aggregates.sample(db, total_of(db, share)) for db, share in shares.items() if share > 0}
