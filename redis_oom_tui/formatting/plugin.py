@@ -17,7 +17,7 @@ from redis_oom_tui.models.snapshot import Memory, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 
-_NUMBER = r"\d+(?:\.\d+)?|\.\d+"
+_NUMBER = r"[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 _RANGE = re.compile(rf"(?P<inside>@)?(?:(?P<low>~|{_NUMBER})?%?:)?(?P<high>{_NUMBER})?%?")
 _FORMS = "10 (above 10), 10: (below 10), ~:10 (above 10), 10:20 (outside) or @10:20 (inside)"
 

@@ -122,7 +122,12 @@ def _refusal(reply: object) -> str | None:
 
 
 # Valkey has a number of databases in a cluster as well (9.0); Redis takes no SELECT there.
-_NO_SUCH_DATABASE = ("index is out of range", "SELECT is not allowed in cluster mode")
+_NO_SUCH_DATABASE = (
+    "index is out of range",
+    "value is out of range",
+    "value is not an integer",
+    "SELECT is not allowed in cluster mode",
+)
 
 
 async def require_database(client: Redis, asker: Redis, where: object, db: int, *, clustered: bool) -> None:

@@ -254,8 +254,9 @@ def test_a_saved_scan_of_one_database_is_no_scan_of_all(
 def test_a_database_that_is_not_there_is_one_sentence(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], words: tuple[str, ...]
 ) -> None:
-    text = refused(capsys, "-s", valkey.socket_path, "-n", "99", *words)
-    assert text.rstrip(".\n").endswith(f"unix:{valkey.socket_path} has no database 99 (0 to 15)")
+    for db in (99, 2**31, 10**20):
+        text = refused(capsys, "-s", valkey.socket_path, "-n", str(db), *words)
+        assert text.rstrip(".\n").endswith(f"unix:{valkey.socket_path} has no database {db} (0 to 15)")
 
 
 def test_a_database_that_a_cluster_does_not_have_is_one_sentence(

@@ -34,7 +34,7 @@ def test_a_range_alerts_as_the_guidelines_say(text: str, calm: tuple[float, ...]
     assert read_range(found.text()) == found
 
 
-@pytest.mark.parametrize("text", ["", ":", "@", "~", "x", "10:5", "10::20", "@@10", "1e3", "10 20", "-5", "nan"])
+@pytest.mark.parametrize("text", ["", ":", "@", "~", "x", "10:5", "10::20", "@@10", "1e3", "10 20", "-5", "nan", "٣"])
 def test_what_is_no_range_is_refused(text: str, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     with pytest.raises(BadInput):
         read_range(text)
