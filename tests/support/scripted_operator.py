@@ -104,6 +104,8 @@ class ScriptedSettings:
         if self.error is not None:
             raise self.error
         self.values[change.name] = change.new
+        if change.name == "maxmemory-policy":
+            self.snapshot = replace(self.snapshot, memory=replace(self.snapshot.memory, policy=change.new))
         answer = self.rewrite_answer if persist else None
         return ChangeResult(change, True, change.new, persisted=answer, reverts_in_seconds=revert_after)
 

@@ -5,7 +5,7 @@ import pytest
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, KeepDialog
 from redis_oom_tui.tui.messages import ChangeSetting
-from tests.support.scripted import FakeClock, ScriptedSource
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
 from tests.tui.support import an_app, rows, screen_text, until
 from tests.tui.test_limits import on_limits, to_dialog
@@ -44,6 +44,18 @@ async def test_a_timed_return_counts_down_and_can_be_kept():
         await until(pilot, lambda: "keep maxmemory-policy" in operator.calls)
         assert "stays allkeys-lru" in screen_text(app)
         await until(pilot, lambda: "back in" not in screen_text(app))
+
+
+async def test_kept_is_said_only_of_a_value_that_was_read_back():
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        operator.snapshot = a_snapshot(policy="volatile-ttl")
+        await pilot.press("tab", "enter")
+        sentence = "no longer reverts, but it is volatile-ttl now, not allkeys-lru: it was changed since"
+        await until(pilot, lambda: sentence in " ".join(screen_text(app).split()))
+        assert "stays allkeys-lru" not in screen_text(app)
 
 
 async def test_what_a_timed_return_would_cost_is_said_where_it_is_chosen_and_while_it_waits():

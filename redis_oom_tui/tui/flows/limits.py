@@ -164,10 +164,18 @@ async def keep(actions: ActionController) -> None:
     if not actions.operator.settings.keep(held):
         await gone_back(actions)
         return
-    now = value_now(held)
-    actions.show_limits(
-        replace(actions.limits, reverting=None, reverts_at=None, notice=f"{held.change.name} stays {now}")
-    )
+    actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None))
+    await read(actions)
+    name, found = held.change.name, actions.limits.limits
+    reads = found.policy if found is not None and name == "maxmemory-policy" else _view(actions, name).setting.value
+    # Somebody else may have set it since. Of a cluster one node is read here, which says nothing of the others.
+    if actions.limits.error or held.nodes or held.change.node or reads is None:
+        _notice(actions, f"{name} no longer reverts")
+    elif reads == held.now:
+        _notice(actions, f"{name} stays {value_now(held)}, read back")
+    else:
+        words = f"{name} no longer reverts, but it is {shown_value(name, reads)} now, not {value_now(held)}"
+        _notice(actions, f"{words}: it was changed since", bad=True)
 
 
 async def _see_it_back(actions: ActionController, held: ChangeResult, until: float) -> None:
