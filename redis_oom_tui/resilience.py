@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
 
+from redis import exceptions
 from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 __all__ = ["AsyncNamespaceCleanup", "AsyncOomRetry", "NamespaceCleanup", "OomRetry", "is_oom"]
@@ -53,14 +54,7 @@ def is_oom(error: object) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class OomRetry:
-    """How often and how long to try again. Times are in seconds.
-
-    The wait before try n is drawn from the upper half of `min(cap_seconds, base_seconds * 2**n)`. `before_retry` is
-    called with the error and its number, from 1, before each further try; what it raises ends the trying. Errors that
-    are not OOM are never retried. The last error is raised as redis-py raised it.
-    """
-
+class _Tries:
     retries: int = 5
     base_seconds: float = 0.1
     cap_seconds: float = 2.0
@@ -70,6 +64,16 @@ class OomRetry:
     def longest_wait_seconds(self) -> float:
         """The longest that all waits together can take; the hook's own time and the server's come on top."""
         return sum(min(self.cap_seconds, self.base_seconds * float(2**n)) for n in range(1, self.retries + 1))
+
+
+@dataclass(frozen=True, slots=True)
+class OomRetry(_Tries):
+    """How often and how long to try again. Times are in seconds.
+
+    The wait before try n is drawn from the upper half of `min(cap_seconds, base_seconds * 2**n)`. `before_retry` is
+    called with the error and its number, from 1, before each further try; what it raises ends the trying. Errors that
+    are not OOM are never retried. The last error is raised as redis-py raised it.
+    """
 
     def call(self, write: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """`write(*args, **kwargs)`, and again while it is refused for want of memory."""
@@ -101,18 +105,8 @@ class OomRetry:
 
 
 @dataclass(frozen=True, slots=True)
-class AsyncOomRetry:
+class AsyncOomRetry(_Tries):
     """`OomRetry` for redis.asyncio; `before_retry` may be a plain function or a coroutine function."""
-
-    retries: int = 5
-    base_seconds: float = 0.1
-    cap_seconds: float = 2.0
-    before_retry: Callable[[Exception, int], object] | None = None
-
-    @property
-    def longest_wait_seconds(self) -> float:
-        """As `OomRetry.longest_wait_seconds`."""
-        return OomRetry(self.retries, self.base_seconds, self.cap_seconds).longest_wait_seconds
 
     async def call(self, write: Callable[P, Awaitable[T]], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """As `OomRetry.call`; `write` returns an awaitable, a new one for each try."""
@@ -231,6 +225,7 @@ def _words(command: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 PAGE = 500
+_LOST = (OSError, exceptions.ConnectionError, exceptions.TimeoutError, exceptions.ClusterDownError)
 _GLOB_SPECIAL = re.compile(rb"[*?\[\]\\]")
 
 # The check and the deletion are one step on the server. No shebang: Redis 7 refuses scripts with one at OOM.
@@ -248,7 +243,8 @@ return redis.call('UNLINK', KEYS[1])
 
 @dataclass(slots=True)
 class _Bounds:
-    """What both kinds of cleanup are told, and where they stand."""
+    """What both kinds of cleanup are told, and where they stand; `lost` has the nodes that the last call could not
+    finish, by name ('' without a cluster), each with its error: keys that were asked of it last may be gone."""
 
     client: Any
     prefix: bytes
@@ -257,14 +253,11 @@ class _Bounds:
     only_expiring: bool = True
     max_scanned: int = 10_000
     deleted_total: int = field(default=0, init=False)
+    lost: dict[str, Exception] = field(default_factory=dict, init=False)
+    _node: str = field(default="", init=False)
     _places: list[tuple[Any, int]] = field(default_factory=list, init=False)
     _names: list[Any] = field(default_factory=list, init=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
-
-    @property
-    def _pages(self) -> range:
-        """The pages that one call may ask for."""
-        return range(max(1, self.max_scanned // PAGE))
 
     def _next(self, wanted: int) -> list[Any]:
         names, self._names = self._names[:wanted], self._names[wanted:]
@@ -277,6 +270,7 @@ class _Bounds:
                 primaries = getattr(self.client, "get_primaries", None)
                 self._places = [(None, 0)] if primaries is None else [(node, 0) for node in primaries()]
             node, cursor = self._places.pop(0)
+            self._node = "" if node is None else node.name
         page = {"cursor": cursor, "match": _GLOB_SPECIAL.sub(rb"\\\g<0>", self.prefix) + b"*", "count": PAGE}
         return page if node is None else {**page, "target_nodes": node}
 
@@ -286,6 +280,14 @@ class _Bounds:
             (cursor,) = cursor.values()
         if cursor:
             self._places.append((page.get("target_nodes"), cursor))
+
+    def _counted(self, answers: list[Any]) -> int:
+        """How many of them say that a key was deleted; raises an error among them only after these were counted."""
+        deleted = sum(answer for answer in answers if isinstance(answer, int))
+        self.deleted_total += deleted
+        for error in (answer for answer in answers if isinstance(answer, Exception)):
+            raise error
+        return deleted
 
     def _deletions(self, names: list[Any]) -> Any:
         """One call a key: a script with several would not work on a cluster, and would hold the server for longer."""
@@ -302,21 +304,26 @@ class NamespaceCleanup(_Bounds):
 
     A key goes only if, at that moment, it has a TTL (unless `only_expiring` is False) and nobody used it for
     `idle_over_seconds`. At most `max_scanned` keys are looked at in a call; the next call goes on from there. Under an
-    LFU policy the server keeps no idle times: nothing goes then unless `idle_over_seconds` is 0.
+    LFU policy the server keeps no idle times: nothing goes then unless `idle_over_seconds` is 0. It goes on with the
+    other nodes of a cluster where one is lost, which `lost` names then.
     """
 
     def __call__(self, _error: Exception | None = None, _failures: int = 1) -> int:
         """How many keys were deleted."""
-        deleted = 0
-        for _ in self._pages:
-            if not self._names:
-                page = self._page()
-                self._take(page, self.client.scan(**page))
-            while names := self._next(self.max_keys - deleted):
-                deleted += sum(self._deletions(names).execute())
+        deleted, self.lost = 0, {}
+        for _ in range(max(1, self.max_scanned // PAGE)):
+            try:
+                if not self._names:
+                    page = self._page()
+                    self._take(page, self.client.scan(**page))
+                while names := self._next(self.max_keys - deleted):
+                    deleted += self._counted(self._deletions(names).execute(raise_on_error=False))
+            except _LOST as error:
+                self.lost[self._node], self._names = error, []
+                if hasattr(self.client, "replace_default_node"):  # a cluster's client asks that for the keys of EVAL
+                    self.client.replace_default_node()
             if deleted >= self.max_keys or not self._places:
                 break
-        self.deleted_total += deleted
         return deleted
 
 
@@ -328,14 +335,16 @@ class AsyncNamespaceCleanup(_Bounds):
         """How many keys were deleted."""
         if hasattr(self.client, "get_primaries"):
             await self.client.initialize()  # else an unused client of a cluster knows no node
-        deleted = 0
-        for _ in self._pages:
-            if not self._names:
-                page = self._page()
-                self._take(page, await self.client.scan(**page))
-            while names := self._next(self.max_keys - deleted):
-                deleted += sum(await self._deletions(names).execute())
+        deleted, self.lost = 0, {}
+        for _ in range(max(1, self.max_scanned // PAGE)):
+            try:
+                if not self._names:
+                    page = self._page()
+                    self._take(page, await self.client.scan(**page))
+                while names := self._next(self.max_keys - deleted):
+                    deleted += self._counted(await self._deletions(names).execute(raise_on_error=False))
+            except _LOST as error:
+                self.lost[self._node], self._names = error, []
             if deleted >= self.max_keys or not self._places:
                 break
-        self.deleted_total += deleted
         return deleted

@@ -7,7 +7,7 @@ import redis
 
 from redis_oom_tui.resilience import NamespaceCleanup, OomRetry
 from tests.server.test_resilience import fill, hold, retrying
-from tests.support.cluster import RunningCluster, clustered
+from tests.support.cluster import Node, RunningCluster, clustered
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -71,6 +71,27 @@ def test_a_cleanup_makes_room_on_every_node_of_a_cluster() -> None:
             rest = 1500 - cleanup.deleted_total
             assert sum(cleanup() for _ in range(20)) == rest
             assert not list(cluster.scan_iter(match="cache:*"))
+
+
+def _held(nodes: list[Node]) -> list[int]:
+    held = []
+    for node in nodes:
+        with node.server.client() as client:
+            held.append(client.dbsize())
+    return held
+
+
+def test_a_lost_node_is_named_and_the_others_are_gone_on_with() -> None:
+    with clustered(3, replicas=False) as running:
+        fill_cluster(running)
+        with redis.RedisCluster(host="127.0.0.1", port=running.primaries[0].port) as cluster:
+            lost, *others = running.primaries
+            there = sum(_held(others))
+            cleanup = NamespaceCleanup(cluster, b"cache:", max_keys=2000, idle_over_seconds=0)
+            lost.server.kill()
+            assert (cleanup(), cleanup.deleted_total) == (there, there)
+            assert list(cleanup.lost) == [lost.name]
+            assert _held(others) == [0, 0]
 
 
 def test_the_error_of_a_lost_node_is_no_answer_of_a_pipeline() -> None:
