@@ -45,7 +45,12 @@ async def purge(context: ActionContext, server: LiveServer) -> Done:
     async def act() -> Done:
         before = (await server.snapshot()).memory.rss_bytes
         await settings.purge(server)
-        after = (await server.snapshot()).memory.rss_bytes
+        try:
+            after = (await server.snapshot()).memory.rss_bytes
+        except TriageError as error:
+            # It has run: only what came of it is not known.
+            words = f"MEMORY PURGE has run; what RSS is now is not known: {error}"
+            return Done(Action.PURGE, True, words, {"rss_before_bytes": before, "rss_after_bytes": None})
         figures = {"rss_before_bytes": before, "rss_after_bytes": after}
         if before is None or after is None:
             return Done(Action.PURGE, True, "MEMORY PURGE has run.", figures)

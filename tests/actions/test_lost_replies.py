@@ -13,6 +13,7 @@ from redis_oom_tui.server.mutations import connections as lines
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.actions.test_interrupted import NAMES, agree
 from tests.support.acting import NO_BACKUP, fill, operating, planned, stepped
+from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer
 
 pytestmark = pytest.mark.usefixtures("gives_up_soon")
@@ -90,3 +91,23 @@ async def test_a_lost_reply_to_an_expiry_is_read_back(
             view = await operator.run(plan, backup=BackupChoice()).run()
         assert dict(view.counts) == {Outcome.EXPIRING: 300}
         assert all(client.ttl(name) > 0 for name in NAMES[:300])  # type: ignore[operator]
+
+
+async def test_a_purge_that_has_run_is_no_failure_where_the_server_is_lost_then(
+    server: RunningServer, tmp_path: Path
+) -> None:
+    ran: list[bytes] = []
+
+    def lie(words: tuple[bytes, ...]) -> bytes | None:
+        if ran and words[0].upper() == b"INFO":
+            raise ConnectionResetError
+        ran.extend(words[1:2] if words[:2] == (b"MEMORY", b"PURGE") else ())
+        return None
+
+    with lied_to(server.connection, {}) as liar:
+        liar.lie = lie
+        async with operating(liar.connection, tmp_path) as operator:
+            done = await operator.purge()
+            assert done.ok
+            assert done.sentence.startswith("MEMORY PURGE has run; what RSS is now is not known: ")
+            assert operator.history()[0].ok
