@@ -66,7 +66,8 @@ def as_ours(error: BaseException, where: object, doing: str = "") -> errors.Tria
         return not_redis(where)
     if isinstance(error, (exceptions.TimeoutError, TimeoutError)):
         return errors.ServerUnreachable(
-            f"{where} did not answer in time: it may be blocked, or a firewall drops packets", silent=True
+            f"{where} did not answer in time: it may be blocked or paused (CLIENT PAUSE), or a firewall drops packets",
+            silent=True,
         )
     return errors.ServerUnreachable(_unreachable(text, where))
 

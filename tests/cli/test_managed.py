@@ -44,7 +44,7 @@ NOTHING = {
     "replies cut short": "closed the connection: it may be restarting",
     "another protocol": "does not speak the Redis protocol: check the port",
     "noise": "does not speak the Redis protocol: check the port",
-    "silence": "did not answer in time: it may be blocked, or a firewall drops packets",
+    "silence": "did not answer in time: it may be blocked or paused (CLIENT PAUSE), or a firewall drops packets",
     "resets": "closed the connection: it may be restarting",
 }
 # Without INFO the keys can be walked all the same.

@@ -136,7 +136,9 @@ DIFFERENT: dict[str, ReplyOrError] = {
     },
     "a user without the dangerous": nothing(f"unix: {_NO_INFO}", *_WALKED),
     "another protocol": nothing(f"127.0.0.1: {_NOT_REDIS}"),
-    "silence": nothing("127.0.0.1: did not answer in time: it may be blocked, or a firewall drops packets"),
+    "silence": nothing(
+        "127.0.0.1: did not answer in time: it may be blocked or paused (CLIENT PAUSE), or a firewall drops packets"
+    ),
 }
 
 
