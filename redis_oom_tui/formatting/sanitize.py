@@ -36,6 +36,10 @@ _MISDRAWN = frozenset(
 )
 _ISSUES = "https://github.com/redis-oom-tui/redis-oom-tui/issues"
 _URL_PASSWORD = re.compile(r"(?<=://)\S*(?=@)")
+# A value as Python's errors quote it, up to where a long one is cut; no apostrophe within a word begins one.
+_QUOTED = re.compile(r"""(?<!\w)b?(['"])(?:\\.|(?!\1).)*(?:\1|\Z)""", re.DOTALL)
+# What these quote are names in code.
+_QUOTING_CODE = (AttributeError, ImportError, NameError, TypeError)
 _ESCAPE = re.compile(r"\\(?:x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8})")
 _GLOB_SPECIAL = b"*?[]\\"
 _GLOB_PIECE = re.compile(r"\\x.{0,2}|\\.|[^\\]+|\\", re.DOTALL)
@@ -256,11 +260,14 @@ def crash_report(error: BaseException) -> str:
 
 
 def defect_lines(error: BaseException) -> list[str]:
-    """Where it happened, the innermost frame last but one, and what it was."""
+    """Where it happened, the innermost frame last but one, and what it was, without the values that it quotes."""
     frames = traceback.extract_tb(error.__traceback__)[-12:]
+    message = _URL_PASSWORD.sub("***", str(error))
+    if not isinstance(error, _QUOTING_CODE):
+        message = _QUOTED.sub("***", message)
     return [
         *(f"  {safe_text(frame.filename)}:{frame.lineno} in {frame.name}" for frame in frames),
-        f"{type(error).__name__}: {safe_text(_URL_PASSWORD.sub('***', str(error)), 300)}",
+        f"{type(error).__name__}: {safe_text(message, 300)}",
     ]
 
 

@@ -118,16 +118,35 @@ def test_a_link_that_is_gone_takes_everything_and_ends(pipe):
 def test_a_crash_report_names_the_place_and_no_value():
     def fail():
         password = Secret("hunter2")
-        raise KeyError(f"{password} rediss://ops:hunter2@cache-1:6379/0 \x1b[2J")
+        raise RuntimeError(f"{password} rediss://ops:hunter2@cache-1:6379/0 \x1b[2J")
 
-    with pytest.raises(KeyError) as caught:
+    with pytest.raises(RuntimeError) as caught:
         fail()
     report = crash_report(caught.value)
     assert "in fail" in report
-    assert "KeyError" in report
+    assert "RuntimeError" in report
     assert "rediss://***@cache-1:6379/0" in report
     assert "hunter2" not in report
     assert "\x1b" not in report
+
+
+@pytest.mark.parametrize(
+    ("fail", "expected"),
+    [
+        (lambda: int("hunter2"), "ValueError: invalid literal for int() with base 10: ***\n"),
+        (lambda: int("hunter2" * 100), "ValueError: invalid literal for int() with base 10: ***\n"),
+        (lambda: float("hunter2'\\\" \n"), "ValueError: could not convert string to float: ***\n"),
+        (lambda: {}[b"hunter2"], "KeyError: ***\n"),
+        (b"hunter2\xff".decode, "UnicodeDecodeError: *** codec can't decode byte 0xff in position 7: "),
+        (lambda: None.shape, "AttributeError: 'NoneType' object has no attribute 'shape'\n"),
+    ],
+)
+def test_a_crash_report_has_no_value_that_an_error_of_python_quotes(fail, expected):
+    with pytest.raises((ValueError, KeyError, AttributeError)) as caught:
+        fail()
+    report = crash_report(caught.value)
+    assert expected in report
+    assert "hunter2" not in report
 
 
 def test_a_crash_report_names_versions_and_where_to_report(monkeypatch):
