@@ -62,7 +62,8 @@ man: $(STAMP)
 
 # For all users: make install-man; for one: make install-man PREFIX=~/.local
 install-man: man
-	@install -D -m 644 build/redis-oom-tui.1 $(DESTDIR)$(PREFIX)/share/man/man1/redis-oom-tui.1
+	@install -d $(DESTDIR)$(PREFIX)/share/man/man1
+	@install -m 644 build/redis-oom-tui.1 $(DESTDIR)$(PREFIX)/share/man/man1/redis-oom-tui.1
 	@echo $(DESTDIR)$(PREFIX)/share/man/man1/redis-oom-tui.1
 
 docs: $(STAMP)

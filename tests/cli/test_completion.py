@@ -116,6 +116,30 @@ def test_the_manual_page_knows_every_command_and_option() -> None:
         assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_the_manual_page_is_installed_where_install_has_no_option_to_make_folders(tmp_path: Path) -> None:
+    """As on macOS, whose install takes no -D."""
+    found = shutil.which("install")
+    if found is None or shutil.which("make") is None:
+        pytest.skip("make or install is not installed")
+    stand_in = tmp_path / "bin" / "install"
+    stand_in.parent.mkdir()
+    stand_in.write_text(f'#!/bin/sh\n[ "$1" != -D ] || exit 64\nexec {found} "$@"\n')
+    stand_in.chmod(0o755)
+    venv = Path(sys.executable).parents[1]
+    done = subprocess.run(
+        ["make", "-o", f"{venv}/.installed", f"VENV={venv}", f"DESTDIR={tmp_path}", "PREFIX=/opt", "install-man"],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"PATH": f"{stand_in.parent}:{os.environ['PATH']}"},
+        text=True,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    page_there = tmp_path / "opt" / "share" / "man" / "man1" / "redis-oom-tui.1"
+    assert page_there.read_text() == page()
+
+
 @pytest.mark.parametrize("command", [None, *COMMANDS])
 def test_no_help_shows_a_mark_that_was_meant_for_its_layout(command: str | None) -> None:
     words = ["--help"] if command is None else [command, "--help"]
