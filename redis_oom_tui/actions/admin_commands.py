@@ -97,7 +97,7 @@ async def _scan_all(server: LiveServer, db: int, throttle: CallThrottle) -> None
     connection = ThrottledConnection(server, db, throttle)
     try:
         await connection.open()
-        async with contextlib.aclosing(connection.pages(lambda: throttle.per_call)) as pages:
+        async with contextlib.aclosing(connection.pages(lambda: throttle.per_page)) as pages:
             async for _ in pages:
                 if throttle.probes.hopeless:
                     slow = f"{server.address} takes {throttle.probes.waited:.0f}s to answer"

@@ -23,10 +23,11 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import selection
 from redis_oom_tui.rules.cluster import cluster_behind
 from redis_oom_tui.rules.plan_hash import frozen
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.cluster.topology import new_nodes
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.tasks import ActiveClock, run_all
+from redis_oom_tui.server.tasks import run_all
 
 Sent = Mapping[str, Sequence[KeyId]]
 _Made = Sequence[tuple[str, Plan]]

@@ -26,10 +26,11 @@ from redis_oom_tui.rules.plan_hash import frozen
 from redis_oom_tui.rules.policies import is_lfu
 from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.scan.preparation import counted, missing_behind
-from redis_oom_tui.server.tasks import ActiveClock, is_silent, until_lost
+from redis_oom_tui.server.tasks import is_silent, until_lost
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0

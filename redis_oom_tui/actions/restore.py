@@ -22,8 +22,9 @@ from redis_oom_tui.models.action import Action, Backup, RestoreOutcome, RestoreR
 from redis_oom_tui.models.errors import KeyMoved, OutOfMemory, ServerBusy, ServerUnreachable, TriageError, WritesBlocked
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.restoring import number_restored, thing_restored, what_came_back
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.mutations.restoring import RestoreReply
-from redis_oom_tui.server.tasks import ActiveClock, read_ahead
+from redis_oom_tui.server.tasks import read_ahead
 
 # Of what goes back in one call, no more in a batch.
 _IN_ONE_CALL = 500

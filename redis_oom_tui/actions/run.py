@@ -20,7 +20,8 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import KeyOutcome, Operation, Outcome, OutcomeNote, Plan, RunView
 from redis_oom_tui.rules.report import report
 from redis_oom_tui.rules.sizing import weight
-from redis_oom_tui.server.tasks import ActiveClock, run_all, together
+from redis_oom_tui.server.clocks import ActiveClock
+from redis_oom_tui.server.tasks import run_all, together
 
 _MAY_EXPIRE = {Outcome.EXPIRING, Outcome.FAILED, Outcome.IN_DOUBT}
 _UNSETTLED = (Outcome.NOT_ATTEMPTED, Outcome.FAILED, Outcome.IN_DOUBT)

@@ -20,8 +20,8 @@ from redis_oom_tui.models.plan import Outcome, RunView
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
 from redis_oom_tui.rules.report import memory_words
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.tasks import ActiveClock
 
 _FREEING_LONGEST_SECONDS, _FREEING_PAUSE_SECONDS = 5.0, 0.05
 

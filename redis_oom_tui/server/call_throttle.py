@@ -12,16 +12,18 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Protocol, TypeVar
 
 from redis_oom_tui.formatting.sizes import percent
+from redis_oom_tui.server.clocks import ClockReading, undelayed_clock
 from redis_oom_tui.server.pace_steps import CALLS, LONG_WAY
 from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
-from redis_oom_tui.server.tasks import undelayed_clock
 
 # How long a call may take, in seconds: beside others at work, where one in a hundred of them waits for all of it, and
-# where nobody waits behind it. By itself a call takes 10 µs of the server and 100 of this process, so only keys that
-# take the server long go in small ones.
-_CALL_SHARED, _CALL_ALONE = 0.0001, 0.001
-_FEWEST, _FIRST, _MOST_SHARED, _MOST = 5, 32, 64, 400
-_CALLS_COMPARED = 6
+# where nobody waits behind it. By itself a call takes 10 µs of the server, and 50 of this process.
+_CALL_SHARED, _CALL_ALONE = 0.00005, 0.001
+_FEWEST, _FIRST, _MOST_SHARED, _MOST = 5, 16, 64, 400
+# So many keys SCAN passes in the time in which one is looked at.
+_PASSED, _MOST_PASSED = 8, 2000
+# A call that took longer than so many quick ones counts as so many, as far as this process waited for a processor.
+_CALLS_COMPARED, _TIMES_QUICK = 6, 2
 # What is written down at a time, and may be in doubt after a crash.
 _BATCH_FEWEST, _BATCH_FIRST, _BATCH_MOST, _BATCH_SECONDS = 100, 200, 2000, 0.1
 # An event loop sleeps a millisecond at least; and nobody should wait longer than a second for the next sign of life.
@@ -40,7 +42,11 @@ class Throttle(Protocol):
 
     @property
     def per_call(self) -> int:
-        """How many keys in a call."""
+        """How many keys to look at, or to act on, in a call."""
+
+    @property
+    def per_page(self) -> int:
+        """How many keys SCAN may pass in a call that asks for names alone."""
 
     @property
     def window(self) -> int:
@@ -55,8 +61,8 @@ class Throttle(Protocol):
         """Whether to send no further call."""
 
     @property
-    def now(self) -> Callable[[], float]:
-        """The clock that calls are timed by, in seconds."""
+    def now(self) -> Callable[[], ClockReading]:
+        """The clock that calls are timed by."""
 
     async def ready(self) -> None:
         """Return when the next call may be sent."""
@@ -64,8 +70,10 @@ class Throttle(Protocol):
     def begun(self) -> None:
         """A call is on its way."""
 
-    def took(self, keys: int, seconds: float) -> None:
-        """It was of so many keys and kept the server for at most so long; of none where its reply was lost."""
+    def took(self, keys: int, seconds: float, waited: float = 0.0) -> None:
+        """It was of so many keys and kept the server for at most so long, some of which this process may have `waited`
+        for a processor; of none where its reply was lost.
+        """
 
 
 class Calls(Protocol[_Made, _Answer_co]):
@@ -97,8 +105,8 @@ async def windowed(
     """Send `calls` about `number` keys, the next on its way while the server works at one: yields each answer with the
     positions that it is about, from the first to behind the last. Whoever leaves off early loses the connection.
     """
-    on_the_way: deque[tuple[int, int, float, _Made]] = deque()
-    at, last = 0, 0.0
+    on_the_way: deque[tuple[int, int, ClockReading, _Made]] = deque()
+    at, last = 0, ClockReading(0.0)
     try:
         while True:
             while at < number and len(on_the_way) < throttle.window and not calls.ending:
@@ -118,7 +126,7 @@ async def windowed(
             answer = await calls.answer(made, end - start)
             on_the_way.popleft()
             now = throttle.now()
-            throttle.took(end - start, now - max(sent, last))
+            throttle.took(end - start, *max(sent, last).until(now))
             last = now
             yield start, end, answer
     finally:
@@ -131,24 +139,22 @@ async def windowed(
 class CallThrottle:
     """Fits calls to the server by what `rate` allows: longer and more often while nobody waits for them.
 
-    `scanning` is for SCAN, which passes most keys by. All times are in seconds. `now` times the calls: what this
-    process waits for a processor is no time of the server.
+    All times are in seconds. `now` times the calls.
     """
 
     def __init__(
         self,
         rate: RateController | None = None,
         *,
-        scanning: bool = False,
         clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], float] | None = None,
+        now: Callable[[], ClockReading] | None = None,
     ) -> None:
         self.rate = RateController(CALLS) if rate is None else rate
         self._clock = clock
-        self.now: Callable[[], float] = now or undelayed_clock()
-        self._scanning = scanning
+        self.now: Callable[[], ClockReading] = now or undelayed_clock().moment
         self._size = _FIRST
         self._calls: list[float] = []
+        self._quick = math.inf
         self._owed = 0.0
         self._used = 0.0
         self._used_since = clock()
@@ -160,9 +166,12 @@ class CallThrottle:
     @property
     def per_call(self) -> int:
         """How many keys in a call, so that it takes about as long as it may."""
-        if self._scanning:
-            return max(_FIRST, self._size)
         return self._size if self.alone else min(self._size, _MOST_SHARED)
+
+    @property
+    def per_page(self) -> int:
+        """The same of keys that SCAN passes."""
+        return min(_MOST_PASSED, _PASSED * self.per_call)
 
     @property
     def window(self) -> int:
@@ -189,8 +198,12 @@ class CallThrottle:
         """A call is on its way."""
         self.rate.begun()
 
-    def took(self, keys: int, seconds: float) -> None:
-        """A call of so many keys kept the server, or the way to it, for so long; of none where its reply was lost."""
+    def took(self, keys: int, seconds: float, waited: float = 0.0) -> None:
+        """A call of so many keys kept the server, or the way to it, for so long; of none where its reply was lost.
+
+        While this process `waited` for a processor, the server may have been at work, or others. So how long calls may
+        be goes by the quick ones with all of their time, and the share of the server by the least that is certain.
+        """
         self.rate.ended()
         if not keys:
             return
@@ -198,9 +211,11 @@ class CallThrottle:
             # Most of it was the way: what the server's part was can only be guessed.
             server = busy = min(seconds, keys * _GUESSED_SECONDS)
         else:
-            server = seconds if self.alone else max(0.0, seconds - self.probes.least_at_rest)
+            way = 0.0 if self.alone else self.probes.least_at_rest
+            server = max(0.0, seconds - way)
+            certain = max(seconds - waited, min(seconds, _TIMES_QUICK * (self._quick + way)))
             # Where the way took longer at rest, rests must not fall away; but calls are not cut short for its sake.
-            busy = max(server, seconds / 5)
+            busy = max(certain - way, certain / 5)
         self._fit(server)
         self._used += busy
         self._owed = min(_LONGEST_REST, self._owed + busy * (1.0 / self.share - 1.0))
@@ -210,11 +225,11 @@ class CallThrottle:
         self._calls.append(server)
         if len(self._calls) < _CALLS_COMPARED:
             return
-        quick, allowed = sorted(self._calls)[1], _CALL_ALONE if self.alone else _CALL_SHARED
+        self._quick, allowed = sorted(self._calls)[1], _CALL_ALONE if self.alone else _CALL_SHARED
         self._calls.clear()
-        if quick > 2 * allowed:
+        if self._quick > 1.5 * allowed:
             self._size = max(_FEWEST, self._size * 3 // 4)
-        elif quick < allowed:
+        elif self._quick < allowed:
             self._size = min(_MOST, self._size * 3 // 2)
 
     def batched(self, keys: int, seconds: float) -> None:
@@ -288,5 +303,5 @@ async def paced(throttle: CallThrottle, ask: Awaitable[_Answer], keys: int) -> _
         answer = await ask
         done = keys
     finally:
-        throttle.took(done, throttle.now() - began)
+        throttle.took(done, *began.until(throttle.now()))
     return answer

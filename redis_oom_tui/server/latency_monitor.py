@@ -11,11 +11,12 @@ from redis_oom_tui.models.errors import ServerBusy, TriageError
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.headroom import pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.clocks import undelayed_clock
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
 from redis_oom_tui.server.resp import ScanCommand, packed
 from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
-from redis_oom_tui.server.tasks import is_silent, monitored, undelayed_clock, until_lost
+from redis_oom_tui.server.tasks import is_silent, monitored, until_lost
 
 Command = tuple[bytes, ...]
 _PING = (b"PING",)
@@ -202,14 +203,16 @@ class _ScanProbe:
 async def throttled(
     server: MonitoredServer, *, scanning: bool = False, probe: Probe | None = None
 ) -> AsyncIterator[CallThrottle]:
-    """How hard to lean on `server`, watched for as long as the context lasts; `scanning` as for the throttle.
+    """How hard to lean on `server`, watched for as long as the context lasts.
+
+    `scanning`: nothing is changed, so a silent server is asked again.
 
     `probe` is a connection that the action has anyway: each further one takes memory from a full server.
 
     Raises ServerUnreachable where nobody answers. A monitor that breaks stops what it watches over at its next safe
     point; MonitorBroken is raised at the end.
     """
-    throttle = CallThrottle(scanning=scanning)
+    throttle = CallThrottle()
     monitor = LatencyMonitor(server, throttle.rate, counting=True, probe=probe)
     try:
         # A busy server is waited for by what comes next, which can be stopped.

@@ -107,7 +107,7 @@ async def sample_patterns(
             connection = ThrottledConnection(server, db, throttle)
             try:
                 await connection.open()
-                await _gather(connection, here, lambda: _PAGE if throttle.window > 1 else throttle.per_call)
+                await _gather(connection, here, lambda: _PAGE if throttle.window > 1 else throttle.per_page)
                 for pattern in here:
                     if pattern.names:
                         found += await _sample(connection, pattern, stated, reads=reads)

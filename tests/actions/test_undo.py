@@ -300,9 +300,9 @@ async def test_a_restore_reads_its_file_beside_the_event_loop_and_sends_what_the
             threads.add(threading.current_thread().name)
             yield record
 
-    def counting(self: CallThrottle, keys: int, seconds: float) -> None:
+    def counting(self: CallThrottle, keys: int, seconds: float, waited: float = 0.0) -> None:
         sent.append(keys)
-        took(self, keys, seconds)
+        took(self, keys, seconds, waited)
 
     with valkey.client() as client:
         fill(client, [b"k%d" % n for n in range(1000)])

@@ -1,7 +1,6 @@
 """Whatever a server does, at whichever connection or command, only an error of ours comes out."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
@@ -16,6 +15,7 @@ from redis_oom_tui.models.scan import Pace, PatternRow, ScanOptions, ScanState, 
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server import tasks
+from redis_oom_tui.server.clocks import UndelayedClock
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import restoring, settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -55,14 +55,14 @@ BOUND = 20.0
 class Unthrottled:
     """A throttle that never holds anything up."""
 
-    per_call, window, resting, stopping = 10, 2, False, False
-    now = staticmethod(time.monotonic)
+    per_call, per_page, window, resting, stopping = 10, 80, 2, False, False
+    now = staticmethod(UndelayedClock().moment)
 
     async def ready(self) -> None: ...
 
     def begun(self) -> None: ...
 
-    def took(self, keys: int, seconds: float) -> None: ...
+    def took(self, keys: int, seconds: float, waited: float = 0.0) -> None: ...
 
 
 async def _scanned(live: LiveServer) -> None:

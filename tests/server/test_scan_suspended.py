@@ -7,8 +7,8 @@ import pytest
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.server import tasks as clock
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.live import LiveServer
-from redis_oom_tui.server.tasks import ActiveClock
 from tests.support.acting import fill
 from tests.support.servers import RunningServer
 from tests.support.waiting import be_late, stand_still

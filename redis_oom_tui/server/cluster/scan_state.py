@@ -14,6 +14,7 @@ from redis_oom_tui.models.scan import Interval, NodeShare, Pace, ScanOptions, Sc
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.pattern_rows import Samples
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.cluster.node_scan import NodePlace, NodeScan, Slot, summed
 from redis_oom_tui.server.cluster.topology import Owners
 from redis_oom_tui.server.live import LiveServer
@@ -32,7 +33,7 @@ from redis_oom_tui.server.scan.checkpoint import (
     standing_read,
 )
 from redis_oom_tui.server.scan.view import PatternRows
-from redis_oom_tui.server.tasks import ActiveClock, together
+from redis_oom_tui.server.tasks import together
 
 
 class ClusterScanProgress(Struct):

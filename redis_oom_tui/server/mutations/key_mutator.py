@@ -191,7 +191,7 @@ class KeyMutator:
                 took = True
             finally:
                 # Of a lost reply the pacer hears as well, or it would wait for it for ever.
-                self.throttle.took(len(part) if took else 0, self.throttle.now() - began)
+                self.throttle.took(len(part) if took else 0, *began.until(self.throttle.now()))
             at += len(part)
 
     async def _calls(

@@ -25,6 +25,8 @@ from redis_oom_tui.server.sizing import Sizer
 
 # Keys that are all looked at, and keys that SCAN passes by for the most part: one or two milliseconds of the server.
 _MOST_AT_ONCE, _MOST_FILTERED = 1000, 2000
+# What passing a key costs, in keys that are looked at; and how much the last page counts in what is expected next.
+_PASSING, _LAST_PAGE = 1 / 8, 0.5
 # How long to wait for a second to be over, and how often at most.
 _WAIT_SECONDS, _LONGEST_WAIT = 0.1, 80
 _EARLY = KeyQuestion.TYPE, KeyQuestion.TTL
@@ -104,6 +106,8 @@ class KeyReader:
         self._limit = limit
         self._last: ReadSpan | None = None
         self._pages = PageReader(self._command)
+        # Of the keys that SCAN passes, the share that is looked at.
+        self._looked_at = 1.0
 
     async def open(self) -> None:
         """Connect. Raises one of `models.errors`."""
@@ -120,17 +124,19 @@ class KeyReader:
 
         A scan with MATCH or TYPE does not tell how many keys it passed: `scanned` is then its COUNT, a good guess.
         """
-        found, self._cursor = _Found((), 0, True), CursorRange(self._db)
+        self._cursor = CursorRange(self._db)
+        found, left = self._first_of(_Found((), 0, True))
         ahead: asyncio.Task[tuple[_KeyFacts, _Found]] | None = None
         try:
             while found.names or found.more:
                 facts, following = await (ahead or self._step(found))
-                ahead, scanned, found = None, found.scanned, following
+                ahead, scanned = None, found.scanned
+                found, left = self._first_of(left or following)
                 if self._throttle.window > 1 and (found.names or found.more):
                     # The server works on the next page while this one is made of what it told, and looked at.
                     ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
-                if scanned:
+                if scanned or facts.names:
                     last = not found.names and not found.more
                     yield replace(self._page(facts, scanned), last=last)
         finally:
@@ -142,7 +148,7 @@ class KeyReader:
         """Read the keys of these names."""
         at = 0
         while at < len(names):
-            part = names[at : at + self._at_once]
+            part = names[at : at + self._most_names]
             facts, _ = await self._step(_Found(part, len(part), False))
             at += len(part)
             yield replace(self._page(facts, len(part)), last=at >= len(names), asked=part)
@@ -161,18 +167,31 @@ class KeyReader:
             await asyncio.sleep(_WAIT_SECONDS)
 
     @property
-    def _at_once(self) -> int:
-        """How many keys a page: as many as do no harm, where nobody waits behind it or the way is long."""
-        if self._throttle.window <= 1:
-            return self._throttle.per_call
-        return _MOST_FILTERED if self._filtered else _MOST_AT_ONCE
+    def _most_names(self) -> int:
+        """Of how many keys all is asked at once: as many as do no harm, where nobody waits or the way is long."""
+        return self._throttle.per_call if self._throttle.window <= 1 else _MOST_AT_ONCE
+
+    @property
+    def _count(self) -> int:
+        """How many keys SCAN is to pass, so that what it finds is about as much as is asked at once."""
+        if self._throttle.window > 1:
+            return _MOST_FILTERED if self._filtered else _MOST_AT_ONCE
+        wanted = int(self._throttle.per_call / (self._looked_at + _PASSING))
+        return max(1, min(wanted, self._throttle.per_page))
+
+    def _first_of(self, found: _Found) -> tuple[_Found, _Found | None]:
+        """As many of the names as are asked about at once, and what is left: a page may bring more than was hoped."""
+        most = self._throttle.per_call
+        if self._throttle.window > 1 or len(found.names) <= most:
+            return found, None
+        return _Found(found.names[:most], found.scanned, False), _Found(found.names[most:], 0, found.more)
 
     async def _step(self, found: _Found) -> tuple[_KeyFacts, _Found]:
         """What the server tells of the keys that were `found`, and what it finds next."""
         await self._throttle.ready()
         names = found.names
         asked = _EARLY if self._early else (*_EARLY, *self._late)
-        scan, size = self._pages.request(self._cursor, self._at_once) if found.more else (b"", 0)
+        scan, size = self._pages.request(self._cursor, self._count) if found.more else (b"", 0)
         replies, span = await self._ask_timed(packed_by_key(asked, names), len(asked) * len(names), scan)
         following = self._found(replies.pop(), size) if scan else _Found((), 0, False)
         with translated(self._where):
@@ -204,6 +223,7 @@ class KeyReader:
         scanned = size if self._filtered else len(names)
         if self._command.match is None or self._criteria.key_patterns:
             names = names_matching(self._criteria, names)
+        self._looked_at += _LAST_PAGE * (len(names) / size - self._looked_at)
         return _Found(names, scanned, not self._cursor.ended)
 
     async def _of_wanted(

@@ -191,16 +191,15 @@ class ThrottledConnection:
             await self._connection.open()
 
     async def _exchange(self, buffer: bytes, replies: int) -> list[Any]:
-        seconds = 0.0
+        answers: list[Any] = []
         self._throttle.begun()
+        began = self._throttle.now()
         try:
             with translated(self.where):
-                began = self._throttle.now()
                 answers = await self._connection.ask(buffer, replies)
-                seconds = self._throttle.now() - began
                 return answers
         finally:
-            self._throttle.took(replies if seconds else 0, seconds)
+            self._throttle.took(len(answers), *began.until(self._throttle.now()))
 
 
 _INFO = b"INFO", b"server"

@@ -162,7 +162,7 @@ async def missing_behind(
     connection, seen = ThrottledConnection(server, db, throttle), 0
     try:
         await connection.open()
-        async with contextlib.aclosing(connection.pages(lambda: throttle.per_call)) as pages:
+        async with contextlib.aclosing(connection.pages(lambda: throttle.per_page)) as pages:
             async for names in pages:
                 seen += len(names)
                 if seen > 2 * passed + _UNSURE_KEYS:

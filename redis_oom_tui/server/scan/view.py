@@ -20,9 +20,9 @@ from redis_oom_tui.rules import sampling
 from redis_oom_tui.rules.breakdown import estimated_bytes
 from redis_oom_tui.rules.pattern_rows import Samples
 from redis_oom_tui.rules.sizing import contradiction, corrected_total, expired_note, unsized_note
+from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.scan.aggregates import ScanAggregates
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, share_scanned
-from redis_oom_tui.server.tasks import ActiveClock
 
 _EVERY_SECONDS = 0.5
 # They may take this share of the time, whatever their number: the event loop has keys to paint.
