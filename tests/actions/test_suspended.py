@@ -7,7 +7,7 @@ import pytest
 
 from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.server import tasks as active_clock
+from redis_oom_tui.server import clocks as active_clock
 from tests.support.acting import NO_BACKUP, fill, operating, planned, stepped
 from tests.support.servers import RunningServer
 from tests.support.waiting import stand_still, stays

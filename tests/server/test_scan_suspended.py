@@ -6,7 +6,7 @@ import time
 import pytest
 
 from redis_oom_tui.models.scan import ScanOptions, ScanState
-from redis_oom_tui.server import tasks as clock
+from redis_oom_tui.server import clocks
 from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.live import LiveServer
 from tests.support.acting import fill
@@ -15,8 +15,8 @@ from tests.support.waiting import be_late, stand_still
 
 
 async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(clock, "_BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
+    monkeypatch.setattr(clocks, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(clocks, "_GAP_SECONDS", 0.5)
     watch = ActiveClock(time.monotonic)
     began = time.monotonic()
     watch.start()
@@ -35,8 +35,8 @@ async def test_the_time_for_which_nothing_ran_is_left_out(monkeypatch: pytest.Mo
 async def test_a_scan_that_was_suspended_tells_no_absurd_time(
     valkey: RunningServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clock, "_BEAT_SECONDS", 0.05)
-    monkeypatch.setattr(clock, "_GAP_SECONDS", 0.5)
+    monkeypatch.setattr(clocks, "_BEAT_SECONDS", 0.05)
+    monkeypatch.setattr(clocks, "_GAP_SECONDS", 0.5)
     with valkey.client() as client:
         fill(client, [b"k%d" % number for number in range(25_000)])
     server = LiveServer(valkey.connection)
