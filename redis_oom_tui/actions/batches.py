@@ -67,7 +67,7 @@ class ByteBound:
         """used_memory once nothing waits to be freed in the background any more, or that takes too long."""
         deadline = time.monotonic() + _LONGEST_SECONDS
         while True:
-            memory = (await self._server.snapshot()).memory
+            memory = (await self._server.quick_snapshot()).memory
             if not memory.lazyfree_pending_objects or time.monotonic() >= deadline:
                 return memory.used_bytes
             await asyncio.sleep(_POLL_SECONDS)

@@ -167,7 +167,7 @@ async def snapshot_until_lost(server: LiveServer, stopped: Callable[[], bool]) -
     Gives up `timeouts.GIVE_UP` after the first loss, when `stopped`, or as soon as another node of its cluster serves
     what it served, with the last ServerUnreachable.
     """
-    return await until_lost(server.snapshot, stopped, superseded=server.superseded)
+    return await until_lost(server.quick_snapshot, stopped, superseded=server.superseded)
 
 
 async def asked_again(

@@ -94,7 +94,7 @@ class NodeRestore(PacedWork):
         """
         lost = isinstance(self.failure, ServerUnreachable)
         try:
-            now = await (self._server.snapshot() if lost else self._asked())
+            now = await (self._server.quick_snapshot() if lost else self._asked())
         except TriageError as error:
             self.failure = self.failure or error
             return maybe_gone(restored, None)

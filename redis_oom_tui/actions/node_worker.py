@@ -187,7 +187,7 @@ class NodeWorker(PacedWork):
         """Look at the memory; a look that fails leaves it unknown, and the next batch will tell why."""
         began = time.monotonic()
         try:
-            self._notice(await self._server.snapshot())
+            self._notice(await self._server.quick_snapshot())
         except TriageError:
             self.used_now_bytes = self.lazyfree_pending_objects = None
         self._seconds = time.monotonic() - began

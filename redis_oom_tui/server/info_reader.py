@@ -56,10 +56,10 @@ class InfoReader:
         self._answered = True
         return info
 
-    async def poll(self) -> Snapshot:
-        """All of INFO."""
+    async def poll(self, section: str = "all") -> Snapshot:
+        """INFO, all of it or one `section`; of "" what it tells by itself."""
         started = self._monotonic()
-        info = await self.info("all")
+        info = await self.info(section)
         return self._seen(self._reach()[0], info, started)
 
     async def closely(self) -> Closely:
@@ -107,7 +107,7 @@ def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...
 
 async def _info(way: Connection, client: "Redis", section: str) -> dict[str, Any]:
     with translated(way.address, "INFO"):
-        return info_in(data(await client.execute_command("INFO", section)))
+        return info_in(data(await client.execute_command("INFO", *filter(None, (section,)))))
 
 
 # They are asked beside the diagnosis, which must not wait for a replica behind a firewall.

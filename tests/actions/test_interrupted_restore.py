@@ -118,7 +118,7 @@ async def test_a_restore_outlives_the_loss_of_any_of_its_connections(
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
-            read_info, reads = LiveServer.snapshot, itertools.count(1)
+            read_info, reads = LiveServer.quick_snapshot, itertools.count(1)
 
             async def cut(self: LiveServer) -> Any:
                 if next(reads) == asked:
@@ -126,7 +126,7 @@ async def test_a_restore_outlives_the_loss_of_any_of_its_connections(
                     raise ServerUnreachable("Connection closed by server.")
                 return await read_info(self)
 
-            monkeypatch.setattr(LiveServer, "snapshot", cut)
+            monkeypatch.setattr(LiveServer, "quick_snapshot", cut)
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert not report.failed, report.ended
         assert client.dbsize() == len(NAMES)
@@ -139,7 +139,7 @@ async def test_a_restore_does_not_go_on_with_another_server(
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
-            read_info, reads = LiveServer.snapshot, itertools.count(1)
+            read_info, reads = LiveServer.quick_snapshot, itertools.count(1)
 
             async def restarted(self: LiveServer) -> Any:
                 seen = await read_info(self)
@@ -147,7 +147,7 @@ async def test_a_restore_does_not_go_on_with_another_server(
                     return seen
                 return replace(seen, server=replace(seen.server, run_id="0" * 40))
 
-            monkeypatch.setattr(LiveServer, "snapshot", restarted)
+            monkeypatch.setattr(LiveServer, "quick_snapshot", restarted)
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert report.failed
         assert "its run id changed" in str(report.ended)
