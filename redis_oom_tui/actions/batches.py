@@ -11,6 +11,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.plan import Outcome, PlannedKey
 from redis_oom_tui.rules.sizing import weight
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import PinnedConnection, PinnedConnections
 from redis_oom_tui.server.tasks import end
@@ -67,7 +68,7 @@ class ByteBound:
         """used_memory once nothing waits to be freed in the background any more, or that takes too long."""
         deadline = time.monotonic() + _LONGEST_SECONDS
         while True:
-            memory = (await self._server.quick_snapshot()).memory
+            memory = (await self._server.snapshot(BRIEF)).memory
             if not memory.lazyfree_pending_objects or time.monotonic() >= deadline:
                 return memory.used_bytes
             await asyncio.sleep(_POLL_SECONDS)

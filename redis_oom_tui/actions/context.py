@@ -20,6 +20,7 @@ from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageErr
 from redis_oom_tui.models.plan import Outcome, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -167,7 +168,7 @@ async def snapshot_until_lost(server: LiveServer, stopped: Callable[[], bool]) -
     Gives up `timeouts.GIVE_UP` after the first loss, when `stopped`, or as soon as another node of its cluster serves
     what it served, with the last ServerUnreachable.
     """
-    return await until_lost(server.quick_snapshot, stopped, superseded=server.superseded)
+    return await until_lost(lambda: server.snapshot(BRIEF), stopped, superseded=server.superseded)
 
 
 async def asked_again(

@@ -19,6 +19,7 @@ from redis_oom_tui.models.stepped import FinishedJob
 from redis_oom_tui.rules.policies import NOEVICTION
 from redis_oom_tui.rules.restoring import FILLED_TO, maybe_gone, number_restored, restored_size, table_growth
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
+from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.mutations.connections import PinnedConnection
 from redis_oom_tui.server.mutations.finished import JobKey, JobToRestore, put_jobs
 from redis_oom_tui.server.mutations.replies import server_time
@@ -94,7 +95,7 @@ class NodeRestore(PacedWork):
         """
         lost = isinstance(self.failure, ServerUnreachable)
         try:
-            now = await (self._server.quick_snapshot() if lost else self._asked())
+            now = await (self._server.snapshot(BRIEF) if lost else self._asked())
         except TriageError as error:
             self.failure = self.failure or error
             return maybe_gone(restored, None)

@@ -18,6 +18,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules import plan_warnings
 from redis_oom_tui.rules.headroom import headroom, pause_after
 from redis_oom_tui.server.call_throttle import CallThrottle
+from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import PinnedConnections
 from redis_oom_tui.server.tasks import monitored
@@ -187,7 +188,7 @@ class NodeWorker(PacedWork):
         """Look at the memory; a look that fails leaves it unknown, and the next batch will tell why."""
         began = time.monotonic()
         try:
-            self._notice(await self._server.quick_snapshot())
+            self._notice(await self._server.snapshot(BRIEF))
         except TriageError:
             self.used_now_bytes = self.lazyfree_pending_objects = None
         self._seconds = time.monotonic() - began

@@ -35,6 +35,12 @@ from redis_oom_tui.server.tasks import together
 Closely = tuple[Snapshot, Mapping[str, str], tuple[ClientBuffer, ...], Capabilities]
 
 
+BRIEF = ""
+"""What INFO tells by itself, without the counts and latencies by command: on a server that works, those take it several
+times as long as the rest.
+"""
+
+
 class InfoReader:
     """The looks at one server, stamped by `monotonic`. `reach` tells how it is reached now, and the client that does.
 
@@ -57,7 +63,7 @@ class InfoReader:
         return info
 
     async def poll(self, section: str = "all") -> Snapshot:
-        """INFO, all of it or one `section`; of "" what it tells by itself."""
+        """INFO, all of it or a `section`."""
         started = self._monotonic()
         info = await self.info(section)
         return self._seen(self._reach()[0], info, started)

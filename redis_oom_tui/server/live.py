@@ -111,17 +111,10 @@ class LiveServer:
                 self.known = await probing.probe_reads(client, self.address, refused_setup)
         return self.known
 
-    async def snapshot(self) -> Snapshot:
-        """One INFO, parsed. Behind Sentinels a lost or demoted master is looked for again, once."""
-        return await self._look("all")
-
-    async def quick_snapshot(self) -> Snapshot:
-        """The same without the counts and latencies by command, for an action that looks at the memory again and again:
-        on a server that works, those take it ten times as long as the rest.
+    async def snapshot(self, section: str = "all") -> Snapshot:
+        """One INFO, parsed: all of it, or a `section`. Behind Sentinels a lost or demoted master is looked for again,
+        once.
         """
-        return await self._look("")
-
-    async def _look(self, section: str) -> Snapshot:
         try:
             snapshot = await self._info_reader.poll(section)
         except ServerUnreachable as error:

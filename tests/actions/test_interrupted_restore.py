@@ -118,15 +118,15 @@ async def test_a_restore_outlives_the_loss_of_any_of_its_connections(
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
-            read_info, reads = LiveServer.quick_snapshot, itertools.count(1)
+            read_info, reads = LiveServer.snapshot, itertools.count(1)
 
-            async def cut(self: LiveServer) -> Any:
+            async def cut(self: LiveServer, *section: str) -> Any:
                 if next(reads) == asked:
                     client.client_kill_filter(_type="normal", skipme=True)
                     raise ServerUnreachable("Connection closed by server.")
-                return await read_info(self)
+                return await read_info(self, *section)
 
-            monkeypatch.setattr(LiveServer, "quick_snapshot", cut)
+            monkeypatch.setattr(LiveServer, "snapshot", cut)
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert not report.failed, report.ended
         assert client.dbsize() == len(NAMES)
@@ -139,15 +139,15 @@ async def test_a_restore_does_not_go_on_with_another_server(
         fill(client, NAMES)
         async with operating(server.connection, tmp_path) as operator:
             view = await operator.run(await planned(operator, CACHE), backup=BackupChoice()).run()
-            read_info, reads = LiveServer.quick_snapshot, itertools.count(1)
+            read_info, reads = LiveServer.snapshot, itertools.count(1)
 
-            async def restarted(self: LiveServer) -> Any:
-                seen = await read_info(self)
+            async def restarted(self: LiveServer, *section: str) -> Any:
+                seen = await read_info(self, *section)
                 if next(reads) < 4:
                     return seen
                 return replace(seen, server=replace(seen.server, run_id="0" * 40))
 
-            monkeypatch.setattr(LiveServer, "quick_snapshot", restarted)
+            monkeypatch.setattr(LiveServer, "snapshot", restarted)
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert report.failed
         assert "its run id changed" in str(report.ended)
