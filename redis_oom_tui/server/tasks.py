@@ -5,12 +5,14 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models import timeouts
-from redis_oom_tui.models.errors import MonitorBroken, ServerBusy, ServerUnreachable
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.errors import MonitorBroken, OtherServer, ServerBusy, ServerUnreachable
 from redis_oom_tui.ports.source import StoppableJob
+from redis_oom_tui.server.replies import info_in
 
 
 class ReusableTimeout:
@@ -226,3 +228,49 @@ async def until_lost(
         await asyncio.sleep(min(wait, max(0.0, deadline - time.monotonic())))
         wait = min(_LONGEST_WAIT, 2 * wait)
     raise failure
+
+
+class LosableServer(Protocol):
+    """What is asked of a server that was lost."""
+
+    @property
+    def address(self) -> Address:
+        """Where it is, for people."""
+
+    @property
+    def superseded(self) -> Callable[[], Awaitable[bool]]:
+        """Tells whether another node of its cluster serves what it served."""
+
+
+class SameProcess:
+    """Asks a server again, on a new connection, where one was lost or silent, as long as it is the process of `run_id`:
+    a cursor of SCAN holds there alone. Without a `run_id` nobody could tell, and nothing is asked again.
+    """
+
+    def __init__(self, server: LosableServer, run_id: str | None, stopped: Callable[[], bool]) -> None:
+        self._server = server
+        self._run_id = run_id
+        self._stopped = stopped
+
+    async def answer(self, ask: Callable[[], Awaitable[T]], reopen: Callable[[], Awaitable[object]]) -> T:
+        """What `ask` returns, which changes nothing. `reopen` connects again, and returns the reply to INFO server.
+
+        Raises OtherServer where the server was restarted meanwhile, else what `until_lost` raises.
+        """
+        lost = False
+
+        async def again() -> T:
+            nonlocal lost
+            try:
+                if lost:
+                    info = await reopen()
+                    if not isinstance(info, bytes) or info_in(info).get("run_id") != self._run_id:
+                        raise OtherServer.at(self._server.address)
+                return await ask()
+            except ServerUnreachable:
+                lost = True
+                raise
+
+        return await until_lost(
+            again, self._stopped, worth=lambda _: self._run_id is not None, superseded=self._server.superseded
+        )

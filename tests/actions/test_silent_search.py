@@ -1,4 +1,4 @@
-"""A server that falls silent while the keys of a plan are looked for: the search goes on where it was."""
+"""A server that falls silent, or closes the connection, while keys are looked for: the search goes on where it was."""
 
 import os
 import signal
@@ -19,11 +19,14 @@ CACHE = Criteria(patterns=(b"cache:*",))
 
 
 class Freezing:
-    """Stops the server once, at the `number`th command that begins with `first`, for longer than one question."""
+    """Stops the server once, at the `number`th command that begins with `first`, for longer than one question; where
+    `closing`, every connection is closed instead.
+    """
 
-    def __init__(self, server: RunningServer, first: bytes, number: int) -> None:
+    def __init__(self, server: RunningServer, first: bytes, number: int, *, closing: bool = False) -> None:
         self._server = server
         self._first, self._number = first, number
+        self._closing = closing
         self.timer: threading.Timer | None = None
         self.run_id: bytes | None = None
 
@@ -32,27 +35,40 @@ class Freezing:
         if self.timer is None and asked.startswith(self._first):
             self._number -= 1
             if not self._number:
-                os.kill(self._server.pid, signal.SIGSTOP)
-                self.timer = threading.Timer(0.8, os.kill, (self._server.pid, signal.SIGCONT))
+                if self._closing:
+                    with self._server.client() as client:
+                        client.client_kill_filter(_type="normal", skipme=True)
+                else:
+                    os.kill(self._server.pid, signal.SIGSTOP)
+                frozen_for = 0.0 if self._closing else 0.8
+                self.timer = threading.Timer(frozen_for, os.kill, (self._server.pid, signal.SIGCONT))
                 self.timer.start()
         elif self.timer is not None and self.run_id is not None and asked == b"INFO SERVER":
             info = b"run_id:" + self.run_id + b"\r\n"
             return b"$%d\r\n%s\r\n" % (len(info), info)
         return None
 
+    def over(self) -> None:
+        """Return once the server goes on; fails where it never was stopped."""
+        assert self.timer is not None
+        self.timer.join()
 
-@pytest.mark.parametrize(("first", "number"), [(b"SCAN", 4), (b"OBJECT IDLETIME", 2000), (b"TIME", 5)], ids=str)
+
+@pytest.mark.parametrize(
+    ("first", "number", "closing"),
+    [(b"SCAN", 4, False), (b"SCAN", 4, True), (b"OBJECT IDLETIME", 2000, False), (b"TIME", 5, False)],
+    ids=str,
+)
 async def test_the_search_goes_on_with_no_key_twice_or_missed(
-    server: RunningServer, tmp_path: Path, first: bytes, number: int
+    server: RunningServer, tmp_path: Path, first: bytes, number: int, closing: bool
 ) -> None:
-    freezing = Freezing(server, first, number)
+    freezing = Freezing(server, first, number, closing=closing)
     with server.client() as client, lied_to(server.connection, {}) as liar:
         fill(client, NAMES)
         liar.lie = freezing
         async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
             view = await operator.plan(CACHE).run()
-        assert freezing.timer is not None
-        freezing.timer.join()
+        freezing.over()
     assert view.plan is not None, view.error
     assert view.plan.complete
     assert sorted(key.id.key for key in view.plan.keys) == sorted(NAMES)
@@ -67,7 +83,6 @@ async def test_the_search_ends_where_the_server_was_restarted_meanwhile(server: 
         liar.lie = freezing
         async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
             view = await operator.plan(CACHE).run()
-        assert freezing.timer is not None
-        freezing.timer.join()
+        freezing.over()
     assert (view.state, view.plan) == (PlanningState.FAILED, None)
     assert "its run id changed" in str(view.error)

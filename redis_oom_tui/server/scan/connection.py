@@ -1,13 +1,12 @@
 """One connection of the scan: a page of commands goes out in one write, its replies come back in one list."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any, Protocol
 
 from redis import exceptions
 
 from redis_oom_tui.models.address import Address, Connection
 from redis_oom_tui.models.capabilities import Capabilities
-from redis_oom_tui.models.errors import OtherServer, ServerUnreachable
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.client import connection_class
@@ -15,11 +14,10 @@ from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.connection_options import connection_options
 from redis_oom_tui.server.errors import translated, waits
 from redis_oom_tui.server.exchange import Exchange
-from redis_oom_tui.server.replies import info_in
 from redis_oom_tui.server.resp import ScanCommand, admit_all, packed
 from redis_oom_tui.server.scan.cursor_ranges import CursorRange, PageReader
 from redis_oom_tui.server.sizing import Words, command_of
-from redis_oom_tui.server.tasks import is_silent, not_busy, until_lost
+from redis_oom_tui.server.tasks import LosableServer, SameProcess, is_silent, not_busy, until_lost
 
 
 class ScanConnection:
@@ -110,12 +108,8 @@ class MonitoredServer(Protocol):
         """How to reach it now."""
 
 
-class SearchedServer(MonitoredServer, Protocol):
+class SearchedServer(MonitoredServer, LosableServer, Protocol):
     """What the search for a plan's keys asks of a server as well."""
-
-    @property
-    def superseded(self) -> Callable[[], Awaitable[bool]]:
-        """Tells whether another node of its cluster serves what it served."""
 
 
 class ScanServer(MonitoredServer, Protocol):
@@ -207,42 +201,22 @@ _PACKED_INFO = packed(_INFO)
 
 
 class PatientConnection(ThrottledConnection):
-    """One that asks again where the server falls silent, as long as it is the process of `run_id`: a cursor of SCAN
-    holds there alone. Without a `run_id` nobody could tell, and nothing is asked again.
-    """
+    """One that asks again where it was lost or the server fell silent, as `SameProcess` does."""
 
     def __init__(
         self, server: SearchedServer, db: int, throttle: Throttle, command: ScanCommand, run_id: str | None
     ) -> None:
         super().__init__(server, db, throttle, command)
-        self._server = server
-        self._run_id = run_id
+        self._process = SameProcess(server, run_id, lambda: throttle.stopping)
 
     async def exchange(self, buffer: bytes, replies: int) -> list[Any]:
         """As for `ThrottledConnection`. Raises OtherServer where the server was restarted meanwhile."""
-        asked, lost = super().exchange, False
+        asked = super().exchange
 
-        async def ask() -> list[Any]:
-            nonlocal lost
-            try:
-                if lost:
-                    await self._reopen()
-                    (info,) = await asked(_PACKED_INFO, 1)
-                    if not isinstance(info, bytes) or info_in(info).get("run_id") != self._run_id:
-                        raise OtherServer.at(self.where)
-                return await asked(buffer, replies)
-            except ServerUnreachable:
-                lost = True
-                raise
+        async def reopen() -> object:
+            await self.close()
+            await self._open()
+            self.admit(_INFO)
+            return (await asked(_PACKED_INFO, 1))[0]
 
-        return await until_lost(
-            ask,
-            lambda: self._throttle.stopping,
-            worth=lambda error: self._run_id is not None and is_silent(error),
-            superseded=self._server.superseded,
-        )
-
-    async def _reopen(self) -> None:
-        await self.close()
-        await self._open()
-        self.admit(_INFO)
+        return await self._process.answer(lambda: asked(buffer, replies), reopen)
