@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
-from redis_oom_tui.actions.context import ActionContext
+from redis_oom_tui.actions.context import ActionContext, patiently, snapshot_until_lost
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import number_of, size
 from redis_oom_tui.models.action import Action, Done
@@ -16,7 +16,8 @@ from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from redis_oom_tui.server.scan.connection import ThrottledConnection
+from redis_oom_tui.server.resp import ScanCommand
+from redis_oom_tui.server.scan.connection import PatientConnection
 
 _UNCOUNTED = "How many expired keys were removed is not known: the server restarted, or its counters were reset"
 
@@ -66,11 +67,11 @@ async def reap(context: ActionContext, server: LiveServer) -> Done:
     """SCAN every database once, throttled as a deletion is: a master drops the expired keys that it meets."""
 
     async def act() -> Done:
-        before = await server.snapshot()
+        before = await patiently(server, server.snapshot)
         async with throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle:
             for database in before.databases:
-                await _scan_all(server, database.db, throttle)
-        after = await server.snapshot()
+                await _scan_all(server, database.db, throttle, before.server.run_id)
+        after = await snapshot_until_lost(server, lambda: False)
         reaped = _expired_between(before, after)
         was, now = before.memory.used_bytes, after.memory.used_bytes
         freed = None if was is None or now is None else was - now
@@ -93,8 +94,8 @@ def _expired_between(before: Snapshot, after: Snapshot) -> int | None:
     return ended - started
 
 
-async def _scan_all(server: LiveServer, db: int, throttle: CallThrottle) -> None:
-    connection = ThrottledConnection(server, db, throttle)
+async def _scan_all(server: LiveServer, db: int, throttle: CallThrottle, run_id: str | None) -> None:
+    connection = PatientConnection(server, db, throttle, ScanCommand(), run_id)
     try:
         await connection.open()
         async with contextlib.aclosing(connection.pages(lambda: throttle.per_page)) as pages:

@@ -24,7 +24,9 @@ from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
-from redis_oom_tui.server.tasks import until_lost
+from redis_oom_tui.server.tasks import is_silent, until_lost
+
+_Answer = TypeVar("_Answer")
 
 DEFECT = "A defect of this tool ended this early"
 """What an action is said to have come to where the reason is an error that nobody foresaw."""
@@ -107,6 +109,9 @@ class PacedWork:
         if self._throttle is not None:
             self._throttle.stop()
 
+    async def _patiently(self, server: LiveServer, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
+        return await patiently(server, ask, lambda: self._stop)
+
     @asynccontextmanager
     async def _throttled(self, server: LiveServer, *, scanning: bool = False) -> AsyncIterator[CallThrottle]:
         """The throttle of all that follows, as `throttled` gives it; stopped where the work was stopped before."""
@@ -139,8 +144,6 @@ class SharedRun:
     saved: dict[int, str] = field(default_factory=dict)
 
 
-_Answer = TypeVar("_Answer")
-
 # So many losses one after the other, with no word in between, and the run ends: at the latest when they have taken
 # `timeouts.GIVE_UP`.
 _LOSSES = 5
@@ -160,6 +163,13 @@ class Losses:
             self._number, self._first = 0, now
         self._number += 1
         return self._number >= _LOSSES or now - self._first > timeouts.GIVE_UP
+
+
+async def patiently(
+    server: LiveServer, ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], bool] = lambda: False
+) -> _Answer:
+    """What `ask` returns, before anything was changed: asked again while `server` is silent."""
+    return await until_lost(ask, stopped, worth=is_silent, superseded=server.superseded)
 
 
 async def snapshot_until_lost(server: LiveServer, stopped: Callable[[], bool]) -> Snapshot:

@@ -21,7 +21,7 @@ from redis_oom_tui.rules.sizing import most_of_all
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import finished as jobs_on
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, SearchConnection
 from redis_oom_tui.server.mutations.replies import server_time
 
 _SIZED = 50
@@ -59,11 +59,11 @@ class FinishedPlanner(PacedWork):
         nodes = [deployment.node(Place(name)) for name in deployment.primaries]
         weaknesses: dict[str, None] = {}
         abouts: list[int | None] = []
-        for server, rights in nodes:
-            known, snapshot = await rights.learn(), await server.snapshot()
+        snapshots = [await self._patiently(server, server.snapshot) for server, _ in nodes]
+        for (server, rights), snapshot in zip(nodes, snapshots, strict=True):
+            known = await self._patiently(server, rights.learn)
             changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
-            channel = ExclusiveConnection(server, self._request.db, changing=changing)
-            abouts.append(await self._on(server, channel, snapshot))
+            abouts.append(await self._on(server, self._connection(server, changing=changing), snapshot))
             weaknesses |= dict.fromkeys(rights.weaknesses(Action.FINISH))
         apart = finished.split_jobs(self._apart)
         if not (self._lists or self._stop) or (apart and not self._found):
@@ -85,6 +85,11 @@ class FinishedPlanner(PacedWork):
             role=primaries if deployment.clustered else snapshot.server.role,
         )
         return finished.frozen(plan)
+
+    def _connection(self, server: LiveServer, *, changing: bool = False) -> SearchConnection:
+        """One to a node of which a snapshot was taken."""
+        run_id = None if server.seen is None else server.seen.run_id
+        return SearchConnection(server, self._request.db, run_id, lambda: self._stop, changing=changing)
 
     async def _on(self, server: LiveServer, channel: ExclusiveConnection, snapshot: Snapshot) -> int | None:
         """Look through the lists of one node; about what the jobs hold that were found there."""
@@ -153,7 +158,7 @@ class FinishedPlanner(PacedWork):
                 shares[place].append(name)
         found: dict[bytes, str] = {}
         for place, theirs in shares.items():
-            async with ExclusiveConnection(self._deployment.node(place).server, self._request.db) as own:
+            async with self._connection(self._deployment.node(place).server) as own:
                 found |= zip(theirs, await jobs_on.types_of(own, theirs), strict=True)
         return [found.get(name, "none") for name in names]
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
+from redis_oom_tui.actions.context import patiently
 from redis_oom_tui.actions.deployment import Deployment, Place
 from redis_oom_tui.actions.shrink_planning import each_page
 from redis_oom_tui.models.application import Application, Orphans
@@ -14,7 +15,7 @@ from redis_oom_tui.rules import finished
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.mutations import finished as lists
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, SearchConnection
 from redis_oom_tui.server.tasks import together
 
 
@@ -46,11 +47,11 @@ async def orphans_of(deployment: Deployment, name: str, db: int) -> tuple[KeyId,
 @asynccontextmanager
 async def _reader(deployment: Deployment, node: str, db: int) -> AsyncIterator[_Reader]:
     server, rights = deployment.node(Place(node))
-    known = await rights.learn()
+    known, snapshot = await patiently(server, rights.learn), await patiently(server, server.snapshot)
     changing = not known.has(Feature.NO_TOUCH) and not server.connection.read_only
     async with (
-        ExclusiveConnection(server, db, changing=changing) as channel,
         throttled(server, scanning=True, probe=ExclusiveConnection(server)) as throttle,
+        SearchConnection(server, db, snapshot.server.run_id, lambda: throttle.stopping, changing=changing) as channel,
     ):
         yield _Reader(channel, throttle)
 

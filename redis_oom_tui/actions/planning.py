@@ -8,7 +8,6 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
-from typing import TypeVar
 
 from redis_oom_tui.actions.context import PacedWork
 from redis_oom_tui.actions.measuring import Measuring
@@ -30,13 +29,11 @@ from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
 from redis_oom_tui.server.scan.preparation import counted, missing_behind
-from redis_oom_tui.server.tasks import is_silent, until_lost
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
 _MEASURING_SECONDS = 3.0
 # So often keys are read again of which it was not known in which second they were read.
 _READ_AGAIN = 3
-_Answer = TypeVar("_Answer")
 Prepare = Callable[[Snapshot], Awaitable[tuple[bool, tuple[str, ...]]]]
 """Tells, before the scan, whether an LFU policy was on since the server started, and more flags for the plan."""
 
@@ -101,7 +98,7 @@ class PlanMaker(PacedWork):
         """Look, freeze, and return the view that holds the plan."""
         self._clock.start()
         try:
-            snapshot, self._lfu_before, self._more_flags = await self._patiently(self._asked_first)
+            snapshot, self._lfu_before, self._more_flags = await self._patiently(self._server, self._asked_first)
             self._run_id = snapshot.server.run_id
             async with self._throttled(self._server, scanning=True) as throttle:
                 await self._search(snapshot, throttle)
@@ -115,10 +112,6 @@ class PlanMaker(PacedWork):
         finally:
             self._clock.stop()
         return self._view
-
-    async def _patiently(self, ask: Callable[[], Awaitable[_Answer]]) -> _Answer:
-        """What `ask` returns, asked again while the server is silent."""
-        return await until_lost(ask, lambda: self._stop, worth=is_silent, superseded=self._server.superseded)
 
     async def _asked_first(self) -> tuple[Snapshot, bool, tuple[str, ...]]:
         """What is asked before any key is looked for; with the rest, what `Prepare` tells."""
@@ -154,7 +147,9 @@ class PlanMaker(PacedWork):
         return self._chosen.remeasured(keys, found)
 
     async def _search(self, snapshot: Snapshot, throttle: CallThrottle) -> None:
-        snapshot = await self._patiently(lambda: counted(self._server.connection, snapshot, self._criteria.databases))
+        snapshot = await self._patiently(
+            self._server, lambda: counted(self._server.connection, snapshot, self._criteria.databases)
+        )
         left = self._databases(snapshot)
         while left:
             db = left.pop(0)
@@ -174,7 +169,7 @@ class PlanMaker(PacedWork):
                 passed = self._view.scanned_keys - before
                 filtered = key_reader.is_filtered(self._criteria)
                 behind = functools.partial(missing_behind, self._server, db, passed, snapshot, throttle)
-                missing = await self._patiently(functools.partial(behind, filtered=filtered))
+                missing = await self._patiently(self._server, functools.partial(behind, filtered=filtered))
                 self._missing += () if missing is None else (missing,)
                 self._view = replace(self._view, scanned_keys=before + (total if missing is None else passed))
         await self._read_again(throttle)

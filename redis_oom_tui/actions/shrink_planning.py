@@ -17,7 +17,7 @@ from redis_oom_tui.rules import headroom, shrinking, streams
 from redis_oom_tui.rules.applications.losses import lost_by_shrinking
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.mutations import shrinking as elements
-from redis_oom_tui.server.mutations.connections import ExclusiveConnection
+from redis_oom_tui.server.mutations.connections import ExclusiveConnection, SearchConnection
 from redis_oom_tui.server.mutations.shrinking import KeyState
 from redis_oom_tui.server.replies import group_health
 
@@ -70,12 +70,14 @@ class ShrinkPlanner(PacedWork):
         """The frozen plan. Raises BadInput where the key cannot be shrunk like that, or another of `models.errors`."""
         await self._deployment.refresh()
         server, rights = node_of(self._deployment, self._request.key.key)
-        known = await rights.learn()
-        snapshot = await server.snapshot()
+        known = await self._patiently(server, rights.learn)
+        snapshot = await self._patiently(server, server.snapshot)
         why_not = known.why_not(Feature.NO_TOUCH)
         changing = why_not is not None and not server.connection.read_only
         async with (
-            ExclusiveConnection(server, self._request.key.db, changing=changing) as channel,
+            SearchConnection(
+                server, self._request.key.db, snapshot.server.run_id, lambda: self._stop, changing=changing
+            ) as channel,
             self._throttled(server, scanning=True) as throttle,
         ):
             plan = await self._planned(channel, throttle, headroom.headroom(snapshot))

@@ -3,14 +3,22 @@
 import os
 import signal
 import threading
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
+import redis
 
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.action import PlanningState
+from redis_oom_tui.models.errors import OtherServer
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
+from redis_oom_tui.models.stepped import ShrinkRequest
 from redis_oom_tui.models.structs import replace
+from tests.apps import samples
 from tests.support.acting import fill, operating
+from tests.support.finished_jobs import frozen
 from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer
 
@@ -86,3 +94,63 @@ async def test_the_search_ends_where_the_server_was_restarted_meanwhile(server: 
         freezing.over()
     assert (view.state, view.plan) == (PlanningState.FAILED, None)
     assert "its run id changed" in str(view.error)
+
+
+async def _finished(operator: LiveOperator) -> object:
+    return {job.member for job in (await frozen(operator)).jobs}
+
+
+async def _shrunk(operator: LiveOperator) -> object:
+    return set((await operator.steps.plan_shrink(ShrinkRequest(KeyId(0, b"large"), matching=b"old*")).run()).marked)
+
+
+async def _orphans(operator: LiveOperator) -> object:
+    return set(await operator.steps.orphans("celery", 0))
+
+
+async def _reaped(operator: LiveOperator) -> object:
+    return (await operator.reap()).figures["expired_keys"]
+
+
+def _fill_for_searches(client: redis.Redis) -> None:
+    samples.write(client, samples.load("bullmq").keys)
+    pipeline = client.pipeline(transaction=False)
+    for number in range(1500):
+        pipeline.zadd("bull:mail:completed", {f"9{number}": 1_700_000_000_000})
+        pipeline.hset("large", mapping={f"old{number}": "x" * 80, f"new{number}": "x"})
+        name = f"0f0d00b0-2222-4333-8444-{number:012d}.reply.celery.pidbox"
+        pipeline.lpush(name, "reply")
+        if number % 3:
+            pipeline.sadd("_kombu.binding.reply.celery.pidbox", "\x06\x16".join((name[:36], "", name)))
+    pipeline.execute()
+
+
+@pytest.mark.parametrize(
+    ("search", "first", "number"),
+    [(_finished, b"ZRANGE", 3), (_shrunk, b"HSCAN", 2), (_orphans, b"SSCAN", 2), (_reaped, b"SCAN", 2)],
+    ids=["finished", "shrink", "orphans", "reap"],
+)
+async def test_other_searches_go_on_as_well(
+    server: RunningServer,
+    tmp_path: Path,
+    search: Callable[[LiveOperator], Awaitable[object]],
+    first: bytes,
+    number: int,
+) -> None:
+    with server.client() as client, lied_to(server.connection, {}) as liar:
+        _fill_for_searches(client)
+
+        async def found() -> object:
+            async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
+                return await search(operator)
+
+        expected = await found()
+        for closing in (True, False):
+            liar.lie = freezing = Freezing(server, first, number, closing=closing)
+            assert await found() == expected
+            freezing.over()
+        liar.lie = freezing = Freezing(server, first, number, closing=True)
+        freezing.run_id = b"0" * 40
+        with pytest.raises(OtherServer):
+            await found()
+        freezing.over()

@@ -20,7 +20,7 @@ from redis_oom_tui.server.exchange import Exchange
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.replies import info_in
 from redis_oom_tui.server.resp import packed
-from redis_oom_tui.server.tasks import not_busy
+from redis_oom_tui.server.tasks import SameProcess, not_busy
 
 Word = bytes | str | int
 Command = tuple[Word, ...]
@@ -162,6 +162,46 @@ class ExclusiveConnection:
         if isinstance(reply, TriageError):
             raise reply
         return reply
+
+
+class SearchConnection(ExclusiveConnection):
+    """One for a search, which changes nothing: what is asked is asked again while the server is busy, and on a new
+    connection where one was lost or silent, as `SameProcess` does.
+    """
+
+    def __init__(
+        self,
+        server: LiveServer,
+        db: int,
+        run_id: str | None,
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        changing: bool = False,
+    ) -> None:
+        super().__init__(server, db, changing=changing)
+        self._process = SameProcess(server, run_id, stopped)
+        self._stopped = stopped
+
+    async def call(self, commands: Sequence[Command]) -> list[Any]:
+        """As for `ExclusiveConnection`. Raises ServerBusy and OtherServer as well."""
+
+        async def reopen() -> object:
+            await self.close()
+            return (await self._asked([("INFO", "server")]))[0]
+
+        return await self._process.answer(lambda: self._asked(commands), reopen)
+
+    async def _asked(self, commands: Sequence[Command]) -> list[Any]:
+        asked = super().call
+
+        async def ask() -> list[Any]:
+            replies = await asked(commands)
+            for reply in replies:
+                if isinstance(reply, ServerBusy):
+                    raise reply
+            return replies
+
+        return await not_busy(ask, self._stopped)
 
 
 def _named(command: Command) -> str:
