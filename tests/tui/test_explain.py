@@ -105,6 +105,21 @@ async def test_a_dialog_is_as_it_was_when_its_explanation_is_closed(size, monkey
         assert operator.calls == []
 
 
+async def test_what_lies_over_a_dialog_at_once_leaves_it_deaf_when_it_is_back():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(120, 36)) as pilot:
+        dialog = await asked(pilot, ChangeDialog, messages.ChangeSetting("maxmemory-policy", "allkeys-lru"))
+        # As if it had been covered before its first moment was over.
+        dialog.on_screen_resume()
+        dialog.on_screen_suspend()
+        passed: list[bool] = []
+        app.set_timer(2 * ChangeDialog.GUARD_SECONDS, lambda: passed.append(True))
+        await until(pilot, lambda: passed)
+        assert dialog.guarded
+        dialog.on_screen_resume()
+        await until(pilot, lambda: not dialog.guarded)
+
+
 async def test_the_palette_is_explained_and_keeps_what_was_typed():
     app = an_app(operator=ScriptedOperator())
     async with app.run_test(size=(80, 24)) as pilot:

@@ -78,7 +78,7 @@ async def test_a_fault_marks_what_is_old_on_each_pane_and_heals(name: str, tmp_p
 
     def lost(pane: str) -> tuple[str, ...]:
         failing = {"hogs": ("FAILED",), "limits": (f"! 127.0.0.1: {why}",), "cleanup": (f"! 127.0.0.1: {why}",)}
-        return ("NO ANSWER", "retry in", why, *failing.get(pane, ()))
+        return ("NO ANSWER", why, *failing.get(pane, ()))
 
     with standing(Imitation()) as (_, connection), wired(connection) as wire:
         # Only silence is waited for to its end; what answers late on a busy machine is not to count as silent.

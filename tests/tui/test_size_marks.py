@@ -73,7 +73,7 @@ def test_what_a_policy_may_evict(estimated, listed, sentence):
     assert listed in text(
         limits_draw.row_lines(limits, row, 44, DrawStyle(), here=False, first=True, estimated=estimated)
     )
-    assert sentence in text(limits_draw.beside(limits, row, 70, 20, DrawStyle(), estimated=estimated))
+    assert sentence in text(limits_draw.beside(limits, row, 70, 20, DrawStyle(), estimated=estimated, live=True))
 
 
 def test_what_was_freed_and_what_matches_while_it_is_looked_for():

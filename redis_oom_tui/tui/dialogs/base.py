@@ -14,6 +14,7 @@ from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.message import Message
 from textual.screen import ModalScreen
+from textual.timer import Timer
 from textual.widget import Widget
 from textual.widgets import Input
 
@@ -44,25 +45,23 @@ class InputGuard(ModalScreen[T | None], Generic[T]):
     def __init__(self) -> None:
         super().__init__()
         self.guarded = self.GUARD_SECONDS > 0
+        self._listening: Timer | None = None
 
     @property
     def host(self) -> Host:
         """The app, as far as it is known here."""
         return host_of(self)
 
-    def on_mount(self) -> None:
-        """Begin to listen after the first moment."""
-        if self.guarded:
-            self.set_timer(self.GUARD_SECONDS, self._listen)
-
     def on_screen_suspend(self) -> None:
         """Something lies over it: a second press of the key that closes that is not for this screen."""
         self.guarded = self.GUARD_SECONDS > 0
+        self._stop_listening()
 
     def on_screen_resume(self) -> None:
-        """What lay over it is gone."""
+        """It is on top, for the first time or again: it begins to listen after the first moment."""
+        self._stop_listening()
         if self.guarded:
-            self.set_timer(self.GUARD_SECONDS, self._listen)
+            self._listening = self.set_timer(self.GUARD_SECONDS, self._listen)
 
     def dismiss(self, result: T | None = None) -> AwaitComplete:
         """Close it, and what lies over it: a time that is up does not wait for a reader."""
@@ -72,6 +71,11 @@ class InputGuard(ModalScreen[T | None], Generic[T]):
 
     def _listen(self) -> None:
         self.guarded = False
+
+    def _stop_listening(self) -> None:
+        """No timer of before opens what is covered, or what has only just come back."""
+        if self._listening is not None:
+            self._listening.stop()
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Nothing is heard while it is fresh."""
