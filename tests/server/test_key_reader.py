@@ -23,6 +23,7 @@ _MOST_KEYS, _ASKED, _TIMES = 64, 4, 10
         (Criteria(), 6_000),
         (Criteria(patterns=(b"hot:*",)), 3_000),
         (Criteria(patterns=(b"*:7",)), 2),
+        (Criteria(patterns=(b"warm:*", b"none:*")), 0),
         (Criteria(patterns=(b"hot:*",), ttl=TtlFilter.WITHOUT), 3_000),
         (Criteria(patterns=(b"*",), types=("string", "hash")), 6_000),
     ],
@@ -46,16 +47,21 @@ async def test_beside_others_every_key_is_read_once_and_few_in_a_call(
     reader = KeyReader(live, 0, criteria, throttle, frequencies=False)
     names: list[bytes] = []
     last: list[bool] = []
+    scanned = 0
     try:
         await reader.open()
         async for page in reader.pages():
             names += [row.id.key for row in page.rows]
             last.append(page.last)
+            scanned += page.scanned
     finally:
         await reader.close()
         await live.close()
     assert len(names) == len(set(names)) == matching
+    assert last[-1]
     assert not any(last[:-1])
+    if len(criteria.patterns) != 1:
+        assert scanned == 6_000, "a page of names of which none matches counts as well, the last one too"
     assert max(asked) <= _ASKED * _MOST_KEYS + _TIMES
     if matching < 10:
         assert len(asked) < 200, "keys that do not match are passed many at a time"

@@ -59,6 +59,11 @@ class _Found(NamedTuple):
     scanned: int
     more: bool
 
+    @property
+    def untold(self) -> bool:
+        """Whether a page is still to come of it; one without names tells how many keys were passed."""
+        return self.more or self.scanned > 0 or len(self.names) > 0
+
 
 class _KeyFacts(NamedTuple):
     """What the server told of `names`: in columns their types, PTTLs, sizes, and idle times or frequencies."""
@@ -128,17 +133,16 @@ class KeyReader:
         found, left = self._first_of(_Found((), 0, True))
         ahead: asyncio.Task[tuple[_KeyFacts, _Found]] | None = None
         try:
-            while found.names or found.more:
+            while found.untold:
                 facts, following = await (ahead or self._step(found))
                 ahead, scanned = None, found.scanned
                 found, left = self._first_of(left or following)
-                if self._throttle.window > 1 and (found.names or found.more):
+                if self._throttle.window > 1 and found.untold:
                     # The server works on the next page while this one is made of what it told, and looked at.
                     ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
                 if scanned or facts.names:
-                    last = not found.names and not found.more
-                    yield replace(self._page(facts, scanned), last=last)
+                    yield replace(self._page(facts, scanned), last=not found.untold)
         finally:
             if ahead is not None:
                 ahead.cancel()
