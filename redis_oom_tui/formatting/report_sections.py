@@ -320,8 +320,11 @@ def _result(entry: AuditEntry, *, names: bool, overdue: bool) -> str:
     if entry.ended is None:
         return "no end recorded"
     counts = ", ".join(f"{name} {count(number)}" for name, number in entry.counts.items())
-    change = f"{entry.change.change.old} to {entry.change.now}" if entry.change else ""
-    words = entry.result.removesuffix(".") if names else "done" if entry.ok else "failed"
+    change, unread = "", False
+    if entry.change is not None:
+        unread = entry.change.unread
+        change = f"{entry.change.change.old} to {'unknown' if unread else entry.change.now}"
+    words = entry.result.removesuffix(".") if names else "done" if entry.ok else "unknown" if unread else "failed"
     late = "the revert is overdue: there is no record of it" if overdue else ""
     return "; ".join(part for part in (words, counts, change, late) if part)
 

@@ -196,13 +196,14 @@ _LATE_SECONDS = 5.0
 def overdue(history: Iterable[AuditEntry], now: float) -> tuple[AuditEntry, ...]:
     """The changes of which nothing tells that they went back, were kept, or were changed again; `now` is Unix seconds.
 
-    The newest first. One that is due but a moment ago is not among them.
+    The newest first. One that could not be read back is among them, one that is due but a moment ago is not.
     """
     settled: set[tuple[str, str]] = set()
     found: list[AuditEntry] = []
     for entry in sorted(history, key=lambda one: one.at, reverse=True):
         place = entry.server, _setting(entry)
-        if not entry.ok or not place[1] or place in settled:
+        unread = entry.action == "set" and entry.change is not None and entry.change.unread
+        if not (entry.ok or unread) or not place[1] or place in settled:
             continue
         settled.add(place)
         if entry.action == "set" and entry.returns_at is not None and entry.returns_at + _LATE_SECONDS < now:
@@ -264,15 +265,16 @@ def not_returned(
     for entry in overdue(history, now):
         if entry.server != server or entry.change is None or entry.returns_at is None:
             continue
-        name, old = entry.change.change.name, entry.change.change.old
-        if old is not None and values.get(name) == entry.change.now != old:
-            late, was, still = ago(now - entry.returns_at), shown_value(name, old), shown_value(name, values[name])
-            sentences.append(
-                f"{name} was to revert to {was} {late}, and the tool was killed before that: it is still {still}"
-            )
-        elif unread and old is not None and name not in values:
-            late, was = ago(now - entry.returns_at), shown_value(name, old)
-            sentences.append(f"{name} was to revert to {was} {late}, with no record that it did: check it")
+        change, result = entry.change.change, entry.change
+        value, new = values.get(change.name), change.new if result.unread else result.now
+        due = f"{change.name} was to revert to {shown_value(change.name, change.old)} {ago(now - entry.returns_at)}"
+        if change.old is None:
+            continue
+        if value is not None and value == new != change.old:
+            why = "with no record that it did" if result.unread else "and the tool was killed before that"
+            sentences.append(f"{due}, {why}: it is still {shown_value(change.name, value)}")
+        elif value is None and (result.unread if change.name in values else unread):
+            sentences.append(f"{due}, with no record that it did: check it")
     return tuple(sentences)
 
 

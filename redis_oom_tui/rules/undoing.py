@@ -134,7 +134,7 @@ def _standing(history: Sequence[AuditEntry]) -> dict[tuple[str, str], list[Audit
             continue
         change = entry.change.change
         entries = standing.setdefault((entry.server, change.name), [])
-        if entry.action == _SET and (entry.ok or entry.ended is None):
+        if entry.action == _SET and (entry.ok or entry.ended is None or entry.change.unread):
             entries.append(entry)
         elif entry.action == _UNDO and entry.ok:
             undone = next((one for one in reversed(entries) if _took_back(change, one)), None)
@@ -156,7 +156,7 @@ def _setting(entry: AuditEntry, here: ServerNow, *, changed_again: bool) -> Undo
         return None
     change = result.change
     known = here.values.get(change.name) if here.node in ("", entry.server) else None
-    if entry.ended is None and known == change.old:
+    if (entry.ended is None or result.unread) and known == change.old:
         return None
     set_to = result.now or change.new
     refused = here.why_no_setting or ""
@@ -180,7 +180,9 @@ def _setting(entry: AuditEntry, here: ServerNow, *, changed_again: bool) -> Undo
 def _setting_warnings(entry: AuditEntry, known: str | None, here: ServerNow) -> Iterable[str]:
     if entry.ended is None:
         yield "The tool was interrupted before its end was recorded: it may never have been set."
-    elif entry.returns_at is not None and entry.returns_at > here.now:
+    elif entry.change is not None and entry.change.unread:
+        yield "It could not be read back then: it may never have been set."
+    if entry.ended is not None and entry.returns_at is not None and entry.returns_at > here.now:
         yield "It reverts by itself, unless it was kept."
     if known is None:
         yield _UNREAD

@@ -1,9 +1,13 @@
 """Settings that were to go back by themselves: which of them nobody took back."""
 
+from redis_oom_tui.formatting.report import markdown
 from redis_oom_tui.models.action import AuditEntry
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.models.trend import IncidentReport
+from redis_oom_tui.models.verdict import Level, Verdict
 from redis_oom_tui.rules.report import not_returned, overdue
+from tests.rules.snapshots import snapshot_of
 
 MIB = 1024 * 1024
 LIMIT = ChangeResult(Change("maxmemory", str(64 * MIB), str(96 * MIB)), took=True, now=str(96 * MIB))
@@ -69,3 +73,23 @@ def test_a_value_that_nobody_has_read_is_told_where_that_is_wanted() -> None:
     assert not_returned([SET], "n:1", [], NOW) == ()
     (sentence,) = not_returned([SET], "n:1", [], NOW, unread=True)
     assert sentence.endswith("4 minutes ago, with no record that it did: check it")
+
+
+def test_a_change_that_could_not_be_read_back_is_overdue_as_well() -> None:
+    unknown = replace(SET, ok=False, change=replace(LIMIT, took=False, now=None, unread=True))
+    assert overdue([unknown], NOW) == (unknown,)
+    assert overdue([later(action="undo", change=BACK), unknown], NOW) == ()
+    doubt = replace(BACK, took=False, now=None, unread=True)
+    assert overdue([later(action="undo", change=doubt, ok=False), unknown], NOW) == (unknown,)
+    due = "maxmemory was to revert to 64.0 MiB (67,108,864 bytes) 4 minutes ago, with no record that it did"
+    (still,) = not_returned([unknown], "n:1", [Setting("maxmemory", str(96 * MIB))], NOW)
+    assert still == f"{due}: it is still 96.0 MiB (100,663,296 bytes)"
+    assert not_returned([unknown], "n:1", [Setting("maxmemory", None)], NOW) == (f"{due}: check it",)
+    assert not_returned([unknown], "n:1", [Setting("maxmemory", str(64 * MIB))], NOW) == ()
+
+
+def test_a_report_without_names_does_not_say_failed_of_what_is_unknown() -> None:
+    unknown = replace(SET, ok=False, change=replace(LIMIT, took=False, now=None, unread=True))
+    verdict = Verdict(Level.OK, "It is well.", rule="healthy")
+    text = markdown(IncidentReport(NOW, snapshot_of(), snapshot_of(), verdict, actions=(unknown,), names=False))
+    assert f"unknown; {64 * MIB} to unknown" in text

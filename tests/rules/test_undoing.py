@@ -90,6 +90,21 @@ def test_a_change_whose_end_was_not_recorded_is_listed_only_where_it_took() -> N
     assert "reverts by itself" in listed(timed, values={"maxmemory-samples": "9"})[0].warnings[0]
 
 
+def test_a_change_that_could_not_be_read_back_is_listed_unless_it_is_seen_not_to_have_taken() -> None:
+    unknown = ChangeResult(Change("maxmemory-samples", "7", "9"), took=False, now=None, unread=True)
+    unread = entry(10, change=unknown, ok=False, returns_at=NOW + 50)
+    assert listed(unread, values={"maxmemory-samples": "7"}) == ()
+    (row,) = listed(unread, values={"maxmemory-samples": "9"})
+    assert (row.what, row.refused) == ("set maxmemory-samples back to 7", "")
+    assert row.warnings == (
+        "It could not be read back then: it may never have been set.",
+        "It reverts by itself, unless it was kept.",
+    )
+    assert listed(unread, change(5, "9", "7", action="undo")) == ()
+    refused = entry(10, change=replace(unknown, unread=False, now="7"), ok=False)
+    assert listed(refused) == ()
+
+
 def test_a_lower_limit_is_held_against_what_is_used() -> None:
     raised = change(10, str(50 * MIB), str(400 * MIB), "maxmemory")
     (row,) = listed(raised, seen=snapshot_of(100 * MIB, 400 * MIB))
