@@ -18,6 +18,7 @@ from redis_oom_tui.server.mutations import settings
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.resp import ScanCommand
 from redis_oom_tui.server.scan.connection import PatientConnection
+from redis_oom_tui.server.tasks import until_lost
 
 _UNCOUNTED = "How many expired keys were removed is not known: the server restarted, or its counters were reset"
 
@@ -30,14 +31,32 @@ async def kill_client(context: ActionContext, server: LiveServer, client: Client
         now = await server.client_by_id(client.id)
         if now is None or now.address != client.address:
             return Done(Action.KILL_CLIENT, False, f"Client {who} has already disconnected; nothing was done.")
-        if not await settings.kill_client(server, client.id):
+        killed = await settings.kill_client(server, client.id)
+        if killed is None:
+            return await _kill_read_back(server, now, who)
+        if not killed:
             return Done(Action.KILL_CLIENT, False, f"Client {who} disconnected before it could be killed.")
-        held = size(now.total_bytes)
-        return Done(
-            Action.KILL_CLIENT, True, f"Client {who} was killed; it held {held}.", {"held_bytes": now.total_bytes}
-        )
+        return _gone(now, f"Client {who} was killed")
 
     return await _recorded(context, server, Action.KILL_CLIENT, f"kill client {who}", act)
+
+
+async def _kill_read_back(server: LiveServer, client: ClientBuffer, who: str) -> Done:
+    """Whether `client` is still there, where the reply to its CLIENT KILL was lost."""
+    try:
+        now = await until_lost(lambda: server.client_by_id(client.id), superseded=server.superseded)
+    except TriageError as error:
+        words = f"The reply to CLIENT KILL was lost: client {who} may have been killed; that is not known: {error}"
+        return Done(Action.KILL_CLIENT, False, words)
+    if now is not None and now.address == client.address:
+        words = f"The reply to CLIENT KILL was lost: client {who} is still there, as was read back."
+        return Done(Action.KILL_CLIENT, False, words)
+    return _gone(client, f"The reply to CLIENT KILL was lost: client {who} is gone now, perhaps by this")
+
+
+def _gone(client: ClientBuffer, words: str) -> Done:
+    held = client.total_bytes
+    return Done(Action.KILL_CLIENT, True, f"{words}; it held {size(held)}.", {"held_bytes": held})
 
 
 async def purge(context: ActionContext, server: LiveServer) -> Done:

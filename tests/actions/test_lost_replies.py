@@ -8,6 +8,7 @@ import pytest
 
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.action import BackupChoice
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Operation, Outcome
 from redis_oom_tui.server.mutations import connections as lines
@@ -121,3 +122,38 @@ async def test_what_has_run_is_no_failure_where_the_server_is_lost_then(server: 
                 assert done.ok
                 assert done.sentence.startswith(words)
                 assert operator.history()[0].ok
+
+
+@pytest.mark.parametrize(
+    ("killed", "read_back", "words"),
+    [
+        (True, True, "is gone now, perhaps by this; it "),
+        (False, True, "is still there"),
+        (True, False, "may have"),
+    ],
+    ids=["gone", "still there", "not known"],
+)
+async def test_a_lost_reply_to_client_kill_is_read_back(
+    server: RunningServer, tmp_path: Path, killed: bool, read_back: bool, words: str
+) -> None:
+    lost: list[bytes] = []
+
+    def lie(command: tuple[bytes, ...]) -> bytes | None:
+        if command[:2] == (b"CLIENT", b"KILL"):
+            lost.append(command[-1])
+            if killed:
+                client.client_kill_filter(_id=command[-1])
+            raise ConnectionResetError
+        if lost and not read_back and command[:2] == (b"CLIENT", b"LIST"):
+            raise ConnectionResetError
+        return None
+
+    with server.client() as client, server.client() as victim, lied_to(server.connection, {}) as liar:
+        shown = victim.client_info()
+        liar.lie = lie
+        async with operating(liar.connection, tmp_path) as operator:
+            done = await operator.kill_client(ClientBuffer(int(shown["id"]), shown["addr"]))
+            assert lost
+            assert done.sentence.startswith("The reply to CLIENT KILL was lost: client ")
+            assert words in done.sentence
+            assert done.ok is operator.history()[0].ok is (killed and read_back)

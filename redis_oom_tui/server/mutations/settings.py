@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, TriageError
+from redis_oom_tui.models.errors import CommandMissing, PermissionRefused, ServerUnreachable, TriageError
 from redis_oom_tui.models.settings import Setting
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
@@ -76,7 +76,11 @@ async def purge(server: LiveServer) -> None:
         await channel.one("MEMORY", "PURGE")
 
 
-async def kill_client(server: LiveServer, client_id: int) -> bool:
-    """CLIENT KILL ID; whether there was such a client. Raises one of `models.errors`."""
+async def kill_client(server: LiveServer, client_id: int) -> bool | None:
+    """CLIENT KILL ID; whether there was such a client, None where the reply was lost. Raises one of `models.errors`."""
     async with ExclusiveConnection(server, changing=True) as channel:
-        return bool(await channel.one("CLIENT", "KILL", "ID", client_id))
+        await channel.open()
+        try:
+            return bool(await channel.one("CLIENT", "KILL", "ID", client_id))
+        except ServerUnreachable:
+            return None
