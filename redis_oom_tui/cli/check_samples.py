@@ -120,10 +120,10 @@ def _replicas_named(invocation: Invocation, info: Mapping[str, object]) -> "tupl
     """Asked while the pause between the samples runs; only this needs the driver then."""
     import asyncio
 
-    from redis_oom_tui.server.info_reader import replica_lines, replicas_of
+    from redis_oom_tui.server.info_reader import replicas_of
     from redis_oom_tui.server.live import LiveServer
 
-    return asyncio.run(replicas_of(invocation.connection, replica_lines(info), LiveServer))
+    return asyncio.run(replicas_of(invocation.connection, info, LiveServer))
 
 
 async def _ask(invocation: Invocation, gap: float) -> CheckSamples:

@@ -41,6 +41,7 @@ class Server(Struct, frozen=True):
     """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel.
 
     `product` names what is built on Redis's protocol or on Redis itself (Dragonfly, Redis Enterprise); else ''.
+    `replication_id` is what a primary and the replicas that have its data tell alike.
     """
 
     flavour: str
@@ -53,6 +54,7 @@ class Server(Struct, frozen=True):
     node: str = ""
     process_id: Annotated[int | None, info("process_id", kind="positive")] = None
     product: str = ""
+    replication_id: Annotated[str | None, info("master_replid", kind="text")] = None
 
     @property
     def release(self) -> tuple[int, int]:

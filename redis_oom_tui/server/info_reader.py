@@ -1,7 +1,7 @@
 """What INFO says of a server, with its settings and clients; of each replica; and how many of some keys had expired."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from redis import exceptions
@@ -44,14 +44,14 @@ times as long as the rest.
 class InfoReader:
     """The looks at one server, stamped by `monotonic`. `reach` tells how it is reached now, and the client that does.
 
-    `replica_lines` is what the last INFO said of each replica; None before the first.
+    `last` is what INFO said last; None before the first.
     """
 
     def __init__(self, monotonic: Callable[[], float], reach: Callable[[], tuple[Connection, Redis]]) -> None:
         self._reach = reach
         self._monotonic = monotonic
         self._answered = False
-        self.replica_lines: tuple[Mapping[str, object], ...] | None = None
+        self.last: Mapping[str, object] | None = None
 
     async def info(self, section: str) -> dict[str, Any]:
         """INFO as it is told; raises one of `models.errors`, as all here do."""
@@ -99,16 +99,11 @@ class InfoReader:
 
     def _seen(self, way: Connection, info: Mapping[str, Any], started: float) -> Snapshot:
         now = self._monotonic()
-        self.replica_lines = replica_lines(info)
+        self.last = info
         took = max(0.0, now - started)
         return snapshot_from_info(
             info, address=way.address, monotonic=now, wall=time.time(), took=took, stated_limit=way.stated_limit_bytes
         )
-
-
-def replica_lines(info: Mapping[str, object]) -> tuple[Mapping[str, object], ...]:
-    """What INFO says of each replica."""
-    return tuple(value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping))
 
 
 async def _info(way: Connection, client: "Redis", section: str) -> dict[str, Any]:
@@ -121,16 +116,17 @@ _PATIENCE_SECONDS = 1.0
 
 
 async def replicas_of(
-    primary: Connection, lines: Iterable[Mapping[str, object]], server: Callable[[Connection], PolledSource]
+    primary: Connection, info: Mapping[str, object], server: Callable[[Connection], PolledSource]
 ) -> tuple[NodeView, ...]:
-    """What each replica that `lines` of the INFO of `primary` name says of itself, with the same login; `server`
-    makes what asks it.
+    """What each replica that the `info` of `primary` names says of itself, with the same login; `server` makes what
+    asks it.
 
-    One that does not answer has the reason instead.
+    One that does not answer has the reason instead, and so has one in whose place another server answers.
     """
-    found = [_address(line) for line in lines]
-    addresses = [address for address in found if address is not None]
-    return tuple(await together(_replica_view(primary, each, server) for each in addresses))
+    lines = [value for name, value in info.items() if name.startswith("slave") and isinstance(value, Mapping)]
+    addresses = [address for line in lines if (address := _address(line)) is not None]
+    copied = info.get("master_replid")
+    return tuple(await together(_replica_view(primary, each, server, copied) for each in addresses))
 
 
 def _address(line: Mapping[str, object]) -> Address | None:
@@ -139,7 +135,22 @@ def _address(line: Mapping[str, object]) -> Address | None:
     return Address(str(host), int(port)) if host and port.isascii() and port.isdigit() else None
 
 
-async def _replica_view(primary: Connection, where: Address, server: Callable[[Connection], PolledSource]) -> NodeView:
+# The primary names its replicas by addresses of its own network.
+_ANOTHER = "is another server: from here, that address leads elsewhere, or the replica was promoted"
+
+
+def _is_another(snapshot: Snapshot, copied: object) -> bool:
+    """Whether it is no replica of the server of that replication id; its own tells nothing while it is copying."""
+    own, server = snapshot.server.replication_id, snapshot.server
+    if server.role in ("master", "primary"):
+        return True
+    tells = snapshot.activity.master_link_up and not server.is_foreign and own is not None and copied is not None
+    return bool(tells) and own != copied
+
+
+async def _replica_view(
+    primary: Connection, where: Address, server: Callable[[Connection], PolledSource], copied: object
+) -> NodeView:
     node = ClusterNode(str(where), str(where), where, str(primary.address))
     replica = server(
         replace(
@@ -151,11 +162,12 @@ async def _replica_view(primary: Connection, where: Address, server: Callable[[C
         )
     )
     try:
-        return NodeView(node, await replica.snapshot())
+        snapshot = await replica.snapshot()
     except TriageError as error:
         return NodeView(node, error=str(error))
     finally:
         await replica.close()
+    return NodeView(node, error=f"{where} {_ANOTHER}") if _is_another(snapshot, copied) else NodeView(node, snapshot)
 
 
 _PAGE = 500

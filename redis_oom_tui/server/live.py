@@ -164,9 +164,9 @@ class LiveServer:
 
     async def replicas(self) -> tuple[NodeView, ...]:
         """What each replica that INFO names says of itself, or why it does not. Raises one of `models.errors`."""
-        if self._info_reader.replica_lines is None:
+        if self._info_reader.last is None:
             await self.snapshot()
-        return await replicas_of(self.connection, self._info_reader.replica_lines or (), LiveServer)
+        return await replicas_of(self.connection, self._info_reader.last or {}, LiveServer)
 
     async def samples(self, scan: ScanView, *, applications_only: bool = False) -> tuple[PatternSample, ...]:
         from redis_oom_tui.server.values import sample_patterns  # noqa: PLC0415 - as for the scan

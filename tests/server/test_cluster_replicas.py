@@ -11,6 +11,7 @@ from redis_oom_tui.models.scan import ScanOptions, ScanState
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level
 from redis_oom_tui.rules.findings.cluster import replica_findings
+from redis_oom_tui.rules.verdict import judge
 from redis_oom_tui.server.live import LiveServer
 from tests.support.ports import free_ports
 from tests.support.servers import RunningServer, started
@@ -51,6 +52,27 @@ async def test_a_replica_that_would_evict_on_promotion(flavour: str) -> None:
     assert "if promoted, it would evict" in found[0].title
     assert all(view.snapshot is None and view.error for view in lost)
     assert [finding.id for finding in replica_findings(primary, lost)] == ["replica-unseen"]
+
+
+@pytest.mark.parametrize("another", ["primary", "replica"])
+async def test_another_server_at_the_address_of_a_replica_is_not_taken_for_it(another: str) -> None:
+    """As through a tunnel, or from outside of a container's network."""
+    with replicated("valkey") as (master, replica, connection), replicated("valkey") as others:
+        with others[another == "replica"].client() as client:
+            client.config_set("maxmemory", 500_000)
+            client.config_set("maxmemory-policy", "allkeys-lru")
+            port = client.info("server")["tcp_port"]
+        with replica.client() as client, master.client() as asked:
+            client.config_set("replica-announce-port", port)
+            asked.client_kill_filter(_type="replica")
+            until(lambda: asked.info("replication").get("slave0", {}).get("port") == port, "the port announced")
+        live = LiveServer(connection)
+        await live.open()
+        (view,) = await live.replicas()
+        verdict = judge(await live.snapshot(), replicas=(view,))
+        await live.close()
+    assert (view.snapshot, verdict.level) == (None, Level.OK)
+    assert "is another server" in str(view.error)
 
 
 def test_check_says_it(capsys: pytest.CaptureFixture[str]) -> None:
