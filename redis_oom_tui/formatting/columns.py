@@ -96,7 +96,7 @@ def key_columns(
     ranges: bool = False,
     exact_names: bool = False,
 ) -> tuple[Column[Sized], ...]:
-    """Columns of keys; a share is of what `share_of` tells. `databases` and `nodes` add where the key is.
+    """Columns of keys; a share is of what `share_of` tells, and at most all. `databases` and `nodes` add their places.
 
     Where `ttls_known` is False, nothing is known of TTLs. `ranges` adds what an estimate may be; with `exact_names`,
     names are written as `--key` takes them.
@@ -104,7 +104,7 @@ def key_columns(
 
     def share(row: Sized) -> float | None:
         whole = share_of()
-        return row.size / whole if row.size is not None and whole else None
+        return row.size / whole if row.size is not None and whole and row.size <= whole else None
 
     def role(row: Sized) -> str:
         return "warn" if (share(row) or 0.0) >= _LARGE_SHARE else "text"

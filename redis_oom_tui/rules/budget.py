@@ -255,7 +255,7 @@ def _undo_words(plan: Plan, backup: BackupChoice) -> tuple[str, ...]:
         but = f", but for {over}: too large to save, so for {'that' if number == 1 else 'those'} there is no undo"
     words = [
         f"Each key is written to the backup before it is deleted{but}.",
-        "Restoring requires free memory below maxmemory.",
+        "Restoring requires as much free memory, below maxmemory where one is set.",
     ]
     words += [_other_words(count_, reason, backup) for reason, count_ in others.items()]
     words += _later_words(headroom.kept_later(plan, backup))

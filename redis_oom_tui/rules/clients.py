@@ -78,6 +78,16 @@ def others(clients: Iterable[ClientBuffer]) -> tuple[Hog, ...]:
     return tuple(hog for hog in rank(clients) if hog.client.name != OWN_NAME or hog.client.total_bytes >= HOG_BYTES)
 
 
+def only_own(number: int) -> str:
+    """What to say where none of `number` clients is another's.
+
+    >>> only_own(1), only_own(5)
+    ('No client but redis-oom-tui is connected', 'No client but redis-oom-tui (5 connections) is connected')
+    """
+    own = f"{OWN_NAME.decode()} ({number} connections)" if number > 1 else OWN_NAME.decode()
+    return f"No client but {own} is connected"
+
+
 def on_shown_node(clients: tuple[ClientBuffer, ...], snapshot: Snapshot) -> tuple[ClientBuffer, ...]:
     """Those of the node whose figures `snapshot` shows, where the clients are of a whole cluster."""
     if snapshot.cluster is None:

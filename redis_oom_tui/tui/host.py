@@ -11,7 +11,7 @@ from redis_oom_tui.models.config import Profile, ScreenOptions
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.monitor.state import ServerState
+from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports.source import Source
 from redis_oom_tui.tui.drawing import DrawStyle
 from redis_oom_tui.tui.themes import ScreenTheme
@@ -62,6 +62,11 @@ class Host(Protocol):
 
     def tell(self, sentence: str, *, bad: bool = False) -> None:
         """Show a sentence on the bottom line until the next key; '' ends the one that is shown."""
+
+
+def is_live(host: Host) -> bool:
+    """Whether the figures on screen are of now: the server answers."""
+    return host.state is not None and host.state.link is Link.LIVE
 
 
 class _App(Protocol):

@@ -231,7 +231,7 @@ class MainScreen(Screen[None]):
     def action_show_verdict(self) -> None:
         """The verdict in full: what the header may have to cut."""
         if self.header.state is not None:
-            self.app.push_screen(VerdictScreen(shown_verdict(self.header.state)))
+            self.app.push_screen(VerdictScreen(shown_verdict(self.header.state), host_of(self).actions.where))
 
     async def action_back(self) -> None:
         """Undo one step inside the pane; where there is none, back to the overview if one came from there."""

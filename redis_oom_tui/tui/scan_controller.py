@@ -68,6 +68,11 @@ class ScanController:
         return self._scan is not None and view is not None and view.state in _ACTIVE
 
     @property
+    def figures(self) -> Snapshot | None:
+        """The figures of the server that belong to the scan: the latest while it is active, then those of its end."""
+        return self._latest if self.active or self._at_end is None else self._at_end
+
+    @property
     def pace(self) -> Pace:
         """That of the scan under way, else of the next one: a scan that began by itself may be slower than those."""
         return self.scanned.pace if self.active else self.options.pace
@@ -174,16 +179,19 @@ class ScanController:
     def _poll(self) -> None:
         if self._scan is None:
             return
-        self._host.scan = self._scan.view()
-        if self._host.scan.state not in _ACTIVE:
+        view = self._scan.view()
+        ended = view.state not in _ACTIVE
+        if ended and self.ended_at is None:
+            self.ended_at = self._host.clock.wall()
+            self._at_end = self._latest
+        # This draws it.
+        self._host.scan = view
+        if ended:
             self._pause_timer()
-            if self.ended_at is None:
-                self.ended_at = self._host.clock.wall()
-                self._at_end = self._latest
-            if self._host.scan.complete and self._sampled is not self._scan:
+            if view.complete and self._sampled is not self._scan:
                 self._sampled = self._scan
                 # Not a coroutine: an app that is being left drops it, and Python would complain of that.
-                sampling: WorkType[None] = functools.partial(self._read_values, self._host.scan)
+                sampling: WorkType[None] = functools.partial(self._read_values, view)
                 self._sampling = self._workers.run_worker(sampling, name="values", group="values", exit_on_error=False)
 
     async def _read_values(self, view: ScanView) -> None:

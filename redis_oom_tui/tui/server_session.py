@@ -116,7 +116,7 @@ class ServerSession:
             # With the figures of a recording comes what was known of its keys by then.
             self.scanner.values = self.source.samples_so_far()
             self.scan = self.source.scan_so_far()
-        elif state.link is Link.LIVE and state.snapshot is not None:
+        if state.link is Link.LIVE and state.snapshot is not None:
             self.scanner.polled(state.snapshot)
         if state.link is Link.LIVE and self.startup.over and not self._limits_read:
             self._limits_read = True

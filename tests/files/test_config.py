@@ -141,6 +141,7 @@ def test_without_a_file_the_defaults_hold(tmp_path: Path, monkeypatch: pytest.Mo
         ("[watch]\nwarn = 97\n", ", line 2: watch.warn must leave warn above 0 and below crit"),
         ("[watch]\ncrit = true\n", ", line 2: watch.crit must be a percentage from 0 to 100"),
         ("[watch]\nwran = 80\n", ", line 2: watch.wran is not known here; did you mean warn?"),
+        ("[profiles.p]\nuser = 'sre'\n", ", line 2: profiles.p.user is not known here; did you mean username?"),
         ("[watch]\ninterval = '5 bananas'\n", ", line 2: watch.interval '5 bananas' is not a length of time: "),
         ("[watch]\ninterval = 0.1\n", ", line 2: watch.interval must be at least half a second"),
         ("watch = 3\n", ", line 1: watch must be a table of keys"),

@@ -121,6 +121,7 @@ def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
     words = consent(plan(MIB, 50 * MIB), BackupChoice())
     assert words[0] == "Delete 2 keys (51.0 MiB) in database 0 of cache-1:6379 (primary)."
     assert any("1 key (50.0 MiB) over 16.0 MiB each" in sentence and "no undo" in sentence for sentence in words)
+    assert words[2] == "Restoring requires as much free memory, below maxmemory where one is set."
     assert "cannot be undone" in consent(plan(MIB), BackupChoice(wanted=False))[1]
 
 

@@ -5,7 +5,16 @@ import pytest
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyPattern
 from redis_oom_tui.models.plan import Criteria
-from redis_oom_tui.tui.panes.cleanup_form import ENTRIES, Form, criteria, entries, from_criteria, turned, with_value
+from redis_oom_tui.tui.panes.cleanup_form import (
+    ENTRIES,
+    Entry,
+    Form,
+    criteria,
+    entries,
+    from_criteria,
+    turned,
+    with_value,
+)
 
 PATTERN = next(entry for entry in ENTRIES if entry.field == "pattern")
 TYPE = next(entry for entry in ENTRIES if entry.field == "type")
@@ -51,3 +60,8 @@ def test_the_line_of_the_pattern_is_there_only_where_there_is_one_and_can_be_edi
         with_value(form, PATTERN, "user:42")
     with pytest.raises(BadInput):
         with_value(from_criteria(Criteria(key_patterns=(MANY,))), PATTERN, "t:<other>")
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry.field)
+def test_what_may_be_typed_is_seen_whole_on_80_columns(entry: Entry) -> None:
+    assert len(f" {entry.label}: {entry.hint} ") <= 80

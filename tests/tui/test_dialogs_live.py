@@ -12,6 +12,9 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.state import Stage
+from redis_oom_tui.tui.host import is_live
+from redis_oom_tui.tui.messages import ChangeSetting
+from tests.support.acting import fill, settled
 from tests.support.scripted_runs import HOSTILE
 from tests.tui.support import screen_text, until
 
@@ -185,3 +188,46 @@ async def test_a_pattern_of_one_database_is_planned_and_deleted_there_alone(serv
             client.select(db)
             left[db] = client.dbsize()
         assert left == {0: 660, 1: 0, 5: 60}
+
+
+async def test_while_the_server_is_silent_a_value_and_a_policy_say_that_they_wait_and_escape_leaves(server, tmp_path):
+    app = live_app(server, tmp_path)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: is_ready(app))
+        await pilot.press("3")
+        app.main.panes["limits"]._point_at("maxmemory")
+        await pilot.press("enter")
+        await until(pilot, lambda: app.focused is not None and app.focused.id == "value")
+        with server.frozen():
+            await pilot.press(*"20mb", "enter")
+            await until(
+                pilot, lambda: "Waiting for the server: it has 3s for each reply. Esc leaves" in screen_text(app)
+            )
+            await pilot.press("escape")
+            await until(pilot, lambda: not isinstance(app.screen, Dialog))
+            app.post_message(ChangeSetting("maxmemory-policy", "allkeys-lru"))
+            await until(pilot, lambda: "Waiting for the server: it has 3s for each reply." in screen_text(app))
+        await until(pilot, lambda: "Change maxmemory-policy?" in screen_text(app))
+        assert "Waiting for the server" not in screen_text(app)
+
+
+async def test_below_the_target_a_lower_one_is_proposed_and_a_silent_server_is_asked_nothing(valkey, tmp_path):
+    with valkey.client() as client:
+        fill(client, [b"old:%d" % n for n in range(1000)], b"x" * 3000, idle=40 * 86400)
+        client.config_set("maxmemory", settled(client) * 100 // 65)
+        app = live_app(valkey, tmp_path)
+        async with app.run_test(size=(80, 24)) as pilot:
+            await until(pilot, lambda: is_ready(app))
+            await pilot.press("1", "x")
+            await until(pilot, lambda: app.focused is not None and app.focused.id == "target")
+            assert "It is at " in screen_text(app)
+            assert "80%" not in screen_text(app)
+            with valkey.frozen():
+                await until(pilot, lambda: "When it last answered, it was at " in screen_text(app))
+                await pilot.press("escape", "x")
+                await until(pilot, lambda: "The server does not answer now" in screen_text(app))
+            await until(pilot, lambda: is_live(app.session))
+            await pilot.press("x")
+            await until(pilot, lambda: app.focused is not None and app.focused.id == "target")
+            await pilot.press("enter")
+            await until(pilot, lambda: app.session.actions.target < 0.8)

@@ -10,9 +10,10 @@ from redis_oom_tui.tui.messages import ApplyRemedy, MakePlan
 from redis_oom_tui.tui.panes.hogs_tables import Selection
 from redis_oom_tui.tui.widgets.table_model import fitting
 from tests.rules.scanned import scanned
-from tests.support.scripted import FakeClock, ScriptedSource, a_view, some_rows
+from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot, a_view, some_rows
 from tests.tui.support import an_app, rows, screen_text, until
 
+MIB = 1024 * 1024
 HOSTILE = (
     b"[/x]",
     b"[red]k",
@@ -76,6 +77,23 @@ async def test_every_column_sorts_from_the_keyboard_and_by_a_click():
         await until(pilot, lambda: "of the 200 largest keys" not in screen_text(app))
         await pilot.click("#keys", offset=(5, 0))
         assert (model.sort, model.falling) == ("size", False)
+
+
+async def test_the_share_of_a_scan_that_has_ended_is_of_what_was_used_then():
+    rows = tuple(KeyRow(KeyId(0, b"k%d" % n), "string", mib * MIB) for n, mib in enumerate((90, 9)))
+    source = ScriptedSource([a_snapshot(used=100 * MIB)], views=[a_view(ScanState.COMPLETE, top=rows)])
+    app = an_app(source)
+    async with app.run_test(size=(100, 24)) as pilot:
+        await until(pilot, lambda: app.session.state is not None and app.session.state.snapshot is not None)
+        await scanning(pilot)
+        await until(pilot, lambda: "90.0" in screen_text(app))
+        source.script.append(a_snapshot(used=10 * MIB))
+        await until(pilot, lambda: app.session.state.snapshot.memory.used_bytes == 10 * MIB)
+        hogs(app)._draw()
+        assert [share for share in ("90.0", " 9.0", "900.0") if f"{share} string" in screen_text(app)] == [
+            "90.0",
+            " 9.0",
+        ]
 
 
 async def test_an_order_by_what_no_row_has_is_said():

@@ -151,6 +151,19 @@ async def test_maxmemory_is_typed_as_people_write_it_and_nonsense_is_a_sentence(
         await until(pilot, lambda: operator.calls == ["set maxmemory=1073741824 persist=False revert=None"])
 
 
+async def test_keys_that_find_nothing_to_undo_or_to_keep_say_so():
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await on_limits(pilot)
+        for key, words in (("z", "Nothing to undo: no setting was changed here yet"), ("s", "No change is about to")):
+            await pilot.press(key)
+            await until(pilot, lambda words=words: words in screen_text(app))
+        await pilot.press("5", "a")
+        await until(pilot, lambda: "No alert that is not quiet already" in screen_text(app))
+        await pilot.press("2", "p")
+        await until(pilot, lambda: "No scan is running" in screen_text(app))
+
+
 async def test_a_yes_or_no_is_picked_from_a_list():
     operator = ScriptedOperator()
     app = an_app(operator=operator)

@@ -9,6 +9,7 @@ from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.plan import PlanDialog
+from redis_oom_tui.tui.drawing import clock_time
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
 from tests.support.scripted_runs import a_plan, some_keys
@@ -111,6 +112,8 @@ async def test_what_happens_to_the_server_is_told_and_the_alert_stands_until_it_
             clock.move(1)
             await until(pilot, lambda seen=seen: taken(app) != seen)
         await until(pilot, lambda: "OOM for" in screen_text(app))
+        began = clock_time(app.session.timeline.standing().since)
+        assert f" At {began}: Refusing writes at" in screen_text(app)
         assert any("OOM  " in line and "Refusing" in line for line in rows(app))
         await pilot.press("a")
         await until(pilot, lambda: "(seen)" in screen_text(app))

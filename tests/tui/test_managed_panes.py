@@ -25,7 +25,7 @@ WRONG = re.compile(r"Traceback|\b0 of 0\b|\bNone\b|(?<![\d.])0(\.0)? ?[KMG]i?B\b
 ReplyOrError = dict[str, tuple[str, ...]]
 
 HEALTHY: ReplyOrError = {
-    "triage": ("OOM Refusing writes at", "The host has room", "No other client is connected"),
+    "triage": ("OOM Refusing writes at", "The host has room", "No client but redis-oom-tui"),
     "hogs": ("COMPLETE 203 keys", "of used memory", "cache:v1:*"),
     "limits": ("noeviction: the write is refused with OOM", "maxmemory-samples 5", "203 2."),
     "cleanup": ("To delete: 31 keys, 122.5 KiB",),

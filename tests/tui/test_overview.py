@@ -110,6 +110,10 @@ async def test_enter_opens_a_server_and_escape_comes_back():
         await answered(pilot)
         await pilot.press("escape")
         assert app.at_overview
+        await pilot.press("V")
+        await until(pilot, lambda: "cache-2, cache-2:6379" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "profile" in screen_text(app))
         await pilot.press("enter")
         await until(pilot, lambda: not app.at_overview and "cache-2 PRODUCTION" in rows(app)[0])
         assert "O overview" in screen_text(app)

@@ -19,6 +19,9 @@ S = TypeVar("S", bound=Struct)
 T = TypeVar("T")
 KeyPath = tuple[str, ...]
 
+# So much of a name is no accident.
+_LEAST_BEGINNING = 3
+
 
 class Problem(Struct, frozen=True):
     """What is wrong with one key. `line` is None where the key should be there and is not."""
@@ -155,9 +158,14 @@ class Section:
         """Report every key that nobody asked for."""
         for key in self._values:
             if key not in self._known:
-                near = difflib.get_close_matches(key, self._known, n=1)
-                hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(sorted(self._known))}"
+                near = self._near(key)
+                hint = f"did you mean {near}?" if near else f"known here: {', '.join(sorted(self._known))}"
                 self.wrong(key, f"is not known here; {hint}")
+
+    def _near(self, key: str) -> str:
+        """The known key that was meant, '' where none is near: one that begins so is nearer than one that looks so."""
+        longer = sorted(name for name in self._known if len(key) >= _LEAST_BEGINNING and name.startswith(key))
+        return next(iter(longer or difflib.get_close_matches(key, self._known, n=1)), "")
 
 
 def _form(kind: Any) -> tuple[Any, Meta] | None:

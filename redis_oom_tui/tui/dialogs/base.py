@@ -19,6 +19,7 @@ from textual.widget import Widget
 from textual.widgets import Input
 
 from redis_oom_tui.formatting.sanitize import cells
+from redis_oom_tui.formatting.sizes import duration
 from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.glyphs import ASCII
 from redis_oom_tui.tui.host import Host, host_of
@@ -29,11 +30,19 @@ from redis_oom_tui.tui.widgets.line_widget import LineWidget
 T = TypeVar("T")
 EXPLAIN = Binding("f1", "app.explain", "Explain what has the focus", show=False, id="explain")
 
+NOTICE_SECONDS = 0.2
+"""From a question to the server until it is said that its answer is waited for."""
+
 _WIDEST = 78
 _BORDERED_FROM = 16
 _AIR = 2
 # The corners of the box, and the blanks round what stands on its edge.
 _EDGES = 6
+
+
+def waiting(host: Host) -> str:
+    """What to say while the server is asked."""
+    return f"Waiting for the server: it has {duration(host.profile.read_timeout_seconds)} for each reply."
 
 
 class InputGuard(ModalScreen[T | None], Generic[T]):

@@ -12,7 +12,7 @@ from redis_oom_tui.formatting.settings import shown_value
 from redis_oom_tui.models.action import SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.tui.dialogs.base import Dialog, WordDialog
+from redis_oom_tui.tui.dialogs.base import NOTICE_SECONDS, Dialog, WordDialog, waiting
 from redis_oom_tui.tui.drawing import Line, flagged, paragraph
 from redis_oom_tui.tui.widgets.fields import Field, Toggle
 
@@ -132,6 +132,7 @@ class ValueDialog(Dialog[Change]):
         self.propose = propose
         self.hints = hints
         self.error = ""
+        self.waiting = ""
 
     def topics(self) -> Sequence[str]:
         """What the setting is."""
@@ -143,7 +144,9 @@ class ValueDialog(Dialog[Change]):
         lines += paragraph(f"Now: {shown_value(setting.name, setting.value)}", width, "title")
         for hint in self.hints:
             lines += paragraph(safe_text(hint), width, "dim")
-        if self.error:
+        if self.waiting:
+            lines += paragraph(self.waiting, width, "warn")
+        elif self.error:
             lines += flagged([self.error], width, "warn")
         return lines
 
@@ -156,11 +159,20 @@ class ValueDialog(Dialog[Change]):
         reviewing: WorkType[None] = self._review
         self.run_worker(reviewing, name="review a value", group="propose", exclusive=True, exit_on_error=False)
 
+    def _wait(self) -> None:
+        self.waiting = f"{waiting(self.host)} Esc leaves; nothing is changed."
+        self.refit()
+
     async def _review(self) -> None:
+        notice = self.set_timer(NOTICE_SECONDS, self._wait)
         try:
             change = await self.propose(self.query_one("#value", Input).value)
         except TriageError as error:
             self.error = str(error)
-            self.refit()
         else:
             self.dismiss(change)
+            return
+        finally:
+            notice.stop()
+            self.waiting = ""
+        self.refit()

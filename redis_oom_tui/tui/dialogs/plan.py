@@ -1,5 +1,6 @@
 """The confirmation of a plan: what is done to which keys, whether they are written down; elements of a key likewise."""
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 
 from msgspec import Struct
@@ -28,6 +29,7 @@ from redis_oom_tui.rules.proposals import target_of
 from redis_oom_tui.tui.dialogs.answers import TypedDialog
 from redis_oom_tui.tui.dialogs.base import WordDialog
 from redis_oom_tui.tui.drawing import Line, flagged, marked, paragraph, quoted
+from redis_oom_tui.tui.host import is_live
 from redis_oom_tui.tui.widgets.fields import Field, LabelledField, PushButton, Toggle
 
 _SAMPLES, _LEAST_SAMPLES = 5, 2
@@ -155,6 +157,16 @@ class PlanDialog(WordDialog[BackupChoice]):
         return self.choice
 
 
+def target_below(pressure: float) -> float:
+    """The target to propose where the usual one is reached: the next ten percent below, or the next percent.
+
+    >>> target_below(0.797), target_below(0.7), target_below(0.055)
+    (0.7, 0.6, 0.05)
+    """
+    step = 10 if pressure > 0.1 else 1
+    return max(1, (math.ceil(round(100 * pressure, 6) / step) - 1) * step) / 100
+
+
 class TargetDialog(TypedDialog[float]):
     """Answers with the share of maxmemory to get down to; nothing happens yet."""
 
@@ -163,10 +175,15 @@ class TargetDialog(TypedDialog[float]):
     def __init__(self, pressure: float, target: float) -> None:
         super().__init__("Free memory", act="Propose")
         self._pressure = pressure
-        self._target = target
+        self._target = target if target < pressure else target_below(pressure)
 
     def intro(self, width: int) -> Sequence[Line]:
-        return paragraph(f"It is at {percent(self._pressure, 1)} of maxmemory. Down to which share of it?", width)
+        at = "It is at" if is_live(self.host) else "When it last answered, it was at"
+        return paragraph(f"{at} {percent(self._pressure, 1)} of maxmemory. Down to which share of it?", width)
+
+    def on_mount(self) -> None:
+        """The server may be lost while it is read."""
+        self.set_interval(1.0, self.refit)
 
     def fields(self) -> Iterable[Widget]:
         """Where it is typed."""

@@ -11,7 +11,7 @@ from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.ports.source import TellsHotKeys
-from redis_oom_tui.rules.clients import others
+from redis_oom_tui.rules.clients import only_own, others
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.undoing import ServerNow, Undoable, is_from_here, kept_elsewhere, undo_list
 from redis_oom_tui.tui import messages
@@ -56,7 +56,7 @@ async def _show_hot_keys(actions: ActionController) -> None:
     source = actions.host.source
     if not isinstance(source, TellsHotKeys):
         raise BadInput("Hot keys are read from a server, not from a recording, and not while one is made")
-    lines = hot_lines(await source.hot_keys(), _OFFERED)
+    lines = hot_lines(await actions.answered(source.hot_keys()), _OFFERED)
 
     def text(width: int) -> list[Line]:
         # Sentences are wrapped, rows of a table cut.
@@ -78,7 +78,7 @@ async def pick(actions: ActionController) -> ClientBuffer | None:
         raise BadInput(f"No client can be shown: {reason}")
     known = others(listed)
     if not known:
-        raise BadInput("No other client is connected")
+        raise BadInput(only_own(len(listed)))
     # By their places: two nodes of a cluster may give the same ID.
     options = [Option(str(place), _label(hog.client)) for place, hog in enumerate(known[:_OFFERED])]
     most = f"The {_OFFERED} of {count(len(known))} that hold most. " if len(known) > _OFFERED else ""

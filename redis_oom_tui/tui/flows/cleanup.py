@@ -36,6 +36,7 @@ from redis_oom_tui.tui.drawing import moment
 from redis_oom_tui.tui.flows import scans, shrink
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
+from redis_oom_tui.tui.host import is_live
 
 _LISTED = 500
 _UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.IN_DOUBT, Outcome.NOT_ATTEMPTED})
@@ -95,7 +96,7 @@ async def plan(actions: ActionController, planning: Planning, *, hidden: int = 0
 
 async def plan_orphans(actions: ActionController, application: str, db: int) -> None:
     """Read an application's lists, and preview the keys that none of them names."""
-    keys = await actions.operator.steps.orphans(application, db)
+    keys = await actions.answered(actions.operator.steps.orphans(application, db))
     if not keys:
         raise BadInput(f"Every key of {application} is named by its own lists now: nothing may go")
     actions.app.main.action_show_pane("cleanup")
@@ -113,6 +114,8 @@ async def propose_cleanup(actions: ActionController) -> None:
     snapshot = actions.snapshot
     if snapshot is None:
         raise BadInput("The server has not answered yet: try again in a moment")
+    if not is_live(actions.host):
+        raise BadInput("The server does not answer now: what may go is not known")
     shard = "" if snapshot.cluster is None else fullest_shard(snapshot.cluster).name
     snapshot = of_node(snapshot, shard)
     if not needed_bytes(snapshot, actions.target) and not await _ask_target(actions, snapshot):

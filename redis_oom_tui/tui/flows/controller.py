@@ -22,7 +22,7 @@ from redis_oom_tui.monitor.state import AlertHistory
 from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Job
 from redis_oom_tui.tui.deferred_startup import DeferredStartup
-from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.dialogs.base import NOTICE_SECONDS, Dialog, waiting
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState, ShardScan
 from redis_oom_tui.tui.host import Host, Workers
 from redis_oom_tui.tui.messages import ReadHistory, Request
@@ -251,9 +251,25 @@ class ActionController:
         """Wait for what changes the server: nobody goes to another one before its reply was read."""
         self._changes += 1
         try:
-            return await change
+            return await self.answered(change)
         finally:
             self._changes -= 1
+
+    async def answered(self, question: Awaitable[_Result]) -> _Result:
+        """Wait for what the server is asked, and say so where its answer takes its time."""
+        notices: list[str] = []
+
+        def notice() -> None:
+            notices.append(waiting(self.host))
+            self.host.tell(notices[-1])
+
+        timer = self.app.set_timer(NOTICE_SECONDS, notice)
+        try:
+            return await question
+        finally:
+            timer.stop()
+            if notices:
+                self.host.tell("")
 
     async def close(self) -> None:
         """The server is being let go of: end what goes on in a known state."""

@@ -15,6 +15,7 @@ from redis_oom_tui.tui.dialogs.answers import Option, PickDialog
 from redis_oom_tui.tui.dialogs.change import ChangeDialog, ValueDialog
 from redis_oom_tui.tui.dialogs.questions import KeepDialog
 from redis_oom_tui.tui.flows.controller import ActionController
+from redis_oom_tui.tui.host import is_live
 
 _POLL_SECONDS = 0.25
 # The timer that takes a setting back is another than the one that tells of it.
@@ -85,24 +86,22 @@ async def _alone(actions: ActionController, change: Change) -> Change | None:
     node = "" if actions.snapshot is None else actions.snapshot.server.node
     if not node:
         return None
-    return await actions.operator.settings.propose_on(
-        node, change.name, as_typed(change.name, change.new), actions.scan
-    )
+    typed = as_typed(change.name, change.new)
+    return await actions.answered(actions.operator.settings.propose_on(node, change.name, typed, actions.scan))
 
 
 async def _proposal(actions: ActionController, name: str, value: str | None) -> Change | None:
+    async def propose(text: str) -> Change:
+        return await actions.operator.settings.propose(name, text, actions.scan)
+
     if value is not None:
-        return await actions.operator.settings.propose(name, value, actions.scan)
+        return await actions.answered(propose(value))
     view = _view(actions, name)
     if view.choices:
         options = [Option(choice, choice) for choice in view.choices]
         at = view.choices.index(view.setting.value) if view.setting.value in view.choices else 0
         picked = await actions.ask(PickDialog(f"New value of {name}", view.sentence, options, at=at))
-        return None if picked is None else await actions.operator.settings.propose(name, picked, actions.scan)
-
-    async def propose(text: str) -> Change:
-        return await actions.operator.settings.propose(name, text, actions.scan)
-
+        return None if picked is None else await actions.answered(propose(picked))
     return await actions.ask(ValueDialog(view, propose, _hints(actions, name)))
 
 
@@ -122,7 +121,8 @@ def _hints(actions: ActionController, name: str) -> list[str]:
     if found is not None and found.host_memory.words:
         hints.append(found.host_memory.words)
     if actions.snapshot is not None:
-        hints.append(f"In use now: {size(actions.snapshot.memory.counted_bytes)}.")
+        when = "In use now" if is_live(actions.host) else "In use when it last answered"
+        hints.append(f"{when}: {size(actions.snapshot.memory.counted_bytes)}.")
     return hints
 
 
@@ -136,7 +136,7 @@ async def undo_last(actions: ActionController) -> None:
 
 async def undo(actions: ActionController, change: ChangeResult) -> None:
     """Undo `change`, with what that would mean."""
-    back = await actions.operator.settings.propose_back(change, actions.scan)
+    back = await actions.answered(actions.operator.settings.propose_back(change, actions.scan))
     dialog = ChangeDialog(back, where=actions.where, undo=True, persisted=change.persisted == "OK")
     if await actions.ask(dialog) is None:
         return

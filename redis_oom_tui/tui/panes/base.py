@@ -74,10 +74,22 @@ class Pane(Vertical, can_focus=True):
         reason = None if state is None else state.capabilities.why_not(Feature.SCAN)
         return None if reason is None else f"SCAN is refused here: {reason}"
 
+    def why_nothing(self, action: str) -> str | None:
+        """Why an action that is left out has nothing to act on, in a sentence; None where that needs no word."""
+        del action
+        return None
+
     def on_key(self, event: Key) -> None:
-        """A greyed key says why."""
+        """A key that is greyed or left out says why."""
         active = self.screen.active_bindings.get(event.key)
-        if active is None or active.node is not self or active.enabled:
+        if active is None:
+            bindings = self._bindings.key_to_bindings.get(event.key, ())
+            reason = next(filter(None, (self.why_nothing(one.action) for one in bindings)), None)
+            if reason is not None:
+                event.stop()
+                self.host.tell(reason)
+            return
+        if active.node is not self or active.enabled:
             return
         reason = self.why_not(active.binding.action)
         if reason is not None:

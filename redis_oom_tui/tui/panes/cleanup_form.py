@@ -55,7 +55,7 @@ class Entry(Struct, frozen=True):
 
 
 ENTRIES = (
-    Entry("match", "Key pattern", "globs, comma-separated, e.g. session:*; non-printable bytes as \\xNN"),
+    Entry("match", "Key pattern", "globs such as session:*, cart:*; bytes as \\xNN"),
     Entry("pattern", "Pattern", "as in Hogs: user:<id>, or user:* for all below it"),
     Entry("type", "Type", "", TYPES),
     Entry("database", "Database", "db numbers, comma-separated; empty = all"),

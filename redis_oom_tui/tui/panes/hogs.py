@@ -313,6 +313,10 @@ class HogsPane(BrowseKeys):
             return self._view is not None and self._view.state in works_in
         return action != "level" or (self.in_patterns and self._view is not None)
 
+    def why_nothing(self, action: str) -> str | None:
+        """Why there is no scan to pause or to stop."""
+        return "No scan is running" if action in _STATES else None
+
     def on_resize(self, event: events.Resize) -> None:
         wide = event.size.width >= _WIDE
         self.set_class(wide, "-wide")

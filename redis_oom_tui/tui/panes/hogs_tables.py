@@ -202,12 +202,11 @@ class HogsTables(Horizontal):
         return (row.db, row.pattern) in self._parents
 
     def used_bytes(self) -> int | None:
-        """What a share is of: used_memory, that of all nodes in a cluster."""
-        state = host_of(self).state if self.is_attached else None
-        if state is None or state.snapshot is None:
+        """What a share is of: used_memory, that of all nodes in a cluster; at its end, where the scan has ended."""
+        figures = host_of(self).scanner.figures if self.is_attached else None
+        if figures is None:
             return None
-        cluster = state.snapshot.cluster
-        return state.snapshot.memory.used_bytes if cluster is None else cluster.used_bytes
+        return figures.memory.used_bytes if figures.cluster is None else figures.cluster.used_bytes
 
     def note(self, view: ScanView | None) -> str:
         """What is shown of the scan, and how much is marked."""

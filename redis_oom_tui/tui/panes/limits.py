@@ -16,6 +16,7 @@ from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.tui.dialogs.questions import ReadDialog
 from redis_oom_tui.tui.drawing import Line
+from redis_oom_tui.tui.host import is_live
 from redis_oom_tui.tui.messages import ChangeSetting, KeepSetting, ReadLimits, UndoSetting
 from redis_oom_tui.tui.panes.base import Pane, host_of
 from redis_oom_tui.tui.panes.limits_draw import (
@@ -76,7 +77,7 @@ class LimitsView(CursorList[Row]):
             return [*top, *self.rows_in_view(width, height - len(under), len(top)), *under]
         left = self.rows_in_view(LIST, height, len(top))
         estimated = _estimated(self)
-        live = _live(self)
+        live = is_live(self.host)
         right = beside(state.limits, row, width - LIST - 3, height, self.style, estimated=estimated, live=live)
         return [*top, *side_by_side(left, right, height, self.style)]
 
@@ -166,6 +167,14 @@ class LimitsPane(Pane):
         """Why nothing can be changed here."""
         return self.host.actions.why_not(Action.SET) if action in {"change", "undo"} else None
 
+    def why_nothing(self, action: str) -> str | None:
+        """Why there is no change to take back, or to keep."""
+        nothing = {
+            "undo": "Nothing to undo: no setting was changed here yet (U: earlier changes)",
+            "keep": "No change is about to revert",
+        }
+        return nothing.get(action)
+
     def action_read(self) -> None:
         self._read_at = self.host.clock.monotonic()
         self.post_message(ReadLimits())
@@ -192,13 +201,7 @@ class LimitsPane(Pane):
             return ()
         top = notices(state, width, self.host.clock.monotonic())
         about = meaning(state.limits, row, width, estimated=_estimated(self))
-        return [*top, *about, (), *write_way(state.limits.path, width, self.host.style, live=_live(self))]
-
-
-def _live(widget: Widget) -> bool:
-    """Whether the server answers."""
-    state = host_of(widget).state
-    return state is not None and state.link is Link.LIVE
+        return [*top, *about, (), *write_way(state.limits.path, width, self.host.style, live=is_live(self.host))]
 
 
 def _estimated(widget: Widget) -> bool:

@@ -136,6 +136,12 @@ class LogPane(Pane):
         """Why nothing can be put back here."""
         return self.host.actions.why_not(Action.RESTORE) if action in {"undo", "backups"} else None
 
+    def why_nothing(self, action: str) -> str | None:
+        """Why there is no backup to restore, and no alert to quiet."""
+        if action == "undo":
+            return "No backup belongs to this entry (U: all that can be undone)"
+        return "No alert that is not quiet already" if action in {"acknowledge", "snooze"} else None
+
     def action_read(self) -> None:
         one = self.view.current
         if one is not None:

@@ -101,8 +101,9 @@ def _standing(standing: Alert | None, now: float, level: Level | None) -> Line:
     role = _ROLES[standing.level]
     if level is Level.OK and not standing.lost:
         return ((f" {word} for {since}{quiet}: ", role), ("cleared, waiting to confirm", "text"))
-    reason = safe_text(standing.reason, 300)
-    return ((f" {word} for {since}{quiet}: ", role), (reason, "text"))
+    # The figures of a level are those of its beginning, and the header has those of now.
+    then = "" if standing.lost else f" At {clock_time(standing.since)}:"
+    return ((f" {word} for {since}{quiet}:{then} ", role), (safe_text(standing.reason, 300), "text"))
 
 
 def log_row(one: LogEntry, width: int, style: DrawStyle, now: float, *, here: bool, several: bool) -> Line:

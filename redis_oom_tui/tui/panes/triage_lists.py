@@ -14,7 +14,7 @@ from redis_oom_tui.models.scan import ScanState, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView
 from redis_oom_tui.models.verdict import Finding, Level
 from redis_oom_tui.rules.applications import recognize
-from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, others
+from redis_oom_tui.rules.clients import Hog, noteworthy_bytes, only_own, others
 from redis_oom_tui.tui.drawing import Line, Piece, clip, line_bar, merged, pad, paragraph, shorten, spread, wrap
 from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.glyphs import Glyphs
@@ -246,7 +246,7 @@ class TopPatterns(LineWidget):
 
 def _none(clients: tuple[ClientBuffer, ...]) -> str:
     most = max((hog.client.total_bytes for hog in others(clients)), default=None)
-    return "No other client is connected." if most is None else f"No client buffer above {sizes.size(most)}."
+    return f"{only_own(len(clients))}." if most is None else f"No client buffer above {sizes.size(most)}."
 
 
 _NAME = 30

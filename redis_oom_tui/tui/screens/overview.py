@@ -298,7 +298,8 @@ class OverviewScreen(Screen[None]):
         """The verdict on the server under the cursor, in full."""
         row = self.table.model.current
         if row is not None:
-            self.app.push_screen(VerdictScreen(row.verdict))
+            node = "" if row.node is None else f"{row.node.name} of "
+            self.app.push_screen(VerdictScreen(row.verdict, f"{node}{row.profile.name}, {target(row.profile)}"))
 
     def action_show_help(self) -> None:
         """All keys, and the safety rules."""

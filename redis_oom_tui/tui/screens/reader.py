@@ -59,11 +59,12 @@ class ReaderScreen(ModalScreen[None]):
 
 
 class VerdictScreen(ReaderScreen):
-    """The verdict in full: its reason, what to do first, the evidence."""
+    """The verdict on the server called `where` in full: its reason, what to do first, the evidence."""
 
-    def __init__(self, verdict: Verdict) -> None:
+    def __init__(self, verdict: Verdict, where: str) -> None:
         super().__init__()
         self._verdict = verdict
+        self._where = where
 
     def text(self, width: int) -> Sequence[Line]:
         """Reason, first step, evidence, and what could not be judged."""
@@ -71,6 +72,7 @@ class VerdictScreen(ReaderScreen):
         badge = (f" {level_word(verdict.level, self.host.style.glyphs)} ", level_role(verdict.level))
         return [
             *_headed(badge, verdict.reason, width),
+            *_paragraph("Server", self._where, width),
             *_paragraph("First step", verdict.first_step, width),
             *_bullets("Evidence", verdict.evidence, width, self.host.style),
             *_bullets("To confirm it by hand", verdict.confirm, width, self.host.style),
