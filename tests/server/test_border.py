@@ -225,7 +225,7 @@ async def faults_at_each_place(
             (outcome,) = await asyncio.gather(asyncio.wait_for(carry_out(name, proxied), BOUND), return_exceptions=True)
             ours = isinstance(outcome, TriageError) and str(outcome).strip() and "\n" not in str(outcome)
             foreign = isinstance(outcome, BaseException) and not ours
-            return proxy.met, [f"{name} at {at}: {outcome!r}"] if foreign else [], outcome
+            return proxy.met, [f"{name} at {at}: {outcome!r}"] if foreign else [], (outcome, proxy.ends)
 
     foreign: list[str] = []
     # All operations begin with the same connection: "open" meets every fault at its commands.

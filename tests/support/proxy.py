@@ -44,6 +44,8 @@ class _Proxy(ABC):
         self.upstream = upstream
         self.connection = upstream
         self._listener = Listener(self._relay)
+        self.ends: list[Exception] = []
+        """Why connections ended; an EOFError where one side closed it."""
 
     def start(self) -> None:
         """Listen, in a thread of its own."""
@@ -80,8 +82,8 @@ class _Proxy(ABC):
             server = await self._reach()
             behind = server[1]
             await self.serve((reader, writer), server)
-        except (OSError, EOFError, ValueError):  # the last of what speaks another protocol
-            pass
+        except (OSError, EOFError, ValueError) as error:  # the last of what speaks another protocol
+            self.ends.append(error)
         finally:
             for end in (writer, behind):
                 if end is not None:
