@@ -95,8 +95,8 @@ class LiveServer:
         await _forgotten(self, await self._where.find())
 
     async def close(self, *, to_stay: bool = True) -> None:
-        """Let go of every connection; unless it is `to_stay` closed, those of further questions are kept again."""
-        self._closed = to_stay
+        """Let go of every connection; those of further questions are kept again, unless it is closed `to_stay` so."""
+        self._closed = self._closed or to_stay
         clients, self._clients = list(self._clients.values()), {}
         async with contextlib.AsyncExitStack() as leaving:
             for client in clients:

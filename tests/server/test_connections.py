@@ -12,6 +12,7 @@ from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from tests.support.servers import RunningServer
 from tests.support.sources import opened
+from tests.support.waiting import until_async
 
 LARGE, SMALL = KeyId(0, b"large"), KeyId(0, b"small")
 
@@ -76,6 +77,22 @@ async def test_what_is_under_way_when_it_is_closed_leaves_no_connection_open(
         await asyncio.gather(asking, closing, return_exceptions=True)
     assert made
     assert not [connection for connection in made if connection.is_connected]
+
+
+async def test_a_failover_that_is_noticed_late_opens_no_closed_server_again(valkey: RunningServer) -> None:
+    """A look that was under way when it was closed finds that its Sentinels name another master."""
+    live = LiveServer(valkey.connection)
+    await live.open()
+    await live.close()
+    await live.close(to_stay=False)
+    assert (await live.snapshot()).memory.used_bytes
+    with valkey.client() as client:
+        await until_async(lambda: client.info("clients")["connected_clients"] == 1, "nobody but this client")
+    await live.locate()
+    assert (await live.snapshot()).memory.used_bytes
+    with valkey.client() as client:
+        assert client.info("clients")["connected_clients"] == 2
+    await live.close()
 
 
 @pytest.mark.parametrize("leaving", [asyncio.CancelledError, ValueError])
