@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 
 from redis_oom_tui.actions.deployment import prefixed
+from redis_oom_tui.actions.limits import way_back
 from redis_oom_tui.actions.node_settings import NodeSettings
 from redis_oom_tui.formatting.settings import listed, shown_value, shown_values
 from redis_oom_tui.formatting.sizes import count, number_of
@@ -14,7 +15,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.limit_change import PER_NODE
-from redis_oom_tui.rules.tuning import as_typed
+from redis_oom_tui.rules.tuning import as_typed, limit_bytes
 from redis_oom_tui.server.cluster.source import ClusterSource
 
 _NAMED = 5
@@ -149,8 +150,7 @@ class ClusterSettings:
         """Set the old value again on each node that took it; raises BadInput where this run did not change it."""
         results: _Results = {}
         own = self._must_be_own(result)
-        back = {name: Change(each.change.name, each.now, each.change.old or "") for name, each in own.items()}
-        for name in in_order(back, self._nodes):
+        for name in in_order({name: way_back(each) for name, each in own.items()}, self._nodes):
             try:
                 results[name] = await self._at(name).undo(own[name])
             except TriageError as error:
@@ -187,12 +187,8 @@ def _way(change: Change) -> int:
     """1 for a limit that rises, -1 for one that falls, 0 where that is not known, or it is none."""
     if not change.new.isdigit() or not (change.old or "").isdigit():
         return 0
-    old, new = _limit(change.old or ""), _limit(change.new)
+    old, new = limit_bytes(change.old), limit_bytes(change.new)
     return (new > old) - (new < old)
-
-
-def _limit(value: str) -> float:
-    return float(value) or float("inf")
 
 
 def together(change: Change, outcomes: Mapping[str, ChangeResult | str]) -> ChangeResult:

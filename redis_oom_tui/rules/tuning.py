@@ -317,11 +317,17 @@ def in_order(asked: Sequence[tuple[str, str]], limit: Change) -> list[tuple[str,
     [('maxmemory-policy', 'noeviction'), ('maxmemory', '1gb')]
     """
     olds = [old for _, old in limit.olds] or [limit.old]
-    lowered = max(_limit(old) for old in olds) > _limit(limit.new)
+    lowered = max(limit_bytes(old) for old in olds) > limit_bytes(limit.new)
     first = "maxmemory-policy" if lowered else "maxmemory"
     return sorted(asked, key=lambda each: each[0] != first)
 
 
-def _limit(text: str | None) -> float:
-    """In bytes; no limit, and one that is not known, counts as more than any."""
-    return float(text or 0) or math.inf
+def limit_bytes(text: str | None) -> float:
+    """A limit as CONFIG GET tells it; no limit, and one that is not told as a number, counts as more than any.
+
+    >>> limit_bytes("1024"), limit_bytes("0"), limit_bytes("8.00GiB"), limit_bytes(None)
+    (1024.0, inf, inf, inf)
+    """
+    if text is None or not (text.isascii() and text.isdigit()):
+        return math.inf
+    return float(text) or math.inf
