@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 
-from redis_oom_tui.actions.context import ActionContext, asked_again
+from redis_oom_tui.actions.context import ActionContext, Losses, asked_again
 from redis_oom_tui.actions.deployment import Deployment
 from redis_oom_tui.actions.saving import CapReached, on_disk
 from redis_oom_tui.actions.shrink_planning import marked, node_of
@@ -15,7 +15,7 @@ from redis_oom_tui.files.backup_lines import Record
 from redis_oom_tui.formatting.sanitize import escape_exact
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.action import Action, BackupChoice
-from redis_oom_tui.models.errors import ServerBusy, TriageError
+from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Outcome
 from redis_oom_tui.models.stepped import Element, ShrinkPlan
 from redis_oom_tui.models.structs import replace
@@ -50,6 +50,8 @@ class ShrinkRun(StepRun):
         self._state: KeyState | None = None
         self._at_once = 1
         self._names = deque(plan.marked)
+        self._behind: list[Element] = []
+        self._losses, self._heard = Losses(), False
 
     def _number(self, number: int) -> str:
         return elements_of(self._plan.type, number)
@@ -140,6 +142,8 @@ class ShrinkRun(StepRun):
             found = await removing.first_elements(channel, key, plan.type, number, end)
             if plan.type == "stream":
                 found = [entry for entry in found if id_number(entry[0]) <= id_number(plan.newest[0])]
+            elif plan.type == "list":
+                self._behind = await removing.first_elements(channel, key, plan.type, 1, end, start=len(found))
             return found
         wanted = list(islice(self._names, number))
         there = await removing.named_elements(channel, key, plan.type, [one.name for one in wanted])
@@ -160,23 +164,18 @@ class ShrinkRun(StepRun):
             marks = await self._saved(self._writer, chunk)
         await self._record.batch(number, [(self._plan.key.db, self._plan.key.key)])
         before, outcome, start = self._settled, Outcome.DELETED, 0
-        caller = ScriptCaller(connection.channel)
+        read_back = self._counts[Outcome.IN_DOUBT]
         try:
             while start < len(chunk) and not throttle.stopping:
-                part = chunk[start : start + throttle.per_call]
-                try:
-                    await self._remove(caller, throttle, part)
-                except ServerBusy:
-                    await connection.hold(lambda: throttle.stopping)
-                    caller = ScriptCaller(connection.channel)
-                    continue
-                start += len(part)
+                start += await self._next_part(connection, throttle, chunk[start:])
+                read_back = self._counts[Outcome.IN_DOUBT]
         except KeyChanged:
             outcome = Outcome.CHANGED
             raise
         except BaseException:
-            outcome = Outcome.IN_DOUBT if self._counts[Outcome.IN_DOUBT] else Outcome.FAILED
-            start += self._counts[Outcome.IN_DOUBT]
+            in_doubt = self._counts[Outcome.IN_DOUBT] - read_back
+            outcome = Outcome.IN_DOUBT if in_doubt else Outcome.FAILED
+            start += in_doubt
             raise
         finally:
             if self._writer is not None and start < len(marks):
@@ -209,20 +208,62 @@ class ShrinkRun(StepRun):
         await on_disk(writer)
         return marks
 
-    async def _remove(self, caller: ScriptCaller, throttle: CallThrottle, part: Sequence[Element]) -> None:
+    async def _next_part(self, connection: PinnedConnection, throttle: CallThrottle, rest: Sequence[Element]) -> int:
+        """Remove the first of `rest`; how many are settled by that: none where they are to be removed once more."""
+        part = rest[: throttle.per_call]
+        try:
+            await self._remove(connection, throttle, part)
+        except ServerBusy:
+            await connection.hold(lambda: throttle.stopping)
+            return 0
+        except ServerUnreachable as lost:
+            return 0 if await self._is_there(connection, rest, len(part), lost) else len(part)
+        return len(part)
+
+    async def _is_there(
+        self, connection: PinnedConnection, rest: Sequence[Element], number: int, lost: ServerUnreachable
+    ) -> bool:
+        """Whether the first of `rest`, so many, whose removal had no answer, are in the key still; else they are in
+        doubt. Raises `lost` where nobody tells.
+        """
+        plan, part, behind = self._plan, rest[:number], [*rest[number:], *self._behind]
+        there = None
+        try:
+            if not self._losses.enough(since_last=self._heard):
+                self._heard = False
+                await connection.reopen()
+                facts = plan.key.key, plan.type, part, behind, plan.request.oldest_end
+                there = await asked_again(
+                    connection, lambda: removing.still_there(connection.channel, *facts), lambda: self._stop
+                )
+        finally:
+            if not there:
+                self._settle(Outcome.IN_DOUBT, number)
+        if there is None:
+            raise lost
+        return there
+
+    async def _remove(self, connection: PinnedConnection, throttle: CallThrottle, part: Sequence[Element]) -> None:
         plan = self._plan
         removal = Removal(part, plan.going - self._settled, plan.newest)
         call = removing.removing(plan.key.key, plan.type, removal, plan.request.oldest_end)
         try:
-            (reply,) = await paced(throttle, caller.call(call), len(part))
+            (reply,) = await paced(throttle, ScriptCaller(connection.channel).call(call), len(part))
+        except ServerUnreachable:
+            raise
         except BaseException:
             self._put(Outcome.IN_DOUBT, len(part))
             raise
+        self._heard = True
         came_to = removing.removed(reply)
         if came_to.changed:
             raise KeyChanged(_FIELDS_CHANGED if plan.type in {"hash", "set"} else _CHANGED)
-        self._put(Outcome.DELETED, came_to.removed)
-        for _ in part if self._names else ():
-            self._names.popleft()
+        self._settle(Outcome.DELETED, came_to.removed)
         if came_to.removed != len(part):
-            self._put(Outcome.GONE, len(part) - came_to.removed)
+            self._settle(Outcome.GONE, len(part) - came_to.removed)
+
+    def _settle(self, outcome: Outcome, number: int) -> None:
+        """Count the next elements, which are not to be looked at any more."""
+        self._put(outcome, number)
+        for _ in range(number) if self._names else ():
+            self._names.popleft()

@@ -18,6 +18,7 @@ from redis_oom_tui.rules import shrinking
 from tests.actions.test_cluster import acting
 from tests.support.acting import NO_BACKUP, operating
 from tests.support.cluster import clustered
+from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer
 from tests.support.shrinking import CHOICES, NAME, content, filled, frozen, meddled
 
@@ -231,9 +232,46 @@ async def test_another_server_than_the_plans_is_left_alone(server: RunningServer
         assert client.llen(NAME) == 300
 
 
-async def test_a_lost_reply_leaves_one_step_in_doubt(server: RunningServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("carried_out", [True, False], ids=["carried out", "not"])
+async def test_after_a_lost_reply_it_is_read_back_what_is_there_and_the_run_goes_on(
+    server: RunningServer, tmp_path: Path, carried_out: bool
+) -> None:
+    calls = 0
+
+    def lie(words: tuple[bytes, ...]) -> bytes | None:
+        nonlocal calls
+        calls += words[0] in {b"EVAL", b"EVALSHA"} and b"HPEXPIRETIME" not in words[1]
+        if calls != 3 or words[0] not in {b"EVAL", b"EVALSHA"}:
+            return None
+        calls += 1
+        if carried_out:
+            client.execute_command(*words)
+        raise ConnectionResetError
+
+    with server.client() as client, lied_to(server.connection, {}) as liar:
+        for kind in sorted(CHOICES):
+            client.delete(NAME)
+            filled(client, kind)
+            before = content(client)
+            async with operating(liar.connection, tmp_path) as operator:
+                plan = await frozen(operator, kind)
+                liar.lie, calls = lie, 0
+                view = await operator.steps.run_shrink(plan, backup=BackupChoice()).run()
+                assert calls > 3
+                assert not view.failed, (kind, view.ended)
+                assert len(content(client)) == 200
+                assert sum(view.counts.values()) == 1000
+                assert set(view.counts) == {Outcome.DELETED} | ({Outcome.IN_DOUBT} if carried_out else set())
+                if kind == "list":
+                    await operator.restore(Path(str(view.backup_path))).run()
+                    assert content(client) == before
+
+
+async def test_a_lost_reply_about_elements_that_are_alike_leaves_one_step_in_doubt(
+    server: RunningServer, tmp_path: Path
+) -> None:
     with server.client() as client:
-        filled(client, "list", 600)
+        client.rpush(NAME, *[b"alike"] * 600)
         async with operating(server.connection, tmp_path) as operator:
             plan = await frozen(operator, "list")
 

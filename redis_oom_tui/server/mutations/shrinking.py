@@ -95,6 +95,31 @@ async def named_elements(
     return [(name,) if is_there else None for name, is_there in zip(names, there, strict=True)]
 
 
+async def still_there(
+    channel: ExclusiveConnection,
+    key: bytes,
+    kind: str,
+    chunk: Sequence[Element],
+    behind: Sequence[Element],
+    end: ListEnd | None = None,
+) -> bool | None:
+    """Whether all of `chunk`, whose removal had no answer, is in the key; None where that cannot be told.
+
+    `behind` are elements that follow it in a list, whose elements may be alike. Raises one of `models.errors`.
+    """
+    if kind in {"hash", "set"}:
+        named = await named_elements(channel, key, kind, [element[0] for element in chunk])
+        there, gone = named == list(chunk), not any(named)
+    else:
+        found = await first_elements(channel, key, kind, len(chunk), end)
+        there = found == list(chunk)
+        gone = not {element[0] for element in found} & {element[0] for element in chunk}
+        if kind == "list":
+            behind = behind[: len(chunk)]
+            gone = bool(behind) and found[: len(behind)] == list(behind)
+    return there if there is not gone else None
+
+
 async def matching_elements(
     channel: ExclusiveConnection, key: bytes, kind: str, glob: bytes, number: int
 ) -> AsyncIterator[list[Element]]:
