@@ -61,10 +61,13 @@ class TimedReturns:
 
     async def close(self) -> None:
         """Bring each forward, the last that was set first, and return when all have ended."""
-        for name, result in reversed(list(self._due.items())):
+        due = list(self._due.items())
+        for name, _ in due:
             self.call_off(name)
-            self._forwarded[name] = await self._take_back(result)
+        # What is on its way was set after what still waits.
         await asyncio.gather(*self._tasks.values())
+        for name, result in reversed(due):
+            self._forwarded[name] = await self._take_back(result)
 
     async def _later(self, result: ChangeResult, seconds: float) -> ChangeResult:
         await asyncio.sleep(seconds)

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 import redis
 
-from redis_oom_tui.models.settings import ChangeResult
+from redis_oom_tui.actions.node_settings import TimedReturns
+from redis_oom_tui.models.settings import Change, ChangeResult
 from tests.support.acting import operating
 from tests.support.proxy import Liar, lied_to
 from tests.support.servers import RunningServer
+from tests.support.waiting import until_async
 
 POLICY = "maxmemory-policy"
 
@@ -172,3 +174,31 @@ async def test_what_was_set_last_returns_first_and_nothing_is_evicted_between(
             assert all([(await operator.settings.returned(result)).took for result in results])
             assert [entry.what.split(":")[0] for entry in operator.history()[:2]] == [POLICY, "maxmemory"]
             assert (policy(client), client.dbsize()) == ("allkeys-lru", 2000)
+
+
+@pytest.mark.parametrize("begun", [False, True])
+async def test_leaving_brings_returns_forward_one_after_the_other(begun: bool) -> None:
+    """Also where the last has begun by itself, and the first waits for it: `limits` leaves just as they are due."""
+    log: list[str] = []
+    slowly = asyncio.Event()
+
+    async def take_back(result: ChangeResult) -> ChangeResult:
+        log.append(f"{result.change.name} begins")
+        await slowly.wait()
+        log.append(f"{result.change.name} ends")
+        return result
+
+    returns = TimedReturns(take_back)
+    for name in ("maxmemory-policy", "maxmemory"):
+        returns.arrange(ChangeResult(Change(name, "old", "new"), took=True, now="new"), 0.01 if begun else 60)
+    if begun:
+        await until_async(lambda: log, "the last to begin")
+    leaving = asyncio.create_task(returns.close())
+    await until_async(lambda: log, "the last to begin")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    slowly.set()
+    await leaving
+    assert log == ["maxmemory begins", "maxmemory ends", "maxmemory-policy begins", "maxmemory-policy ends"]
+    assert (ended := await returns.ended("maxmemory-policy")) is not None
+    assert ended.took
