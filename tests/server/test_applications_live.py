@@ -107,7 +107,7 @@ async def test_jobs_that_are_done_are_measured_where_others_are_smaller() -> Non
         pipeline.execute()
         jobs = (await examined(server))[0]["finished-work"]
         low, high = jobs.saves_bytes
-        assert high < 2 * low
+        assert high < 2.5 * low, "by which jobs were read"
         assert low <= delete_finished(client, "mail", "completed") <= high
 
 
