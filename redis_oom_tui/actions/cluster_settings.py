@@ -55,12 +55,12 @@ class ClusterSettings:
         node = await self._the_shown()
         return replace(await self._at(node).limits(None if scan is None else scan.on(node)), node=node)
 
-    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
+    async def propose(self, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()) -> Change:
         """What it means on the node that is shown, and where it is another on other nodes."""
         shown = await self._the_shown()
-        change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown))
+        change = await self._at(shown).propose(name, new, None if scan is None else scan.on(shown), after)
         others = {node.name: self._at(node.name) for node in self._nodes if node.name != shown}
-        change = await _widened(change, shown, others)
+        change = await _widened(change, shown, others, after)
         return replace(change, warnings=(*change.warnings, *self._left_out()))
 
     def _left_out(self) -> list[str]:
@@ -71,9 +71,11 @@ class ClusterSettings:
             [f"Not on {listed(lost)}, which the cluster counts as failed: set it there once it is back"] if lost else []
         )
 
-    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+    async def propose_on(
+        self, node: str, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()
+    ) -> Change:
         """What it means on `node`, when the others keep theirs."""
-        change = await self._at(node).propose(name, new, None if scan is None else scan.on(node))
+        change = await self._at(node).propose(name, new, None if scan is None else scan.on(node), after)
         others = count(len(self._nodes) - 1)
         # That it is for this node alone is the first thing said.
         own = (warning for warning in change.warnings if warning != PER_NODE)
@@ -257,7 +259,7 @@ class _NodeSentences:
         return tuple(f"{listed(nodes)}: {sentence}" if len(nodes) < of else sentence for sentence, nodes in sentences)
 
 
-async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings]) -> Change:
+async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings], after: Sequence[Change]) -> Change:
     """`change`, seen on the node `shown`, as one of all nodes: with what it would mean on each, and what is another
     there."""
     seen, there, back = {shown: change}, _NodeSentences(), _NodeSentences()
@@ -265,7 +267,7 @@ async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings
     back.say(shown, *change.returns)
     for name, operator in others.items():
         try:
-            seen[name] = await operator.propose(change.name, as_typed(change.name, change.new))
+            seen[name] = await operator.propose(change.name, as_typed(change.name, change.new), after=after)
         except TriageError as error:
             there.say(name, str(error))
             continue
@@ -288,6 +290,7 @@ async def _widened(change: Change, shown: str, others: Mapping[str, NodeSettings
         returns=back.sentences(nodes),
         olds=tuple((name, each.old) for name, each in seen.items()),
         evicts=any(each.evicts for each in seen.values()),
+        untold=len(seen) < nodes,
     )
 
 

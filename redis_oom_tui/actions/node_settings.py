@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from redis_oom_tui.actions.context import ActionContext
 from redis_oom_tui.actions.limits import LimitsReader, SettingWriter, must_know_old, way_back
@@ -16,6 +16,7 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning
+from redis_oom_tui.rules.limit_change import with_changes
 from redis_oom_tui.server.live import LiveServer
 
 # A connection that lay idle until the time came may have been closed, and a server may be away for a moment.
@@ -98,14 +99,17 @@ class NodeSettings:
         refused = self._rights.why_not(Action.SET)
         return await self._reader.read(await self._server.snapshot(), known, scan, refused)
 
-    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
-        """What setting `name` to `new` means here; raises BadInput for what cannot be meant."""
+    async def propose(self, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()) -> Change:
+        """What setting `name` to `new` means here, after other changes; raises BadInput for what cannot be meant."""
         known = await self._rights.learn()
-        return await self._reader.propose(name, new, await self._server.snapshot(), known, scan)
+        snapshot = with_changes(await self._server.snapshot(), after)
+        return await self._reader.propose(name, new, snapshot, known, scan)
 
-    async def propose_on(self, _node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+    async def propose_on(
+        self, _node: str, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()
+    ) -> Change:
         """There is no other."""
-        return await self.propose(name, new, scan)
+        return await self.propose(name, new, scan, after)
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Set it, read it back, write it down; raises BadInput where the old value is another by now."""

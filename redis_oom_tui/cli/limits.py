@@ -1,11 +1,10 @@
 """`limits`: how the server reacts when full, and, after a confirmation, otherwise."""
 
 import asyncio
-import time
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import click
 
@@ -15,42 +14,24 @@ from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.documents import print_document
 from redis_oom_tui.cli.options import READ_FILE, among
-from redis_oom_tui.cli.process import followed, give_way
-from redis_oom_tui.files.scans import load_scan
-from redis_oom_tui.formatting.hogs import progress
-from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.cli.policy_scan import SAMPLE, PolicyScan, age_line, loaded, policy_scan, scan_fields
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.settings import limit_lines, limits_document, result_lines, shown_value
-from redis_oom_tui.formatting.sizes import ago, count, number_of, number_of_keys, parse_duration
+from redis_oom_tui.formatting.sizes import parse_duration
 from redis_oom_tui.models.action import Action, Limits
 from redis_oom_tui.models.errors import BadInput, TriageError
-from redis_oom_tui.models.scan import SavedScan, ScanOptions, ScanState, ScanView
+from redis_oom_tui.models.scan import SavedScan, ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.ports.source import Source
-from redis_oom_tui.rules.cluster import origin_notes
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.tuning import SETTINGS, as_typed, check_value, in_order
-
-if TYPE_CHECKING:
-    from redis_oom_tui.formatting.documents.settings import ScanUsed
 
 EXIT_NOT_TAKEN, EXIT_NOT_KNOWN = 1, 3
 # A line to copy ends in shells' histories: it never holds what such a setting was.
 _SECRET = ("pass", "auth")
 REWRITES_ALL = "CONFIG REWRITE writes every setting that was changed at run time, not only this one."
 
-
-SAMPLE = 100_000
-"""So many keys are looked at: enough for patterns that matter, and seconds of a server."""
-
-
-class PolicyScan(NamedTuple):
-    """What the what-if goes by: the view, when it was taken (Unix seconds), and what makes it doubtful."""
-
-    view: ScanView
-    taken_at: float
-    notes: tuple[str, ...] = ()
+_PERSISTED_ONLY = "It is so already: only the server's config file is written."
 
 
 class _How(NamedTuple):
@@ -123,10 +104,10 @@ def limits(
             raise BadInput("--node picks a node of a cluster: add -c before limits, or connect to the node itself")
         node = str(parse_host_port(node, 6379))
     seconds = _seconds(revert_after, asked, persist=persist)
-    how = _How(node, persist, yes, seconds, scan, _loaded(saved_scan, scan=scan))
+    how = _How(node, persist, yes, seconds, scan, loaded(saved_scan, scan=scan))
     shown, results, found = asyncio.run(_limits(invocation, asked, how))
     if json_wanted:
-        print_document(limits_document(shown, results, _scan_fields(found)))
+        print_document(limits_document(shown, results, scan_fields(found)))
     elif asked:
         click.echo("\n".join([*result_lines(results), *_back(results, how, invocation.connection_args)]))
     else:
@@ -145,7 +126,7 @@ def _exit_code(asked: Sequence[tuple[str, str]], results: Sequence[ChangeResult]
 
 def as_text(shown: Limits, found: PolicyScan | None) -> str:
     """The same for people, where nothing is changed."""
-    return "\n".join(limit_lines(shown, None if found is None else _age_line(found)))
+    return "\n".join(limit_lines(shown, None if found is None else age_line(found)))
 
 
 def _pair(text: str) -> tuple[str, str]:
@@ -177,14 +158,14 @@ async def _limits(
         alone = operator.on(how.node) if how.node is not None else operator
         if asked:
             await require(alone, Action.SET, read_only=invocation.connection.read_only)
-        found = await _policy_scan(server, how.saved, scan=how.scan)
+        found = await policy_scan(server, how.saved, scan=how.scan)
         how = how._replace(found=found)
         if len(asked) > 1 and (limit := dict(asked).get("maxmemory")) is not None:
             asked = in_order(asked, await _proposed(operator, "maxmemory", limit, how))
         if how.revert_after is None:
             results = await _change(operator, asked, how)
         else:
-            results = await on_trial(operator, await _agreed_to(operator, asked, how), how.revert_after)
+            results = await _tried(operator, await _agreed_to(operator, asked, how), how.revert_after)
         try:
             shown = await alone.settings.limits(_of(how))
         except TriageError:
@@ -205,19 +186,41 @@ async def _change(operator: LiveOperator, asked: Sequence[tuple[str, str]], how:
     for number, each in enumerate(asked, start=1):
         persist = how.persist and number == len(asked)
         agreed_to = await _agreed_to(operator, [each], how, persist=persist)
-        results += [await operator.settings.apply(change, persist=persist) for change in agreed_to]
+        results += [
+            _as_it_is(change)
+            if change.is_so and not persist
+            else await operator.settings.apply(change, persist=persist)
+            for change in agreed_to
+        ]
         if len(results) < number or not results[-1].took:
             return results
     return results
 
 
+async def _tried(operator: LiveOperator, changes: Sequence[Change], seconds: int) -> list[ChangeResult]:
+    """The changes on trial; those of what is so already are none, and nothing is waited for where there is no other."""
+    done = [_as_it_is(change) for change in changes if change.is_so]
+    others = [change for change in changes if not change.is_so]
+    return [*done, *(await on_trial(operator, others, seconds) if others else [])]
+
+
+def _as_it_is(change: Change) -> ChangeResult:
+    return ChangeResult(change, took=True, now=change.new)
+
+
 async def _agreed_to(
     operator: LiveOperator, asked: Sequence[tuple[str, str]], how: _How, *, persist: bool = False
 ) -> list[Change]:
-    """The changes, asked about one by one; none where one is declined."""
-    changes = []
+    """The changes, asked about one by one as they will be made one after the other; none where one is declined. Nobody
+    is asked about what is so already, unless it is to be persisted."""
+    changes: list[Change] = []
     for name, value in asked:
-        change = await _proposed(operator, name, value, how)
+        change = await _proposed(operator, name, value, how, changes)
+        if change.is_so:
+            if not persist:
+                changes.append(change)
+                continue
+            change = replace(change, consequence=_PERSISTED_ONLY, warnings=(), evicts=False)
         warnings = _warnings(change, persist=persist, reverts=how.revert_after is not None)
         if how.yes:
             for warning in warnings:
@@ -229,10 +232,10 @@ async def _agreed_to(
     return changes
 
 
-async def _proposed(operator: LiveOperator, name: str, value: str, how: _How) -> Change:
+async def _proposed(operator: LiveOperator, name: str, value: str, how: _How, after: Sequence[Change] = ()) -> Change:
     if how.node is not None:
-        return await operator.settings.propose_on(how.node, name, value, _of(how))
-    return await operator.settings.propose(name, value, _of(how))
+        return await operator.settings.propose_on(how.node, name, value, _of(how), after)
+    return await operator.settings.propose(name, value, _of(how), after)
 
 
 def _question(change: Change) -> list[str]:
@@ -274,76 +277,3 @@ def _back(results: Sequence[ChangeResult], how: _How, connection_args: Sequence[
                 )
             ] = None
     return ["Undo with:", *lines] if lines else []
-
-
-def _loaded(path: Path | None, *, scan: bool) -> SavedScan | None:
-    """The saved scan to go by. Raises BadInput for one that tells only of some keys; databases are looked at later."""
-    if path is None:
-        return None
-    if scan:
-        raise BadInput("--scan and --saved-scan cannot be combined")
-    saved = load_scan(path)
-    if saved.match is not None or saved.type is not None or saved.pattern is not None:
-        raise BadInput(f"{safe_text(str(path), 200)} is a scan of some keys only: a policy may evict any")
-    return saved
-
-
-async def _policy_scan(server: Source, saved: SavedScan | None, *, scan: bool) -> PolicyScan | None:
-    """The new scan of up to `SAMPLE` keys, or the saved one; None where neither was asked for."""
-    if saved is not None:
-        return PolicyScan(saved.view, saved.taken_at, await _doubts(server, saved))
-    return await _scanned(server) if scan else None
-
-
-async def _scanned(server: Source) -> PolicyScan | None:
-    options = ScanOptions(idle=True, sample=SAMPLE)
-    give_way(options.pace)
-    view, _ = await followed(server.scan(options), progress)
-    if view.state is ScanState.FAILED or not view.scanned_keys:
-        reason = view.error or ("there are no keys" if view.complete else "no key was seen")
-        click.echo(f"redis-oom-tui: the scan shows nothing: {safe_text(reason)}", err=True)
-        return None
-    return PolicyScan(view, time.time())
-
-
-async def _doubts(server: Source, saved: SavedScan) -> tuple[str, ...]:
-    """Why the saved scan may not be what this server holds. Raises BadInput where it lacks databases with keys."""
-    address = str(server.address)
-    try:
-        snapshot = await server.snapshot()
-    except TriageError:
-        notes = origin_notes(saved, "saved", address, None)
-        return (*notes, *([] if saved.databases is None else [_only_of(saved.databases)]))
-    if saved.databases is not None:
-        others = {database.db for database in snapshot.databases if database.keys} - {*saved.databases}
-        if others:
-            left_out = number_of(len(others), "other database")
-            raise BadInput(f"{_only_of(saved.databases)}, without the keys of {left_out}: a policy may evict any")
-    return origin_notes(saved, "saved", address, snapshot.server.run_id)
-
-
-def _only_of(databases: Sequence[int]) -> str:
-    return f"the saved scan is of database {', '.join(map(str, databases))} only"
-
-
-def _age_line(found: PolicyScan) -> str:
-    view = found.view
-    reach = "all" if view.complete else "a sample of"
-    keys = number_of_keys(view.scanned_keys if view.complete else view.total_keys)
-    seen = "" if view.complete else f" ({count(view.scanned_keys)} seen)"
-    age = ago(time.time() - found.taken_at)
-    return "; ".join((f"Bytes and patterns: from a scan of {reach} {keys}{seen}, {age}", *found.notes)) + "."
-
-
-def _scan_fields(found: PolicyScan | None) -> "ScanUsed | None":
-    """The same for JSON."""
-    if found is None:
-        return None
-    return {
-        "taken_at_unix_seconds": found.taken_at,
-        "age_seconds": round(max(0.0, time.time() - found.taken_at), 3),
-        "complete": found.view.complete,
-        "scanned_keys": found.view.scanned_keys,
-        "total_keys": found.view.total_keys,
-        "notes": list(found.notes),
-    }

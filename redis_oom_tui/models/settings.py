@@ -19,7 +19,7 @@ class Change(Struct, frozen=True):
     `returns` what the old value would mean again, for whoever lets it return by itself. `evicts` is whether keys would
     be evicted at once: those do not come back with the old value.
     `node` is the only node of a cluster that it is for, '' for all of them and for a server without a cluster. `olds`
-    are the nodes that it is for, each with the value that it has, as far as they told.
+    are the nodes that it is for, each with the value that it has, as far as they told; `untold` is whether one did not.
     """
 
     name: str
@@ -32,6 +32,12 @@ class Change(Struct, frozen=True):
     returns: tuple[str, ...] = ()
     olds: tuple[tuple[str, str | None], ...] = ()
     evicts: bool = False
+    untold: bool = False
+
+    @property
+    def is_so(self) -> bool:
+        """Whether each node that it is for has that value already."""
+        return not self.untold and all(old == self.new for old in (self.old, *dict(self.olds).values()))
 
     @property
     def word(self) -> str | None:

@@ -9,7 +9,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.ports.source import Job
 
 if TYPE_CHECKING:  # words about types alone: whoever needs the models has them already
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from redis_oom_tui.models.action import (
@@ -75,10 +75,14 @@ class SettingChanges(Protocol):
     async def limits(self, scan: ScanView | None = None) -> Limits:
         """Policies, settings and their what-if, as the server stands now; `scan` adds bytes and patterns."""
 
-    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
-        """What setting `name` to `new` (as people write it) means here; raises BadInput for what cannot be meant."""
+    async def propose(self, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()) -> Change:
+        """What setting `name` to `new` (as people write it) means here, once the changes `after` were made; raises
+        BadInput for what cannot be meant.
+        """
 
-    async def propose_on(self, node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+    async def propose_on(
+        self, node: str, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()
+    ) -> Change:
         """What setting `name` to `new` means on the node called `node` alone; raises as `propose` does."""
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:

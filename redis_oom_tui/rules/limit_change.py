@@ -7,7 +7,7 @@ from redis_oom_tui.formatting.sizes import count, parse_size, percent, share_of,
 from redis_oom_tui.models.action import HostMemory
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.settings import Change
-from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.snapshot import LimitSource, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.breakdown import room_for_data
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, evictable_keys, is_known, is_volatile
@@ -57,6 +57,17 @@ def propose_limit(
         returns=_returns(old, new, snapshot),
         evicts=_evicts(old, new, snapshot),
     )
+
+
+def with_changes(snapshot: Snapshot, changes: Sequence[Change]) -> Snapshot:
+    """`snapshot` as it would be with the limit and the policy that `changes` set, and as much in use as now."""
+    memory = snapshot.memory
+    for change in changes:
+        if change.name == "maxmemory":
+            memory = replace(memory, maxmemory_bytes=int(change.new) or None, limit_source=LimitSource.SERVER)
+        elif change.name == "maxmemory-policy":
+            memory = replace(memory, policy=change.new)
+    return snapshot if memory is snapshot.memory else replace(snapshot, memory=memory)
 
 
 def _refuses(snapshot: Snapshot) -> bool:

@@ -160,6 +160,34 @@ def test_what_is_so_already_is_not_said_to_have_been_changed(
     assert (code, out) == (0, "maxmemory-policy is noeviction already.\n")
 
 
+def test_what_is_so_already_is_not_asked_about(server: RunningServer, capsys: pytest.CaptureFixture[str]) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)])
+        fill_to_the_limit(client)
+        limit = client.config_get("maxmemory")["maxmemory"]
+        for more in ((), ("--revert-after", "10m")):
+            code, out, err = run(server, capsys, "--maxmemory", limit, *more)
+            assert (code, err) == (0, "")
+            assert out.startswith("maxmemory is ")
+            assert out.endswith(" already.\n")
+        assert client.config_get("maxmemory") == {"maxmemory": limit}
+
+
+def test_two_changes_on_trial_are_shown_in_the_order_in_which_they_are_made(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)])
+        client.config_set("maxmemory", "64mb")
+        client.config_set("maxmemory-policy", "allkeys-lru")
+        half = int(client.info("memory")["used_memory"]) // 2
+        words = ("--maxmemory", str(half), "--policy", "noeviction", "--yes", "--revert-after", "1s")
+        _, _, err = run(server, capsys, *words)
+        assert "! Writes will be refused until " in err
+        assert "keys would be evicted" not in err
+        assert client.dbsize() == 3000
+
+
 def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: bytes = b'Type "yes"') -> tuple[int, bytes]:
     """The command on a terminal of its own, on which `answer` is typed when `asked` stands there."""
     master, slave = pty.openpty()

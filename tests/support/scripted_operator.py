@@ -3,6 +3,7 @@
 What it says before (consent, budget, what-if) is the product's own; what it does is only noted in `calls`.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from redis_oom_tui.models.action import (
@@ -28,6 +29,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import SettingChanges
 from redis_oom_tui.rules import budget as budgets
 from redis_oom_tui.rules import tuning
+from redis_oom_tui.rules.limit_change import with_changes
 from redis_oom_tui.rules.policies import KNOWN
 from redis_oom_tui.rules.whatif import policy_views, write_path
 from tests.support.scripted import a_snapshot
@@ -88,15 +90,23 @@ class ScriptedSettings:
         known = tuning.SETTINGS[name]
         return SettingView(Setting(name, self.values[name]), known.sentence, known.choices)
 
-    async def propose(self, name: str, new: str, scan: ScanView | None = None) -> Change:
+    async def propose(self, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()) -> Change:
         """The product's own."""
         return tuning.propose(
-            name, self.values[name], new, self.snapshot, policies=KNOWN, host_memory=HostMemory(), scan=scan
+            name,
+            self.values[name],
+            new,
+            with_changes(self.snapshot, after),
+            policies=KNOWN,
+            host_memory=HostMemory(),
+            scan=scan,
         )
 
-    async def propose_on(self, _node: str, name: str, new: str, scan: ScanView | None = None) -> Change:
+    async def propose_on(
+        self, _node: str, name: str, new: str, scan: ScanView | None = None, after: Sequence[Change] = ()
+    ) -> Change:
         """As for all."""
-        return await self.propose(name, new, scan)
+        return await self.propose(name, new, scan, after)
 
     async def apply(self, change: Change, *, persist: bool = False, revert_after: float | None = None) -> ChangeResult:
         """Noted, and it took."""

@@ -54,7 +54,7 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
     if proposed is None:
         return
     alone = await _alone(actions, proposed)
-    if proposed.new == proposed.old and alone is None:
+    if proposed.is_so and alone is None:
         actions.host.tell(f"{name} is {shown_value(name, proposed.old)} already")
         return
     choice = await actions.ask(
