@@ -5,6 +5,7 @@ Commands are imported when they are called: `--help` and `check` never pay for t
 
 import gc
 import io
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -49,6 +50,8 @@ _MONITORS = frozenset({"check", "watch"})
 # These speak to no server, and must work where the configuration file is broken.
 _WITHOUT_SERVER = frozenset({"completion", "config", "demo", "rdb", "replay", "schema"})
 
+# Where a shell asks for completions.
+_ASKED_BY_SHELL = "_REDIS_OOM_TUI_COMPLETE"
 # Less alike than this, an option is no slip of the one that it resembles.
 _ALIKE = 0.75
 
@@ -113,6 +116,10 @@ def main(arguments: list[str] | None = None) -> None:
         # A name with letters that the terminal's encoding lacks is shown by their numbers, as on stderr.
         sys.stdout.reconfigure(errors="backslashreplace")
     DEFECTS.report = _written_down
+    if _ASKED_BY_SHELL in os.environ:
+        from redis_oom_tui.cli.completion import register
+
+        register()
     _hide_secrets(given)
     sys.exit(_run(given))
 

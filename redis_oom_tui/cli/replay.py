@@ -31,7 +31,14 @@ def replay(invocation: Invocation, /, file: Path) -> int:
     if not recording.whole:
         click.echo(f"{file} ends in the middle of a line: what came before it is shown.", err=True)
     source = ReplaySource(recording)
-    profile = replace(invocation.profile, read_only=True, connection_args=address_args(source.address))
+    # Between polls as far apart as these the server was not lost, and what lasts from one to the next has lasted.
+    lost = max(invocation.profile.watch.lost_seconds, 2 * recording.usual_gap_seconds)
+    profile = replace(
+        invocation.profile,
+        read_only=True,
+        connection_args=address_args(source.address),
+        watch=replace(invocation.profile.watch, lost_seconds=lost),
+    )
     if invocation.screen.plain:
         asyncio.run(_lines(source, profile))
         return 0

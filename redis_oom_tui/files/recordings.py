@@ -6,9 +6,11 @@ No password and no value is in one; names of keys are, so the file is for its ow
 import functools
 import os
 import re
+import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeVar, get_args, get_origin, overload
 
@@ -28,6 +30,7 @@ from redis_oom_tui.models.structs import replace
 
 FORMAT = "redis-oom-tui recording"
 VERSION = 1
+_GAPS_TOLD_BY = 20
 # A poll takes about 1.5 KB: this is days at one a second, and stops a forgotten one from filling the disk.
 _MAX_BYTES = 512 * 2**20
 _TOP_KEPT = 200
@@ -199,6 +202,13 @@ class Recording(Struct, frozen=True):
         """The polls, in order."""
         polls = (self.moments[place] for place in self.moments.where("snapshot"))
         return tuple(moment.snapshot for moment in polls if moment.snapshot is not None)
+
+    @property
+    def usual_gap_seconds(self) -> float:
+        """How far apart its first polls are; 0 where there is one."""
+        places = self.moments.where("snapshot", "lost")[:_GAPS_TOLD_BY]
+        times = [self.moments[place].monotonic for place in places]
+        return statistics.median(b - a for a, b in pairwise(times)) if len(times) > 1 else 0.0
 
 
 def load(path: Path) -> Recording:

@@ -17,7 +17,7 @@ from redis_oom_tui.formatting.sanitize import key_fields, safe_text
 from redis_oom_tui.formatting.sizes import ago, count, known_bytes, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.application import Recognition
 from redis_oom_tui.models.keys import KeyRow, SizeKind
-from redis_oom_tui.models.scan import Comparison, PatternChange, PatternRow, ScanState, ScanView
+from redis_oom_tui.models.scan import Comparison, Interval, PatternChange, PatternRow, ScanState, ScanView
 
 if TYPE_CHECKING:
     from redis_oom_tui.formatting.documents.hogs import ComparisonFields, HogsDocument, HogsPattern, PatternChangeFields
@@ -54,8 +54,8 @@ def summary(view: ScanView) -> list[str]:
     held = known_bytes(view.bytes_seen, view.scanned_keys)
     about = mark_of_sum(kind_of_sum((row.type for row in view.types), held, view))
     lines = [f"{number_of_keys(view.scanned_keys)}, {about}{size(held)}, {_reach(view)}"]
-    if view.estimated_bytes is not None and not view.complete and view.bytes_seen:
-        whole = view.estimated_bytes
+    whole = _estimate(view)
+    if whole is not None and view.bytes_seen:
         lines.append(
             f"estimated total {size(round(whole.value))} "
             f"(95% confidence: {size(round(whole.low))} to {size(round(whole.high))})"
@@ -195,7 +195,7 @@ def hogs_document(
         "share_scanned": round(view.share_scanned, 4),
         "bytes": None if nothing else known_bytes(view.bytes_seen, view.scanned_keys),
         "size_kind": _kind((row.type for row in view.types), view.bytes_seen, view.scanned_keys, view),
-        "estimated_bytes": interval_fields(view.estimated_bytes) if view.bytes_seen or not view.scanned_keys else None,
+        "estimated_bytes": interval_fields(_estimate(view)) if view.bytes_seen or not view.scanned_keys else None,
         "explained_share": None if view.explained_share is None else round(view.explained_share, 4),
         "contradiction": view.contradiction,
         "unsized_keys": view.unsized_keys,
@@ -231,7 +231,22 @@ def pattern_documents(view: ScanView, recognition: Recognition) -> "list[HogsPat
     taken = pattern_text.keys_of_globs(view.patterns)
     exact = not view.scanned_keys or all_exact(view)
     columns = pattern_columns(ttls_known=view.ttls_known, exact=exact, recognition=recognition)
-    return [row_document(row, columns) | {"match_keys": keys} for row, keys in zip(view.patterns, taken, strict=True)]
+    # What was counted whole needs no estimate, and its sizes may be estimates that a range of one figure would hide.
+    whole = {"estimated_bytes": None, "estimated_keys": None} if view.complete else {}
+    return [
+        row_document(row, columns) | {"match_keys": keys} | whole
+        for row, keys in zip(view.patterns, taken, strict=True)
+    ]
+
+
+def _estimate(view: ScanView) -> Interval | None:
+    """What all keys would come to, of a partial scan: with the ranges of the sizes that were estimated themselves."""
+    if view.complete or view.estimated_bytes is None:
+        return None
+    whole = view.estimated_bytes
+    below = sum(row.size - row.size_low for row in view.top if row.size is not None and row.size_low is not None)
+    above = sum(row.size_high - row.size for row in view.top if row.size is not None and row.size_high is not None)
+    return Interval(whole.value, max(0.0, whole.low - below), whole.high + above)
 
 
 def comparison_document(comparison: Comparison) -> "ComparisonFields":

@@ -58,12 +58,15 @@ COMPLETED = {
     "redis-oom-tui limits --policy allk": {"allkeys-lru", "allkeys-lfu", "allkeys-random"},
     "redis-oom-tui watch --on-critical c": {"cache"},
     "redis-oom-tui --profile ord": {"orders", "ordinary"},
+    "redis-oom-tui --theme=ans": {"--theme=ansi-dark", "--theme=ansi-light"},
     "redis-oom-tui check --sentinel-c": {"--sentinel-cacert", "--sentinel-cert"},
     "redis-oom-tui wat": {"watch"},
     "redis-oom-tui --theme ans": {"ansi-dark", "ansi-light"},
     "redis-oom-tui check --theme da": {"dark"},
     "redis-oom-tui cleanup --no-ttl --type z": {"zset"},
     "redis-oom-tui schema che": {"check"},
+    # bash makes a word of the "=" unless told otherwise.
+    "redis-oom-tui limits --policy = allk": {"allkeys-lru", "allkeys-lfu", "allkeys-random"},
 }
 
 

@@ -57,6 +57,9 @@ def test_the_promised_json(server: RunningServer) -> None:
     assert found["complete"] is True
     assert found["scanned_keys"] == found["total_keys"] == 443
     assert found["vanished_keys"] == found["refused_keys"] == 0
+    # All were counted: nothing is estimated from a part.
+    assert found["estimated_bytes"] is None
+    assert all(row["estimated_bytes"] is row["estimated_keys"] is None for row in found["patterns"])
     assert [row["key"] for row in found["keys"][:2]] == ["report", "\\xff\\x1b[31m"]
     assert found["keys"][0]["key_base64"] is None
     assert found["keys"][1]["key_base64"] == "/xtbMzFt"

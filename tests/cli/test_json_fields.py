@@ -83,7 +83,11 @@ def documents(server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_pat
     with server.client() as client:
         client.set("user:9", b"v" * 5000)
     run("hogs", "hogs", "--json", "--compare", scan, "--idle")
-    run("hogs", "hogs", "--json", "--sample", "20")
+    with server.client() as client:
+        client.mset({f"many:{number}": "v" for number in range(3000)})
+    run("hogs", "hogs", "--json", "--sample", "1000")
+    with server.client() as client:
+        client.delete(*(f"many:{number}" for number in range(3000)))
     run("hogs --csv", "hogs", "--csv")
     run("hogs --patterns --csv", "hogs", "--csv", "--patterns")
     run("limits", "limits", "--json", "--saved-scan", scan, "--set", "maxmemory-samples=6", "--yes")

@@ -9,8 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.cli import replay
 from redis_oom_tui.cli.main import main
-from redis_oom_tui.files.recordings import load
+from redis_oom_tui.files.recordings import Moment, Recorder, load
+from redis_oom_tui.files.replay import ReplaySource
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.config import Profile
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.poller import Poller
+from tests.rules.snapshots import MIB, snapshot_of
 from tests.support.servers import RunningServer
 
 
@@ -42,6 +49,26 @@ def test_what_plain_showed_is_shown_again(
     again = _ticks(capsys.readouterr().out.splitlines())
     assert again[0].split()[2:] == lines[0].split()[2:]
     assert len(again) == len(load(file).snapshots)
+
+
+def test_an_alarm_is_raised_again_of_polls_that_were_far_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are further apart than a server is away before it counts as lost."""
+    file = tmp_path / "r"
+    recorder = Recorder(file, Address())
+    for at in (1000.0, 1020.0, 1040.0, 1060.0):
+        recorder.add(Moment(at, at, snapshot=snapshot_of(85 * MIB, 100 * MIB, at=at)))
+    recorder.close()
+    events: list[str] = []
+
+    async def polled(source: ReplaySource, profile: Profile) -> None:
+        poller = Poller(source, profile.watch, Clock(source.monotonic, source.wall), shared=True, opened=True)
+        for _ in range(source.position[1]):
+            events.extend(event.kind.value for event in (await poller.poll()).events)
+
+    monkeypatch.setattr(replay, "_lines", polled)
+    with pytest.raises(SystemExit) as ended:
+        main(["--plain", "replay", str(file)])
+    assert (ended.value.code or 0, events) == (0, ["warning"])
 
 
 @pytest.mark.parametrize("content", [None, "garbage\n"])
