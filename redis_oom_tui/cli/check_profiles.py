@@ -56,7 +56,16 @@ def checked(invocation: Invocation, names: Sequence[str]) -> list[CheckedProfile
         found = list(pool.map(lambda name: _checked(invocation, name), names))
     same = same_servers({each.name: each.answer.snapshot for each in found if each.answer is not None})
     found = [replace(each, same_as=same.get(each.name, each.same_as)) for each in found]
-    return sorted(found, key=lambda each: (WORST_FIRST.index(each.verdict.level), -_pressure(each), each.name))
+    return worst_first(found)
+
+
+def worst_first(found: Sequence[CheckedProfile]) -> list[CheckedProfile]:
+    """By level, pressure and name. A pressure is rounded: a few keys must not change places."""
+
+    def rank(each: CheckedProfile) -> tuple[int, float, str]:
+        return WORST_FIRST.index(each.verdict.level), -round(_pressure(each), 2), each.name
+
+    return sorted(found, key=rank)
 
 
 def _checked(invocation: Invocation, name: str) -> CheckedProfile:

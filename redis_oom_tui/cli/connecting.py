@@ -119,7 +119,7 @@ def from_url(url: str, base: Connection | None = None) -> Connection:
     if parts.scheme == "unix":
         if not parts.path:
             raise BadInput(f"the URL names no socket: write {_FORMS}")
-        address = Address(socket_path=unquote(parts.path))
+        address = Address(socket_path=str(Path(unquote(parts.path)).absolute()))
         db = _db(query.get("db"), base.db)
         return replace(base, address=address, username=username, password=password, db=db)
     db = _db(parts.path.strip("/") or query.get("db"), base.db)

@@ -28,16 +28,19 @@ class FilePath(click.Path):
         self._new = new
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
-        """The path. Raises BadInput where no such file can be used."""
-        path = Path(value)
+        """The path from the root on, for it is printed in commands that are pasted elsewhere. Raises BadInput where no
+        such file can be used.
+        """
+        path = whole = Path(value)
         try:
             fault = self._fault(path)
+            whole = path.absolute()
         except (OSError, ValueError) as error:
             fault = f"cannot be used: {getattr(error, 'strerror', None) or error}"
         if fault is not None:
             option = f"{max(param.opts, key=len)}: " if isinstance(param, click.Option) else ""
             raise BadInput(f"{option}{shown(path)} {fault}")
-        return path
+        return whole
 
     def _fault(self, path: Path) -> str | None:
         """What is wrong with it, None where nothing is. Raises OSError for a path that the system refuses."""
@@ -140,7 +143,14 @@ _CONNECTION = _options(
     "Connection",
     click.option("-h", "--host", "host", metavar="HOST", help="Server host (127.0.0.1)."),
     click.option("-p", "--port", "port", type=Number(1, 65535), metavar="PORT", help="Server port (6379)."),
-    click.option("-s", "--socket", "socket", metavar="PATH", help="Unix socket, instead of host and port."),
+    click.option(
+        "-s",
+        "--socket",
+        "socket",
+        metavar="PATH",
+        callback=lambda _ctx, _param, path: path and str(Path(path).absolute()),
+        help="Unix socket, instead of host and port.",
+    ),
     click.option("-u", "--url", "url", metavar="URL", help="redis://, rediss:// or unix:// URL (or REDIS_URL)."),
     click.option("-a", "--pass", "password", metavar="PASSWORD", help="Password (prefer REDISCLI_AUTH)."),
     click.option("--user", "user", metavar="NAME", help="ACL user name."),

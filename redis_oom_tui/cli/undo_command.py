@@ -1,6 +1,7 @@
 """The line that puts something back: a command that works when copied, with the way in of this run and no password."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -78,5 +79,6 @@ def _without_login(url: str) -> tuple[str, str, bool]:
     login, _, where = parts.netloc.rpartition("@")
     user, colon, password = login.partition(":")
     query = "&".join(word for word in parts.query.split("&") if word.startswith("db="))
-    bare = f"{parts.scheme}://{where}{parts.path}{'?' if query else ''}{query}"
+    path = str(Path(parts.path).absolute()) if parts.scheme == "unix" and not where else parts.path
+    bare = f"{parts.scheme}://{where}{path}{'?' if query else ''}{query}"
     return (bare, unquote(user), bool(password)) if colon else (bare, "", bool(login))

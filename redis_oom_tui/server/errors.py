@@ -185,7 +185,9 @@ def _grant(doing: str, text: str) -> str:
     """What an administrator could do for a user who may not run `doing` at all."""
     if not doing or not _MAY_NOT_RUN.search(text):
         return ""
-    return f"; log in as a user with permission, or allow it by ACL SETUSER with +{doing.lower().replace(' ', '|')}"
+    alone = ", or read database 0 alone with -n 0" if doing == "SELECT" else ""
+    allowed = doing.lower().replace(" ", "|")
+    return f"; log in as a user with permission, or allow it by ACL SETUSER with +{allowed}{alone}"
 
 
 def _unreachable(text: str, where: object) -> str:

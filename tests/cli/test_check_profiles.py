@@ -9,7 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.cli.check_answer import Answer
+from redis_oom_tui.cli.check_profiles import CheckedProfile, worst_first
 from redis_oom_tui.cli.main import main
+from redis_oom_tui.models.address import Address
+from redis_oom_tui.models.verdict import Level, Verdict
+from tests.rules.snapshots import snapshot_of
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
@@ -86,6 +91,16 @@ def test_profiles_of_the_same_server_say_so(tmp_path: Path, capsys: pytest.Captu
         _, out, _ = ran(capsys, "--config", twice, "check", "--all", "--json")
         document = document_of("check", out)
         assert [each["same_server_as"] for each in document["profiles"]] == [[], ["b"], ["a"]]
+
+
+def test_a_few_keys_more_change_no_order() -> None:
+    def found(name: str, used: int) -> CheckedProfile:
+        snapshot = snapshot_of(used, 1_000_000)
+        verdict = Verdict(Level.OK, "Healthy.", "healthy")
+        return CheckedProfile(name, Address(), verdict, Answer(verdict, snapshot, ()))
+
+    order = worst_first([found("b", 500_100), found("a", 500_000), found("c", 700_000)])
+    assert [each.name for each in order] == ["c", "a", "b"]
 
 
 _LATE = """

@@ -11,6 +11,7 @@ import pytest
 
 from redis_oom_tui.cli import main as entry
 from tests.cli.ran import Tool, ran
+from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
 ODD = (
@@ -269,3 +270,17 @@ def test_a_refused_select_is_no_lost_server(flavour: str, how: str) -> None:
         code, _, err = ran("-s", server.socket_path, *login, "hogs")
         assert (code, "SELECT" in err) == (3, True)
         assert "cannot be reached" not in err
+
+
+def test_who_may_not_select_is_shown_database_0(server: RunningServer) -> None:
+    with server.client() as client, server.client(db=3) as other:
+        client.mset({f"key:{number}": "v" for number in range(5)})
+        other.set("other", "v")
+        client.acl_setuser("sre", enabled=True, passwords=["+pw"], keys=["*"], commands=["+@all", "-select"])
+        login = ("-s", server.socket_path, "--user", "sre", "-a", "pw", "hogs")
+        done = ran(*login, "--json")
+        assert done.returncode == 3
+        assert "read database 0 alone with -n 0" in done.stderr
+        found = document_of("hogs", done.stdout)
+        assert (found["scanned_keys"], found["complete"], found["state"]) == (5, False, "failed")
+        assert ran(*login, "-n", "0").returncode == 0

@@ -88,6 +88,32 @@ def test_a_setting_is_put_back_by_the_line_shown(valkey: RunningServer, capsys: 
         assert client.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"
 
 
+def test_a_command_that_is_printed_works_in_another_folder(
+    valkey: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever paths it was told by."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (tmp_path / "password").write_text("pw")
+    (tmp_path / "config.toml").write_text("")
+    (tmp_path / "s").symlink_to(valkey.socket_path)
+    way = ("--config", "config.toml", "--audit", "audit", "--user", "sre", "--pass-file", "password")
+    with valkey.client() as client:
+        client.acl_setuser("sre", enabled=True, passwords=["+pw"], keys=["*"], categories=["+@all"])
+        client.mset({"tmp:1": "v", "tmp:2": "v"})
+        for number, where in enumerate((("-s", "s"), ("-u", "unix:s"))):
+            monkeypatch.chdir(tmp_path)
+            plan, backup = f"plan{number}", f"backup{number}"
+            words = (*where, *way, "cleanup", "--match", "tmp:*", "--save-plan", plan, "--backup", backup)
+            code, out = _run(capsys, *words)
+            assert code == 0
+            monkeypatch.chdir(elsewhere)
+            code, out = _run(capsys, *_copied(out, "cleanup")[-1])
+            assert (code, client.dbsize()) == (0, 0), out
+            assert _run(capsys, *_copied(out, "restore")[-1], "--yes")[0] == 0
+            assert client.dbsize() == 2
+
+
 def test_a_saved_plan_is_run_by_the_line_shown(
     valkey: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

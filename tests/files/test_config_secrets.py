@@ -127,7 +127,7 @@ def test_secrets_come_from_better_places_and_never_show(tmp_path: Path) -> None:
         ("password_env = 'SURELY_NOT_SET'", "environment variable SURELY_NOT_SET, which is not set"),
         ("password_file = 'absent'", "No such file"),
         ("password_command = 'false'", "ended with status 1"),
-        ("password_command = 'true'", "is empty"),
+        ("password_command = 'true'", "is empty where it should be"),
         ("password_command = '/no/such/program'", "No such file"),
     ],
 )

@@ -2,6 +2,9 @@
 
 from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.rules.clients import HOG_BYTES, OWN_NAME, ClientKind, Hog, kind_of, noteworthy_bytes, others
+from redis_oom_tui.rules.verdict.facts import Facts
+from redis_oom_tui.rules.verdict.holders import buffers_step
+from tests.rules.snapshots import MIB, snapshot_of
 
 
 def words(**about) -> str:
@@ -43,3 +46,14 @@ def test_a_command_that_still_comes_is_told_from_one_that_never_ends() -> None:
     assert kind(command=b"NULL", age_seconds=2, idle_seconds=2) is ClientKind.SENDER
     assert kind(command=b"get", age_seconds=1) is ClientKind.SENDER
     assert kind(command=b"set", age_seconds=60, idle_seconds=9) is ClientKind.STALLED
+
+
+def test_a_step_against_clients_says_how_many_they_are() -> None:
+    def step(number: int) -> str:
+        about = {"total_bytes": 20 * MIB, "query_bytes": 20 * MIB, "command": b"set", "age_seconds": 60}
+        clients = tuple(ClientBuffer(index, "", **about) for index in range(1, number + 1))
+        memory = {"clients_normal_bytes": 20 * number * MIB}
+        return buffers_step(Facts(snapshot_of(memory=memory), clients=clients))
+
+    assert step(1).endswith("Killing a client helps until it sends the next.")
+    assert step(3).endswith("Killing a client helps until it sends the next. There are 3 such clients.")

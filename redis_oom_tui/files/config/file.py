@@ -143,7 +143,7 @@ def fetch(source: SecretSource, what: str) -> Secret:
         SecretKind.COMMAND: _from_command,
     }[source.kind](source.place, what).rstrip("\r\n")
     if not text:
-        raise BadInput(f"{what} is empty where the configuration says it is kept ({source.kind})")
+        raise BadInput(f"{what} is empty where it should be ({source.kind})")
     return Secret(text)
 
 

@@ -102,7 +102,7 @@ _STEPS = {
     ),
     ClientKind.LARGE_VALUE: (
         "Find who writes such large values (Triage, c): have them written in parts, or raise maxmemory in Limits if"
-        " they are meant to be. To kill the client helps until it sends the next."
+        " they are meant to be. Killing a client helps until it sends the next."
     ),
     ClientKind.SENDER: (
         "Kill the client whose command never ends (Triage, c); if it does end, send smaller values."
@@ -130,7 +130,11 @@ def buffers_step(facts: Facts) -> str:
     """Whom to close, by what the clients do."""
     found = _main_holders(facts)
     generic = "Kill the client holding the buffers (Triage, c)."
-    return generic if found is None else _STEPS.get(found[0], generic)
+    if found is None:
+        return generic
+    kind, hogs = found
+    more = f" There are {count(len(hogs))} such clients." if len(hogs) > 1 else ""
+    return f"{_STEPS.get(kind, generic)}{more}"
 
 
 def client_to_close(facts: Facts) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.address import Address
-from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState, ScanView, ThrottleState
 from redis_oom_tui.rules.key_patterns import glob, matcher
 from redis_oom_tui.server.errors import translated
@@ -201,11 +201,20 @@ class KeyspaceScan:
         return self._alone and is_silent(error)
 
     async def _scan_databases(self) -> None:
-        """One after the other; of a sample each has its part, and what one does not need is left to the others."""
+        """One after the other; of a sample each has its part, and what one does not need is left to the others.
+
+        A user who may not SELECT is refused all but the first: that one is read before the refusal is raised.
+        """
+        refused: PermissionRefused | None = None
         while not self._control.stopped and (unread := self._view_builder.unread()):
             for left, cursor_ranges in zip(range(len(unread), 0, -1), unread, strict=True):
                 self._control.share_out(left)
-                await self._scan_ranges(cursor_ranges)
+                try:
+                    await self._scan_ranges(cursor_ranges)
+                except PermissionRefused as error:
+                    refused = error
+            if refused is not None:
+                raise refused
             if self._control.enough:
                 return
 
