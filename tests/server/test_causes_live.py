@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from redis_oom_tui.formatting.server import advice_with_commands
 from redis_oom_tui.models.breakdown import Share
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.trend import Rates
@@ -245,7 +246,10 @@ async def test_the_cause_and_the_first_step(name: str, flavour: str) -> None:
     assert verdict.rule.partition("-")[2] == state.rule.partition("-")[2] or verdict.rule == state.rule, verdict.reason
     assert re.search(state.reason, verdict.reason), verdict.reason
     assert re.search(state.step, verdict.first_step), verdict.first_step
-    assert (verdict.client_id is not None) == (state.rule == "refusing-buffers")
+    of_client = state.rule == "refusing-buffers" or "booked nowhere" in name
+    assert (verdict.client_id is not None) == of_client
+    # Whom to kill is told by its id, in the findings as well.
+    assert not [one.advice for one in found if "CLIENT KILL ID n" in advice_with_commands(one, ())]
     # What no key holds is cured neither by a higher limit nor by a deletion.
     cause = next((cause for cause in CAUSES if state.rule.endswith(f"-{cause.name}")), None)
     if cause is not None and not cause.in_keys:

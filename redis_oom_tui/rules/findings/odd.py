@@ -135,13 +135,15 @@ def keyless(case: Case) -> Iterator[Finding]:
     if held < 8 * MIB or not case.matters(held, _KEYLESS_SHARE):
         return
     tracked = case.now.activity.replica_expires_tracked
+    waits = bool(case.memory.lazyfree_pending_objects)
+    client_id = None if waits else holders.unbooked_client(facts)
     yield Finding(
         id="held-by-no-key",
         level=case.at_least_warning,
         title=f"The keys explain only {percent(share)} of the memory: {size(held)} is in no key"
         if case.now.keys
         else f"{size(held)} is in use, but there are no keys",
-        advice=keyless_step(facts) if not case.memory.lazyfree_pending_objects else WAIT,
+        advice=WAIT if waits else keyless_step(facts),
         evidence=(
             f"{number_of_keys(case.now.keys)}, used_memory {size(case.memory.used_bytes)}",
             *((f"{size(booked)} of the rest is booked: tables, buffers, scripts",) if booked else ()),
@@ -149,6 +151,7 @@ def keyless(case: Case) -> Iterator[Finding]:
             *((f"slave_expires_tracked_keys {count(tracked)}",) if tracked else ()),
             *(f"{name} {value}: its log may be long" for name, value in _long_logs(case)),
         ),
+        remedy=None if client_id is None else Remedy("triage", client_id=client_id),
     )
 
 

@@ -92,6 +92,23 @@ def judge(
     )
 
 
+# Of whom the first step of a cause speaks, and the rules beside those named by the cause that give its step.
+_CLIENT_OF = {
+    "buffers": holders.client_to_close,
+    "unexplained": holders.unbooked_client,
+    "nothing-left": holders.unbooked_client,
+}
+_WITH_STEP_OF_CAUSE = ("buffers", "behind", "close-warning", "close-critical", "crowded", "growing")
+
+
+def _client_of_step(facts: Facts, rule: str) -> int | None:
+    named = rule.removeprefix("refusing-").removeprefix("close-").removeprefix("behind-")
+    if rule not in _WITH_STEP_OF_CAUSE and named not in _CLIENT_OF:
+        return None
+    client_of = _CLIENT_OF.get(cause_of(facts).name)
+    return None if client_of is None else client_of(facts)
+
+
 def _spoken(facts: Facts) -> Verdict:
     """What the first rule says that has something to say. Where one failed before it, all is not known to be well."""
     missed = [facts.rates.not_judged] if facts.rates.not_judged else []
@@ -102,8 +119,7 @@ def _spoken(facts: Facts) -> Verdict:
     for rule in (*RULES, limit_rules.healthy):
         verdict = attempt(f"the rule '{rule.name}' is", functools.partial(rule.judge, facts), note)
         if verdict is not None:
-            of_buffers = verdict.rule in ("buffers", "refusing-buffers")
-            client_id = holders.client_to_close(facts) if of_buffers else None
+            client_id = _client_of_step(facts, verdict.rule)
             verdict = replace(verdict, confirm=verdict.confirm or rule.confirm, client_id=client_id)
             break
     else:

@@ -133,8 +133,17 @@ def buffers_step(facts: Facts) -> str:
     if found is None:
         return generic
     kind, hogs = found
-    more = f" There are {count(len(hogs))} such clients." if len(hogs) > 1 else ""
-    return f"{_STEPS.get(kind, generic)}{more}"
+    return f"{_STEPS.get(kind, generic)}{_more(len(hogs))}"
+
+
+def _more(number: int) -> str:
+    return f" There are {count(number)} such clients." if number > 1 else ""
+
+
+def unbooked_client(facts: Facts) -> int | None:
+    """The id of the client of which `unbooked_step` speaks; None where there is none."""
+    found = unbooked(facts)
+    return None if found is None else found[0].client.id
 
 
 def client_to_close(facts: Facts) -> int | None:
@@ -180,22 +189,25 @@ def module_names(facts: Facts) -> tuple[str, ...]:
 _LONG_QUEUE = 100
 
 
-def unbooked(facts: Facts) -> tuple[ClientKind, str] | None:
-    """The client that may hold what is booked nowhere, by kind and in words: 6.2 books no queue of a MULTI, and Valkey
-    little of the messages that subscribers share.
+def unbooked(facts: Facts) -> tuple[Hog, str, int] | None:
+    """The client that may hold what is booked nowhere, what it does in words, and how many do so: 6.2 books no queue
+    of a MULTI, and Valkey little of the messages that subscribers share.
     """
     queued = max(facts.clients, key=lambda client: client.queued_commands, default=None)
     if queued is not None and queued.queued_commands >= _LONG_QUEUE and not queued.queued_bytes:
-        words = Hog(queued, ClientKind.QUEUER).words
-        return ClientKind.QUEUER, f"{words} of {count(queued.queued_commands)} commands"
+        hog = Hog(queued, ClientKind.QUEUER)
+        return hog, f"{hog.words} of {count(queued.queued_commands)} commands", 1
     waiting = [hog for hog in rank(facts.clients) if hog.kind is ClientKind.SUBSCRIBER and hog.client.unread]
-    return (ClientKind.SUBSCRIBER, f"{waiting[0].words} that does not read") if waiting else None
+    return (waiting[0], f"{waiting[0].words} that does not read", len(waiting)) if waiting else None
 
 
 def unbooked_step(facts: Facts) -> str:
     """To close that client first; '' where there is none."""
     found = unbooked(facts)
-    return "" if found is None else f"{_STEPS[found[0]]} If that frees nothing: "
+    if found is None:
+        return ""
+    hog, _, number = found
+    return f"{_STEPS[hog.kind]}{_more(number)} If that frees nothing: "
 
 
 def suspects(facts: Facts) -> tuple[str, ...]:
