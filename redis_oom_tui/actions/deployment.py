@@ -129,10 +129,10 @@ class Standalone:
         here, then = self.name, plan.run_id
         for now in (snapshot.server.run_id for snapshot in snapshots):
             if (now != then) if now and then else (here != plan.server):
-                raise OtherServer(
-                    f"{here} is not the server of this plan ({plan.server}), or was restarted since (its run id"
-                    " changed): make the plan again"
-                )
+                other = f"{here} is not the server of this plan ({plan.server})"
+                if here == plan.server:
+                    other = f"{here} was restarted since the plan was made, or is another server (its run id changed)"
+                raise OtherServer(f"{other}: make the plan again")
 
     def place_of(self, *_: object) -> Place | None:
         """Always here."""

@@ -69,6 +69,11 @@ def is_live(host: Host) -> bool:
     return host.state is not None and host.state.link is Link.LIVE
 
 
+def dated(host: Host, words: str) -> str:
+    """`words` on the server's memory; where it does not answer now, they say of when they are."""
+    return words if not words or is_live(host) else f"By its last answer: {words}"
+
+
 class _App(Protocol):
     session: Host
 

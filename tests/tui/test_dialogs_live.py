@@ -191,9 +191,12 @@ async def test_a_pattern_of_one_database_is_planned_and_deleted_there_alone(serv
 
 
 async def test_while_the_server_is_silent_a_value_and_a_policy_say_that_they_wait_and_escape_leaves(server, tmp_path):
+    with server.client() as client:
+        client.config_set("maxmemory", 2**30)
+        client.mset({b"old:%d" % n: b"x" * 100 for n in range(20)})
     app = live_app(server, tmp_path)
     async with app.run_test(size=(80, 24)) as pilot:
-        await until(pilot, lambda: is_ready(app))
+        await planned(pilot, "old:*")
         await pilot.press("3")
         app.main.panes["limits"]._point_at("maxmemory")
         await pilot.press("enter")
@@ -205,6 +208,9 @@ async def test_while_the_server_is_silent_a_value_and_a_policy_say_that_they_wai
             )
             await pilot.press("escape")
             await until(pilot, lambda: not isinstance(app.screen, Dialog))
+            await pilot.press("4")
+            await until(pilot, lambda: "By its last answer: It is below 80% already" in screen_text(app))
+            await pilot.press("3")
             app.post_message(ChangeSetting("maxmemory-policy", "allkeys-lru"))
             await until(pilot, lambda: "Waiting for the server: it has 3s for each reply." in screen_text(app))
         await until(pilot, lambda: "Change maxmemory-policy?" in screen_text(app))

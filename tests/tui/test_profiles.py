@@ -117,7 +117,7 @@ async def test_the_chosen_server_is_shown_from_the_beginning_and_the_old_one_let
         await until(pilot, lambda: "Healthy" in screen_text(app))
         assert "orders PRODUCTION" in rows(app)[0]
         assert "read-only" in rows(app)[0]
-        assert "2 marks and the scan left behind" in prose(app)
+        assert "Discarded: 2 marks and the scan of the server before." in prose(app)
         assert old.closed
         assert app.main.panes["hogs"] is not before
         assert "No scan yet" in screen_text(app)

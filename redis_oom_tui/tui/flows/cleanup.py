@@ -36,7 +36,7 @@ from redis_oom_tui.tui.drawing import moment
 from redis_oom_tui.tui.flows import scans, shrink
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
-from redis_oom_tui.tui.host import is_live
+from redis_oom_tui.tui.host import dated, is_live
 
 _LISTED = 500
 _UNDONE = frozenset({Outcome.FAILED, Outcome.CHANGED, Outcome.GONE, Outcome.IN_DOUBT, Outcome.NOT_ATTEMPTED})
@@ -212,7 +212,7 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
         lambda choice: operator.consent(frozen, choice),
         budget=""
         if actions.snapshot is None
-        else operator.budget(frozen, actions.snapshot, target=actions.target).words,
+        else dated(actions.host, operator.budget(frozen, actions.snapshot, target=actions.target).words),
         hidden=hidden,
         word=operator.confirm_word(frozen) or _large(frozen, snapshot),
         room_bytes=None if snapshot is None or snapshot.cluster is not None else headroom(snapshot),

@@ -34,6 +34,7 @@ async def switch(actions: ActionController) -> None:
     at = next((n for n, profile in enumerate(board.profiles) if profile.name == here), 0)
     name = await actions.ask(PickDialog("Switch to which server?", _intro(actions), options, at=at, enter="connects"))
     if name is None or name == here:
+        actions.host.tell("" if name is None else f"{safe_text(name, 40)} is on screen already")
         return
     actions.host.tell(f"Connecting to {safe_text(name, 40)}.")
     await _go(actions, await _reached(board, name, "could not be reached, staying on the current server"))
@@ -103,7 +104,7 @@ async def _go(actions: ActionController, session: ProfileSession) -> None:
         raise
     await actions.host.go_to(session)
     name = safe_text(session.profile.name, 40)
-    actions.host.tell(f"This is {name} now{f'; {left} left behind' if left else ''}.")
+    actions.host.tell(f"This is {name} now.{f' Discarded: {left} of the server before.' if left else ''}")
 
 
 async def _reached(board: Switchboard, name: str, failure: str) -> ProfileSession:

@@ -55,7 +55,7 @@ async def export(actions: ActionController) -> None:
     made = gathered(actions, names=choice.names, entries=entries)
     text = _in_form(made, choice.path.suffix.lower())
     await asyncio.to_thread(write_new, choice.path, text)
-    actions.host.tell(f"Report saved to {choice.path}")
+    actions.host.tell(f"Report saved to {choice.path.absolute()}")
 
 
 async def copy_for_chat(actions: ActionController, texts: Mapping[str, str]) -> None:

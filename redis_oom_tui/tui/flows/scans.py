@@ -41,7 +41,7 @@ async def save(actions: ActionController) -> None:
     if path is not None:
         await asyncio.to_thread(save_scan, scan, path)
         actions.host.scanner.saved = True
-        actions.host.tell(f"Scan saved to {path}")
+        actions.host.tell(f"Scan saved to {path.absolute()}")
 
 
 async def again(actions: ActionController, match: bytes | None = None) -> None:
@@ -156,7 +156,7 @@ def _at_hand(actions: ActionController) -> SavedScan | None:
     """The scan on screen as it would be saved. Raises BadInput while it runs: its figures are not at rest."""
     scans = actions.host.scanner
     if scans.active:
-        raise BadInput("A scan is running: p pauses or resumes it, e stops it and keeps what it found")
+        raise BadInput("The scan has not ended: e stops it and keeps what it found")
     if actions.host.scan is None:
         return None
     snapshot = actions.snapshot

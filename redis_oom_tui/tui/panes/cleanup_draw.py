@@ -34,6 +34,7 @@ _NODE = 16
 _WIDE = 80
 _MARGIN = 2
 _LEAST_LISTED = 2
+_DONE = (Outcome.DELETED, Outcome.EXPIRING)
 
 
 class PlanSums(Struct, frozen=True):
@@ -200,7 +201,7 @@ def run_lines(
     lines = _under_way(state, view, width, style) if view.ended is None else _ended(view, width)
     lines += _fact(state.things or "keys", _counts(view), width)
     lines += _fact("memory", _freed(view, state.plan, estimated=estimated), width)
-    lines += _fact("goal", _to_go(memory, target), width)
+    lines += _fact("goal", _to_go(memory, target, done=any(map(view.counts.get, _DONE))), width)
     if view.backup_path:
         lines += _fact("backup", [(safe_text(view.backup_path, 400), "dim")], width)
     if view.ended is None or not state.outcomes or height - len(lines) <= _LEAST_LISTED:
@@ -260,13 +261,14 @@ def _freed(view: RunView, plan: Plan | None, *, estimated: bool) -> list[Piece]:
     return pieces
 
 
-def _to_go(memory: Memory | None, target: float) -> list[Piece]:
+def _to_go(memory: Memory | None, target: float, *, done: bool) -> list[Piece]:
     needed = None if memory is None else memory.over(target)
     if needed is None:
         return []
     if needed:
         return [(f"{size(needed)} more to reach {percent(target)}", "warn")]
-    return [(f"reached: below {percent(target)}", "ok")]
+    # What did nothing has reached nothing.
+    return [(f"{'reached: ' if done else ''}below {percent(target)}", "ok")]
 
 
 def outcome_line(one: KeyOutcome, width: int, style: DrawStyle, *, here: bool) -> Line:

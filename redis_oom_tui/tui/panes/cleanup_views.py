@@ -11,10 +11,12 @@ from redis_oom_tui.models.action import Action
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.plan import KeyOutcome, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.tui.dialogs.questions import ReadDialog, name_lines
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
+from redis_oom_tui.tui.host import dated, is_live
 from redis_oom_tui.tui.panes import cleanup_draw, cleanup_form
 from redis_oom_tui.tui.panes.base import host_of
 from redis_oom_tui.tui.panes.cleanup_draw import PlanSums, form_head, form_hint, form_line
@@ -207,11 +209,13 @@ class StageView(CursorList[PlannedKey | KeyOutcome]):
             return cleanup_draw.planning_lines(state.planning, width, self.style, things=state.things or "keys")
         sums = None if state.plan is None else self._summed(state.plan, actions.snapshot)
         if state.stage is Stage.PREVIEW and state.plan is not None and sums is not None:
+            if sums.budget is not None:
+                sums = replace(sums, budget=replace(sums.budget, words=dated(self.host, sums.budget.words)))
             return cleanup_draw.plan_head(state.plan, sums, width, height, self.style, hidden=state.hidden)
         if state.stage in {Stage.RESTORING, Stage.RESTORED}:
             return cleanup_draw.restore_lines(state.restoring, width, self.style)
         snapshot, node = actions.snapshot, "" if state.plan is None else state.plan.criteria.node
-        memory = None if snapshot is None else of_node(snapshot, node).memory
+        memory = None if snapshot is None or not is_live(self.host) else of_node(snapshot, node).memory
         estimated = sums is not None and not sums.low == sums.size == sums.high
         return cleanup_draw.run_lines(
             state, memory, width, height, self.style, estimated=estimated, target=actions.target

@@ -81,7 +81,10 @@ class ScanKeys(Pane):
 
     def action_pace(self, by: int) -> None:
         index = _PACES.index(self.host.scanner.pace) + by
-        self.post_message(SetPace(_PACES[max(0, min(index, len(_PACES) - 1))]))
+        pace = _PACES[max(0, min(index, len(_PACES) - 1))]
+        self.post_message(SetPace(pace))
+        if not self.host.scanner.active:
+            self.host.tell(f"Pace of the next scan: {pace}")
 
 
 # From here on each of two tables side by side has the columns that it has alone on 80, and so has each of two on top of
