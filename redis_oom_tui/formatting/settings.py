@@ -80,6 +80,13 @@ def value_before(result: ChangeResult) -> str:
     )
 
 
+def changed_elsewhere_words(result: ChangeResult, value: str) -> str:
+    """That a setting which was to revert was set to `value` by others."""
+    name = result.change.name
+    reads = f"{name} is {shown_value(name, value)} now, not {value_now(result)}"
+    return f"{reads}: it was changed elsewhere, and does not revert"
+
+
 def listed(names: Sequence[str]) -> str:
     """The first few, and how many more.
 

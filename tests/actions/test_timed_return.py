@@ -10,6 +10,8 @@ import redis
 
 from redis_oom_tui.actions.node_settings import TimedReturns
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.structs import replace
+from redis_oom_tui.tui.flows.state import LimitsState
 from tests.support.acting import operating
 from tests.support.proxy import Liar, lied_to
 from tests.support.servers import RunningServer
@@ -202,3 +204,17 @@ async def test_leaving_brings_returns_forward_one_after_the_other(begun: bool) -
     assert log == ["maxmemory begins", "maxmemory ends", "maxmemory-policy begins", "maxmemory-policy ends"]
     assert (ended := await returns.ended("maxmemory-policy")) is not None
     assert ended.took
+
+
+async def test_what_others_set_since_is_told_from_what_this_run_set(server: RunningServer, tmp_path: Path) -> None:
+    with server.client() as client:
+        async with operating(server.connection, tmp_path) as operator:
+            settings = operator.settings
+            for name, typed, other in ((POLICY, "allkeys-lru", "noeviction"), ("maxmemory", "1gb", "2000000000")):
+                held = await settings.apply(await settings.propose(name, typed), revert_after=60)
+                state = LimitsState(limits=await settings.limits(), reverting=held, reverts_at=60.0)
+                assert (state.changed_elsewhere, state.returning(20)) == (None, (name, 40.0))
+                client.config_set(name, other)
+                state = replace(state, limits=await settings.limits())
+                assert (state.changed_elsewhere, state.returning(20)) == (other, None)
+                assert settings.keep(held)

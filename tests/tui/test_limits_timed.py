@@ -174,3 +174,29 @@ async def test_what_did_not_go_back_as_the_tool_was_killed_is_told_first():
     app = an_app(operator=Killed())
     async with app.run_test(size=(80, 24)) as pilot:
         await on_limits(pilot, "! maxmemory was to revert to 1.0 GiB 4 minutes ago")
+
+
+async def test_a_return_that_others_have_forestalled_is_not_counted_down():
+    clock = FakeClock()
+    operator = ScriptedOperator()
+    app = an_app(ScriptedSource(clock=clock), operator=operator, clock=clock)
+    words = "maxmemory-policy is volatile-ttl now, not allkeys-lru: it was changed elsewhere, and does not revert"
+
+    def text() -> str:
+        return " ".join(screen_text(app).replace("│", " ").split())
+
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        operator.snapshot = a_snapshot(policy="volatile-ttl")
+        clock.move(3)
+        await until(pilot, lambda: words in text())
+        assert "Reverts to" not in screen_text(app)
+        await pilot.press("escape")
+        await until(pilot, lambda: f"{words}; s: keep" in text())
+        assert "reverts to" not in screen_text(app)
+        await pilot.press("1")
+        await until(pilot, lambda: "Limits" in screen_text(app) and "back in" not in rows(app)[1])
+        # Where it is set to that again, it reverts after all.
+        operator.snapshot = a_snapshot(policy="allkeys-lru")
+        clock.move(3)
+        await until(pilot, lambda: "maxmemory-policy back in 5" in rows(app)[1])

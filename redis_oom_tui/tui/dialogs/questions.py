@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.hogs import changes
 from redis_oom_tui.formatting.sanitize import escape_exact, reads_otherwise, safe_text
-from redis_oom_tui.formatting.settings import value_before, value_now
+from redis_oom_tui.formatting.settings import changed_elsewhere_words, value_before, value_now
 from redis_oom_tui.formatting.sizes import ago, count, duration, number_of_keys, size, spoken
 from redis_oom_tui.models.action import BackupInspection
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
@@ -184,18 +184,23 @@ def read_question(details: KeyDetails, where: str) -> Question:
 
 
 class KeepDialog(Dialog[bool]):
-    """Answers True to keep it. Left, or when the time is up, the old value returns."""
+    """Answers True to keep it. Left, or when the time is up, the old value returns; but not where `elsewhere` tells
+    what others have set since.
+    """
 
     CANCEL = "Revert"
 
-    def __init__(self, result: ChangeResult, until: float) -> None:
+    def __init__(self, result: ChangeResult, until: float, elsewhere: Callable[[], str | None]) -> None:
         super().__init__(f"Keep {safe_text(result.change.name, 40)}?", act="Keep")
         self.result = result
         self.until = until
+        self._elsewhere = elsewhere
 
     def body(self, width: int) -> Sequence[Line]:
         left = max(0, round(self.until - self.host.clock.monotonic()))
         lines = paragraph(f"Set to {value_now(self.result)}", width, "title")
+        if (value := self._elsewhere()) is not None:
+            return [*lines, *paragraph(changed_elsewhere_words(self.result, value), width, "warn")]
         old = value_before(self.result)
         lines += paragraph(f"Reverts to {old} in {left}s unless you keep it.", width)
         return [*lines, *flagged(self.result.change.returns, width)]

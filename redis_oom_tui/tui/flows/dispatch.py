@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import value_before
+from redis_oom_tui.formatting.settings import changed_elsewhere_words, value_before
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.rules.clients import on_shown_node
@@ -147,6 +147,12 @@ async def _leave(actions: ActionController) -> None:
         lines.append(f"{standing} Quitting stops the scan. To save it: Esc, then e to stop it and w to save it.")
     if actions.limits.reverting is not None:
         name, old = actions.limits.reverting.change.name, value_before(actions.limits.reverting)
-        lines.append(f"{name} will revert to {old} now, because it was not kept. To keep it: Esc, then s in Limits.")
+        elsewhere = actions.limits.changed_elsewhere
+        if elsewhere is not None:
+            lines.append(f"{changed_elsewhere_words(actions.limits.reverting, elsewhere)}.")
+        else:
+            lines.append(
+                f"{name} will revert to {old} now, because it was not kept. To keep it: Esc, then s in Limits."
+            )
     if await actions.ask(ConfirmDialog(Question(title, tuple(lines), act))):
         actions.app.exit(0)

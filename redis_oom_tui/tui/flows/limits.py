@@ -3,12 +3,13 @@
 import asyncio
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import shown_value, value_before, value_now
+from redis_oom_tui.formatting.settings import changed_elsewhere_words, shown_value, value_before, value_now
 from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.action import Action, SettingView
 from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.settings import Change, ChangeResult, Setting
 from redis_oom_tui.models.structs import replace
+from redis_oom_tui.monitor.state import Link
 from redis_oom_tui.rules.tuning import as_typed
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.answers import Option, PickDialog
@@ -18,6 +19,8 @@ from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.host import is_live
 
 _POLL_SECONDS = 0.25
+# So often the settings are read again as long as one is to revert.
+_READ_SECONDS = 2.0
 # The timer that takes a setting back is another than the one that tells of it.
 _GRACE_SECONDS = 1.0
 
@@ -45,7 +48,11 @@ async def read(actions: ActionController) -> None:
     except TriageError as error:
         actions.show_limits(replace(actions.limits, error=str(error)))
     else:
+        before = actions.limits.changed_elsewhere
         actions.show_limits(replace(actions.limits, limits=found, error=""))
+        held, elsewhere = actions.limits.reverting, actions.limits.changed_elsewhere
+        if held is not None and elsewhere is not None and elsewhere != before:
+            actions.tell("limits", changed_elsewhere_words(held, elsewhere), bad=True)
 
 
 async def change(actions: ActionController, name: str, value: str | None) -> None:
@@ -73,9 +80,11 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
     actions.show_limits(replace(actions.limits, changes=(*actions.limits.changes, result)))
     if result.reverts_in_seconds is not None:
         until = actions.host.clock.monotonic() + result.reverts_in_seconds
-        actions.show_limits(replace(actions.limits, reverting=result, reverts_at=until))
+        # First what was read before the change goes.
         await read(actions)
-        if await actions.ask(KeepDialog(result, until)):
+        actions.show_limits(replace(actions.limits, reverting=result, reverts_at=until))
+        actions.begin("watch a timed return", lambda: _watch(actions, result))
+        if await actions.ask(KeepDialog(result, until, lambda: actions.limits.changed_elsewhere)):
             await keep(actions)
         else:
             await _see_it_back(actions, result, until)
@@ -166,8 +175,8 @@ async def keep(actions: ActionController) -> None:
         return
     actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None))
     await read(actions)
-    name, found = held.change.name, actions.limits.limits
-    reads = found.policy if found is not None and name == "maxmemory-policy" else _view(actions, name).setting.value
+    name = held.change.name
+    reads = actions.limits.value(name)
     # Somebody else may have set it since. Of a cluster one node is read here, which says nothing of the others.
     if actions.limits.error or held.nodes or held.change.node or reads is None:
         _notice(actions, f"{name} no longer reverts")
@@ -176,6 +185,17 @@ async def keep(actions: ActionController) -> None:
     else:
         words = f"{name} no longer reverts, but it is {shown_value(name, reads)} now, not {value_now(held)}"
         _notice(actions, f"{words}: it was changed since", bad=True)
+
+
+async def _watch(actions: ActionController, held: ChangeResult) -> None:
+    """Read the settings again for as long as one is to revert: others may set it meanwhile."""
+    read_at = actions.host.clock.monotonic()
+    while actions.limits.reverting is held:
+        await asyncio.sleep(_POLL_SECONDS)
+        now, state = actions.host.clock.monotonic(), actions.host.state
+        if now - read_at >= _READ_SECONDS and state is not None and state.link is Link.LIVE:
+            read_at = now
+            await read(actions)
 
 
 async def _see_it_back(actions: ActionController, held: ChangeResult, until: float) -> None:
@@ -192,14 +212,14 @@ async def gone_back(actions: ActionController) -> None:
     if held is None:
         return
     name = held.change.name
-    old = value_before(held)
+    old, elsewhere = value_before(held), actions.limits.changed_elsewhere
     notice = f"{name} is reverting to {old}"
     actions.show_limits(replace(actions.limits, reverting=None, reverts_at=None, notice=notice))
     ended = await actions.operator.settings.returned(held)
     if ended.took:
         left = tuple(one for one in actions.limits.changes if one is not held)
         actions.show_limits(replace(actions.limits, changes=left))
-        _notice(actions, f"{name} reverted to {old}")
+        _notice(actions, f"{name} {'reverted to' if elsewhere is None else 'was changed elsewhere, and is'} {old}")
         return
     why = f" ({ended.detail.rstrip('.')})" if ended.detail else ""
     reads = "its value is unknown" if ended.now is None else f"it is {shown_value(name, ended.now)}"

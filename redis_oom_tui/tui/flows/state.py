@@ -76,9 +76,29 @@ class LimitsState(Struct, frozen=True):
     reverting: ChangeResult | None = None
     reverts_at: float | None = None
 
+    def value(self, name: str) -> str | None:
+        """What a setting was last read to be; None where that is not known."""
+        if self.limits is None:
+            return None
+        if name == "maxmemory-policy":
+            return None if self.limits.policy == "unknown" else self.limits.policy
+        return next((view.setting.value for view in self.limits.settings if view.setting.name == name), None)
+
+    @property
+    def changed_elsewhere(self) -> str | None:
+        """What the setting that was to revert is now, where others have set it since: then it does not revert.
+
+        None of a change in a cluster: one node is read here, which says nothing of the others.
+        """
+        held = self.reverting
+        if held is None or held.now is None or held.nodes or held.change.node:
+            return None
+        value = self.value(held.change.name)
+        return None if value == held.now else value
+
     def returning(self, now: float) -> tuple[str, float] | None:
         """The setting that reverts by itself, and in how many seconds from `now`, which is monotonic; None if none."""
-        if self.reverting is None or self.reverts_at is None:
+        if self.reverting is None or self.reverts_at is None or self.changed_elsewhere is not None:
             return None
         return self.reverting.change.name, max(0.0, self.reverts_at - now)
 

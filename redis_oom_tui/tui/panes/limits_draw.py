@@ -5,7 +5,13 @@ from collections.abc import Sequence
 from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.settings import room_lines, short_value, shown_value, value_before
+from redis_oom_tui.formatting.settings import (
+    changed_elsewhere_words,
+    room_lines,
+    short_value,
+    shown_value,
+    value_before,
+)
 from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.action import Limits, PolicyView, SettingView, WriteStep
 from redis_oom_tui.tui.drawing import DrawStyle, Line, clip, flagged, marked, pad, paragraph
@@ -77,8 +83,11 @@ def notices(state: LimitsState, width: int, now: float) -> list[Line]:
         lines += marked(" ! ", safe_text(sentence, 300), width - 1, "warn")
     if state.limits is not None and state.limits.unsized:
         lines += marked("   ", safe_text(state.limits.unsized, 300), width - 1, "dim")
-    returning = state.returning(now)
-    if state.reverting is not None and returning is not None:
+    returning, elsewhere = state.returning(now), state.changed_elsewhere
+    if state.reverting is not None and elsewhere is not None:
+        words = f"{changed_elsewhere_words(state.reverting, elsewhere)}; s: keep"
+        lines += marked(" ! ", words, width - 1, "warn")
+    elif state.reverting is not None and returning is not None:
         name, left = returning
         words = f"{name} reverts to {value_before(state.reverting)} in {duration(left)}; s: keep"
         lines += marked(" ! ", words, width - 1, "warn")
