@@ -304,7 +304,8 @@ def _none_copied(plan: Plan, backup: BackupChoice, number: int, others: Mapping[
     """That no key of the plan can be saved, why, and what follows."""
     then = "nothing will be deleted" if backup.keep_unsaved else "this cannot be undone"
     if number == len(plan.keys):
-        return f"All are over {size(backup.max_key_bytes)} each, too large to save: {then}."
+        are = "It is over" if number == 1 else "Each is over"
+        return f"{are} {size(backup.max_key_bytes)}, too large to save: {then}."
     why = [f"{number_of_keys(number)} over {size(backup.max_key_bytes)} each"] if number else []
     why += [
         reason if len(others) == 1 and not number else f"{number_of_keys(n)}: {reason}" for reason, n in others.items()

@@ -127,12 +127,12 @@ def test_consent_names_the_deed_the_place_and_what_has_no_undo() -> None:
 
 def test_consent_promises_no_copy_of_what_is_too_large_to_save() -> None:
     large = plan(50 * MIB, 20 * MIB)
-    assert consent(large, BackupChoice())[1:] == (
-        "All are over 16.0 MiB each, too large to save: this cannot be undone.",
-    )
+    assert consent(large, BackupChoice())[1:] == ("Each is over 16.0 MiB, too large to save: this cannot be undone.",)
     assert consent(large, BackupChoice(keep_unsaved=True))[1:] == (
-        "All are over 16.0 MiB each, too large to save: nothing will be deleted.",
+        "Each is over 16.0 MiB, too large to save: nothing will be deleted.",
     )
+    one = consent(plan(50 * MIB), BackupChoice())
+    assert one[1:] == ("It is over 16.0 MiB, too large to save: this cannot be undone.",)
     mixed = plan(MIB, 50 * MIB)
     assert consent(mixed, BackupChoice(keep_unsaved=True))[1] == (
         "Each key is written to the backup before it is deleted, and 1 key (50.0 MiB) over 16.0 MiB each is kept, as"
