@@ -197,6 +197,16 @@ def test_what_will_expire_is_not_said_to_have_freed_nothing(plan):
     assert ("freed (sum of key sizes)" in shown) is not expires
 
 
+@pytest.mark.parametrize("outcome", [Outcome.DELETED, Outcome.NOT_ATTEMPTED])
+def test_a_run_that_did_nothing_has_reached_no_goal(outcome):
+    run = RunView(total_keys=40, counts={outcome: 40}, ended="It ended.")
+    memory = a_snapshot(used=100 * 2**20).memory
+    lines = cleanup_draw.run_lines(CleanupState(Stage.REPORT, plan=a_plan(), run=run), memory, 80, 24, DrawStyle())
+    shown = "\n".join("".join(text for text, _ in line) for line in lines)
+    assert "below 80%" in shown
+    assert ("reached" in shown) is (outcome is Outcome.DELETED)
+
+
 def test_names_in_another_script_can_be_told_apart_where_their_bytes_do_not_fit():
     names = [f"缓存:商品:{n}:詳細情報データ".encode() for n in range(3)]
     shown = [cleanup_draw.shown_name(name, 40) for name in names]

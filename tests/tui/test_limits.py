@@ -162,6 +162,8 @@ async def test_keys_that_find_nothing_to_undo_or_to_keep_say_so():
         await until(pilot, lambda: "No alert that is not quiet already" in screen_text(app))
         await pilot.press("2", "p")
         await until(pilot, lambda: "No scan is running" in screen_text(app))
+        await pilot.press("minus")
+        await until(pilot, lambda: "Pace of the next scan: gentle" in screen_text(app))
 
 
 async def test_a_yes_or_no_is_picked_from_a_list():
