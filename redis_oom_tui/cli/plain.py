@@ -36,7 +36,7 @@ from redis_oom_tui.monitor.poller import Poller
 from redis_oom_tui.monitor.state import ServerState
 from redis_oom_tui.ports.source import Source
 from redis_oom_tui.rules.breakdown import breakdown_of
-from redis_oom_tui.rules.clients import noteworthy_bytes, others
+from redis_oom_tui.rules.clients import noteworthy_bytes, only_own, others
 from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.guarded import attempt
 
@@ -193,7 +193,7 @@ def _client_lines(state: ServerState, snapshot: Snapshot) -> list[str]:
     hogs = [hog for hog in ranked if hog.client.total_bytes >= least]
     if not hogs:
         most = max((hog.client.total_bytes for hog in ranked), default=None)
-        none = "no other client is connected" if most is None else f"no client buffer above {sizes.size(most)}"
+        none = only_own(len(state.clients)) if most is None else f"No client buffer above {sizes.size(most)}"
         return [f"clients: {none}"]
     return [f"client: {_held(hog.client)}  {hog.words}" for hog in hogs[:_CLIENTS]]
 

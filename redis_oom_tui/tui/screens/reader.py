@@ -72,8 +72,8 @@ class VerdictScreen(ReaderScreen):
         badge = (f" {level_word(verdict.level, self.host.style.glyphs)} ", level_role(verdict.level))
         return [
             *_headed(badge, verdict.reason, width),
-            *_paragraph("Server", self._where, width),
             *_paragraph("First step", verdict.first_step, width),
+            *_paragraph("Server", self._where, width),
             *_bullets("Evidence", verdict.evidence, width, self.host.style),
             *_bullets("To confirm it by hand", verdict.confirm, width, self.host.style),
             *_bullets("Not judged", verdict.not_judged, width, self.host.style),
