@@ -58,12 +58,12 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
     await watched.close()
     verdict = judge(snapshot)
     assert verdict.rule == "close-critical"
-    notes: list[Note] = []
-    said: list[str] = []
+    notes, said = list[Note](), list[str]()
     job = EmergencyJob("cache", NamedPlan("cache", Criteria(patterns=(b"cache:*",))), BOUNDS, connect)
     left = []
     with crowded.client() as client:
-        for number in range(4):
+        # A search finds fewer than its bound on a crowded machine: the hour then takes more runs.
+        for number in range(12):
             # As another watch at another address of the server: only the ledger knows what was taken before.
             book = AlertBook(f"cache-{number}:6379", WatchSettings())
             ledger = Ledger(tmp_path / "emergency.json")
@@ -72,10 +72,13 @@ async def test_no_run_and_no_hour_takes_more_than_its_bounds(
             )
             await armed.clean(snapshot, verdict, asyncio.Event())
             left.append(int(client.dbsize()))
+            if "hourly cap reached" in notes[-1].text:
+                break
         assert client.exists(*[f"session:{number}" for number in range(50)]) == 50
     taken = [before - after for before, after in zip([MILLION + 50, *left], left, strict=False)]
-    assert taken == [100, 100, 50, 0]
+    assert max(taken) <= 100
+    assert (sum(taken), taken[-1]) == (250, 0)
     assert "hourly cap reached" in notes[-1].text
-    assert len(said) == 3
-    assert "100 deleted" in said[0]
-    assert (tmp_path / "audit.jsonl").read_text().count('"delete 100 keys') >= 2
+    assert len(said) == len(list(filter(None, taken)))
+    assert f"{taken[0]} deleted" in said[0]
+    assert f'"delete {taken[0]} keys' in (tmp_path / "audit.jsonl").read_text()

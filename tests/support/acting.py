@@ -18,7 +18,7 @@ from redis_oom_tui.models.address import Connection
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.live import LiveServer
-from tests.support.waiting import kept_still
+from tests.support.waiting import kept_still, until
 
 OLD_SECONDS = 1000
 NO_BACKUP = BackupChoice(wanted=False)
@@ -78,7 +78,8 @@ def fill_to_the_limit(client: redis.Redis) -> None:
 
 
 def settled(client: redis.Redis) -> int:
-    """used_memory once it keeps still: a connection that was closed takes its buffers with it a moment later."""
+    """used_memory once nothing waits to be freed and it keeps still: closed connections give buffers back later."""
+    until(lambda: not client.info("memory")["lazyfree_pending_objects"], "what was unlinked to be freed")
     return kept_still(lambda: int(client.info("memory")["used_memory"]), 10_000, 0.1)
 
 
