@@ -9,6 +9,7 @@ from redis_oom_tui.models.verdict import Finding, Level, Remedy
 from redis_oom_tui.tui.screens.reader import FindingScreen
 from tests.support.acting import settled
 from tests.support.scripted import FakeClock, ScriptedSource, a_view
+from tests.support.waiting import until as wait_until
 from tests.tui.support import an_app, rows, screen_text, until
 from tests.tui.test_dialogs_live import live_app
 from tests.tui.test_triage import FINDINGS
@@ -148,6 +149,8 @@ async def test_who_sends_large_values_stands_among_the_findings(valkey, tmp_path
         client.config_set("slowlog-log-slower-than", 0)
         client.client_setname("importer")
         client.set("export:2026", b"x" * 6_000_000)
+        client.connection_pool.disconnect()
+        wait_until(lambda: settled(client) < 9_000_000, "the buffer that the value came in to go")
         client.config_set("maxmemory", int(settled(client) / 0.9))
         app = live_app(valkey, tmp_path)
         async with app.run_test(size=(80, 24)) as pilot:
