@@ -19,6 +19,8 @@ from redis_oom_tui.server.rate_controller import Hold, Probes, RateController
 # How long a call may take, in seconds: beside others at work, where one in a hundred of them waits for all of it, and
 # where nobody waits behind it. By itself a call takes 10 µs of the server, and 50 of this process.
 _CALL_SHARED, _CALL_ALONE = 0.00005, 0.001
+# By such a part of itself the way to the server may take longer at times: that is no time of the server.
+_TREMBLES = 0.2
 _FEWEST, _FIRST, _MOST_SHARED, _MOST = 5, 16, 64, 400
 # So many keys SCAN passes in the time in which one is looked at.
 _PASSED, _MOST_PASSED = 8, 2000
@@ -211,21 +213,26 @@ class CallThrottle:
             # Most of it was the way: what the server's part was can only be guessed.
             server = busy = min(seconds, keys * _GUESSED_SECONDS)
         else:
-            way = 0.0 if self.alone else self.probes.least_at_rest
-            server = max(0.0, seconds - way)
-            certain = max(seconds - waited, min(seconds, _TIMES_QUICK * (self._quick + way)))
+            server = max(0.0, seconds - self._way)
+            certain = max(seconds - waited, min(seconds, _TIMES_QUICK * (self._quick + self._way)))
             # Where the way took longer at rest, rests must not fall away; but calls are not cut short for its sake.
-            busy = max(certain - way, certain / 5)
+            busy = max(certain - self._way, certain / 5)
         self._fit(server)
         self._used += busy
         self._owed = min(_LONGEST_REST, self._owed + busy * (1.0 / self.share - 1.0))
+
+    @property
+    def _way(self) -> float:
+        """What a call takes besides the server's work, as far as that matters."""
+        return 0.0 if self.alone else self.probes.least_at_rest
 
     def _fit(self, server: float) -> None:
         """Longer or shorter calls, by what the quicker of the last ones took: the others may have waited for us."""
         self._calls.append(server)
         if len(self._calls) < _CALLS_COMPARED:
             return
-        self._quick, allowed = sorted(self._calls)[1], _CALL_ALONE if self.alone else _CALL_SHARED
+        self._quick = sorted(self._calls)[1]
+        allowed = _CALL_ALONE if self.alone else _CALL_SHARED + _TREMBLES * max(0.0, self._way - _CALL_SHARED)
         self._calls.clear()
         if self._quick > 1.5 * allowed:
             self._size = max(_FEWEST, self._size * 3 // 4)
