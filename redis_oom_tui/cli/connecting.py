@@ -95,6 +95,21 @@ def _stated(text: str) -> int:
     return limit
 
 
+# What a socket's address holds, on the system where it holds least (macOS).
+_LONGEST_SOCKET_PATH = 103
+
+
+def whole_socket_path(path: str) -> str:
+    """`path` from the root on, for it is printed in commands that are pasted elsewhere; as it is where no socket can be
+    reached by so long a path, or the folder is gone.
+    """
+    try:
+        whole = str(Path(path).absolute())
+    except OSError:
+        return path
+    return whole if len(os.fsencode(whole)) <= _LONGEST_SOCKET_PATH else path
+
+
 def from_url(url: str, base: Connection | None = None) -> Connection:
     """The connection that a URL names; its errors never repeat the URL, which may hold a password.
 
@@ -119,7 +134,7 @@ def from_url(url: str, base: Connection | None = None) -> Connection:
     if parts.scheme == "unix":
         if not parts.path:
             raise BadInput(f"the URL names no socket: write {_FORMS}")
-        address = Address(socket_path=str(Path(unquote(parts.path)).absolute()))
+        address = Address(socket_path=whole_socket_path(unquote(parts.path)))
         db = _db(query.get("db"), base.db)
         return replace(base, address=address, username=username, password=password, db=db)
     db = _db(parts.path.strip("/") or query.get("db"), base.db)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from redis_oom_tui.cli.connecting import whole_socket_path
 from redis_oom_tui.files.config import load
 from redis_oom_tui.files.disk import shown
 from redis_oom_tui.models.config import Settings
@@ -148,7 +149,7 @@ _CONNECTION = _options(
         "--socket",
         "socket",
         metavar="PATH",
-        callback=lambda _ctx, _param, path: path and str(Path(path).absolute()),
+        callback=lambda _ctx, _param, path: path and whole_socket_path(path),
         help="Unix socket, instead of host and port.",
     ),
     click.option("-u", "--url", "url", metavar="URL", help="redis://, rediss:// or unix:// URL (or REDIS_URL)."),

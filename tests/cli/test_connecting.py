@@ -1,10 +1,14 @@
 """How redis-cli's options, a URL and the environment come together."""
 
+from pathlib import Path
+
 import pytest
 
-from redis_oom_tui.cli.connecting import ConnectionOptions, from_url, resolve
+from redis_oom_tui.cli.connecting import ConnectionOptions, from_url, resolve, whole_socket_path
+from redis_oom_tui.cli.main import main
 from redis_oom_tui.models.address import Address, Connection, Secret
 from redis_oom_tui.models.errors import BadInput
+from tests.support.servers import RunningServer
 
 
 def test_the_defaults_are_redis_clis() -> None:
@@ -94,3 +98,18 @@ def test_a_limit_that_is_no_size_is_refused(limit: str) -> None:
 def test_tls_with_a_unix_socket_is_refused_rather_than_left_out(options: ConnectionOptions) -> None:
     with pytest.raises(BadInput, match="has no effect on a unix socket"):
         resolve(options, {})
+
+
+def test_a_socket_in_a_folder_of_a_long_name_is_reached_by_its_short_path(
+    valkey: RunningServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    (deep / "s").symlink_to(str(valkey.socket_path))
+    monkeypatch.chdir(deep)
+    for words in (("-s", "s"), ("-u", "unix:s")):
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "check", "--json"])
+        assert ended.value.code == 0, capsys.readouterr()
+    monkeypatch.chdir(tmp_path)
+    assert whole_socket_path("s") == str(tmp_path / "s")
