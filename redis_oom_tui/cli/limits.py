@@ -172,6 +172,8 @@ async def _limits(
             # What was done is told also where the server can no longer be asked.
             click.echo("\n".join(result_lines(results)) if results else "", err=True, nl=bool(results))
             raise
+        if how.revert_after is not None:
+            results = [_as_read_now(result, shown) for result in results]
         return shown if how.node is None else replace(shown, node=how.node), results, found
 
 
@@ -202,6 +204,17 @@ async def _tried(operator: LiveOperator, changes: Sequence[Change], seconds: int
     done = [_as_it_is(change) for change in changes if change.is_so]
     others = [change for change in changes if not change.is_so]
     return [*done, *(await on_trial(operator, others, seconds) if others else [])]
+
+
+def _as_read_now(result: ChangeResult, shown: Limits) -> ChangeResult:
+    """A change that was kept, and that others have set again while it was on trial, did not take. Of a cluster one node
+    is read here, which says nothing of the others.
+    """
+    name, reads = result.change.name, shown.value(result.change.name)
+    if not result.took or result.nodes or result.change.node or reads in {None, result.now}:
+        return result
+    detail = f"it no longer reverts, but it is {shown_value(name, reads)} now: it was changed meanwhile"
+    return replace(result, took=False, now=reads, detail=detail)
 
 
 def _as_it_is(change: Change) -> ChangeResult:

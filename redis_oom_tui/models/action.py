@@ -166,6 +166,12 @@ class Limits(Struct, frozen=True):
     limit_source: LimitSource = LimitSource.SERVER
     data_room_bytes: int | None = None
 
+    def value(self, name: str) -> str | None:
+        """What a setting was read to be; None where that is not known."""
+        if name == "maxmemory-policy":
+            return None if self.policy == "unknown" else self.policy
+        return next((view.setting.value for view in self.settings if view.setting.name == name), None)
+
 
 class Done(Struct, frozen=True):
     """What a single action came to, in one sentence; figures by name, for --json and the audit file."""

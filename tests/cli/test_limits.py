@@ -1,5 +1,6 @@
 """`limits` on the command line: shown, asked on a terminal, set, read back."""
 
+import functools
 import json
 import os
 import pty
@@ -7,6 +8,7 @@ import shlex
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -188,8 +190,14 @@ def test_two_changes_on_trial_are_shown_in_the_order_in_which_they_are_made(
         assert client.dbsize() == 3000
 
 
-def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: bytes = b'Type "yes"') -> tuple[int, bytes]:
-    """The command on a terminal of its own, on which `answer` is typed when `asked` stands there."""
+def on_a_terminal(
+    server: RunningServer,
+    answer: bytes,
+    *words: str,
+    asked: bytes = b'Type "yes"',
+    meanwhile: Callable[[], object] = lambda: None,
+) -> tuple[int, bytes]:
+    """The command on a terminal of its own, on which `answer` is typed when `asked` stands there, after `meanwhile`."""
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "redis_oom_tui", "-s", server.socket_path, "limits", *words]
     tool = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, close_fds=True)
@@ -199,6 +207,7 @@ def on_a_terminal(server: RunningServer, answer: bytes, *words: str, asked: byte
         while chunk := os.read(master, 4096):
             said += chunk
             if asked in said and answer:
+                meanwhile()
                 os.write(master, answer)
                 answer = b""
     except OSError:  # Linux's way of saying that the other end is closed
@@ -238,6 +247,17 @@ def test_a_setting_on_trial_stays_only_if_it_is_kept(valkey: RunningServer, answ
     assert (b"is not kept: it reverted to no limit (0)" in said) is (now == "0")
     with valkey.client() as client:
         assert client.config_get("maxmemory") == {"maxmemory": now}
+
+
+def test_a_setting_that_others_changed_on_trial_is_not_said_to_stay(server: RunningServer) -> None:
+    words = ("--policy", "allkeys-lfu", "--yes", "--revert-after", "10m")
+    with server.client() as client:
+        others = functools.partial(client.config_set, "maxmemory-policy", "volatile-ttl")
+        code, said = on_a_terminal(server, b"keep\r", *words, asked=b'type "keep"', meanwhile=others)
+        assert code == 1
+        assert b"it no longer reverts, but it is volatile-ttl now: it was changed meanwhile" in said
+        assert b"limits --policy" not in said, "there is nothing to undo"
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-ttl"}
 
 
 def test_the_way_back_to_no_limit_is_a_line_that_works(

@@ -78,11 +78,7 @@ class LimitsState(Struct, frozen=True):
 
     def value(self, name: str) -> str | None:
         """What a setting was last read to be; None where that is not known."""
-        if self.limits is None:
-            return None
-        if name == "maxmemory-policy":
-            return None if self.limits.policy == "unknown" else self.limits.policy
-        return next((view.setting.value for view in self.limits.settings if view.setting.name == name), None)
+        return None if self.limits is None else self.limits.value(name)
 
     @property
     def changed_elsewhere(self) -> str | None:
