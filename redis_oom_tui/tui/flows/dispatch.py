@@ -10,7 +10,7 @@ from redis_oom_tui.rules.clients import on_shown_node
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
-from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans
+from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans, undo
 from redis_oom_tui.tui.flows.controller import ActionController, FlowHost
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 
@@ -72,7 +72,7 @@ def _flow(actions: ActionController, request: messages.Request) -> Awaitable[Non
         ):
             return cleanup.run_flow(actions, request)
         case messages.ShowUndoList():
-            return admin_commands.show_list(actions)
+            return undo.show_list(actions)
         case messages.ExportReport() | messages.CopyForChat():
             return report.run_flow(actions, request)
         case messages.SaveScan():
