@@ -159,6 +159,6 @@ async def test_where_no_pattern_matches_x_takes_no_key_of_the_list_that_is_not_s
         assert not hogs(app).patterns.model.rows
         assert hogs(app).keys.model.rows
         await pilot.press("x")
-        await until(pilot, lambda: "Nothing is under the cursor" in screen_text(app))
+        await until(pilot, lambda: "No key or pattern is under the cursor" in screen_text(app))
         assert hogs(app).tables.plan_request(in_patterns=False) is not None, "the key list has one under its cursor"
         assert hogs(app).display

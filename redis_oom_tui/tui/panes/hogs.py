@@ -176,7 +176,7 @@ class BrowseKeys(ScanKeys):
         if request is not None:
             self.post_message(request)
         elif self._view is not None and self.tables.selection.text:
-            self.host.tell("Nothing is under the cursor to plan a cleanup of: Esc clears the filter.")
+            self.host.tell("No key or pattern is under the cursor: Esc clears the filter.")
         else:
             self.host.tell("There is nothing to plan a cleanup of yet: scan with r, then mark keys with Space.")
 
