@@ -23,6 +23,7 @@ from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.stepped import FinishedJob, FinishedPlan
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
+from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import finished as jobs_on
 from redis_oom_tui.server.mutations.connections import PinnedConnection
@@ -169,7 +170,7 @@ class FinishedRun(StepRun):
             if self._writer is not None:
                 # A copy on its way counts toward maxmemory: others must not be evicted for it.
                 self._room = headroom.headroom(
-                    await asked_again(connection, server.snapshot, lambda: throttle.stopping)
+                    await asked_again(connection, lambda: server.snapshot(BRIEF), lambda: throttle.stopping)
                 )
             start = self._settled - first
             batch = jobs[start : start + min(_JOBS_AT_ONCE, throttle.keys)]

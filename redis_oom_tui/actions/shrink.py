@@ -22,6 +22,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import headroom
 from redis_oom_tui.rules.shrinking import BY_NAME, elements_of, id_number
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
+from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import shrinking as removing
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
@@ -104,7 +105,7 @@ class ShrinkRun(StepRun):
         tries = 0
         while self._settled < self._plan.going and not throttle.stopping:
             began = time.monotonic()
-            snapshot = await asked_again(connection, server.snapshot, lambda: self._stop)
+            snapshot = await asked_again(connection, lambda: server.snapshot(BRIEF), lambda: self._stop)
             self._at_once = headroom.elements_at_once(self._held(), self._plan.elements, headroom.headroom(snapshot))
             chunk = await asked_again(
                 connection, lambda: self._next(connection.channel, self._size_of_batch(throttle)), lambda: self._stop
