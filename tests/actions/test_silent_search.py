@@ -10,7 +10,7 @@ import pytest
 import redis
 
 from redis_oom_tui.actions.operator import LiveOperator
-from redis_oom_tui.models.action import PlanningState
+from redis_oom_tui.models.action import PlanningState, PlanningView
 from redis_oom_tui.models.errors import OtherServer
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria
@@ -62,6 +62,17 @@ class Freezing:
         self.timer.join()
 
 
+async def searched(server: RunningServer, freezing: Freezing, folder: Path) -> PlanningView:
+    """What the search for the keys of a plan comes to where `freezing` happens to it."""
+    with server.client() as client, lied_to(server.connection, {}) as liar:
+        fill(client, NAMES)
+        liar.lie = freezing
+        async with operating(replace(liar.connection, read_timeout_seconds=0.3), folder) as operator:
+            view = await operator.plan(CACHE).run()
+        freezing.over()
+    return view
+
+
 @pytest.mark.parametrize(
     ("first", "number", "closing"),
     [(b"SCAN", 4, False), (b"SCAN", 4, True), (b"OBJECT IDLETIME", 2000, False), (b"TIME", 5, False)],
@@ -71,12 +82,7 @@ async def test_the_search_goes_on_with_no_key_twice_or_missed(
     server: RunningServer, tmp_path: Path, first: bytes, number: int, closing: bool
 ) -> None:
     freezing = Freezing(server, first, number, closing=closing)
-    with server.client() as client, lied_to(server.connection, {}) as liar:
-        fill(client, NAMES)
-        liar.lie = freezing
-        async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
-            view = await operator.plan(CACHE).run()
-        freezing.over()
+    view = await searched(server, freezing, tmp_path)
     assert view.plan is not None, view.error
     assert view.plan.complete
     assert sorted(key.id.key for key in view.plan.keys) == sorted(NAMES)
@@ -86,12 +92,7 @@ async def test_the_search_goes_on_with_no_key_twice_or_missed(
 async def test_the_search_ends_where_the_server_was_restarted_meanwhile(server: RunningServer, tmp_path: Path) -> None:
     freezing = Freezing(server, b"SCAN", 4)
     freezing.run_id = b"0" * 40
-    with server.client() as client, lied_to(server.connection, {}) as liar:
-        fill(client, NAMES)
-        liar.lie = freezing
-        async with operating(replace(liar.connection, read_timeout_seconds=0.3), tmp_path) as operator:
-            view = await operator.plan(CACHE).run()
-        freezing.over()
+    view = await searched(server, freezing, tmp_path)
     assert (view.state, view.plan) == (PlanningState.FAILED, None)
     assert "its run id changed" in str(view.error)
 
