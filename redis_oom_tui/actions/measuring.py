@@ -41,8 +41,13 @@ class Measuring:
     async def all(self, keys: Sequence[PlannedKey]) -> list[PlannedKey]:
         """`keys` in their order, each with its size and what that is worth; the largest as exactly as it goes."""
         found = list(keys)
-        # Of a string, and of what tells no size, nothing more can be known.
-        for part in _parts([index for index, key in enumerate(keys) if key.type != "string" and key.size is not None]):
+        # Of a string, of what tells no size, and of what its first answer told all, nothing more can be known.
+        unsure = [
+            index
+            for index, key in enumerate(keys)
+            if key.size_high is None and key.type != "string" and key.size is not None
+        ]
+        for part in _parts(unsure):
             if self._stopping():
                 break
             for index, key in zip(part, await self._together([keys[index] for index in part]), strict=True):
@@ -76,12 +81,16 @@ class Measuring:
     async def _together(self, keys: Sequence[PlannedKey]) -> list[PlannedKey]:
         found = list(keys)
         worth: defaultdict[int, dict[int, Known]] = defaultdict(dict)
+        limit = self._limit
         for index, key in enumerate(keys):
+            kind, told = key.type, key.size
+            if key.size_high is not None:
+                continue
             # Of none of them it is known how it is encoded.
-            if needs_closer(key.type, _answered(key)):
+            if needs_closer(kind, told if key.answered is None else key.answered):
                 worth[key.id.db][index] = _known(key)
-            else:
-                found[index] = _first(key, self._limit)
+            elif told is not None and kind != "string":
+                found[index] = _with(key, first_size(kind, told, len(key.id.key), limit))
         for db, asked in worth.items():
             sizes = await (await self._sizer(db)).together(list(asked.values()))
             for index, size in zip(asked, sizes, strict=True):
@@ -134,14 +143,10 @@ def _known(key: PlannedKey) -> Known:
     return Known(key.id.key, key.type, _answered(key))
 
 
-def _first(key: PlannedKey, limit: int | None) -> PlannedKey:
-    if key.size is None or key.type == "string":
-        return key
-    return _with(key, first_size(key.type, key.size, len(key.id.key), limit))
-
-
 def _with(key: PlannedKey, size: Size) -> PlannedKey:
     answered = key.answered
     if answered is None and size.size != key.size:
         answered = key.size
-    return replace(key, size=size.size, size_low=size.low, size_high=size.high, answered=answered)
+    # In half the time of `replace`: there may be hundreds of thousands.
+    same = key.ttl_ms, key.idle_seconds, key.frequency, key.read_at
+    return PlannedKey(key.id, key.type, size.size, *same, size.low, size.high, answered)

@@ -28,6 +28,7 @@ from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.clocks import ActiveClock
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import key_reader
+from redis_oom_tui.server.mutations.key_pages import Page
 from redis_oom_tui.server.scan.preparation import counted, missing_behind
 
 # How long the keys of a search that was stopped may be measured still: without that, none counts against a bound.
@@ -100,6 +101,7 @@ class PlanMaker(PacedWork):
         try:
             snapshot, self._lfu_before, self._more_flags = await self._patiently(self._server, self._asked_first)
             self._run_id = snapshot.server.run_id
+            self._limit = most_of_all(snapshot.memory.used_bytes, snapshot.memory.startup_bytes)
             async with self._throttled(self._server, scanning=True) as throttle:
                 await self._search(snapshot, throttle)
                 keys = await self._measured(await asyncio.to_thread(self._ordered), snapshot, throttle)
@@ -125,9 +127,8 @@ class PlanMaker(PacedWork):
 
     async def _measured(self, keys: list[PlannedKey], snapshot: Snapshot, throttle: CallThrottle) -> list[PlannedKey]:
         """`keys` with sizes that can be believed, and no more of them than the bound in bytes lets in."""
-        memory, criteria = snapshot.memory, self._criteria
-        frequencies = is_lfu(memory.policy)
-        self._limit = limit = most_of_all(memory.used_bytes, memory.startup_bytes)
+        criteria, limit = self._criteria, self._limit
+        frequencies = is_lfu(snapshot.memory.policy)
         measuring = Measuring(
             lambda db: key_reader.KeyReader(
                 self._server, db, criteria, throttle, frequencies=frequencies, limit=limit, run_id=self._run_id
@@ -183,9 +184,7 @@ class PlanMaker(PacedWork):
         self._view = replace(self._view, total_keys=sum(held[db] for db in chosen))
         return sorted(chosen)
 
-    async def _pages(
-        self, db: int, throttle: CallThrottle, *, frequencies: bool
-    ) -> AsyncGenerator[key_reader.Page, None]:
+    async def _pages(self, db: int, throttle: CallThrottle, *, frequencies: bool) -> AsyncGenerator[Page, None]:
         async with self._reader(db, throttle, frequencies=frequencies) as reader:
             if not self.only:
                 async for page in reader.pages():
@@ -201,7 +200,10 @@ class PlanMaker(PacedWork):
         self, db: int, throttle: CallThrottle, *, frequencies: bool = False
     ) -> AsyncIterator[key_reader.KeyReader]:
         reader = key_reader.KeyReader(
-            self._server, db, self._criteria, throttle, frequencies=frequencies, run_id=self._run_id
+            *(self._server, db, self._criteria, throttle),
+            frequencies=frequencies,
+            limit=self._limit,
+            run_id=self._run_id,
         )
         await reader.open()
         try:
@@ -233,14 +235,14 @@ class PlanMaker(PacedWork):
             self._chosen.renew(rows)
             again = unsure
 
-    def _renewed(self, db: int, page: key_reader.Page) -> dict[KeyId, PlannedKey | None]:
+    def _renewed(self, db: int, page: Page) -> dict[KeyId, PlannedKey | None]:
         """The keys of a page that was read again, as they are now; None for those that match no more."""
         rows: dict[KeyId, PlannedKey | None] = {}
         if not page.refused_keys:
             rows = dict.fromkeys(KeyId(db, name) for name in page.asked if name not in page.moved)
         return rows | {row.id: row for row in selection.matching(self._criteria, page.rows, self._wanted)}
 
-    def _take(self, db: int, page: key_reader.Page) -> None:
+    def _take(self, db: int, page: Page) -> None:
         self._refused_keys += page.refused_keys
         for name, asks in page.moved.items():
             if self.elsewhere is None or len(self.elsewhere) >= selection.MOST_KEYS:

@@ -1,22 +1,18 @@
 """Keys as a plan needs them: read by SCAN or by identity, with commands that leave no trace."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from itertools import repeat
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from typing import Any, NamedTuple
 
-from msgspec import Struct, field
-from redis import exceptions
-
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.plan import Criteria, PlannedKey, TtlFilter
+from redis_oom_tui.models.plan import Criteria, TtlFilter
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.expected_state import ReadSpan
 from redis_oom_tui.rules.selection import names_matching, server_match, server_type, ttl_matches
-from redis_oom_tui.rules.sizing import tells_nothing
 from redis_oom_tui.server.call_throttle import Throttle
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.mutations.key_pages import KeyFacts, Page, PageMaker
 from redis_oom_tui.server.mutations.replies import ASKED, PACKED_TIME, time_of_replies
 from redis_oom_tui.server.resp import KeyQuestion, ScanCommand, checked, packed_by_key
 from redis_oom_tui.server.scan.connection import PatientConnection
@@ -30,26 +26,6 @@ _PASSING, _LAST_PAGE = 1 / 8, 0.5
 # How long to wait for a second to be over, and how often at most.
 _WAIT_SECONDS, _LONGEST_WAIT = 0.1, 80
 _EARLY = KeyQuestion.TYPE, KeyQuestion.TTL
-_TYPES = {kind.encode(): kind for kind in ("string", "list", "set", "zset", "hash", "stream")}
-
-
-class Page(Struct, frozen=True):
-    """What one step of a scan found: keys scanned, and those of them that may match. `asked` are names that were given.
-
-    `last` says that no page follows. `refused_keys` are those that this user may not look at; `moved` those that
-    another node serves, with HOST:PORT of the one to be asked behind ASKING where the server told. `in_use` are those
-    that were used in the very second in which they were read, as far as is known: `unsure` where it is not known which
-    second that was.
-    """
-
-    scanned: int
-    rows: list[PlannedKey] = field(default_factory=list)
-    refused_keys: int = 0
-    moved: Mapping[bytes, str | None] = field(default_factory=dict)
-    last: bool = False
-    in_use: frozenset[bytes] = frozenset()
-    unsure: bool = False
-    asked: Sequence[bytes] = ()
 
 
 class _Found(NamedTuple):
@@ -63,14 +39,6 @@ class _Found(NamedTuple):
     def untold(self) -> bool:
         """Whether a page is still to come of it; one without names tells how many keys were passed."""
         return self.more or self.scanned > 0 or len(self.names) > 0
-
-
-class _KeyFacts(NamedTuple):
-    """What the server told of `names`: in columns their types, PTTLs, sizes, and idle times or frequencies."""
-
-    names: Sequence[bytes]
-    columns: Sequence[Sequence[Any]]
-    span: ReadSpan | None
 
 
 def is_filtered(criteria: Criteria) -> bool:
@@ -111,6 +79,7 @@ class KeyReader:
         self._limit = limit
         self._last: ReadSpan | None = None
         self._pages = PageReader(self._command)
+        self._rows = PageMaker(db, limit, frequencies=frequencies)
         # Of the keys that SCAN passes, the share that is looked at.
         self._looked_at = 1.0
 
@@ -131,7 +100,7 @@ class KeyReader:
         """
         self._cursor = CursorRange(self._db)
         found, left = self._first_of(_Found((), 0, True))
-        ahead: asyncio.Task[tuple[_KeyFacts, _Found]] | None = None
+        ahead: asyncio.Task[tuple[KeyFacts, _Found]] | None = None
         try:
             while found.untold:
                 facts, following = await (ahead or self._step(found))
@@ -142,7 +111,7 @@ class KeyReader:
                     ahead = asyncio.create_task(self._step(found))
                     await asyncio.sleep(0)
                 if scanned or facts.names:
-                    yield replace(self._page(facts, scanned), last=not found.untold)
+                    yield replace(self._rows.page(facts, scanned), last=not found.untold)
         finally:
             if ahead is not None:
                 ahead.cancel()
@@ -155,7 +124,7 @@ class KeyReader:
             part = names[at : at + self._most_names]
             facts, _ = await self._step(_Found(part, len(part), False))
             at += len(part)
-            yield replace(self._page(facts, len(part)), last=at >= len(names), asked=part)
+            yield replace(self._rows.page(facts, len(part)), last=at >= len(names), asked=part)
 
     @property
     def last(self) -> ReadSpan | None:
@@ -190,7 +159,7 @@ class KeyReader:
             return found, None
         return _Found(found.names[:most], found.scanned, False), _Found(found.names[most:], 0, found.more)
 
-    async def _step(self, found: _Found) -> tuple[_KeyFacts, _Found]:
+    async def _step(self, found: _Found) -> tuple[KeyFacts, _Found]:
         """What the server tells of the keys that were `found`, and what it finds next."""
         await self._throttle.ready()
         names = found.names
@@ -203,7 +172,7 @@ class KeyReader:
         columns = _columns(replies, len(asked))
         if self._early:
             names, columns, span = await self._of_wanted(names, columns)
-        return _KeyFacts(names, columns, span), following
+        return KeyFacts(names, columns, span), following
 
     async def _ask_timed(self, buffer: bytes, replies: int, behind: bytes = b"") -> tuple[list[Any], ReadSpan | None]:
         """The replies to what is asked about keys and to what is asked `behind` that, and when the keys were read."""
@@ -248,75 +217,6 @@ class KeyReader:
         types, ttl_ms = self._criteria.types, None if ttl < 0 else ttl
         return (not types or kind.decode("ascii", "replace") in types) and ttl_matches(self._criteria.ttl, ttl_ms)
 
-    def _page(self, facts: _KeyFacts, scanned: int) -> Page:
-        """The keys that are there, as a plan holds them, and how many of the others this user may not look at."""
-        names, columns, span = facts
-        if span is None:
-            return Page(scanned)
-        if _plain(columns):
-            return self._page_of(scanned, names, columns, span)
-        refused = 0
-        moved: dict[bytes, str | None] = {}
-        there: list[tuple[Any, ...]] = []
-        for row in zip(names, *columns, strict=True):
-            name, kind, ttl, size, used = row
-            if isinstance(kind, exceptions.AskError):
-                # A MovedError is an AskError in redis-py.
-                sends_on = not isinstance(kind, exceptions.MovedError)
-                moved[name] = f"{kind.host}:{kind.port}" if sends_on else None
-            elif not isinstance(kind, bytes) or not isinstance(ttl, int):
-                refused += 1
-            elif kind != b"none" and ttl != -2 and size is not None:
-                known = [number if isinstance(number, int) else None for number in (size, used)]
-                there.append((name, kind, ttl, *known))
-        if not there:
-            return Page(scanned, [], refused, moved)
-        names, *columns = zip(*there, strict=True)
-        return replace(self._page_of(scanned, names, columns, span), refused_keys=refused, moved=moved)
-
-    def _page_of(self, scanned: int, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan) -> Page:
-        """Keys of which all is told that ever is."""
-        used, most = columns[-1], span.in_use_seconds
-        in_use: frozenset[bytes] = frozenset()
-        if KeyQuestion.IDLE in self._late:
-            in_use = frozenset(
-                [name for name, idle in zip(names, used, strict=True) if idle is not None and idle <= most]
-            )
-        return Page(scanned, self._rows(names, columns, span, in_use), in_use=in_use, unsure=span.ticked)
-
-    def _rows(
-        self, names: Sequence[bytes], columns: Sequence[Sequence[Any]], span: ReadSpan, in_use: frozenset[bytes]
-    ) -> list[PlannedKey]:
-        kinds, ttls, sizes, used = columns
-        idle = KeyQuestion.IDLE in self._late
-        nothing = repeat(None)
-        read_at: Iterable[float | None] = repeat(span.read_at)
-        if in_use:
-            read_at = [None if name in in_use else span.read_at for name in names]
-        return list(
-            map(
-                PlannedKey,
-                map(KeyId, repeat(self._db), names),
-                [_TYPES.get(kind) or kind.decode("ascii", "replace") for kind in kinds],
-                self._sizes(names, kinds, sizes),
-                [None if ttl < 0 else ttl for ttl in ttls],
-                used if idle else nothing,
-                nothing if idle else used,
-                read_at,
-            )
-        )
-
-    def _sizes(
-        self, names: Sequence[bytes], kinds: Sequence[bytes], sizes: Sequence[int | None]
-    ) -> Sequence[int | None]:
-        """What MEMORY USAGE told; nothing of a key whose module does not count."""
-        if _TYPES.keys() >= set(kinds):
-            return sizes
-        return [
-            None if size is None or tells_nothing(kind.decode("latin-1"), size, len(name)) else size
-            for name, kind, size in zip(names, kinds, sizes, strict=True)
-        ]
-
     def sizer(self) -> Sizer:
         """Measures keys of this database closer."""
         return Sizer(self._connection.ask, untouched=self._connection.untouched, limit=self._limit)
@@ -325,17 +225,6 @@ class KeyReader:
 def _columns(replies: Sequence[Any], asked: int) -> Sequence[Sequence[Any]]:
     """`replies` of one key after the other, so many of each, by what was asked."""
     return [replies[at::asked] for at in range(asked)]
-
-
-def _plain(columns: Sequence[Sequence[Any]]) -> bool:
-    """Whether every key is there and all of it is told: nearly always so, and seen at once."""
-    kinds, ttls, *numbers = columns
-    return (
-        set(map(type, kinds)) <= {bytes}
-        and all(set(map(type, column)) <= {int} for column in (ttls, *numbers))
-        and b"none" not in kinds
-        and -2 not in ttls
-    )
 
 
 def by_database(keys: Iterable[KeyId]) -> dict[int, list[bytes]]:
