@@ -83,14 +83,14 @@ class Measuring:
         worth: defaultdict[int, dict[int, Known]] = defaultdict(dict)
         limit = self._limit
         for index, key in enumerate(keys):
-            kind, told = key.type, key.size
+            kind, known = key.type, key.size
             if key.size_high is not None:
                 continue
             # Of none of them it is known how it is encoded.
-            if needs_closer(kind, told if key.answered is None else key.answered):
+            if needs_closer(kind, known if key.answered is None else key.answered):
                 worth[key.id.db][index] = _known(key)
-            elif told is not None and kind != "string":
-                found[index] = _with(key, first_size(kind, told, len(key.id.key), limit))
+            elif known is not None and kind != "string":
+                found[index] = _with(key, first_size(kind, known, len(key.id.key), limit))
         for db, asked in worth.items():
             sizes = await (await self._sizer(db)).together(list(asked.values()))
             for index, size in zip(asked, sizes, strict=True):
