@@ -213,8 +213,9 @@ def progress(
 ) -> str:
     """How far work is: what is done, its rate, what is left of it and what it took so far, in seconds.
 
-    `total` is 0 where nobody knows it. Rate and rest follow from the average unless `per_second` and `remaining` are
-    given. What does not fit into `width` cells is left out: first what it took, then the rate.
+    `total` is 0 where nobody knows it. Rate and rest follow from the average, unless `per_second` is given: then the
+    rest is `remaining`, and not told where that is None. What does not fit into `width` cells is left out: first what
+    it took, then the rate.
 
     >>> progress(12_000, 50_000, 2.0)
     '12,000 of 50,000 keys, 6,000/s, 7s left, 2s so far'
@@ -222,7 +223,7 @@ def progress(
     ('12,000 jobs, 6,000/s, 2s so far', '12,000 of 50,000 keys, 7s left')
     """
     rate = per_second if per_second is not None else done / elapsed if elapsed > 0 else 0.0
-    if remaining is None and rate > 0:
+    if remaining is None and per_second is None and rate > 0:
         remaining = (total - done) / rate
     goes_on = done < total or not total
     parts = {

@@ -252,8 +252,10 @@ async def test_a_slot_that_moves_in_the_middle_counts_once(cluster: RunningClust
     async with cluster_opened(cluster.connection) as source:
         scan = source.scan(ScanOptions(pace=Pace.GENTLE))
         running = await _paused(scan)
+        paused = scan.view()
         for slot in (mine[0], mine[-1]):
             moved_slot(cluster, slot, cluster.primaries[1])
+        assert (scan.view().elapsed_seconds, scan.view().remaining_seconds) == (paused.elapsed_seconds, None)
         scan.resume()
         await running
         view = scan.view()

@@ -14,6 +14,7 @@ from redis_oom_tui.server.scan.keyspace import KeyspaceScan
 from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
 from tests.support.tls import issue, speaking_tls, started_tls
+from tests.support.waiting import be_late
 
 HOSTILE = [
     b"",
@@ -155,8 +156,12 @@ async def test_pause_stop_and_go_on(server: RunningServer) -> None:
         running = asyncio.create_task(scan.run())
         await until_seen(scan, running, 100)
         scan.pause()
-        assert scan.view().state is ScanState.PAUSED
+        paused = scan.view()
+        assert (paused.state, paused.remaining_seconds) == (ScanState.PAUSED, None)
+        await be_late(0.3)
+        assert scan.view().elapsed_seconds == paused.elapsed_seconds
         scan.resume()
+        assert paused.elapsed_seconds <= scan.view().elapsed_seconds < paused.elapsed_seconds + 0.3
         scan.stop()
         stopped = await running
         assert stopped.state is ScanState.STOPPED

@@ -70,6 +70,7 @@ async def test_each_state_reads_as_itself(state, words, size):
         assert "…" not in line, "no count is cut"
         if state is ScanState.RUNNING and size[0] >= 60:
             assert "165,280 of 413,200 keys" in line
+        assert state is ScanState.RUNNING or " left" not in line, "what does not go on has no countdown"
         assert "session:10000" in text, "what was found so far stays"
         assert ("p pause" in text, "p resume" in text) == (state is ScanState.RUNNING, state is ScanState.PAUSED)
         if state is ScanState.FAILED:

@@ -112,12 +112,14 @@ class ClusterScan:
     def pause(self) -> None:
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
+            self._view_builder.watch.stop()
             for scan in self._standing.scans:
                 scan.pause()
 
     def resume(self) -> None:
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
+            self._view_builder.watch.start()
         for scan in self._standing.scans:
             scan.resume()
 

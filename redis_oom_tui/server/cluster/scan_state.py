@@ -86,6 +86,7 @@ class ClusterScanView:
         held = standing.past_keys + standing.unseen_keys + sum(scan.held_keys for scan in standing.scans)
         total = max(aggregates.keys, held)
         scanned = 1.0 if complete else aggregates.keys / total if total else None
+        goes_on = standing.state is ScanState.RUNNING and bool(scanned)
         return ScanView(
             state=standing.state,
             scanned_keys=aggregates.keys,
@@ -95,7 +96,7 @@ class ClusterScanView:
             volatile_bytes=aggregates.volatile_bytes,
             elapsed_seconds=elapsed,
             keys_per_second=aggregates.keys / elapsed if elapsed > 0 else 0.0,
-            remaining_seconds=None if complete or not scanned else elapsed * (1 - scanned) / scanned,
+            remaining_seconds=elapsed * (1 - scanned) / scanned if goes_on and scanned else None,
             top=tuple(self._placed(top.row) for top in aggregates.largest()),
             patterns=self._patterns.rows(standing.state, _samples(standing.sample)),
             types=aggregates.types(),

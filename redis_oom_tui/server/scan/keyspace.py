@@ -98,10 +98,12 @@ class KeyspaceScan:
         if self._standing.state is ScanState.RUNNING:
             self._standing.state = ScanState.PAUSED
             self._control.rate.hold(Hold.PAUSE)
+            self._view_builder.stop()
 
     def resume(self) -> None:
         if self._standing.state is ScanState.PAUSED:
             self._standing.state = ScanState.RUNNING
+            self._view_builder.start()
         self._control.rate.release(Hold.PAUSE)
 
     def stop(self) -> None:

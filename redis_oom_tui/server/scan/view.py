@@ -123,7 +123,7 @@ class ScanViewBuilder:
         self._patterns = PatternRows(aggregates, clock)
 
     def start(self) -> None:
-        """The clock runs."""
+        """The clock runs; a rate is of the time from now on."""
         self._watch.start()
         self._marks.clear()
 
@@ -257,7 +257,7 @@ class ScanViewBuilder:
         return (keys - before) / (now - since)
 
     def _remaining(self, scanned: float | None, rate: float) -> float | None:
-        if not self._standing.under_way or not scanned or rate <= 0:
+        if self._standing.state is not ScanState.RUNNING or not scanned or rate <= 0:
             return None
         if rate * self.elapsed < _HELD_UP * self._aggregates.keys:
             return None

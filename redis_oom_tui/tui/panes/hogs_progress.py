@@ -156,9 +156,9 @@ def _scattered(view: ScanView) -> bool:
 
 def _how_far(view: ScanView, line_width: int) -> list[Piece]:
     """How far it came, in `line_width` cells; a bar and a share that could only be whole are left out."""
-    elapsed = f"  in {sizes.duration(view.elapsed_seconds)}"
+    took = sizes.duration(view.elapsed_seconds)
     if view.complete:
-        pieces: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (elapsed, "dim")]
+        pieces: list[Piece] = [(f"{sizes.count(view.scanned_keys)} keys", "title"), (f"  in {took}", "dim")]
         if view.contradiction is not None:
             pieces.append((", sizes contradict used memory", "warn"))
         elif view.explained_share is not None:
@@ -168,7 +168,7 @@ def _how_far(view: ScanView, line_width: int) -> list[Piece]:
     if view.state is ScanState.RUNNING:
         return [(share, "title"), (scan_progress(view, line_width - len(share) - 1), "text")]
     keys = f"{sizes.count(view.scanned_keys)} of {sizes.count(view.total_keys)} keys"
-    return [(share, "title"), (keys, "text"), (elapsed, "dim")]
+    return [(share, "title"), (keys, "text"), (f"  after {took}", "dim")]
 
 
 def _pace(view: ScanView, *, brief: bool = False) -> list[Piece]:
