@@ -26,7 +26,7 @@ from redis_oom_tui.rules.tuning import SETTINGS
 from redis_oom_tui.tui import messages
 from redis_oom_tui.tui.commands import CommandSearch, commands
 from redis_oom_tui.tui.flows import dispatch
-from redis_oom_tui.tui.flows.profiles import NO_PROFILES
+from redis_oom_tui.tui.flows.profiles import NO_PROFILES, OVERVIEW
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.main_screen import MainScreen
 from redis_oom_tui.tui.messages import Request
@@ -211,7 +211,10 @@ class TriageApp(TerminalApp):
             case messages.ShowOverview():
                 self._show_overview()
             case messages.LeaveOverview():
-                self.leave_overview(opened=False)
+                if late := self.session.actions.late_escape.taken(OVERVIEW):
+                    self.tell(late)
+                else:
+                    self.leave_overview(opened=False)
             case messages.ShowDetails():
                 self.push_screen(DetailsScreen(request.key))
             case _:

@@ -235,5 +235,8 @@ class MainScreen(Screen[None]):
 
     async def action_back(self) -> None:
         """Undo one step inside the pane; where there is none, back to the overview if one came from there."""
-        if not self.active_pane.back() and self.from_overview:
+        host = host_of(self)
+        if late := host.actions.late_escape.taken(self.pane):
+            host.tell(late)
+        elif not self.active_pane.back() and self.from_overview:
             self.post_message(ShowOverview())

@@ -8,6 +8,7 @@ from textual.css.model import RuleSet
 from textual.css.stylesheet import Stylesheet
 
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.flows.late_escape import LateEscape
 from tests.support.servers import available
 
 
@@ -35,5 +36,6 @@ def flavour(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def listening_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Dialogs hear the first key: no test waits for the moment in which they are deaf."""
+    """Dialogs and reports hear the first key: no test waits for the moment in which they are deaf."""
+    monkeypatch.setattr(LateEscape, "SECONDS", 0.0)
     monkeypatch.setattr(Dialog, "GUARD_SECONDS", 0.0)

@@ -9,9 +9,10 @@ from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, restore_question
+from redis_oom_tui.tui.flows.late_escape import LateEscape
 from redis_oom_tui.tui.flows.state import Stage
 from tests.support.scripted_operator import ScriptedOperator
-from tests.tui.support import an_app, screen_text, until
+from tests.tui.support import an_app, rows, screen_text, until
 from tests.tui.test_cleanup import at, to_dialog, to_preview
 
 pytestmark = pytest.mark.usefixtures("listening_at_once")
@@ -46,6 +47,35 @@ async def test_a_run_shows_how_far_it_is_and_stops_at_an_edge():
         await at(pilot, Stage.REPORT)
         assert "Stopped by you" in screen_text(app)
         assert "not attempted 30" in screen_text(app)
+
+
+async def test_an_escape_that_comes_as_a_run_ends_leaves_its_report_to_be_read(monkeypatch):
+    monkeypatch.setattr(LateEscape, "SECONDS", 600.0)
+    operator = ScriptedOperator()
+    app = an_app(operator=operator)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await run_it(pilot)
+        await at(pilot, Stage.REPORT)
+        await pilot.press("escape")
+        await until(pilot, lambda: "It had ended already: Esc again leaves" in rows(app)[-1])
+        assert app.session.actions.cleanup.stage is Stage.REPORT
+        # On another pane an Escape is meant for that one.
+        await pilot.press("2", "slash", "u", "enter", "escape")
+        await until(pilot, lambda: "had ended already" not in rows(app)[-1])
+        await pilot.press("4")
+        app.session.actions.late_escape.forget()
+        await pilot.press("escape")
+        await until(pilot, lambda: app.session.actions.cleanup.stage is Stage.FORM)
+
+
+async def test_an_escape_that_comes_as_a_search_ends_keeps_its_plan(monkeypatch):
+    monkeypatch.setattr(LateEscape, "SECONDS", 600.0)
+    app = an_app(operator=ScriptedOperator())
+    async with app.run_test(size=(80, 24)) as pilot:
+        await to_preview(pilot)
+        await pilot.press("escape")
+        await until(pilot, lambda: "It had ended already" in rows(app)[-1])
+        assert app.session.actions.cleanup.stage is Stage.PREVIEW
 
 
 async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge():

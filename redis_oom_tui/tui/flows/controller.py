@@ -23,6 +23,7 @@ from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Job
 from redis_oom_tui.tui.deferred_startup import DeferredStartup
 from redis_oom_tui.tui.dialogs.base import NOTICE_SECONDS, Dialog, waiting
+from redis_oom_tui.tui.flows.late_escape import LateEscape
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState, ShardScan
 from redis_oom_tui.tui.host import Host, Workers
 from redis_oom_tui.tui.messages import ReadHistory, Request
@@ -35,6 +36,7 @@ _View = TypeVar("_View")
 _POLL_SECONDS = 0.5
 _LEAVE_SECONDS = 1.5
 
+_ENDED = "It had ended already: Esc again leaves what is shown"
 _NO_OPERATOR = "Nothing can be changed from this screen: it is read-only"
 
 
@@ -159,6 +161,7 @@ class ActionController:
         self._asking = False
         self._changes = 0
         self.jobs = BackgroundJobs()
+        self.late_escape = LateEscape(app)
         self.shard_scan: ShardScan | None = None
         """The scan of one shard from which nothing was proposed yet."""
         self.target = TARGET
@@ -284,6 +287,8 @@ class ActionController:
 
     def show_cleanup(self, state: CleanupState) -> None:
         """The cleanup has moved on."""
+        if self.cleanup.working and not state.working:
+            self.late_escape.expect("cleanup", _ENDED)
         self.cleanup = state
         self.host.scanner.outdated |= state.changed_keys
         self.app.main.active_pane.actions_changed()

@@ -87,6 +87,8 @@ async def change(actions: ActionController, name: str, value: str | None) -> Non
         if await actions.ask(KeepDialog(result, until, lambda: actions.limits.changed_elsewhere)):
             await keep(actions)
         else:
+            if actions.host.clock.monotonic() >= until:
+                actions.late_escape.expect(actions.app.main.pane, "The question had ended already: its time was up")
             await _see_it_back(actions, result, until)
 
 

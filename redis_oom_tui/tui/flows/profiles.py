@@ -17,6 +17,8 @@ NO_PROFILES = (
     " where it is read from"
 )
 
+OVERVIEW = "overview"
+
 
 async def switch(actions: ActionController) -> None:
     """Pick a profile and go there. What keeps it from being reached is told, and everything stays as it is."""
@@ -51,6 +53,7 @@ async def open_profile(actions: ActionController, name: str, node: str) -> None:
     finally:
         if actions.app.opening is mine:
             actions.app.opening = None
+            actions.late_escape.expect(OVERVIEW, "Opening it had ended already: Esc again leaves the overview")
 
 
 async def _open(actions: ActionController, name: str, node: str, mine: object) -> None:

@@ -236,7 +236,11 @@ class CleanupPane(FillingPane):
         self.back()
 
     def action_leave(self) -> None:
-        self.back()
+        """Away from what is shown, but not in the moment in which it comes: that Escape was to stop the work."""
+        if late := self.host.actions.late_escape.taken(self.pane):
+            self.host.tell(late)
+        else:
+            self.back()
 
     def action_undo(self) -> None:
         state = self.state
