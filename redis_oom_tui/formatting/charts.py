@@ -189,10 +189,13 @@ def verdict_chart(episodes: Sequence[Episode]) -> str:
     return _picture(56, f"Verdicts: {description}.", parts)
 
 
-def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_known: bool = True) -> str:
+def keyspace_chart(
+    rows: Sequence[PatternRow], label: _Text, *, ttls_known: bool = True, whole: int | None = None
+) -> str:
     """Patterns as tiles as large as their bytes, and within each what it is made of; '' without any.
 
-    Where `ttls_known` is False, nothing is known of TTLs.
+    Shares are of `whole`, where that is given, else of all that `rows` hold. Where `ttls_known` is False, nothing is
+    known of TTLs.
     """
     kind_of = ttl_kind if ttls_known else _ttl_unknown
     known = [row for row in rows if row.size > 0]
@@ -203,6 +206,7 @@ def keyspace_chart(rows: Sequence[PatternRow], label: _Text, *, ttls_known: bool
     top = top[:_MOST_TILES]
     if not top:
         return ""
+    total = whole or total
     parts = []
     for row, tile in zip(top, tiles([row.size for row in top], Tile(0, 0, _WIDTH, 420)), strict=True):
         parts += _tile(row, tile, label, kind_of, share=row.size / total, outer=True)

@@ -1,7 +1,7 @@
 """Columns as values: one definition of a fact serves screen, text, JSON, CSV and report; and the columns of keys."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from msgspec import Struct
 
@@ -9,14 +9,28 @@ from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.keys import Sized, range_cell, size_words, slot_of
 from redis_oom_tui.formatting.sanitize import cells, escape_exact, key_fields, key_text, safe_text
 from redis_oom_tui.models.keys import SizeKind
+from redis_oom_tui.models.scan import ScanView
 
 R = TypeVar("R")
 Row_contra = TypeVar("Row_contra", contravariant=True)
 _LARGE_SHARE = 0.10
 _LONGEST_NAME = 600
 _TEXT_NAME = 200
+SHARE_TITLE = "%USED"
+"""On screen a share is of used_memory, of keys and of patterns alike: an operator looks for what fills it."""
+USED, SCANNED = "used", "scan"
 # Outside of the screen only what is endless is cut.
 _TEXT_CELL = 60
+
+
+class ShareBase(NamedTuple):
+    """What a share is of: `size` gives its bytes, None where unknown; `name` is in its title outside of the screen."""
+
+    size: Callable[[], int | None]
+    name: str = USED
+
+
+NO_SHARE = ShareBase(lambda: None, SCANNED)
 
 
 class Column(Struct, Generic[Row_contra], frozen=True):
@@ -87,8 +101,25 @@ def _padded(column: Column[R], text: str, width: int) -> str:
     return gap + text if column.align == "right" else text + gap
 
 
+def share_base(view: ScanView) -> ShareBase:
+    """What shares in a text are of: used_memory where a scan of all keys read it and its sum can be true; else all of
+    the scan.
+    """
+    explained = view.explained_share
+    if explained and explained <= 1 and view.contradiction is None:
+        used = round(view.bytes_seen / explained)
+        return ShareBase(lambda: used, USED)
+    return ShareBase(lambda: view.bytes_seen, SCANNED)
+
+
+def pattern_share(view: ScanView) -> ShareBase:
+    """As `share_base`; where keys were refused, what they hold is part of no share of the scan."""
+    base = share_base(view)
+    return NO_SHARE if view.refused_keys and base.name == SCANNED else base
+
+
 def key_columns(
-    share_of: Callable[[], int | None] = lambda: None,
+    share_of: ShareBase = NO_SHARE,
     *,
     databases: bool = True,
     nodes: bool = True,
@@ -102,35 +133,54 @@ def key_columns(
     names are written as `--key` takes them.
     """
 
-    def share(row: Sized) -> float | None:
-        whole = share_of()
-        return row.size / whole if row.size is not None and whole and row.size <= whole else None
-
-    def role(row: Sized) -> str:
-        return "warn" if (share(row) or 0.0) >= _LARGE_SHARE else "text"
-
     places = [_DB] * databases + [_NODE] * nodes
     return (
-        Column(
-            "size",
-            "BYTES",
-            7,
-            _marked_size,
-            lambda row: row.size,
-            "right",
-            role,
-            words=lambda row: sizes.size(row.size) if row.size_kind is SizeKind.EXACT else size_words(row),
-            fields=_SIZE_FIELDS,
-        ),
+        _size_column(share_of),
         *([_RANGE] if ranges else []),
-        Column(
-            "share", "%", 6, lambda row, _: share_text(share(row)), share, "right", role, 7, heading="share", unit="%"
-        ),
+        _share_column(share_of),
         _TYPE,
         _TTL if ttls_known else _UNKNOWN_TTL,
         _IDLE,
         *places,
         _EXACT_KEY if exact_names else _KEY,
+    )
+
+
+def _share(row: Sized, share_of: ShareBase) -> float | None:
+    whole = share_of.size()
+    return row.size / whole if row.size is not None and whole and row.size <= whole else None
+
+
+def _share_role(share_of: ShareBase) -> Callable[[Sized], str]:
+    return lambda row: "warn" if (_share(row, share_of) or 0.0) >= _LARGE_SHARE else "text"
+
+
+def _size_column(share_of: ShareBase) -> Column[Sized]:
+    return Column(
+        "size",
+        "BYTES",
+        7,
+        _marked_size,
+        lambda row: row.size,
+        "right",
+        _share_role(share_of),
+        words=lambda row: sizes.size(row.size) if row.size_kind is SizeKind.EXACT else size_words(row),
+        fields=_SIZE_FIELDS,
+    )
+
+
+def _share_column(share_of: ShareBase) -> Column[Sized]:
+    return Column(
+        "share",
+        SHARE_TITLE,
+        6,
+        lambda row, _: share_text(_share(row, share_of)),
+        lambda row: _share(row, share_of),
+        "right",
+        _share_role(share_of),
+        7,
+        heading=f"of {share_of.name}",
+        unit="%",
     )
 
 

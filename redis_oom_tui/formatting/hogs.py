@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA, pattern_text, sizes
 from redis_oom_tui.formatting.applications import application_documents
-from redis_oom_tui.formatting.columns import KEY_CSV, field_names, key_columns, row_document, text_table
+from redis_oom_tui.formatting.columns import (
+    KEY_CSV,
+    field_names,
+    key_columns,
+    pattern_share,
+    row_document,
+    share_base,
+    text_table,
+)
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import PATTERN_CSV, interval_fields, pattern_columns
 from redis_oom_tui.formatting.sanitize import key_fields, safe_text
@@ -112,7 +120,7 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
     answered more than it uses in all; a `?` a key that does not tell its size.
     """
     columns = key_columns(
-        lambda: view.bytes_seen,
+        share_base(view),
         databases=len({row.id.db for row in rows}) > 1,
         nodes=any(row.id.node for row in rows),
         ttls_known=view.ttls_known,
@@ -124,9 +132,9 @@ def keys(rows: Sequence[KeyRow], view: ScanView) -> list[str]:
 def patterns(rows: Sequence[PatternRow], view: ScanView, recognition: Recognition) -> list[str]:
     """A table of patterns, each level indented under the one that holds it."""
     columns = pattern_columns(
+        share_of=pattern_share(view),
         databases=len({row.db for row in rows}) > 1,
         ttls_known=view.ttls_known,
-        all_read=not view.refused_keys,
         exact=all_exact(view),
         idles=any(row.idle_quantiles is not None or row.frequency_curve for row in rows),
         recognition=recognition,

@@ -4,7 +4,15 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import pattern_text, sizes
-from redis_oom_tui.formatting.columns import Column, name_text, share_text
+from redis_oom_tui.formatting.columns import (
+    NO_SHARE,
+    SCANNED,
+    SHARE_TITLE,
+    Column,
+    ShareBase,
+    name_text,
+    share_text,
+)
 from redis_oom_tui.formatting.sanitize import glob_text, key_fields, safe_text
 from redis_oom_tui.models.application import Confidence, KeyLabel, Recognition
 from redis_oom_tui.models.keys import SizeKind
@@ -17,10 +25,10 @@ if TYPE_CHECKING:
 def pattern_columns(
     opens: Callable[[PatternRow], bool] | None = None,
     *,
+    share_of: ShareBase = NO_SHARE,
     partial: bool = False,
     databases: bool = True,
     ttls_known: bool = True,
-    all_read: bool = True,
     exact: bool = True,
     idles: bool = False,
     recognition: Recognition | None = None,
@@ -28,9 +36,9 @@ def pattern_columns(
     """Columns of patterns. `opens` says which are made of patterns themselves, and without it names are indented;
     `partial` adds what the whole may be, `databases` where the keys are, `idles` for how long half of them were idle.
 
-    Where not `all_read`, keys were refused, and what they hold is part of no share; where not `exact`, sums of other
-    types than strings are estimates, but for those of which every size is known to be exact. With a `recognition` that
-    found any application, a column tells which one and what the keys are to it.
+    A share is of what `share_of` tells. Where not `exact`, sums of other types than strings are estimates, but for
+    those of which every size is known to be exact. With a `recognition` that found any application, a column tells
+    which one and what the keys are to it.
     """
     labels = recognition or Recognition()
 
@@ -44,7 +52,7 @@ def pattern_columns(
     return (
         _bytes_column("size", "BYTES", "bytes", held_bytes, kind, 0, size_fields),
         *([_WHOLE] if partial else []),
-        _share_column(all_read=all_read),
+        _share_column(share_of, partial=partial),
         _KEYS,
         _bytes_column("mean", "MEAN", "average", _mean, kind, 7, {"average_bytes": _mean}),
         _no_ttl_column(ttls_known=ttls_known),
@@ -85,18 +93,31 @@ def _bytes_column(
     )
 
 
-def _share_column(*, all_read: bool) -> Column[PatternRow]:
+def _share_column(share_of: ShareBase, *, partial: bool) -> Column[PatternRow]:
+    """Of used_memory, and `partial`: as all keys of the pattern are estimated to hold, or what was found at least."""
+    of_scan = share_of.name == SCANNED
+
+    def share(row: PatternRow) -> float | None:
+        held, whole = held_bytes(row), share_of.size()
+        if held is None or not whole or of_scan:
+            return row.share if held is not None and whole else None
+        if partial and row.estimated_bytes is not None:
+            held = round(row.estimated_bytes.value)
+        return held / whole if held <= whole else None
+
     def text(row: PatternRow, _: int) -> str:
-        return share_text(row.share if all_read and held_bytes(row) is not None else None)
+        known = share(row)
+        doubt = "" if of_scan or not partial else ">" if row.estimated_bytes is None else "~"
+        return share_text(known) if known is None else f"{doubt}{share_text(known)}".replace("><", "<")
 
     return Column(
         "share",
-        "%",
+        SHARE_TITLE,
         6,
         text,
-        lambda row: row.share,
+        share,
         "right",
-        heading="share",
+        heading=f"of {share_of.name}",
         unit="%",
         fields={
             "share": lambda row: None if held_bytes(row) is None else round(row.share, 6),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from redis_oom_tui.formatting import SCHEMA
-from redis_oom_tui.formatting.columns import exact_name, key_columns, row_document, text_table
+from redis_oom_tui.formatting.columns import ShareBase, exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_text
 from redis_oom_tui.formatting.server import cleanup_line, with_commands
 from redis_oom_tui.formatting.sizes import count, known_bytes, number_of, number_of_keys, percent, size
@@ -219,7 +219,7 @@ def plan_lines(plan: Plan, *, show_all: bool) -> list[str]:
     """The keys of a plan, names as --key takes them; the first of them unless all are wanted."""
     shown = plan.keys if show_all else plan.keys[:_SHOWN]
     nodes = any(key.id.node for key in shown)
-    columns = key_columns(lambda: plan.size, databases=not nodes, nodes=nodes, exact_names=True)
+    columns = key_columns(ShareBase(lambda: plan.size, "plan"), databases=not nodes, nodes=nodes, exact_names=True)
     more = len(plan.keys) - len(shown)
     return text_table(shown, columns) + ([f"... and {count(more)} more (--all prints them)"] if more else [])
 

@@ -12,7 +12,7 @@ from redis_oom_tui.formatting import SCHEMA, pattern_text
 from redis_oom_tui.formatting.applications import application_documents
 from redis_oom_tui.formatting.charts import keyspace_chart, memory_chart, verdict_chart
 from redis_oom_tui.formatting.check import finding_fields, memory_fields, node_documents, part_documents, server_fields
-from redis_oom_tui.formatting.columns import key_columns, row_document
+from redis_oom_tui.formatting.columns import key_columns, row_document, share_base
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.report_sections import (
     FIGURES,
@@ -221,9 +221,12 @@ def _pictures(report: IncidentReport) -> dict[str, str]:
     )
     memory = _figure(memory_picture, "Memory over time, with refused writes and evicted keys.")
     verdicts = _figure(verdict_chart(report.episodes), "The verdicts over time.")
-    ttls_known = report.scan is None or report.scan.ttls_known
-    rows = () if report.scan is None else report.scan.patterns
-    picture = keyspace_chart(rows, lambda row: glob_text(row.pattern), ttls_known=ttls_known)
+    scan = report.scan
+    ttls_known = scan is None or scan.ttls_known
+    picture = ""
+    if scan is not None:
+        whole = share_base(scan).size()
+        picture = keyspace_chart(scan.patterns, lambda row: glob_text(row.pattern), ttls_known=ttls_known, whole=whole)
     keyspace = _figure(picture, _KEY if ttls_known else _NO_KEY)
     return {**dict.fromkeys(FIGURES, memory), VERDICTS: verdicts, PATTERNS: keyspace}
 

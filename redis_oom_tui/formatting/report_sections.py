@@ -8,7 +8,7 @@ from typing import NamedTuple, TypeVar
 from redis_oom_tui.formatting import pattern_text
 from redis_oom_tui.formatting.applications import application_columns
 from redis_oom_tui.formatting.check import NODE_COLUMNS
-from redis_oom_tui.formatting.columns import Column, key_columns
+from redis_oom_tui.formatting.columns import Column, key_columns, pattern_share, share_base
 from redis_oom_tui.formatting.keys import all_exact, kind_of_sum, mark_of_sum
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import glob_text
@@ -261,8 +261,8 @@ def _scanned(scan: ScanView) -> str:
 def _pattern_table(report: IncidentReport, scan: ScanView) -> Table:
     shown = sorted((row for row in scan.patterns if row.level == 1), key=lambda row: -row.size)[:_ROWS]
     columns = pattern_columns(
+        share_of=pattern_share(scan),
         ttls_known=scan.ttls_known,
-        all_read=bool(scan.bytes_seen) and not scan.refused_keys,
         exact=all_exact(scan),
         recognition=report.recognition,
     )
@@ -285,7 +285,7 @@ def _keys(report: IncidentReport) -> Iterator[Block]:
     if scan is None or not scan.top:
         return
     nodes = any(row.id.node for row in scan.top)
-    columns = key_columns(lambda: scan.bytes_seen, nodes=nodes, ttls_known=scan.ttls_known)
+    columns = key_columns(share_base(scan), nodes=nodes, ttls_known=scan.ttls_known)
     yield Heading("Largest keys")
     yield _row_table(scan.top[:_ROWS], columns)
 

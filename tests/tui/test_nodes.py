@@ -65,7 +65,7 @@ async def test_the_nodes_stand_worst_first() -> None:
     app = an_app(ScriptedCluster([a_cluster()]))
     async with app.run_test(size=SIZE) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
-        lines = [line for line in rows(app) if " n:700" in line and ("slots" in line or "refuses" in line)]
+        lines = [line for line in rows(app) if "n:700" in line and ("slots" in line or "refuses" in line)]
         assert [line.split("n:")[1][:4] for line in lines] == ["7002", "7003", "7001", "7004"]
         assert "refuses connections" in lines[-1]
         assert "n:7002 is a primary now" in screen_text(app)
@@ -76,7 +76,7 @@ async def test_every_figure_of_a_node_has_its_column_and_room(width: int) -> Non
     app = an_app(ScriptedCluster([a_cluster()]))
     async with app.run_test(size=(width, 30)) as pilot:
         await until(pilot, lambda: "Nodes (4)" in screen_text(app))
-        lines = [line for line in rows(app) if " n:700" in line and " slots" in line]
+        lines = [line for line in rows(app) if "n:700" in line and " slots" in line]
         assert len({line.index(" of 100.0M") for line in lines}) == 1, lines
         assert all("noeviction" in line and "100 slots" in line for line in lines)
         assert all((" keys" in line) is (width >= 100) for line in lines)

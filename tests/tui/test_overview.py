@@ -14,6 +14,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.deferred_startup import PlaceholderSource
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.messages import PurgeMemory
 from redis_oom_tui.tui.profiles import ProfileSession
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot
@@ -91,9 +92,9 @@ def a_board() -> Board:
     )
 
 
-def at_overview(board: Board) -> TriageApp:
+def at_overview(board: Board, appearance: Appearance | None = None) -> TriageApp:
     """As --all begins."""
-    app = an_app(PlaceholderSource(Address()), options=ScreenOptions(interval_seconds=0.05))
+    app = an_app(PlaceholderSource(Address()), options=ScreenOptions(interval_seconds=0.05), appearance=appearance)
     app.switchboard, app.begins_at_overview = board, True
     return app
 

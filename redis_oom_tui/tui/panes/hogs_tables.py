@@ -1,12 +1,14 @@
 """The two tables of Hogs, keys and the patterns that they fall into, and what of a scan they show."""
 
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 from textual.app import ComposeResult
 from textual.containers import Horizontal
+from textual.widget import Widget
 
-from redis_oom_tui.formatting.columns import Column, key_columns
+from redis_oom_tui.formatting.columns import Column, ShareBase, key_columns
 from redis_oom_tui.formatting.key_sizes import screen_text
 from redis_oom_tui.formatting.keys import all_exact
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
@@ -136,16 +138,17 @@ class HogsTables(Horizontal):
     def __init__(self) -> None:
         super().__init__()
         self.selection = Selection()
+        self.share_of = ShareBase(partial(used_bytes, self))
         self._parents: frozenset[tuple[int | None, bytes | None]] = frozenset()
         self.keys: LiveTable[KeyRow] = LiveTable(
-            key_columns(self.used_bytes, databases=False, nodes=False),
+            key_columns(self.share_of, databases=False, nodes=False),
             lambda row: row.id,
             sort="size",
             empty=_INVITATION,
             id="keys",
         )
         self.patterns: LiveTable[PatternRow] = LiveTable(
-            pattern_columns(self._opens, databases=False),
+            pattern_columns(self._opens, share_of=self.share_of, databases=False),
             _pattern_id,
             sort="size",
             marking=False,
@@ -166,11 +169,11 @@ class HogsTables(Horizontal):
         """Draw the scan as it stands."""
         databases, nodes = view.databases not in ({0}, set()), {row.id.node for row in view.top}
         self.keys.model.columns = key_columns(
-            self.used_bytes, databases=databases, nodes=nodes not in ({""}, set()), ttls_known=view.ttls_known
+            self.share_of, databases=databases, nodes=nodes not in ({""}, set()), ttls_known=view.ttls_known
         )
         self._parents = frozenset((row.db, row.parent) for row in view.patterns if row.parent is not None)
         recognition = recognize(view)
-        self.patterns.model.columns = columns_of_patterns(view, recognition, self._opens)
+        self.patterns.model.columns = columns_of_patterns(view, recognition, self.share_of, self._opens)
         moving = view.state is ScanState.RUNNING
         no_pattern = self.selection.nothing(view, of_patterns=True)
         self.keys.show(self.selection.keys(view), self.selection.nothing(view), moving=moving)
@@ -200,13 +203,6 @@ class HogsTables(Horizontal):
 
     def _opens(self, row: PatternRow) -> bool:
         return (row.db, row.pattern) in self._parents
-
-    def used_bytes(self) -> int | None:
-        """What a share is of: used_memory, that of all nodes in a cluster; at its end, where the scan has ended."""
-        figures = host_of(self).scanner.figures if self.is_attached else None
-        if figures is None:
-            return None
-        return figures.memory.used_bytes if figures.cluster is None else figures.cluster.used_bytes
 
     def note(self, view: ScanView | None) -> str:
         """What is shown of the scan, and how much is marked."""
@@ -256,16 +252,27 @@ class HogsTables(Horizontal):
         return Criteria(patterns=globs, key_patterns=(select,), types=types)
 
 
+def used_bytes(widget: Widget) -> int | None:
+    """What a share is of: used_memory, that of all nodes in a cluster; at its end, where the scan has ended."""
+    figures = host_of(widget).scanner.figures if widget.is_attached else None
+    if figures is None:
+        return None
+    return figures.memory.used_bytes if figures.cluster is None else figures.cluster.used_bytes
+
+
 def columns_of_patterns(
-    view: ScanView, recognition: Recognition, opens: Callable[[PatternRow], bool] | None = None
+    view: ScanView,
+    recognition: Recognition,
+    share_of: ShareBase,
+    opens: Callable[[PatternRow], bool] | None = None,
 ) -> tuple[Column[PatternRow], ...]:
     """The columns that this scan has something for: the names get their room before the application does."""
     columns = pattern_columns(
         opens,
+        share_of=share_of,
         partial=not view.complete,
         databases=view.databases not in ({0}, set()),
         ttls_known=view.ttls_known,
-        all_read=not view.refused_keys,
         exact=all_exact(view),
         recognition=recognition,
     )

@@ -9,7 +9,6 @@ from textual.message import Message
 
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.charts import Tile, kind_words, tiles, ttl_kind
-from redis_oom_tui.formatting.columns import share_text
 from redis_oom_tui.formatting.sanitize import cells as cells_of
 from redis_oom_tui.formatting.sanitize import cut, safe_text
 from redis_oom_tui.models.application import Recognition
@@ -146,12 +145,11 @@ class KeyspaceMap(CursorList[PatternRow]):
         head = self._head(width)
         if not shown or height < 3:
             return [head, *paragraph(self._empty, width - 2, "dim", "  ")]
-        total = sum(row.size for row in shown)
         layout = _icicle if width < _NARROW else _treemap
         self._places = layout(shown, width, height - 2, self._inside)
         grid: list[list[Piece]] = [[(" ", "text")] * width for _ in range(height - 2)]
         for place in self._places:
-            self._draw(grid, place, total)
+            self._draw(grid, place)
         return [head, *map(merged, grid), self._legend(shown, width)]
 
     def _head(self, width: int) -> Line:
@@ -175,13 +173,16 @@ class KeyspaceMap(CursorList[PatternRow]):
 
     def _held(self, row: PatternRow) -> str:
         """As the table has it: marked where it is an estimate."""
-        column = next(column for column in self.model.columns if column.id == "size")
+        return self._cell("size", row)
+
+    def _cell(self, name: str, row: PatternRow) -> str:
+        column = self.model.column(name)
         return column.text(row, column.width)
 
     def _kind(self, row: PatternRow) -> Kind:
         return _COLORINGS[self._coloring][1](row, self._known)
 
-    def _draw(self, grid: list[list[Piece]], place: _Place, total: int) -> None:
+    def _draw(self, grid: list[list[Piece]], place: _Place) -> None:
         """A title, then its figures where there is room; the last column stays open between two tiles.
 
         The cursor is on the lines that have words: to color a whole tile costs kilobytes at each step.
@@ -195,10 +196,11 @@ class KeyspaceMap(CursorList[PatternRow]):
         gap = 1 if width > 3 and place.right < len(grid[0]) else 0
         texts = ["others" if width - gap > len("others") else "+"]
         if row is not None:
-            texts = _texts(row, self._held(row), kind, total, width - gap - 1)
+            texts = _texts(row, self._held(row), self._cell("share", row), kind, width - gap - 1)
         for line in range(place.top, place.bottom):
             text = texts[line - place.top] if line - place.top < len(texts) else ""
             edge = " " if self.style.tracks else self.style.glyphs.column
+            edge = self.edge(here=True) if here and self.has_focus and text else edge
             behind = [("", "text")] * (width - gap - 1)
             role = cursor if here and (text or line == place.top) else title if line == place.top else body
             drawn = (pad(f"{edge}{text}", width - gap), role)
@@ -222,9 +224,9 @@ class KeyspaceMap(CursorList[PatternRow]):
                 self.clicked(event.chain)
 
 
-def _texts(row: PatternRow, size: str, kind: Kind, total: int, line_width: int) -> list[str]:
+def _texts(row: PatternRow, size: str, share: str, kind: Kind, line_width: int) -> list[str]:
     """A tile's lines in `line_width` cells: no figure is cut, and a name only where nothing else is left to go."""
-    name, share = safe_text(row.pattern, 60) or '""', f" {share_text(row.size / total)}%"
+    name, share = safe_text(row.pattern, 60) or '""', "" if share == "?" else f" {share}%"
     room_beside = line_width - len(share)
     first = (
         f"{safe_text(name, room_beside)}{share}" if room_beside >= min(10, cells_of(name)) else cut(name, line_width)

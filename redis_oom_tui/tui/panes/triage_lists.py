@@ -6,7 +6,7 @@ from typing import ClassVar, NamedTuple
 from textual.binding import Binding, BindingType
 
 from redis_oom_tui.formatting import sizes
-from redis_oom_tui.formatting.columns import Column
+from redis_oom_tui.formatting.columns import Column, ShareBase
 from redis_oom_tui.formatting.sanitize import cells, safe_text
 from redis_oom_tui.formatting.vitals import cluster_sums, limit_of_node, role_of_node, saving
 from redis_oom_tui.models.address import ClientBuffer
@@ -20,7 +20,7 @@ from redis_oom_tui.tui.drawing import width as cells_of
 from redis_oom_tui.tui.glyphs import Glyphs
 from redis_oom_tui.tui.header_model import PANES, finding_mark, level_role, pressure_role
 from redis_oom_tui.tui.messages import ApplyRemedy, LookAtNode
-from redis_oom_tui.tui.panes.hogs_tables import columns_of_patterns
+from redis_oom_tui.tui.panes.hogs_tables import columns_of_patterns, used_bytes
 from redis_oom_tui.tui.screens.reader import FindingScreen
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 from redis_oom_tui.tui.widgets.line_widget import LineWidget
@@ -104,7 +104,7 @@ class Findings(CursorList[Finding]):
         state = role or (level_role(item.level) if item.level is not Level.OK else "dim")
         text = role or "text"
         first, *more = self._title(item, width, whole=self._wraps)
-        lines = [merged(spread(((f" {pad(sign, 2)} ", state), (first, text)), right, width, text))]
+        lines = [merged(spread(((f"{self.edge(here=here)}{pad(sign, 2)} ", state), (first, text)), right, width, text))]
         return [*lines, *(merged(spread(((f"{' ' * 4}{line}", text),), (), width, text)) for line in more)]
 
     def _title(self, item: Finding, width: int, *, whole: bool = True) -> list[str]:
@@ -227,10 +227,8 @@ class TopPatterns(LineWidget):
         read = "" if view.complete else f"  {sizes.percent(view.share_scanned)} of the keys read"
         rows.sort(key=lambda row: -row.size)
         title = ((" Largest patterns", "title"), (read, "dim"))
-        return [
-            title,
-            *_table(rows[: height - 2], columns_of_patterns(view, recognize(view)), "size", width, self.style.glyphs),
-        ]
+        columns = columns_of_patterns(view, recognize(view), ShareBase(lambda: used_bytes(self)))
+        return [title, *_table(rows[: height - 2], columns, "size", width, self.style.glyphs)]
 
     def _why_none(self, view: ScanView | None) -> str:
         """What to say where there is no pattern to show."""
@@ -251,7 +249,7 @@ def _none(clients: tuple[ClientBuffer, ...]) -> str:
 
 _NAME = 30
 # What stands between and before the columns of a node: its marks, its share, and blanks.
-_GAPS = 17
+_GAPS = 18
 # From here on there is room for whose replica one is, and for the count of keys.
 _WIDE = 100
 
@@ -326,7 +324,7 @@ class NodeList(CursorList[NodeView]):
         level = Level.UNKNOWN if view.verdict is None else view.verdict.level
         mark = self.style.glyphs.right if view.name == self._shown else " "
         left: list[Piece] = [
-            (f"{mark}{pad(self.style.glyphs.state(level), 2)} ", role or level_role(level)),
+            (f"{self.edge(here=here)}{mark}{pad(self.style.glyphs.state(level), 2)} ", role or level_role(level)),
             (f"{pad(safe_text(view.name, 60), columns.name)} ", role or "text"),
         ]
         if view.snapshot is None:

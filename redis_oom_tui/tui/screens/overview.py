@@ -70,7 +70,7 @@ class ServerTable(LiveTable[ServerRow]):
             return super().row(item, width, here=here)
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
         named = cells_of(item, [(column, column.width) for column in self.model.columns[:2]], role)
-        edge: Piece = (" " * MARGIN, role or "text")
+        edge: Piece = (pad(self.edge(here=here), MARGIN), role or "text")
         left = width - cells_in((edge, *named))
         reason = "" if item.is_awaited else shorten(safe_text(item.verdict.reason), left)
         return [merged((edge, *named, (pad(reason, left), role or "dim")))]

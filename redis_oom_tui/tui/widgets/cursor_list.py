@@ -116,6 +116,10 @@ class CursorList(Navigable, Generic[R]):
         """The lines of an item; `here` is the cursor on it."""
         raise NotImplementedError
 
+    def edge(self, *, here: bool) -> str:
+        """The first cell of a row: where keys go to the row, that is seen without color too."""
+        return self.style.glyphs.cursor if here and self.has_focus else " "
+
     def topics(self) -> Sequence[str]:
         """The names of what F1 explains of it, beside the list itself: its columns, or what the cursor is on."""
         return ()

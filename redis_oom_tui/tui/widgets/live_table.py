@@ -108,13 +108,13 @@ class LiveTable(CursorList[R]):
     def row(self, item: R, width: int, *, here: bool) -> Sequence[Line]:
         role = ("cursor" if self.has_focus else "cursor_away") if here else None
         sign, own_role = self.sign(item)
-        edge: Piece = (f"{sign} ", role or own_role)
+        edge: Piece = (f"{self.edge(here=here)}{sign}", role or own_role)
         own = "marked" if self.model.is_marked(item) else "dim" if self.stale else None
         cells = cells_of(item, fitting(self.model.columns, width - MARGIN), role or own)
         return [merged((edge, *cells))]
 
     def sign(self, item: R) -> Piece:
-        """The one cell before a row: whether it is marked."""
+        """The cell before a row, behind the cursor's: whether it is marked."""
         return (self.style.glyphs.marked if self.model.is_marked(item) else " "), "marked"
 
     def _now(self) -> float:
