@@ -20,6 +20,8 @@ from redis_oom_tui.server.resp import ScanCommand
 from redis_oom_tui.server.scan.connection import PatientConnection
 from redis_oom_tui.server.tasks import until_lost
 
+# A server measures its RSS ten times a second, with `hz 1` once (server.c, cronUpdateMemoryStats).
+_RSS_MEASURED_SECONDS = 1.1
 _UNCOUNTED = "How many expired keys were removed is not known: the server restarted, or its counters were reset"
 
 
@@ -66,7 +68,7 @@ async def purge(context: ActionContext, server: LiveServer) -> Done:
         before = (await server.snapshot()).memory.rss_bytes
         await settings.purge(server)
         try:
-            after = (await server.snapshot()).memory.rss_bytes
+            after = await _rss_after(server, before)
         except TriageError as error:
             # It has run: only what came of it is not known.
             words = f"MEMORY PURGE has run; what RSS is now is not known: {error}"
@@ -80,6 +82,15 @@ async def purge(context: ActionContext, server: LiveServer) -> Done:
         return Done(Action.PURGE, True, words, figures)
 
     return await _recorded(context, server, Action.PURGE, "MEMORY PURGE", act)
+
+
+async def _rss_after(server: LiveServer, before: int | None) -> int | None:
+    """RSS once the server has measured it again: what INFO tells right after a purge may be of the time before it."""
+    after = (await server.snapshot()).memory.rss_bytes
+    if before is not None and after is not None and (after >= before or size(after) == size(before)):
+        await asyncio.sleep(_RSS_MEASURED_SECONDS)
+        after = (await server.snapshot()).memory.rss_bytes
+    return after
 
 
 async def reap(context: ActionContext, server: LiveServer) -> Done:

@@ -36,7 +36,7 @@ PANES = ("triage", "hogs", "limits", "cleanup", "log")
 _BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
 _COMPACT_BELOW = 20
 # How long after a poll was due good news is no longer shown as that.
-_LATE_SECONDS = 4.0
+LATE_SECONDS = 4.0
 # Behind a sentence that is cut: the key that shows all of it.
 _READS_ON = " V: all"
 
@@ -92,7 +92,7 @@ class HeaderModel(Struct, frozen=True):
         """Whether the figures are older than they would be if the server answered."""
         if self.frozen or self.recorded is not None:
             return False
-        return (self.state.age(self.now) or 0.0) >= self.interval + _LATE_SECONDS
+        return (self.state.age(self.now) or 0.0) >= self.interval + LATE_SECONDS
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Title, panes, verdict, strip."""

@@ -1,5 +1,6 @@
 """What widgets, dialogs and flows may know of the server on screen, and of the app that they run in."""
 
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar, cast
 
@@ -12,8 +13,9 @@ from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.state import Link, ServerState
-from redis_oom_tui.ports.source import Source
+from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.tui.drawing import DrawStyle
+from redis_oom_tui.tui.header_model import LATE_SECONDS
 from redis_oom_tui.tui.themes import ScreenTheme
 
 _R = TypeVar("_R")
@@ -71,7 +73,14 @@ def is_live(host: Host) -> bool:
 
 def dated(host: Host, words: str) -> str:
     """`words` on the server's memory; where it does not answer now, they say of when they are."""
-    return words if not words or is_live(host) else f"By its last answer: {words}"
+    state = host.state
+    if not words or state is None or state.snapshot is None:
+        return words
+    late = (state.age(host.clock.monotonic()) or 0.0) >= host.options.interval_seconds + LATE_SECONDS
+    if is_live(host) and (not late or isinstance(host.source, Replayable)):
+        return words
+    at = time.strftime("%H:%M:%S", time.localtime(state.snapshot.taken_at))
+    return f"By its last answer, at {at}: {words}"
 
 
 class _App(Protocol):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from redis_oom_tui.models.address import ClientBuffer
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Trend
 from redis_oom_tui.rules.findings import find
@@ -92,3 +93,15 @@ def test_a_giant_that_looks_like_a_queue_is_looked_at_before_it_is_deleted() -> 
         step = judge(full, scan=scanned([(name, kind, 900 * MIB)])).first_step
         assert f"it may be a {use}: check first that nobody needs it" in step
     assert "nobody needs it" not in judge(full, scan=SCAN_OF_ONE).first_step
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_of_several_subscribers_that_do_not_read_the_largest_is_named_and_how_many_there_are(number: int) -> None:
+    feeds = [
+        ClientBuffer(n, f"10.0.0.{n}:1", name=b"feed%d" % n, flags="P", subscriptions=1, total_bytes=n, unread=True)
+        for n in range(1, number + 1)
+    ]
+    facts = Facts(snapshot_of(used=1001 * MIB, over_ms=500), clients=tuple(feeds))
+    (first, *_), step = holders.suspects(facts), holders.unbooked_step(facts)
+    assert f"named feed{number} " in first
+    assert ("the largest of 3 such subscribers" in first, "There are 3 such clients." in step) == (number > 1,) * 2

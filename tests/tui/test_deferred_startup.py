@@ -18,6 +18,7 @@ from tests.support.scripted import ScriptedSource
 from tests.support.scripted_operator import ScriptedOperator
 from tests.support.terminal import ROOT, terminal
 from tests.tui.support import an_app, screen_text, until
+from tests.tui.test_overview import a_board
 
 
 class Later:
@@ -106,6 +107,48 @@ async def test_a_key_that_asks_waits_for_the_server_and_says_so():
         await until(pilot, lambda: isinstance(app.screen, PickDialog) and "Which client?" in screen_text(app))
         assert "Connecting to" not in screen_text(app)
         await pilot.press("escape")
+
+
+async def test_a_key_that_needs_nothing_of_this_server_answers_at_once(listening_at_once):
+    later = Later()
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await pilot.press("P")
+        await until(pilot, lambda: "No profiles configured" in screen_text(app))
+        app.switchboard = a_board()
+        await pilot.press("P")
+        await until(pilot, lambda: "Switch to which server?" in screen_text(app))
+        await pilot.press("down", "enter")
+        await until(pilot, lambda: "Connecting to " in screen_text(app))
+        assert app.session.source.address == later.address
+        later.come.set()
+        later.act.set()
+        await until(pilot, lambda: "This is cache-2 now" in screen_text(app))
+
+
+async def test_each_key_that_cannot_act_yet_says_so_at_once():
+    later = Later()
+    app = an_app(later)
+    async with app.run_test(size=(80, 24)) as pilot:
+        for keys, words in (
+            (("3", "enter"), "The settings have not been read yet"),
+            (("i",), "The settings have not been read yet"),
+            (("4", "x"), "The search begins as soon as the server is there"),
+            (("e",), "Connecting to cache-1:6379 first"),
+            (("2", "r"), "Connecting to cache-1:6379 first"),
+            (("p",), "No scan is running"),
+            (("1", "c"), "Connecting to cache-1:6379 first"),
+            (("U",), "Connecting to cache-1:6379 first"),
+            (("5", "enter"), "Nothing is listed yet"),
+        ):
+            await pilot.press(*keys)
+            await until(pilot, lambda words=words: words in screen_text(app))
+        later.come.set()
+        await until(pilot, lambda: app.session.state.link is Link.LIVE)
+        await pilot.press("1", "c")
+        await until(pilot, lambda: "Getting ready to act; then it is done" in screen_text(app))
+        later.act.set()
+        await until(pilot, lambda: app.session.startup.over)
 
 
 async def test_it_can_be_left_before_the_server_has_come():

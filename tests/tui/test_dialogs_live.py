@@ -1,5 +1,6 @@
 """The acting panes on a live server: what the screen says was done is what the server says."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.dialogs.base import Dialog
 from redis_oom_tui.tui.flows.state import Stage
 from redis_oom_tui.tui.host import is_live
-from redis_oom_tui.tui.messages import ChangeSetting
+from redis_oom_tui.tui.messages import ChangeSetting, PurgeMemory, ReapExpired
 from tests.support.acting import fill, settled
 from tests.support.scripted_runs import HOSTILE
 from tests.tui.support import screen_text, until
@@ -190,6 +191,11 @@ async def test_a_pattern_of_one_database_is_planned_and_deleted_there_alone(serv
         assert left == {0: 660, 1: 0, 5: 60}
 
 
+def flat(app):
+    """The text without the frame of a dialog and its line ends."""
+    return " ".join(screen_text(app).replace("│", " ").split())
+
+
 async def test_while_the_server_is_silent_a_value_and_a_policy_say_that_they_wait_and_escape_leaves(server, tmp_path):
     with server.client() as client:
         client.config_set("maxmemory", 2**30)
@@ -209,7 +215,12 @@ async def test_while_the_server_is_silent_a_value_and_a_policy_say_that_they_wai
             await pilot.press("escape")
             await until(pilot, lambda: not isinstance(app.screen, Dialog))
             await pilot.press("4")
-            await until(pilot, lambda: "By its last answer: It is below 80% already" in screen_text(app))
+            await until(pilot, lambda: re.search(r"By its last answer, at [\d:]{8}: It is below 80%", flat(app)))
+            for request, figure in ((PurgeMemory(), "RSS is"), (ReapExpired(), "0 of 20 keys have a TTL")):
+                app.post_message(request)
+                await until(pilot, lambda what=figure: re.search(rf"last answer, at [\d:]{{8}}: {what}", flat(app)))
+                await pilot.press("escape")
+                await until(pilot, lambda: not isinstance(app.screen, Dialog))
             await pilot.press("3")
             app.post_message(ChangeSetting("maxmemory-policy", "allkeys-lru"))
             await until(pilot, lambda: "Waiting for the server: it has 3s for each reply." in screen_text(app))

@@ -69,9 +69,10 @@ async def test_a_policy_that_can_evict_nothing_says_that_it_equals_noeviction():
 
 
 async def test_a_refused_write_is_the_lit_branch():
-    app = an_app(operator=ScriptedOperator(snapshot=a_snapshot(used=513 * MIB)))
+    app = an_app(ScriptedSource(snapshots=[a_snapshot(used=513 * MIB)]), operator=ScriptedOperator())
     async with app.run_test(size=(100, 30)) as pilot:
         await on_limits(pilot)
+        assert "513.0 MiB in use" in screen_text(app), "by the poll of the header"
         lit = [piece for line in app.main.panes["limits"].view._drawn for piece in line if piece[1] == "crit"]
         assert any("refused with OOM" in text for text, _ in lit)
 

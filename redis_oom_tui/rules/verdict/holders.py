@@ -198,7 +198,10 @@ def unbooked(facts: Facts) -> tuple[Hog, str, int] | None:
         hog = Hog(queued, ClientKind.QUEUER)
         return hog, f"{hog.words} of {count(queued.queued_commands)} commands", 1
     waiting = [hog for hog in rank(facts.clients) if hog.kind is ClientKind.SUBSCRIBER and hog.client.unread]
-    return (waiting[0], f"{waiting[0].words} that does not read", len(waiting)) if waiting else None
+    if not waiting:
+        return None
+    several = f" (the largest of {count(len(waiting))} such subscribers)" if len(waiting) > 1 else ""
+    return waiting[0], f"{waiting[0].words} that does not read{several}", len(waiting)
 
 
 def unbooked_step(facts: Facts) -> str:

@@ -57,9 +57,20 @@ class ConfirmDialog(WordDialog[bool]):
         return True
 
 
-def kill_question(client: ClientBuffer, where: str, large: Iterable[LargeCommand] = (), now: float = 0.0) -> Question:
+def as_they_are(words: str) -> str:
+    """Figures of now, which need no date."""
+    return words
+
+
+def kill_question(
+    client: ClientBuffer,
+    where: str,
+    large: Iterable[LargeCommand] = (),
+    now: float = 0.0,
+    dated: Callable[[str], str] = as_they_are,
+) -> Question:
     """What is known of the client, and what closing it means; `large` are commands in the logs, `now` is the server's
-    time of day.
+    time of day. `dated` says of what time figures are, where they are old.
     """
     name = f'name "{escape_exact(client.name)}"' if client.name else "no name"
     library = f', library "{escape_exact(client.library)}"' if client.library else ""
@@ -77,8 +88,8 @@ def kill_question(client: ClientBuffer, where: str, large: Iterable[LargeCommand
         title=f"Kill client {client.id}?",
         lines=(
             f"On {where}: client {client.id} at {client.address}, {name}{library}{user}.",
-            f"It holds {size(client.total_bytes)}: {buffers}.",
-            f"Connected for {spoken(client.age_seconds)}; {last}.",
+            dated(f"It holds {size(client.total_bytes)}: {buffers}."),
+            dated(f"Connected for {spoken(client.age_seconds)}; {last}."),
             *_large_lines(client, large, now),
             "Killed by ID, and only if that ID still belongs to this address.",
         ),
@@ -111,30 +122,34 @@ def _may_be_of(one: LargeCommand, client: ClientBuffer, *, by_name: bool) -> boo
     return same and (not by_name or (bool(client.name) and one.name == client.name))
 
 
-def purge_question(where: str, snapshot: Snapshot | None) -> Question:
+def purge_question(where: str, snapshot: Snapshot | None, dated: Callable[[str], str] = as_they_are) -> Question:
     """MEMORY PURGE: what it gives back, and what it does not cure."""
     lines = [f"On {where}: the allocator gives unused pages back to the system."]
     held = None if snapshot is None else snapshot.cluster or snapshot.memory
     if held is not None:
         whose = " of all primaries" if snapshot is not None and snapshot.cluster is not None else ""
-        lines.append(f"Now RSS{whose} is {size(held.rss_bytes)}, and {size(held.used_bytes)} are in use.")
+        lines.append(dated(f"RSS{whose} is {size(held.rss_bytes)}, and {size(held.used_bytes)} are in use."))
     lines.append("No key is touched. It can lower RSS, never used_memory: it does not fix an OOM.")
     return Question("Run MEMORY PURGE?", tuple(lines), "Purge", danger=False)
 
 
-def reap_question(where: str, snapshot: Snapshot | None) -> Question:
+def reap_question(where: str, snapshot: Snapshot | None, dated: Callable[[str], str] = as_they_are) -> Question:
     """Looking at each key once, by which the server drops those that have expired."""
     lines = [f"On {where}: every key is scanned, and the server removes those that have already expired."]
     held = None if snapshot is None else snapshot.cluster or snapshot
     if held is not None:
-        lines.append(
-            f"{count(held.expires)} of {number_of_keys(held.keys)} {'has' if held.expires == 1 else 'have'} a TTL."
-        )
+        has = "has" if held.expires == 1 else "have"
+        lines.append(dated(f"{count(held.expires)} of {number_of_keys(held.keys)} {has} a TTL."))
     lines.append("Only already-expired keys are removed; nothing to undo.")
     return Question("Remove expired keys now?", tuple(lines), "Remove", danger=False)
 
 
-def restore_question(inspection: BackupInspection, where: str, snapshot: Snapshot | None) -> Question:
+def restore_question(
+    inspection: BackupInspection,
+    where: str,
+    snapshot: Snapshot | None,
+    dated: Callable[[str], str] = as_they_are,
+) -> Question:
     """Putting the keys of a backup back. A damaged one is restored as far as it can be read, and the button says so."""
     backup, damaged = inspection.backup, inspection.damaged
     operation = backup.operation
@@ -153,8 +168,8 @@ def restore_question(inspection: BackupInspection, where: str, snapshot: Snapsho
         lines.append("Existing keys are never overwritten; keys whose TTL has passed are not restored.")
     if snapshot is not None:
         too_full = restore_warnings(backup, snapshot)
-        warnings += too_full
-        lines += () if too_full else restore_outlook(backup, snapshot)
+        warnings += map(dated, too_full)
+        lines += () if too_full else map(dated, restore_outlook(backup, snapshot))
     act = "Restore what can be read" if damaged else "Restore"
     return Question("Restore this backup?", tuple(lines), act, tuple(warnings), danger=damaged)
 

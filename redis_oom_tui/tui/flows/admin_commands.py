@@ -1,6 +1,7 @@
 """The small operations: closing a client, purging, reaping, and looking at the audit file."""
 
 import asyncio
+from functools import partial
 
 from redis_oom_tui.formatting.key_sizes import hot_lines
 from redis_oom_tui.formatting.sanitize import escape_exact, safe_text
@@ -24,12 +25,14 @@ from redis_oom_tui.tui.dialogs.questions import (
 from redis_oom_tui.tui.drawing import Line, clip
 from redis_oom_tui.tui.flows.controller import ActionController
 from redis_oom_tui.tui.flows.state import LogState
+from redis_oom_tui.tui.host import dated
 
 _OFFERED = 20
 
 
 async def run_flow(actions: ActionController, request: messages.Request) -> None:
     """Ask, act, tell."""
+    old = partial(dated, actions.host)
     match request:
         case messages.KillClient():
             await kill(actions, request.client)
@@ -38,12 +41,12 @@ async def run_flow(actions: ActionController, request: messages.Request) -> None
             if client is not None:
                 await kill(actions, client)
         case messages.PurgeMemory():
-            if await actions.ask(ConfirmDialog(purge_question(actions.where, actions.snapshot))):
+            if await actions.ask(ConfirmDialog(purge_question(actions.where, actions.snapshot, old))):
                 _tell(actions, await actions.perform(actions.operator.purge()))
         case messages.ShowHotKeys():
             await _show_hot_keys(actions)
         case messages.ReapExpired():
-            if await actions.ask(ConfirmDialog(reap_question(actions.where, actions.snapshot))):
+            if await actions.ask(ConfirmDialog(reap_question(actions.where, actions.snapshot, old))):
                 _tell(actions, await actions.perform(actions.operator.reap()))
     await read(actions)
 
@@ -96,7 +99,7 @@ async def kill(actions: ActionController, client: ClientBuffer) -> None:
     state, snapshot = actions.host.state, actions.snapshot
     large = () if state is None else state.large
     now = 0.0 if snapshot is None else snapshot.taken_at + (snapshot.clock_skew_seconds or 0.0)
-    if await actions.ask(ConfirmDialog(kill_question(client, actions.where, large, now))):
+    if await actions.ask(ConfirmDialog(kill_question(client, actions.where, large, now, partial(dated, actions.host)))):
         _tell(actions, await actions.perform(actions.operator.kill_client(client)))
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+from functools import partial
 from pathlib import Path
 
 from redis_oom_tui.formatting.plan import NOTHING
@@ -244,7 +245,7 @@ async def restore(actions: ActionController, path: Path | None) -> None:
             return
     inspection = await asyncio.to_thread(actions.operator.inspect_backup, path)
     restoring = actions.operator.restore(path, damaged_ok=inspection.damaged, inspected=inspection.backup)
-    question = restore_question(inspection, actions.where, actions.snapshot)
+    question = restore_question(inspection, actions.where, actions.snapshot, partial(dated, actions.host))
     if await actions.ask(ConfirmDialog(question)) is None:
         return
     actions.app.main.action_show_pane("cleanup")

@@ -13,10 +13,14 @@ from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, Question
 from redis_oom_tui.tui.flows import admin_commands, cleanup, limits, profiles, report, scans, undo
 from redis_oom_tui.tui.flows.controller import ActionController, FlowHost
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
+from redis_oom_tui.tui.host import is_live
 
 
 def handle(actions: ActionController, request: messages.Request) -> None:
-    """Begin what was asked for, or say why not: once the server is there."""
+    """Begin what was asked for, or say why not: once the server is there; what is about another one, at once."""
+    if isinstance(request, messages.PickProfile):
+        _handle(actions, request)
+        return
     once_connected(actions.host, request, lambda: _handle(actions, request))
 
 
@@ -27,7 +31,8 @@ def once_connected(host: FlowHost, request: messages.Request, act: Callable[[], 
     elif not request.asked_for:
         host.startup.then(act, in_place_of=type(request))
     else:
-        host.tell(f"Connecting to {safe_text(str(host.source.address), 80)} first; then it is done")
+        connecting = f"Connecting to {safe_text(str(host.source.address), 80)} first"
+        host.tell(f"{'Getting ready to act' if is_live(host) else connecting}; then it is done")
         host.startup.then(lambda: _end_wait(host, act), in_place_of=messages.Request)
 
 

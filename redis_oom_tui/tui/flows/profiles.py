@@ -1,5 +1,6 @@
 """Going to the server of another profile: picked by name, reached before the old one is let go of."""
 
+import asyncio
 from contextlib import AsyncExitStack
 
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -39,7 +40,15 @@ async def switch(actions: ActionController) -> None:
         actions.host.tell("" if name is None else f"{safe_text(name, 40)} is on screen already")
         return
     actions.host.tell(f"Connecting to {safe_text(name, 40)}.")
+    await _started(actions)
     await _go(actions, await _reached(board, name, "could not be reached, staying on the current server"))
+
+
+async def _started(actions: ActionController) -> None:
+    """Wait until all of this server is there: what comes of it later would be taken for the other's."""
+    over = asyncio.Event()
+    actions.host.startup.then(over.set)
+    await over.wait()
 
 
 async def open_profile(actions: ActionController, name: str, node: str) -> None:

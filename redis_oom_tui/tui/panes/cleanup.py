@@ -73,6 +73,7 @@ class FillingPane(Pane):
     def action_preview(self) -> None:
         """Look for what the form means; typed ahead of the server, it is done once that has come."""
         if not self.host.startup.over:
+            self.host.tell("The search begins as soon as the server is there")
             self.host.startup.then(self.action_preview)
             return
         form, refusal = self.form_view.form, self.why_not("preview")

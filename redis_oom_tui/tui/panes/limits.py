@@ -9,11 +9,13 @@ from textual.binding import Binding, BindingType
 from textual.widget import Widget
 
 from redis_oom_tui.formatting.keys import kind_of_sum
-from redis_oom_tui.models.action import Action
+from redis_oom_tui.models.action import Action, Limits
 from redis_oom_tui.models.keys import SizeKind
 from redis_oom_tui.models.scan import ScanView
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Remedy
 from redis_oom_tui.monitor.state import Link, ServerState
+from redis_oom_tui.rules.whatif import write_path
 from redis_oom_tui.tui.dialogs.questions import ReadDialog
 from redis_oom_tui.tui.drawing import Line
 from redis_oom_tui.tui.host import is_live
@@ -37,6 +39,7 @@ from redis_oom_tui.tui.panes.limits_draw import (
 from redis_oom_tui.tui.widgets.cursor_list import CursorList
 
 _READ_EVERY = 10.0
+_UNREAD = "The settings have not been read yet"
 
 
 class LimitsView(CursorList[Row]):
@@ -78,7 +81,9 @@ class LimitsView(CursorList[Row]):
         left = self.rows_in_view(LIST, height, len(top))
         estimated = _estimated(self)
         live = is_live(self.host)
-        right = beside(state.limits, row, width - LIST - 3, height, self.style, estimated=estimated, live=live)
+        right = beside(
+            _as_polled(self, state.limits), row, width - LIST - 3, height, self.style, estimated=estimated, live=live
+        )
         return [*top, *side_by_side(left, right, height, self.style)]
 
 
@@ -181,7 +186,9 @@ class LimitsPane(Pane):
 
     def action_change(self) -> None:
         row = self.view.current
-        if row is not None:
+        if row is None:
+            self.host.tell(_UNREAD)
+        else:
             self.post_message(ChangeSetting(row.setting, row.policy.name if row.policy is not None else None))
 
     def action_undo(self) -> None:
@@ -192,7 +199,9 @@ class LimitsPane(Pane):
 
     def action_inform(self) -> None:
         row, limits = self.view.current, self.host.actions.limits.limits
-        if row is not None and limits is not None:
+        if row is None or limits is None:
+            self.host.tell(_UNREAD)
+        else:
             self.app.push_screen(ReadDialog("What this means here", partial(self._meaning, row)))
 
     def _meaning(self, row: Row, width: int) -> Sequence[Line]:
@@ -201,7 +210,17 @@ class LimitsPane(Pane):
             return ()
         top = notices(state, width, self.host.clock.monotonic())
         about = meaning(state.limits, row, width, estimated=_estimated(self))
-        return [*top, *about, (), *write_way(state.limits.path, width, self.host.style, live=is_live(self.host))]
+        path = _as_polled(self, state.limits).path
+        return [*top, *about, (), *write_way(path, width, self.host.style, live=is_live(self.host))]
+
+
+def _as_polled(widget: Widget, limits: Limits) -> Limits:
+    """With what is in use by the figures of the header: two readings on one screen would contradict each other."""
+    state = host_of(widget).state
+    snapshot = None if state is None else state.snapshot
+    if snapshot is None or snapshot.server.node != limits.node:
+        return limits
+    return replace(limits, path=write_path(snapshot))
 
 
 def _estimated(widget: Widget) -> bool:

@@ -144,7 +144,9 @@ class LogPane(Pane):
 
     def action_read(self) -> None:
         one = self.view.current
-        if one is not None:
+        if one is None:
+            self.host.tell("Nothing is listed yet")
+        else:
             self.app.push_screen(ReadDialog("Event details", partial(paragraphs, in_full(one))))
 
     def action_undo(self) -> None:
