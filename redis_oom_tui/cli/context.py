@@ -91,12 +91,12 @@ def _matched(configuration: Configuration, named: str | None, options: Connectio
     known = configuration.settings.profiles
     if named is None or named in known or not set("*?[") & set(named):
         return ()
-    if names_a_server(options):
-        raise BadInput("several profiles have a server each: leave -h, -p, -s, -u and --sentinel out")
     found = tuple(name for name in sorted(known) if fnmatchcase(name, named))
     if not found:
         there = ", ".join(safe_text(name, 40) for name in sorted(known)) or "none"
         raise BadInput(f"no profile matches {safe_text(named, 60)!r}; there are: {there}")
+    if names_a_server(options):
+        raise BadInput("several profiles have a server each: leave -h, -p, -s, -u and --sentinel out")
     return found
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shlex
+import shutil
 from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ import click
 from redis_oom_tui.cli.actions import acting
 from redis_oom_tui.cli.connecting import parse_host_port
 from redis_oom_tui.cli.context import Invocation
-from redis_oom_tui.cli.options import KEPT_FILE, plan_names
+from redis_oom_tui.cli.options import KEPT_FILE, READ_FILE, plan_names
 from redis_oom_tui.files.config.file import variables
 from redis_oom_tui.files.plans import load_plan
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -24,7 +25,7 @@ from redis_oom_tui.models.plan import Plan
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.monitor.clock import Clock
-from redis_oom_tui.monitor.emergency import EmergencyJob, armed
+from redis_oom_tui.monitor.emergency import EmergencyJob, must_be_armed
 from redis_oom_tui.monitor.hooks import FAREWELL_SECONDS, CommandHook, Hook, HookQueue, inherited
 from redis_oom_tui.monitor.listeners import Scanning
 from redis_oom_tui.monitor.output import Note
@@ -51,6 +52,8 @@ def hook_settings(base: HookSettings, given: dict[str, Any]) -> HookSettings:
             raise BadInput(f"--exec cannot be split into words ({error}): close its quotes") from None
         if not argv or not argv[0].strip():
             raise BadInput("--exec names no command")
+        if not given["exec_shell"] and shutil.which(argv[0]) is None:
+            raise BadInput(f"--exec: there is no program {safe_text(argv[0], 80)!r} here: give its path, or install it")
         settings = replace(settings, command=argv, shell=given["exec_shell"])
     elif given["exec_shell"]:
         raise BadInput("--exec-shell requires --exec: name a command there")
@@ -211,12 +214,12 @@ def job_from(invocation: Invocation, given: dict[str, Any]) -> EmergencyJob | No
     emergency = invocation.profile.emergency
     if option is None and dry_run:
         raise BadInput("--dry-run requires --on-critical: name a plan there")
-    if not armed(option, emergency, dry_run=dry_run, read_only=invocation.connection.read_only) or option is None:
+    if option is None:
         return None
+    plan = _plan(invocation, option)
+    must_be_armed(option, emergency, dry_run=dry_run, read_only=invocation.connection.read_only)
     if given["once"] and not dry_run:
         raise BadInput("--once does not wait for anything to last: leave out --on-critical, or add --dry-run")
-
-    plan = _plan(invocation, option)
     if invocation.connection.cluster and isinstance(plan, Plan):
         raise BadInput("with -c, --on-critical takes a plan of the configuration: a saved one is no node's own")
 
@@ -237,9 +240,12 @@ def _plan(invocation: Invocation, option: str) -> NamedPlan | Plan:
     if option in plans:
         return plans[option]
     if "/" in option:
-        return load_plan(Path(option))
+        try:
+            return load_plan(READ_FILE.convert(option, None, None))
+        except BadInput as error:
+            raise BadInput(f"--on-critical: {error}") from None
     there = ", ".join(safe_text(name, 40) for name in sorted(plans)) or "none"
     raise BadInput(
-        f"--on-critical: there is no plan {safe_text(option, 60)!r}; the configuration has {there}, and a saved plan is"
-        " named by its path"
+        f"--on-critical: there is no plan {safe_text(option, 60)!r}; the configuration has {there}: name one of its"
+        " [plans], or a saved plan (cleanup --save-plan) by its path, with a slash in it"
     )

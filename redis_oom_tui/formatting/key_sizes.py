@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.sanitize import key_fields, key_text, safe_text
-from redis_oom_tui.formatting.sizes import count, duration, number_of_keys, percent, short_size, size
+from redis_oom_tui.formatting.sizes import count, lasting, number_of_keys, percent, short_size, size
 from redis_oom_tui.models.keys import HotKeys, KeySizes, Measure, SizeBucket, SizeHistogram
 
 if TYPE_CHECKING:
@@ -142,9 +142,9 @@ def _tracking(found: HotKeys) -> str:
     if not found.tracked:
         return f"{node}no hot keys are tracked"
     since = "" if found.began_at is None else f" since {datetime.fromtimestamp(found.began_at).astimezone():%F %T}"
-    lasted = "" if found.seconds is None else f" for {duration(found.seconds)}"
     sampled = f", one key of {count(found.sample_ratio)}" if found.sample_ratio > 1 else ""
-    return f"{node}hot keys, {'tracked' if found.active else 'not tracked any more, but'}{since}{lasted}{sampled}"
+    tracked = "tracked" if found.active else "not tracked any more, but"
+    return f"{node}hot keys, {tracked}{since}{lasting(found.seconds)}{sampled}"
 
 
 class HotKey(NamedTuple):

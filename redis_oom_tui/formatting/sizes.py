@@ -201,6 +201,15 @@ def duration(seconds: float | None) -> str:
     return f"{left}s"
 
 
+def lasting(seconds: float | None, before: str = " for ") -> str:
+    """A duration behind `before`; empty where it is not known, or less than a second: 0s would be a figure of nothing.
+
+    >>> lasting(75), lasting(0.4), lasting(None)
+    (' for 1m15s', '', '')
+    """
+    return "" if seconds is None or seconds < 1 else f"{before}{duration(seconds)}"
+
+
 def progress(
     done: int,
     total: int,

@@ -9,7 +9,7 @@ from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.check import memory_fields, server_fields
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import share_of_limit
-from redis_oom_tui.formatting.sizes import count, duration, full_in, number_of, size
+from redis_oom_tui.formatting.sizes import count, full_in, lasting, number_of, size
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.alert import Event, EventKind, Silence
 from redis_oom_tui.models.snapshot import Snapshot
@@ -48,18 +48,20 @@ def tick_line(snapshot: Snapshot, verdict: Verdict, rates: Rates, forecast: Fore
 
 
 def silence_line(silence: Silence, waiting: float) -> str:
-    """A tick without an answer: for how long by now, and why.
+    """A tick without an answer: for how long by now, once that is a second, and why.
 
     >>> silence_line(Silence(0, 0, "connection refused"), 12.0)
     'unknown   no answer for 12s  connection refused'
+    >>> silence_line(Silence(0, 0, "connection refused"), 0.0)
+    'unknown   no answer  connection refused'
     """
-    return f"{Level.UNKNOWN.value.ljust(_WIDTH)}  no answer for {duration(waiting)}  {safe_text(silence.reason)}"
+    return f"{Level.UNKNOWN.value.ljust(_WIDTH)}  no answer{lasting(waiting)}  {safe_text(silence.reason)}"
 
 
 def event_line(event: Event) -> str:
     """An event, for people."""
-    lasted = f" (lasted {duration(event.lasted_seconds)})" if event.lasted_seconds is not None else ""
-    return f"EVENT {event.number} {event.kind.value}{lasted}: {safe_text(event.reason)}"
+    lasted = lasting(event.lasted_seconds, "lasted ")
+    return f"EVENT {event.number} {event.kind.value}{f' ({lasted})' if lasted else ''}: {safe_text(event.reason)}"
 
 
 def tick_object(

@@ -52,16 +52,13 @@ class EmergencyJob(Struct, frozen=True):
     undo: Callable[[str], str] = "restore {}".format
 
 
-def armed(option: str | None, emergency: Emergency, *, dry_run: bool, read_only: bool) -> bool:
-    """Whether option and configuration both arm the same plan. Raises BadInput where only one of them does.
+def must_be_armed(option: str, emergency: Emergency, *, dry_run: bool, read_only: bool) -> None:
+    """Raise BadInput where the configuration does not arm the plan that the option names; a dry run needs no arming.
 
-    >>> armed("cache", Emergency(plan="cache", armed=True), dry_run=False, read_only=False)
-    True
+    >>> must_be_armed("cache", Emergency(plan="cache", armed=True), dry_run=False, read_only=False)
     """
-    if option is None:
-        return False
     if dry_run:
-        return True
+        return
     if read_only:
         raise BadInput(
             "--on-critical deletes keys and cannot be combined with --read-only: add --dry-run, or leave out one"
@@ -71,7 +68,6 @@ def armed(option: str | None, emergency: Emergency, *, dry_run: bool, read_only:
             f"--on-critical {option} is not armed: the configuration must say so too, by armed = true and"
             f' plan = "{option}" under [emergency] of this profile; --dry-run shows what it would do'
         )
-    return True
 
 
 class EmergencyCleanup(Listener):

@@ -161,7 +161,7 @@ class HeaderModel(Struct, frozen=True):
         if state.link is Link.CONNECTING:
             words = f"connecting, {again} " if state.error else "connecting "
             return [(words, "warn" if state.error else "dim")]
-        return [(f" NO ANSWER for {sizes.duration(state.age(now))}, {again} ", "crit_block")]
+        return [(f" NO ANSWER{sizes.lasting(state.age(now))}, {again} ", "crit_block")]
 
     def _tabs(self, width: int, badges: list[Piece]) -> Line:
         """The panes; at their right what reverts, and how the server is marked where there is no title to say it."""

@@ -162,6 +162,7 @@ def test_what_says_which_server_is_refused(tmp_path: Path, capsys: pytest.Captur
         (("--profile", "o*", "--plain"), "--plain cannot be given with a glob as --profile: watch --all prints lines"),
         (("--profile", "o*", "-p", "1", "check"), "several profiles have a server each"),
         (("--profile", "x*", "check"), "no profile matches 'x*'; there are: one"),
+        (("--profile", "x*", "-p", "1", "check"), "no profile matches 'x*'; there are: one"),
         (("--profile", "o*", "hogs"), "only check, watch and the screen take several"),
     ):
         code, out, err = ran(capsys, "--config", config, *words)

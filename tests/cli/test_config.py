@@ -144,6 +144,17 @@ def test_an_empty_profile_name_means_no_server(tmp_path: Path) -> None:
     assert "has no profile ''; it has a" in found.stdout
 
 
+@pytest.mark.parametrize("command", ["check", "watch", "limits", "--plain"])
+def test_a_profile_is_missed_where_there_is_no_file_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    found = ran("--profile", "cache-1", command)
+    assert found.returncode == (3 if command in {"check", "watch"} else 2)
+    file = tmp_path / "redis-oom-tui" / "config.toml"
+    assert f"there is no profile 'cache-1': {file} does not exist; write one" in found.stdout + found.stderr
+
+
 def test_what_arms_no_profile_is_said(tmp_path: Path) -> None:
     armed = '[plans.cache]\nmatch = "cache:*"\n[emergency]\nplan = "cache"\narmed = true\n'
     assert "note:" not in call("config", "check", written(tmp_path, armed))[1].output

@@ -19,6 +19,8 @@ interval = 0.5
 hold = 0
 [plans.cache]
 match = "cache:*"
+[plans.old]
+match = "old:*"
 [emergency]
 armed = {armed}
 plan = "cache"
@@ -118,9 +120,11 @@ def test_a_single_look_with_a_dry_run_says_it_in_advance(config: Path, tmp_path:
     ("armed", "options", "expected"),
     [
         ("false", ["--on-critical", "cache"], "--on-critical cache is not armed"),
-        ("true", ["--on-critical", "other"], "--on-critical other is not armed"),
-        ("true", ["--on-critical", "other", "--dry-run"], "there is no plan 'other'; the configuration has cache"),
-        ("true", ["--on-critical", "/no/plan", "--dry-run"], "/no/plan cannot be read: No such file"),
+        ("true", ["--on-critical", "old"], "--on-critical old is not armed"),
+        ("true", ["--on-critical", "other"], "there is no plan 'other'; the configuration has cache, old: name one of"),
+        ("false", ["--on-critical", "other", "--dry-run"], "--on-critical: there is no plan 'other'"),
+        ("false", ["--on-critical", "/no/plan"], "--on-critical: /no/plan cannot be read: there is no such file"),
+        ("true", ["--on-critical", "/", "--dry-run"], "--on-critical: / is a folder: name a file"),
         ("true", ["--dry-run"], "--dry-run requires --on-critical"),
         ("true", ["--on-critical", "cache", "--once"], "--once does not wait"),
     ],

@@ -13,7 +13,7 @@ from redis_oom_tui.models.config import Emergency, NamedPlan
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.monitor.emergency import armed
+from redis_oom_tui.monitor.emergency import must_be_armed
 from redis_oom_tui.rules.verdict import judge
 from tests.monitor.keyspace import BOUNDS, CACHE, Keyspace, Watching
 from tests.monitor.scripted import snapshot
@@ -177,11 +177,10 @@ async def test_a_server_that_cannot_be_reached_is_a_line(tmp_path: Path) -> None
 
 
 def test_both_places_must_arm_the_same_plan() -> None:
-    assert not armed(None, BOUNDS, dry_run=False, read_only=False)
-    assert armed("cache", BOUNDS, dry_run=False, read_only=False)
-    assert armed("cache", Emergency(), dry_run=True, read_only=True)
+    must_be_armed("cache", BOUNDS, dry_run=False, read_only=False)
+    must_be_armed("cache", Emergency(), dry_run=True, read_only=True)
     for emergency in (Emergency(), replace(BOUNDS, armed=False), replace(BOUNDS, plan="other")):
         with pytest.raises(BadInput, match="--on-critical cache is not armed"):
-            armed("cache", emergency, dry_run=False, read_only=False)
+            must_be_armed("cache", emergency, dry_run=False, read_only=False)
     with pytest.raises(BadInput, match="cannot be combined with --read-only"):
-        armed("cache", BOUNDS, dry_run=False, read_only=True)
+        must_be_armed("cache", BOUNDS, dry_run=False, read_only=True)

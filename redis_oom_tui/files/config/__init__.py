@@ -47,9 +47,13 @@ class Configuration(Struct, frozen=True):
             settings = self.settings
             return Profile("", watch=settings.watch, hooks=settings.hooks, emergency=settings.emergency)
         if wanted not in self.settings.profiles:
-            where = self.path or default_path()
+            if self.path is None:
+                raise BadInput(
+                    f"there is no profile {safe_text(wanted, 60)!r}: {shown(default_path())} does not exist; write one"
+                    " (redis-oom-tui config example prints an example), or name a file by --config"
+                )
             there = ", ".join(safe_text(known, 40) for known in sorted(self.settings.profiles)) or "none"
-            raise BadInput(f"{where} has no profile {safe_text(wanted, 60)!r}; it has {there}")
+            raise BadInput(f"{shown(self.path)} has no profile {safe_text(wanted, 60)!r}; it has {there}")
         return self.settings.profiles[wanted]
 
     def connection(self, name: str | None = None) -> Connection:

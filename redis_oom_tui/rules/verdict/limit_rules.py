@@ -1,6 +1,6 @@
 """The rules of the verdict about the limit: refused, close to it, evicting, no limit, or a limit that nobody knows."""
 
-from redis_oom_tui.formatting.sizes import duration, full_in, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import duration, full_in, lasting, number_of_keys, percent, size
 from redis_oom_tui.models.snapshot import LimitSource
 from redis_oom_tui.models.trend import Trend
 from redis_oom_tui.models.verdict import Level, Verdict
@@ -96,12 +96,10 @@ def over_limit(facts: Facts) -> Verdict | None:
     """Over the limit for seconds although the policy may evict: it is losing the race."""
     if not facts.over_limit or facts.now.server.is_replica or not _falls_behind(facts):
         return None
-    seconds = facts.over_limit_seconds
-    lasting = "" if seconds is None else f" for {duration(seconds)}"
     doubtful = ""
     if facts.now.memory.limit_source is LimitSource.OPERATOR and facts.rates.refused_writes == 0:
         doubtful = "; no write is refused, so the stated limit may be too low"
-    reason = f"Over its limit{lasting} at {in_use(facts)}: {why_full(facts)}{doubtful}."
+    reason = f"Over its limit{lasting(facts.over_limit_seconds)} at {in_use(facts)}: {why_full(facts)}{doubtful}."
     cause = cause_of(facts)
     step = unblocked_first(facts, cause.first_step(facts))
     return say(facts, Level.CRITICAL, "behind", reason, step, _since(facts), cause.confirm)
@@ -270,7 +268,7 @@ def refusing_unjudged(facts: Facts, seen: str) -> Verdict:
     """It refuses writes, and by what limit or count is not known: then no cause is named."""
     memory, unjudged = facts.now.memory, why_unjudged(facts)
     seconds = facts.over_limit_seconds
-    clock = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
+    clock = f"over its limit by its own clock{lasting(seconds)}" if seconds else ""
     more = "".join(f"; {clause}" for clause in (clock, seen) if clause)
     if memory.used_bytes is None:
         reason = f"Refusing writes: {unjudged}{more}."
@@ -295,7 +293,7 @@ def count_unknown(facts: Facts) -> Verdict | None:
     if facts.now.memory.used_bytes is not None:
         return None
     earlier, seconds = refused_before(facts), facts.over_limit_seconds
-    over = f"over its limit by its own clock for {duration(seconds)}" if seconds else ""
+    over = f"over its limit by its own clock{lasting(seconds)}" if seconds else ""
     more = "".join(f"; {clause}" for clause in (over, earlier) if clause)
     level = Level.CRITICAL if seconds else Level.WARNING if earlier else Level.UNKNOWN
     reason = f"Memory pressure is unknown, as {why_unjudged(facts)}{more}."

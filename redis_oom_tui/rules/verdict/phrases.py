@@ -10,6 +10,7 @@ from redis_oom_tui.formatting.sizes import (
     ago,
     count,
     duration,
+    lasting,
     number_of,
     number_of_keys,
     percent_beside,
@@ -140,8 +141,8 @@ def evidence(facts: Facts) -> tuple[str, ...]:
         f"buffers of clients and replicas {size(reported_buffers(facts.now.memory))}",
         refused_so_far(facts),
     ]
-    if (facts.over_limit_seconds or 0.0) >= 1.0:
-        lines.append(f"over its limit for {duration(facts.over_limit_seconds)} without a break")
+    if over := lasting(facts.over_limit_seconds):
+        lines.append(f"over its limit{over} without a break")
     if facts.paused:
         lines.append(pause(facts))
     if pending := memory.lazyfree_pending_objects:

@@ -6,7 +6,16 @@ from msgspec import Struct
 
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import short_value, shown_value
-from redis_oom_tui.formatting.sizes import count, duration, earlier_actions, number_of, size, skipped_lines, used_of
+from redis_oom_tui.formatting.sizes import (
+    count,
+    duration,
+    earlier_actions,
+    lasting,
+    number_of,
+    size,
+    skipped_lines,
+    used_of,
+)
 from redis_oom_tui.models.action import Action, AuditEntry, RestoreOutcome
 from redis_oom_tui.models.alert import Alert, Event, EventKind
 from redis_oom_tui.models.plan import Outcome
@@ -228,8 +237,8 @@ def _event_in_full(event: Event) -> list[Piece]:
         (memory, "text"),
         (f"{refused}, evicted keys {count(figures.evicted_keys_total)}.", "text"),
     ]
-    if event.lasted_seconds is not None:
-        pieces.append((f"Lasted {duration(event.lasted_seconds)}.", "text"))
+    if lasted := lasting(event.lasted_seconds, "Lasted "):
+        pieces.append((f"{lasted}.", "text"))
     return pieces
 
 
