@@ -14,7 +14,7 @@ from redis_oom_tui.models.errors import BadInput, TriageError
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change, ChangeResult, NodeResult
 from redis_oom_tui.models.structs import replace
-from redis_oom_tui.rules.limit_change import PER_NODE
+from redis_oom_tui.rules.other_nodes import PER_NODE
 from redis_oom_tui.rules.tuning import as_typed, limit_bytes
 from redis_oom_tui.server.cluster.source import ClusterSource
 

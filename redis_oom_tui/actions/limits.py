@@ -28,6 +28,9 @@ from redis_oom_tui.rules.report import left_behind
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations import settings
 
+# INFO tells them.
+_ASKED_OF_REPLICAS = frozenset({"maxmemory", "maxmemory-policy"})
+
 
 class LimitsReader:
     """Reads the settings of `server`, and tells what a change of one would mean there."""
@@ -92,8 +95,12 @@ class LimitsReader:
         return replace(change, freezes=await self._freezes(asked, snapshot, pid, path))
 
     async def _replicas(self, name: str, snapshot: Snapshot) -> tuple[NodeView, ...]:
-        """The replicas that a failover would turn to, asked for their own limit; a cluster has them among its nodes."""
-        if name != "maxmemory" or snapshot.server.mode == "cluster" or not snapshot.activity.connected_replicas:
+        """The replicas that a failover would turn to, asked for what they have; a cluster has them among its nodes."""
+        if (
+            name not in _ASKED_OF_REPLICAS
+            or snapshot.server.mode == "cluster"
+            or not snapshot.activity.connected_replicas
+        ):
             return ()
         try:
             return await self._server.replicas()

@@ -10,12 +10,12 @@ from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import LimitSource, NodeView, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.breakdown import room_for_data
+from redis_oom_tui.rules.other_nodes import PER_NODE
 from redis_oom_tui.rules.policies import NOEVICTION, UNKNOWN, evictable_keys, is_known, is_volatile
 from redis_oom_tui.rules.verdict.causes import cause_of
 from redis_oom_tui.rules.verdict.facts import Facts
 
 UNLIMITED = "unlimited"
-PER_NODE = "maxmemory is per node: the other nodes keep theirs."
 # A fork copies the pages that are written to while it lives, and RSS runs ahead of used_memory.
 _FORK_SHARE = 0.75
 _COMFORT = 0.95

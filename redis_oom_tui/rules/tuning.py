@@ -17,7 +17,9 @@ from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import ScanView
 from redis_oom_tui.models.settings import Change
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.limit_change import evicted_keys, parse_limit, propose_limit
+from redis_oom_tui.rules.other_nodes import policies_kept, settings_kept
 from redis_oom_tui.rules.policies import KNOWN, NOEVICTION
 from redis_oom_tui.rules.whatif import policy_view
 
@@ -166,10 +168,12 @@ def propose(
     if name == "maxmemory":
         return propose_limit(old, parse_limit(text), snapshot, host_memory, replicas)
     if name == "maxmemory-policy":
-        return _propose_policy(old, text, snapshot, policies=policies, scan=scan)
+        change = _propose_policy(old, text, snapshot, policies=policies, scan=scan)
+        return replace(change, warnings=(*change.warnings, *policies_kept(change.new, snapshot, replicas)))
     check_name(name)
     setting = SETTINGS[name]
-    return Change(name=name, old=old, new=setting.read(text), consequence=setting.sentence)
+    kept = settings_kept(name, snapshot)
+    return Change(name=name, old=old, new=setting.read(text), consequence=setting.sentence, warnings=kept)
 
 
 def _propose_policy(

@@ -243,7 +243,7 @@ async def test_a_change_of_the_policy_to_lfu_and_back_flags_idle_plans(valkey: R
         async with operating(valkey.connection, tmp_path) as operator:
             idle = Criteria(idle_over_seconds=10)
             assert not any("LFU" in flag for flag in (await planned(operator, idle)).flags)
-            result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lfu"))
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-random"))
             await operator.settings.undo(result)
             assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
         (tmp_path / "other").symlink_to(valkey.socket_path)
@@ -261,6 +261,22 @@ async def test_what_config_rewrite_would_freeze_is_told_before(server: RunningSe
     assert (
         f"{server.folder / 'server.conf'}: maxmemory-policy allkeys-lru (not in the file), maxmemory-samples 9" in said
     )
+
+
+async def test_what_replicas_keep_when_their_primary_is_set_is_told(tmp_path: Path) -> None:
+    with replicated("valkey") as (_, replica, connection):
+        async with operating(connection, tmp_path) as operator:
+            change = await operator.settings.propose("maxmemory-policy", "allkeys-lru")
+            (warning,) = change.warnings
+            assert warning.startswith("Its replica keeps its own maxmemory-policy (")
+            assert ": noeviction), also after a failover: CONFIG SET is not replicated. Set it there" in warning
+            assert (await operator.settings.apply(change)).took
+            with replica.client() as client:
+                assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
+                client.config_set("maxmemory-policy", "allkeys-random")
+            assert not (await operator.settings.propose("maxmemory-policy", "allkeys-random")).warnings
+            (warning,) = (await operator.settings.propose("maxmemory-samples", "10")).warnings
+            assert warning.startswith("Its replica keeps its own maxmemory-samples, also after a failover")
 
 
 async def test_a_replica_with_a_smaller_limit_is_told_of(tmp_path: Path) -> None:

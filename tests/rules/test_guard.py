@@ -11,6 +11,7 @@ from redis_oom_tui.models.snapshot import Database, Memory, NodeView, Server, Sn
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import tuning
 from redis_oom_tui.rules.limit_change import parse_limit, propose_limit
+from redis_oom_tui.rules.other_nodes import PER_NODE
 
 MIB = 1024 * 1024
 ROOM = HostMemory(limit_bytes=1000 * MIB, free_bytes=500 * MIB)
@@ -176,6 +177,34 @@ def test_a_replica_with_another_limit_is_told_of(view: NodeView, said: str | Non
     warnings = propose_limit("94371840", 200 * MIB, seen, ROOM, [view]).warnings
     assert [said in warning for warning in warnings if "r:1" in warning] == ([] if said is None else [True])
     assert not any("not known from here" in warning for warning in warnings)
+
+
+def test_replicas_with_another_policy_are_told_of_in_one_sentence() -> None:
+    def said(*replicas: NodeView, mode: str = "standalone", role: str = "master") -> tuple[str, ...]:
+        seen = snapshot(used=MIB, activity=Activity(connected_replicas=2))
+        seen = replace(seen, server=replace(seen.server, role=role, mode=mode))
+        change = tuning.propose(
+            "maxmemory-policy",
+            "noeviction",
+            "allkeys-lru",
+            seen,
+            policies=(),
+            host_memory=ROOM,
+            scan=None,
+            replicas=replicas,
+        )
+        return tuple(warning for warning in change.warnings if "own" in warning or "per node" in warning)
+
+    lost = NodeView(ClusterNode("r:2", "r:2", Address("r", 2), "m:1"), error="r:2 is silent")
+    kept = "also after a failover: CONFIG SET is not replicated. Set it there as well."
+    assert said(replica(None), lost) == (
+        f"Its replicas keep their own maxmemory-policy (r:1: noeviction, r:2: not known), {kept}",
+    )
+    assert said(replica(None, "allkeys-lru"), lost)[0].startswith("Its replica keeps its own maxmemory-policy (r:2")
+    assert said(replica(None, "allkeys-lru")) == ()
+    assert said() == (f"Its replicas keep their own maxmemory-policy, {kept}",)
+    assert said(mode="cluster") == (PER_NODE,)
+    assert said(role="slave") == ("This is a replica: the setting is its own, and takes effect when it is promoted.",)
 
 
 @pytest.mark.parametrize(
