@@ -16,7 +16,7 @@ from redis_oom_tui.files.audit_lines import EarlierRuns
 from redis_oom_tui.files.backup import BackupWriter
 from redis_oom_tui.models import timeouts
 from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
-from redis_oom_tui.models.errors import ServerBusy, ServerUnreachable, TriageError
+from redis_oom_tui.models.errors import OtherServer, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Outcome, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.server.call_throttle import CallThrottle
@@ -24,7 +24,7 @@ from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.latency_monitor import throttled
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection, PinnedConnection
-from redis_oom_tui.server.tasks import is_silent, until_lost
+from redis_oom_tui.server.tasks import silent_or_closed_once, until_lost
 
 _Answer = TypeVar("_Answer")
 
@@ -168,8 +168,23 @@ class Losses:
 async def patiently(
     server: LiveServer, ask: Callable[[], Awaitable[_Answer]], stopped: Callable[[], bool] = lambda: False
 ) -> _Answer:
-    """What `ask` returns, before anything was changed: asked again while `server` is silent."""
-    return await until_lost(ask, stopped, worth=is_silent, superseded=server.superseded)
+    """What `ask` returns, before anything was changed: asked again while `server` is silent, and once where it closed
+    the connection. Raises OtherServer where it was restarted since it was last seen.
+    """
+    run_id = None if server.seen is None else server.seen.run_id
+    closed = False
+
+    async def asked() -> _Answer:
+        nonlocal closed
+        try:
+            if closed and run_id is not None and (await server.snapshot(BRIEF)).server.run_id != run_id:
+                raise OtherServer.at(server.address)
+            return await ask()
+        except ServerUnreachable as error:
+            closed = closed or not error.silent
+            raise
+
+    return await until_lost(asked, stopped, worth=silent_or_closed_once(), superseded=server.superseded)
 
 
 async def snapshot_until_lost(server: LiveServer, stopped: Callable[[], bool]) -> Snapshot:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import AsyncIterator, Iterable
 from typing import Any, cast
@@ -32,6 +33,9 @@ CLIENT_NAME = OWN_NAME.decode()
 # drop the tool itself; without NO-TOUCH, some reads would make cold keys look hot.
 _SETUP = (("CLIENT", "SETNAME", CLIENT_NAME), ("CLIENT", "NO-EVICT", "ON"))
 _FAREWELL_BYTES = 200
+# Longer than polls are apart mostly, and shorter than any firewall or proxy forgets a connection after.
+_IDLE_SECONDS = 10.0
+_TURNS = 2
 _NO_TOUCH = ("CLIENT", "NO-TOUCH", "ON")
 
 
@@ -76,6 +80,29 @@ class _Gated(AbstractConnection):
         self.refused_setup: dict[str, str] = {}
         self.untouched = False
         self.unanswered = 0
+        self.idle_since: float | None = None
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long ago it was given back; 0 for one that was not used yet."""
+        return 0.0 if self.idle_since is None else asyncio.get_running_loop().time() - self.idle_since
+
+    @property
+    def ended(self) -> bool:
+        """Whether the other side closed it, as far as that has come."""
+        reader, writer = self._reader, self._writer
+        return reader is not None and writer is not None and (writer.transport.is_closing() or reader.at_eof())
+
+    async def is_answered(self) -> bool:
+        """Whether a PING has an answer, whatever it is. Raises TimeoutError where nothing comes."""
+        try:
+            await self.send_command("PING", check_health=False)
+            await self.read_response()
+        except (exceptions.ResponseError, exceptions.AuthenticationError, exceptions.BusyLoadingError):
+            return True
+        except (exceptions.ConnectionError, OSError):
+            return False
+        return True
 
     async def _connect(self) -> None:
         await super()._connect()  # type: ignore[safe-super, no-untyped-call]
@@ -237,9 +264,31 @@ class _Pool(ConnectionPool):
 
     closed = False
 
+    async def ensure_connection(self, connection: AbstractConnection) -> None:
+        """Connect it, again where the other side closed it while nobody used it: nothing was asked on it by then.
+
+        After a longer rest a PING tells: what stands between may have forgotten the connection without a word.
+        """
+        gated = cast("_Gated", connection)
+        for _ in range(_TURNS):
+            # What has come is read by the event loop's next turns.
+            await asyncio.sleep(0)
+        if gated.ended:
+            await gated.disconnect(nowait=True)
+        await super().ensure_connection(connection)
+        if gated.idle_seconds >= _IDLE_SECONDS and not await gated.is_answered():
+            await gated.disconnect(nowait=True)
+            await gated.connect()  # type: ignore[no-untyped-call]
+
+    def doubt_idle(self) -> None:
+        """Let a PING tell of each that rests whether it is there still, however short it has rested."""
+        for connection in self._available_connections:
+            cast("_Gated", connection).idle_since = -math.inf
+
     async def release(self, connection: AbstractConnection) -> None:
         if self.closed or cast("_Gated", connection).unanswered:
             await connection.disconnect(nowait=True)
+        cast("_Gated", connection).idle_since = asyncio.get_running_loop().time()
         await super().release(connection)
 
     async def disconnect(self, inuse_connections: bool = True) -> None:
@@ -271,6 +320,11 @@ def make_client(
     # Replies come as they are: redis-py's own readers believe whatever is sent, `decode` does not.
     client.response_callbacks = {}
     return client
+
+
+def doubt_idle(client: "Redis") -> None:
+    """Trust no connection that rests in the client's pool: one to the same server was found closed."""
+    cast("_Pool", client.connection_pool).doubt_idle()
 
 
 @contextlib.asynccontextmanager

@@ -16,7 +16,7 @@ from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.rate_controller import Hold, RateController
 from redis_oom_tui.server.resp import ScanCommand, packed
 from redis_oom_tui.server.scan.connection import MonitoredServer, ScanConnection
-from redis_oom_tui.server.tasks import is_silent, monitored, until_lost
+from redis_oom_tui.server.tasks import monitored, silent_or_closed_once, until_lost
 
 Command = tuple[bytes, ...]
 _PING = (b"PING",)
@@ -217,7 +217,11 @@ async def throttled(
     try:
         # A busy server is waited for by what comes next, which can be stopped.
         with contextlib.suppress(ServerBusy):
-            await (until_lost(monitor.measure_at_rest, worth=is_silent) if scanning else monitor.measure_at_rest())
+            await (
+                until_lost(monitor.measure_at_rest, worth=silent_or_closed_once())
+                if scanning
+                else monitor.measure_at_rest()
+            )
         async with monitored(monitor.watch(), throttle.stop, "watch over the server"):
             yield throttle
     finally:

@@ -17,7 +17,7 @@ from redis_oom_tui.models.snapshot import NodeView, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.headroom import headroom, list_of_clients
 from redis_oom_tui.server import probing
-from redis_oom_tui.server.client import borrowed, make_client
+from redis_oom_tui.server.client import borrowed, doubt_idle, make_client
 from redis_oom_tui.server.cluster.sentinels import MasterLocator
 from redis_oom_tui.server.command_allowlist import CommandAllowlist
 from redis_oom_tui.server.errors import translated
@@ -116,7 +116,7 @@ class LiveServer:
         once.
         """
         try:
-            snapshot = await self._info_reader.poll(section)
+            snapshot = await self._polled(section)
         except ServerUnreachable as error:
             if not await _forgotten(self, await self._where.follow()):
                 raise self._where.named(error) from None
@@ -127,6 +127,19 @@ class LiveServer:
         if snapshot.server.role == "replica":
             self._where.doubt()
         return replace(snapshot, notes=self._where.new_notes())
+
+    async def _polled(self, section: str) -> Snapshot:
+        """INFO; asked once more where the connection was closed, as that may have happened while nobody used it. Then
+        the others that rest may be gone as well.
+        """
+        try:
+            return await self._info_reader.poll(section)
+        except ServerUnreachable as error:
+            if error.silent or self.seen is None:
+                raise
+        for client in self._clients.values():
+            doubt_idle(client)
+        return await self._info_reader.poll(section)
 
     async def read_closely(self) -> Closely:
         """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""

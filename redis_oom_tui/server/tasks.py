@@ -198,6 +198,20 @@ def is_silent(error: ServerUnreachable) -> bool:
     return error.silent
 
 
+def silent_or_closed_once() -> Callable[[ServerUnreachable], bool]:
+    """For `until_lost`, where nothing was asked that belongs together: a silent server is asked again, and one that
+    closed the connection, once: it may have done so while that was idle.
+    """
+    closed = 0
+
+    def worth(error: ServerUnreachable) -> bool:
+        nonlocal closed
+        closed += not error.silent
+        return error.silent or closed == 1
+
+    return worth
+
+
 async def until_lost(
     ask: Callable[[], Awaitable[_Answer]],
     stopped: Callable[[], bool] = lambda: False,

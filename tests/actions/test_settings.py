@@ -243,7 +243,7 @@ async def test_a_change_of_the_policy_to_lfu_and_back_flags_idle_plans(valkey: R
         async with operating(valkey.connection, tmp_path) as operator:
             idle = Criteria(idle_over_seconds=10)
             assert not any("LFU" in flag for flag in (await planned(operator, idle)).flags)
-            result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-random"))
+            result = await operator.settings.apply(await operator.settings.propose("maxmemory-policy", "allkeys-lfu"))
             await operator.settings.undo(result)
             assert any("LFU" in flag for flag in (await planned(operator, idle)).flags)
         (tmp_path / "other").symlink_to(valkey.socket_path)

@@ -113,6 +113,11 @@ class Wire(_Proxy):
         self.faults = Faults()
         self.turns = 0
         self._answered = True
+        self._generation = 0
+
+    def forget(self) -> None:
+        """Know no connection of before any more, as a firewall or proxy after a rest: the next request is reset."""
+        self._generation += 1
 
     async def serve(self, client: Streams, server: Streams) -> None:
         """Both directions, until one ends."""
@@ -128,8 +133,9 @@ class Wire(_Proxy):
             await asyncio.gather(*ways, return_exceptions=True)
 
     async def _requests(self, client: Streams, server: asyncio.StreamWriter) -> None:
+        generation = self._generation
         while data := await client[0].read(65536):
-            if self.faults.reset:
+            if self.faults.reset or generation != self._generation:
                 client[1].transport.abort()
                 return
             if self.faults.garbage is not None:

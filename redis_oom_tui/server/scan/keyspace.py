@@ -23,7 +23,7 @@ from redis_oom_tui.server.scan.preparation import RETRY_SECONDS, AnotherServer, 
 from redis_oom_tui.server.scan.top_key_refiner import TopKeyRefiner
 from redis_oom_tui.server.scan.view import ScanProgress, ScanViewBuilder
 from redis_oom_tui.server.scan.workers import ScanControl, ScanWorkers
-from redis_oom_tui.server.tasks import is_silent, monitored, not_busy, until_lost
+from redis_oom_tui.server.tasks import monitored, not_busy, silent_or_closed_once, until_lost
 
 _CLOSER_EVERY_SECONDS = 0.5
 _Answer = TypeVar("_Answer")
@@ -77,7 +77,7 @@ class KeyspaceScan:
         self._control.rate.start()
         self._view_builder.start()
         try:
-            await until_lost(self._preparation.prepare, lambda: self._control.stopped, worth=self._waited_for)
+            await until_lost(self._preparation.prepare, lambda: self._control.stopped, worth=self._waited_for())
             await self._work()
             standing.state = self._ended()
         except TriageError as error:
@@ -181,26 +181,32 @@ class KeyspaceScan:
     async def _patiently(
         self, of: LatencyMonitor | TopKeyRefiner, ask: Callable[[], Awaitable[_Answer]], doing: str
     ) -> _Answer:
-        """`ask`, and again from where it was while the server carries out nothing or is silent. Raises one of
-        `models.errors`.
+        """`ask`, and again from where it was while the server carries out nothing or is silent, and once where it
+        closed a connection that was idle for most of the scan. Raises one of `models.errors`.
         """
+        lost = False
 
         async def asked() -> _Answer:
+            nonlocal lost
             try:
+                if lost:
+                    await self._preparation.require_same()
                 with translated(self._server.address, doing):
                     return await ask()
             except ServerUnreachable:
+                lost = True
                 await of.close()
                 raise
 
         def stopped() -> bool:
             return self._control.stopped
 
-        return await until_lost(lambda: not_busy(asked, stopped), stopped, worth=self._waited_for)
+        return await until_lost(lambda: not_busy(asked, stopped), stopped, worth=self._waited_for())
 
-    def _waited_for(self, error: ServerUnreachable) -> bool:
+    def _waited_for(self) -> Callable[[ServerUnreachable], bool]:
         """Whether a loss outside of the pages is waited for; in a cluster its own scan decides that."""
-        return self._alone and is_silent(error)
+        heard = silent_or_closed_once()
+        return lambda error: self._alone and not isinstance(error, AnotherServer) and heard(error)
 
     async def _scan_databases(self) -> None:
         """One after the other; of a sample each has its part, and what one does not need is left to the others.

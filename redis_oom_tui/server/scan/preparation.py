@@ -216,6 +216,18 @@ class ScanPreparation:
         self.evidence: KeyQuestion | None = None
         self._chosen = False
 
+    async def require_same(self) -> None:
+        """Raise AnotherServer where it is not the server that the scan began on; without INFO nobody can tell."""
+        if self._standing.run_id is not None:
+            self._must_be_same(await self._server.snapshot())
+
+    def _must_be_same(self, snapshot: Snapshot) -> None:
+        if self._standing.run_id not in {None, snapshot.server.run_id}:
+            raise AnotherServer(
+                f"{self._server.address} has restarted or failed over since the scan began, "
+                "so it cannot be resumed: start a new one"
+            )
+
     async def prepare(self) -> None:
         """See that the server is the one that the scan began on; the first time, choose what to ask and to scan."""
         standing = self._standing
@@ -229,11 +241,7 @@ class ScanPreparation:
         snapshot = await counted(self._server.connection, snapshot, self._options.databases)
         if not snapshot.keyspace_known:
             standing.held = {database.db: database.keys for database in snapshot.databases}
-        if standing.run_id is not None and snapshot.server.run_id != standing.run_id:
-            raise AnotherServer(
-                f"{self._server.address} has restarted or failed over since the scan began, "
-                "so it cannot be resumed: start a new one"
-            )
+        self._must_be_same(snapshot)
         standing.snapshot, standing.run_id = snapshot, snapshot.server.run_id
         self._saw(snapshot)
         self._aggregates.limit = snapshot.memory.used_bytes or None
