@@ -1,10 +1,13 @@
 """Going to another server by its profile: picked, reached, and only then the old one is let go of."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from textual.command import CommandPalette
 
+from redis_oom_tui.actions.deployment import Standalone
+from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.config import Color, Profile
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable, TriageError
@@ -12,11 +15,14 @@ from redis_oom_tui.models.scan import ScanState
 from redis_oom_tui.models.settings import Change, ChangeResult
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.operator import Operator
+from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.tui.dialogs.answers import PickDialog
+from redis_oom_tui.tui.flows import limits
 from redis_oom_tui.tui.flows.state import CleanupState, Stage
 from redis_oom_tui.tui.profiles import ProfileSession
 from tests.support.scripted import MIB, ScriptedSource, a_snapshot, a_view
 from tests.support.scripted_operator import ScriptedOperator
+from tests.support.servers import RunningServer
 from tests.tui.support import an_app, rows, screen_text, until
 
 CACHE = Profile("cache", Address("cache-1", 6380), db=2)
@@ -159,9 +165,34 @@ async def test_nobody_walks_away_from_a_run_or_a_setting_that_goes_back():
         await until(pilot, lambda: "An action is running here" in screen_text(app))
         app.session.actions.show_cleanup(CleanupState())
         changed = ChangeResult(Change("maxmemory-policy", "noeviction", "allkeys-lru"), True, "allkeys-lru")
-        app.session.actions.show_limits(replace(app.session.actions.limits, reverting=changed))
+        app.session.actions.show_limits(replace(app.session.actions.limits, limits=None, reverting=changed))
         await pilot.press("P")
         await until(pilot, lambda: "is about to revert" in screen_text(app))
+
+
+async def test_a_setting_that_others_set_since_holds_nobody_back(valkey: RunningServer, tmp_path: Path) -> None:
+    board = Board()
+    live = LiveServer(valkey.connection)
+    operator = LiveOperator(Standalone(live), folder=tmp_path)
+    app = an_app(live, operator=operator, profile=CACHE)
+    app.switchboard = board
+    with valkey.client() as client:
+        async with app.run_test(size=(100, 24)) as pilot:
+            await until(pilot, lambda: "live" in screen_text(app))
+            actions = app.session.actions
+            change = await operator.settings.propose("maxmemory-policy", "allkeys-lru")
+            held = await operator.settings.apply(change, revert_after=60.0)
+            await limits.read(actions)
+            actions.show_limits(replace(actions.limits, reverting=held, reverts_at=actions.host.clock.monotonic() + 60))
+            await pilot.press("P")
+            await until(pilot, lambda: "is about to revert" in screen_text(app))
+            client.config_set("maxmemory-policy", "volatile-ttl")
+            await limits.read(actions)
+            await to_list(pilot)
+            assert "it was changed elsewhere, and does not revert" in prose(app)
+            await pilot.press("down", "enter")
+            await until(pilot, lambda: "This is orders now" in screen_text(app))
+        assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "volatile-ttl"}
 
 
 async def test_the_server_that_is_shown_is_not_gone_to_and_escape_changes_nothing():

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import AsyncExitStack
 
 from redis_oom_tui.formatting.sanitize import safe_text
+from redis_oom_tui.formatting.settings import changed_elsewhere_words
 from redis_oom_tui.formatting.sizes import count, number_of_keys
 from redis_oom_tui.models.config import Profile
 from redis_oom_tui.models.errors import BadInput, TriageError
@@ -136,7 +137,8 @@ def _refuse_if_busy(actions: ActionController) -> None:
     """What changes a server, or waits to, is not simply left."""
     if actions.is_changing or actions.jobs or actions.cleanup.working:
         raise BadInput("An action is running here: let it end, or stop it with Esc in Cleanup, then switch")
-    if actions.limits.reverting is not None:
+    # What others set since does not revert: nothing is waited for then.
+    if actions.limits.reverting is not None and actions.limits.changed_elsewhere is None:
         raise BadInput("A setting here is about to revert: keep it with s in Limits, or let it revert, then switch")
 
 
@@ -152,7 +154,10 @@ def _badge(profile: Profile) -> tuple[str, str]:
 def _intro(actions: ActionController) -> str:
     left = _left_behind(actions)
     stays = "The current server stays until the new one connects."
-    return f"{stays} Switching discards {left}." if left else stays
+    discards = f" Switching discards {left}." if left else ""
+    held, elsewhere = actions.limits.reverting, actions.limits.changed_elsewhere
+    words = "" if held is None or elsewhere is None else f" {changed_elsewhere_words(held, elsewhere)}."
+    return f"{stays}{discards}{words}"
 
 
 def _left_behind(actions: ActionController) -> str:
