@@ -85,7 +85,7 @@ class PlainLines:
 
     def lines(self, state: ServerState, now: float, monotonic: float) -> list[str]:
         """What to print at this tick; `now` is the time of day."""
-        first = line(state, now)
+        first = line(state, now, monotonic)
         if state.answer is None:
             return [first]
         parts = attempt(
@@ -204,16 +204,16 @@ def _held(client: ClientBuffer) -> str:
     return f"{sizes.short_size(client.total_bytes)} ({held}), idle {sizes.duration(client.idle_seconds)}"
 
 
-def line(state: ServerState, now: float) -> str:
+def line(state: ServerState, now: float, monotonic: float) -> str:
     """One tick in words: time, state, memory, what was refused and evicted, and the verdict's sentence."""
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(now))
-    return attempt("this line is", lambda: _line(state, now, at), lambda fault: f"{at}  UNKNOWN  {fault.words}")
+    return attempt("this line is", lambda: _line(state, monotonic, at), lambda fault: f"{at}  UNKNOWN  {fault.words}")
 
 
-def _line(state: ServerState, now: float, at: str) -> str:
+def _line(state: ServerState, monotonic: float, at: str) -> str:
     snapshot = state.snapshot
     if state.answer is None or snapshot is None or state.verdict is None:
-        age = "" if snapshot is None else f" (last figures {sizes.duration(now - snapshot.taken_at)} old)"
+        age = "" if snapshot is None else f" (last figures {sizes.duration(state.age(monotonic))} old)"
         return f"{at}  UNKNOWN  {safe_text(state.error or state.sample.reason or 'connecting')}{age}"
     memory, rates = snapshot.memory, state.rates
     between = " used, " if memory.maxmemory_bytes is None else " of "

@@ -140,7 +140,7 @@ def _figures(report: IncidentReport) -> Iterator[Block]:
         ("refused writes", count(first.counters.refused_writes_total), count(last.counters.refused_writes_total)),
         ("evicted keys", count(first.counters.evicted_keys_total), count(last.counters.evicted_keys_total)),
     )
-    if last.taken_at - first.taken_at < _ONE_SAMPLE_SECONDS:
+    if last.taken_monotonic - first.taken_monotonic < _ONE_SAMPLE_SECONDS:
         yield Heading(FIGURES[0])
         yield Table(("", moment(last.taken_at)), tuple((name, now) for name, _, now in rows))
     else:

@@ -14,6 +14,7 @@ from redis_oom_tui.models.alert import Event, JudgedSample, Silence
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Episode, Forecast, Rates, TrendSample
 from redis_oom_tui.models.verdict import Level, Thresholds, Verdict
 from redis_oom_tui.monitor.clock import Clock
@@ -137,7 +138,15 @@ class AlertHistory:
 
     def standing(self) -> alert.Alert | None:
         """The alert that stands now."""
-        return self.book.standing(self._clock.wall())
+        now = self._clock.monotonic()
+        found = self.book.standing(now)
+        if found is None or found.snoozed_until is None:
+            return found
+        return replace(found, snoozed_until=self._clock.wall() + found.snoozed_until - now)
+
+    def snooze(self, seconds: float) -> None:
+        """Keep what stands quiet for so long, however the time of day is set meanwhile, unless it gets worse."""
+        self.book.snooze(self._clock.monotonic(), seconds)
 
     def episodes(self) -> tuple[Episode, ...]:
         """The verdicts of the last hours, in order."""

@@ -285,7 +285,9 @@ class AlertBook:
         return numbered
 
     def standing(self, now: float) -> Alert | None:
-        """The alert that stands at `now` (Unix seconds), or None. It stays while it is quiet, and says so."""
+        """The alert that stands at `now`, by the clock that `snooze` goes by, or None. It stays while it is quiet, and
+        says so.
+        """
         snoozed = self._snoozed_until if self._snoozed_until is not None and now < self._snoozed_until else None
         quiet = self._acknowledged or snoozed is not None
         if self._state.lost and self._silence is not None:
@@ -299,7 +301,7 @@ class AlertBook:
         self._acknowledged = True
 
     def snooze(self, now: float, seconds: float) -> None:
-        """Quiet for so long, unless it gets worse."""
+        """Quiet for so long from `now` on, unless it gets worse."""
         self._snoozed_until = now + seconds
 
     def _remember_silence(self, sample: JudgedSample | Silence) -> None:

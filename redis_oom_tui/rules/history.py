@@ -236,6 +236,15 @@ def _missed(samples: Sequence[TrendSample], index: int, now: float) -> float:
     return gap / max(1.0, now - samples[index].monotonic)
 
 
+def never_back(snapshot: Snapshot, before_at: float | None, before_monotonic: float) -> float:
+    """When `snapshot` was taken, in Unix seconds; where the clock was set back since a moment before, what passed since
+    is added to that one's: a chart, or how long something lasted, never runs backwards.
+    """
+    if before_at is None:
+        return snapshot.taken_at
+    return max(snapshot.taken_at, before_at + max(0.0, snapshot.taken_monotonic - before_monotonic))
+
+
 def since_last_restart(samples: Sequence[TrendSample]) -> tuple[TrendSample, ...]:
     """The samples of the process that runs now: memory from before its start says nothing about its growth."""
     for index in range(len(samples) - 1, -1, -1):
@@ -251,7 +260,7 @@ def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None) -> Tren
         return None
     return TrendSample(
         monotonic=snapshot.taken_monotonic,
-        at=snapshot.taken_at,
+        at=never_back(snapshot, last.at if last else None, last.monotonic if last else 0.0),
         used_bytes=memory.used_bytes,
         counted_bytes=memory.counted_bytes,
         maxmemory_bytes=memory.maxmemory_bytes,

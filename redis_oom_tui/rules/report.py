@@ -15,7 +15,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Episode
 from redis_oom_tui.models.verdict import Thresholds
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.history import History, never_back
 from redis_oom_tui.rules.verdict import judge
 
 # A number that servers share may have changed unseen; and a key that expires sooner than asked is as it was.
@@ -90,26 +90,29 @@ _BLINK_SECONDS = 5.0
 def episodes(snapshots: Iterable[Snapshot], thresholds: Thresholds | None = None) -> tuple[Episode, ...]:
     """The verdicts over time, in order; what flickers is smoothed."""
     history, found = History(), list[Episode]()
+    at, monotonic = None, 0.0
     for snapshot in snapshots:
-        episode = attempt("this moment is", functools.partial(_episode, history, snapshot, thresholds), lambda _: None)
+        at, monotonic = never_back(snapshot, at, monotonic), snapshot.taken_monotonic
+        moment = functools.partial(_episode, history, snapshot, at, thresholds)
+        episode = attempt("this moment is", moment, lambda _: None)
         if episode is None:
             continue
         if found and (found[-1].level, found[-1].rule) == (episode.level, episode.rule):
             found[-1] = _joined(found[-1], episode)
         else:
             if found:
-                found[-1] = replace(found[-1], ended=snapshot.taken_at)
+                found[-1] = replace(found[-1], ended=at)
             found.append(episode)
     return tuple(_smooth(found))
 
 
-def _episode(history: History, snapshot: Snapshot, thresholds: Thresholds | None) -> Episode:
+def _episode(history: History, snapshot: Snapshot, at: float, thresholds: Thresholds | None) -> Episode:
     """What one look amounts to."""
     gained = history.add(snapshot)
     verdict = judge(snapshot, thresholds=thresholds, rates=history.rates())
     return Episode(
-        began=snapshot.taken_at,
-        ended=snapshot.taken_at,
+        began=at,
+        ended=at,
         level=verdict.level,
         rule=verdict.rule,
         reason=verdict.reason,

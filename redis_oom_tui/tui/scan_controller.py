@@ -47,6 +47,7 @@ class ScanController:
         # What the scan at hand scans: one from a file may scan less than the next one will.
         self.scanned = self.options
         self.ended_at: float | None = None
+        self._ended_monotonic = 0.0
         self.outdated = False
         """Whether keys were changed from here since, or many came or went: its figures are of before."""
         self._latest: Snapshot | None = None
@@ -113,6 +114,11 @@ class ScanController:
         if saved.view.complete and alike:
             self.before = saved.view
         return saved.view.complete and alike
+
+    @property
+    def age(self) -> float | None:
+        """For how many seconds the scan of this screen has ended; None while it has not."""
+        return None if self.ended_at is None else self._host.clock.monotonic() - self._ended_monotonic
 
     def progress(self) -> Mapping[str, Any] | None:
         """Where the scan broke off, for its file; None where there is no going on."""
@@ -182,7 +188,7 @@ class ScanController:
         view = self._scan.view()
         ended = view.state not in _ACTIVE
         if ended and self.ended_at is None:
-            self.ended_at = self._host.clock.wall()
+            self.ended_at, self._ended_monotonic = self._host.clock.wall(), self._host.clock.monotonic()
             self._at_end = self._latest
         # This draws it.
         self._host.scan = view

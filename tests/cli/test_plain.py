@@ -38,7 +38,7 @@ LIVE = ServerState(
 
 
 def test_a_tick_is_one_line_with_all_that_matters() -> None:
-    text = line(LIVE, 1_760_000_000.0)
+    text = line(LIVE, 1_760_000_000.0, 0.0)
     for words in (
         "OOM",
         "509.0 MiB of 512.0 MiB",
@@ -53,14 +53,14 @@ def test_a_tick_is_one_line_with_all_that_matters() -> None:
 
 
 def test_no_limit_is_said_and_unknown_is_no_number() -> None:
-    text = line(replace(LIVE, snapshot=a_snapshot(maxmemory=None), rates=Rates()), 1_760_000_000.0)
+    text = line(replace(LIVE, snapshot=a_snapshot(maxmemory=None), rates=Rates()), 1_760_000_000.0, 0.0)
     assert " used, no limit  noeviction" in text
     assert "refused ?/s" in text
 
 
 def test_a_lost_server_is_a_line_with_its_reason_and_the_age_of_what_is_known() -> None:
     lost = replace(LIVE, link=Link.LOST, error="It hung up.\x1b[2J")
-    text = line(lost, lost.snapshot.taken_at + 75 if lost.snapshot else 0)
+    text = line(lost, 1_760_000_000.0, lost.snapshot.taken_monotonic + 75 if lost.snapshot else 0)
     assert "UNKNOWN  It hung up.\\x1b[2J (last figures 1m15s old)" in text
 
 

@@ -12,6 +12,8 @@ from redis_oom_tui.models.config import WatchSettings
 from redis_oom_tui.models.snapshot import LimitSource, Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Level, Thresholds
+from redis_oom_tui.monitor.clock import Clock
+from redis_oom_tui.monitor.state import AlertHistory
 from redis_oom_tui.rules.alerts import AlertBook, State, judged_sample, lowered, step
 from redis_oom_tui.rules.verdict import judge
 from tests.rules.snapshots import snapshot_of
@@ -175,6 +177,23 @@ def test_snoozing_lasts_as_long_as_it_was_asked_for() -> None:
     assert (snoozed.quiet, snoozed.snoozed_until) == (True, 160.0)
     assert awake is not None
     assert (awake.quiet, awake.snoozed_until) == (False, None)
+
+
+@pytest.mark.parametrize("jump", [-7200.0, 7200.0])
+def test_a_snooze_lasts_as_long_where_the_clock_is_set_meanwhile(jump: float) -> None:
+    now, off = 0.0, 0.0
+    alerts = AlertHistory("s", SETTINGS, Clock(lambda: now, lambda: 1_000_000.0 + now + off))
+    for tick in range(5):
+        alerts.book.observe(sample_at(tick, 85))
+    alerts.snooze(60)
+    off, now = jump, 59.0
+    snoozed = alerts.standing()
+    assert snoozed is not None
+    assert (snoozed.quiet, snoozed.snoozed_until) == (True, 1_000_060.0 + jump)
+    now = 60.0
+    awake = alerts.standing()
+    assert awake is not None
+    assert not awake.quiet
 
 
 def test_a_lost_server_stands_as_unknown_until_it_answers() -> None:

@@ -166,6 +166,8 @@ async def test_a_scan_that_was_stopped_a_while_ago_is_replaced_only_after_a_ques
         await scanning(pilot, "e")
         await until(pilot, lambda: "STOPPED" in screen_text(app) and app.session.scanner.ended_at is not None)
         clock.move(60)
+        # The time of day is set back.
+        clock.offset -= 7200
         await pilot.press("r")
         await until(pilot, lambda: "Scan again?" in screen_text(app))
         assert len(source.scans) == 1

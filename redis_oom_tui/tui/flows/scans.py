@@ -121,8 +121,8 @@ async def shard_keys(actions: ActionController, name: str) -> ShardScan | None:
 
 def _just_stopped(actions: ActionController, scan: ScanView) -> bool:
     """Whether it was ended by hand a moment ago: who does that and presses r has said what is wanted."""
-    ended, now = actions.host.scanner.ended_at, actions.host.clock.wall()
-    return scan.state is ScanState.STOPPED and ended is not None and now - ended < _JUST_NOW_SECONDS
+    age = actions.host.scanner.age
+    return scan.state is ScanState.STOPPED and age is not None and age < _JUST_NOW_SECONDS
 
 
 def standing(scan: ScanView | None) -> str:

@@ -296,8 +296,7 @@ class HogsPane(BrowseKeys):
     def _show_progress(self) -> None:
         note = self.tables.note(self._view)
         hidden = not any(map(self.has_class, ("-patterns", "-wide", "-stacked")))
-        ended = self.host.scanner.ended_at
-        age = 0.0 if ended is None else self.host.clock.wall() - ended
+        age = self.host.scanner.age or 0.0
         self.progress.show(self._view, note, hidden=hidden, age=age, outdated=self.host.scanner.outdated)
         self.tables.fade(stale=self.progress.stale)
 

@@ -163,7 +163,7 @@ class LogPane(Pane):
         self.show_now()
 
     def action_snooze(self) -> None:
-        self.host.timeline.book.snooze(self.host.clock.wall(), _SNOOZE_SECONDS)
+        self.host.timeline.snooze(_SNOOZE_SECONDS)
         self.show_now()
 
     def action_everywhere(self) -> None:
