@@ -116,7 +116,7 @@ class LiveServer:
         once.
         """
         try:
-            snapshot = await self._polled(section)
+            snapshot = await _polled(self._info_reader, section, self._clients)
         except ServerUnreachable as error:
             if not await _forgotten(self, await self._where.follow()):
                 raise self._where.named(error) from None
@@ -127,19 +127,6 @@ class LiveServer:
         if snapshot.server.role == "replica":
             self._where.doubt()
         return replace(snapshot, notes=self._where.new_notes())
-
-    async def _polled(self, section: str) -> Snapshot:
-        """INFO; asked once more where the connection was closed, as that may have happened while nobody used it. Then
-        the others that rest may be gone as well.
-        """
-        try:
-            return await self._info_reader.poll(section)
-        except ServerUnreachable as error:
-            if error.silent or self.seen is None:
-                raise
-        for client in self._clients.values():
-            doubt_idle(client)
-        return await self._info_reader.poll(section)
 
     async def read_closely(self) -> Closely:
         """INFO, the settings and CLIENT LIST, and what of them was refused: see `InfoReader.closely`."""
@@ -205,6 +192,20 @@ class LiveServer:
         from redis_oom_tui.server.scan.details import details  # noqa: PLC0415 - as for the scan
 
         return await details(self, key, touch=touch)
+
+
+async def _polled(reader: InfoReader, section: str, clients: Mapping[Any, Redis]) -> Snapshot:
+    """INFO; asked once more of a server that was heard before and closed the connection, as that may have happened
+    while nobody used it. Then those of other `clients` that rest may be gone as well.
+    """
+    try:
+        return await reader.poll(section)
+    except ServerUnreachable as error:
+        if error.silent or reader.last is None:
+            raise
+    for client in clients.values():
+        doubt_idle(client)
+    return await reader.poll(section)
 
 
 async def _never() -> bool:

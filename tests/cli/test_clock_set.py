@@ -123,8 +123,8 @@ def test_plain_lines_and_a_recording_go_on(day_clock: DayClock, tmp_path: Path) 
         code, _, errors = running.end(signal.SIGINT)
     assert (code, errors.strip()) == (130, "")
     command = [*COMMAND, "report", "--from", recording, "--json"]
-    told = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    document = document_of("report", told)
+    printed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+    document = document_of("report", printed)
     moments = [
         moment
         for episode in document["episodes"]
@@ -132,7 +132,7 @@ def test_plain_lines_and_a_recording_go_on(day_clock: DayClock, tmp_path: Path) 
     ]
     assert moments == sorted(moments)
     assert len(moments) >= 4
-    assert below_zero(json.loads(told)) == []
+    assert below_zero(json.loads(printed)) == []
     played = [*COMMAND, "replay", recording, "--plain"]
     lines = subprocess.run(played, capture_output=True, text=True, timeout=60, check=True).stdout
     assert "  OOM  " in lines
