@@ -122,7 +122,7 @@ test-resilience: $(STAMP)
 		$(RESILIENCE)/bin/python -c 'import redis; print("redis-py", redis.__version__)'; \
 		$(RESILIENCE)/bin/python -m pytest -q -n 2 -W ignore::ResourceWarning \
 			-W ignore::pytest.PytestUnraisableExceptionWarning redis_oom_tui/resilience.py tests/server/test_resilience.py \
-			tests/server/test_resilience_asyncio.py tests/server/test_resilience_cluster.py; \
+			tests/server/test_resilience_*.py; \
 	done
 
 # What is handed out, on a host without Python: two minutes to build, seconds to test.

@@ -13,6 +13,7 @@ import random
 import re
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, ParamSpec, TypeVar
@@ -36,10 +37,8 @@ _OOM_TEXT = re.compile(
 
 
 def is_oom(error: object) -> bool:
-    """Whether an error says that the server refused a write for want of memory, in whichever form.
-
-    Redis 6.2 wraps it into a script's plain error, a transaction into EXECABORT; pipelines prefix the command. Servers
-    of other makers have words of their own.
+    """Whether an error says that the server refused a write for want of memory, in whichever form: of a script on 6.2,
+    of a transaction, of a pipeline, and in the words of other makers' servers.
 
     >>> is_oom(ResponseError("@user_script: 1: -OOM command not allowed when used memory > 'maxmemory'."))
     True
@@ -64,6 +63,11 @@ class _Tries:
     def longest_wait_seconds(self) -> float:
         """The longest that all waits together can take; the hook's own time and the server's come on top."""
         return sum(min(self.cap_seconds, self.base_seconds * float(2**n)) for n in range(1, self.retries + 1))
+
+    def _wait(self, failures: int) -> float:
+        """Seconds before the next try: from the upper half of what is allowed, so that many clients spread."""
+        longest = min(self.cap_seconds, self.base_seconds * float(2**failures))
+        return longest / 2 + random.uniform(0, longest / 2)  # noqa: S311 - it spreads load, and guards nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +94,6 @@ class OomRetry(_Tries):
         return job.finished()
 
     def _tried(self, write: Callable[[], T], may_retry: Callable[[Exception], bool]) -> T:
-        # Not redis-py's own Retry: each of its versions from 5 to 8 takes other arguments.
         failures = 0
         while True:
             try:
@@ -101,7 +104,7 @@ class OomRetry(_Tries):
                     raise
                 if self.before_retry is not None:
                     self.before_retry(error, failures)
-            time.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
+            time.sleep(self._wait(failures))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,13 +138,7 @@ class AsyncOomRetry(_Tries):
                     answer = self.before_retry(error, failures)
                     if inspect.isawaitable(answer):
                         await answer
-            await asyncio.sleep(_wait(self.base_seconds, self.cap_seconds, failures))
-
-
-def _wait(base_seconds: float, cap_seconds: float, failures: int) -> float:
-    """Seconds before the next try: from the upper half of what is allowed, so that many clients spread."""
-    longest = min(cap_seconds, base_seconds * float(2**failures))
-    return longest / 2 + random.uniform(0, longest / 2)  # noqa: S311 - it spreads load, and guards nothing
+            await asyncio.sleep(self._wait(failures))
 
 
 class _PipelineJob:
@@ -152,17 +149,16 @@ class _PipelineJob:
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
-        queue = _queue(pipeline)
+        strategy = getattr(pipeline, "_execution_strategy", pipeline)  # of a cluster's since redis-py 6
+        queue = _queue(pipeline, strategy)
         self._commands = [_words(command) for command in queue]
         self._plain = all(isinstance(command, tuple) for command in queue)
         self._answers: list[Any] = [None] * len(self._commands)
         self._pending = list(range(len(self._commands)))
         self._loaded = False
-        strategy = _strategy(pipeline)
         self._explicit = bool(getattr(pipeline, "explicit_transaction", False))
         # redis.asyncio names the same flag otherwise.
-        flags = ("transaction", "is_transaction")
-        always = any(getattr(pipeline, flag, None) is True for flag in flags)
+        always = any(getattr(pipeline, flag, None) is True for flag in ("transaction", "is_transaction"))
         self._atomic = self._explicit or always or "Transaction" in type(strategy).__name__
         self._watching = bool(getattr(pipeline, "watching", False) or getattr(strategy, "_watching", False))
         self._committed = False
@@ -202,13 +198,7 @@ class _PipelineJob:
         return self._answers
 
 
-def _strategy(pipeline: Any) -> Any:
-    """What holds the commands: of a cluster's pipeline since redis-py 6 not the pipeline itself."""
-    return getattr(pipeline, "_execution_strategy", pipeline)
-
-
-def _queue(pipeline: Any) -> list[Any]:
-    strategy = _strategy(pipeline)
+def _queue(pipeline: Any, strategy: Any) -> list[Any]:
     queues = (getattr(strategy, name, None) for name in ("_command_queue", "_command_stack", "command_stack"))
     found = next((queue for queue in queues if queue is not None), None)
     if found is None:
@@ -231,7 +221,8 @@ _GLOB_SPECIAL = re.compile(rb"[*?\[\]\\]")
 # The check and the deletion are one step on the server. No shebang: Redis 7 refuses scripts with one at OOM.
 _DELETE_IF = """
 local ttl = redis.call('PTTL', KEYS[1])
-if ttl == -2 or (ARGV[2] == '1' and ttl == -1) then return 0 end
+if ttl == -2 then return -1 end
+if ARGV[2] == '1' and ttl == -1 then return 0 end
 local wanted = tonumber(ARGV[1])
 if wanted > 0 then
   local idle = redis.pcall('OBJECT', 'IDLETIME', KEYS[1])
@@ -243,8 +234,10 @@ return redis.call('UNLINK', KEYS[1])
 
 @dataclass(slots=True)
 class _Bounds:
-    """What both kinds of cleanup are told, and where they stand; `lost` has the nodes that the last call could not
-    finish, by name ('' without a cluster), each with its error: keys that were asked of it last may be gone."""
+    """What both kinds of cleanup are told, and where they stand. `lost`: what the last call could not finish, its error
+    by the node's name ('' without a cluster). The server said that `deleted_total` keys were deleted; whether this took
+    `in_doubt_total` more is not known: no reply came, or they were gone already, as where redis-py asked again.
+    """
 
     client: Any
     prefix: bytes
@@ -253,14 +246,19 @@ class _Bounds:
     only_expiring: bool = True
     max_scanned: int = 10_000
     deleted_total: int = field(default=0, init=False)
+    in_doubt_total: int = field(default=0, init=False)
     lost: dict[str, Exception] = field(default_factory=dict, init=False)
     _node: str = field(default="", init=False)
     _places: list[tuple[Any, int]] = field(default_factory=list, init=False)
     _names: list[Any] = field(default_factory=list, init=False)
     _lock: Any = field(default_factory=threading.Lock, init=False, repr=False)
 
-    def _next(self, wanted: int) -> list[Any]:
+    def _next(self, call: Counter[str]) -> list[Any]:
+        """The keys to ask for now, as many as the bound leaves: in doubt until they are answered."""
+        wanted = self.max_keys - call.total()
         names, self._names = self._names[:wanted], self._names[wanted:]
+        call["in_doubt"] += len(names)
+        self.in_doubt_total += len(names)
         return names
 
     def _page(self) -> dict[str, Any]:
@@ -281,13 +279,15 @@ class _Bounds:
         if cursor:
             self._places.append((page.get("target_nodes"), cursor))
 
-    def _counted(self, answers: list[Any]) -> int:
-        """How many of them say that a key was deleted; raises an error among them only after these were counted."""
-        deleted = sum(answer for answer in answers if isinstance(answer, int))
-        self.deleted_total += deleted
-        for error in (answer for answer in answers if isinstance(answer, Exception)):
+    def _settle(self, call: Counter[str], answers: list[Any]) -> None:
+        """Count what they say; raises an error among them only after that."""
+        errors = [answer for answer in answers if isinstance(answer, Exception)]
+        known = len(answers) - answers.count(-1) - sum(isinstance(error, _LOST) for error in errors)
+        call.update(deleted=answers.count(1), in_doubt=-known)
+        self.deleted_total += answers.count(1)
+        self.in_doubt_total -= known
+        for error in errors:
             raise error
-        return deleted
 
     def _deletions(self, names: list[Any]) -> Any:
         """One call a key: a script with several would not work on a cluster, and would hold the server for longer."""
@@ -310,21 +310,21 @@ class NamespaceCleanup(_Bounds):
 
     def __call__(self, _error: Exception | None = None, _failures: int = 1) -> int:
         """How many keys were deleted."""
-        deleted, self.lost = 0, {}
+        call, self.lost = Counter[str](), {}
         for _ in range(max(1, self.max_scanned // PAGE)):
             try:
                 if not self._names:
                     page = self._page()
                     self._take(page, self.client.scan(**page))
-                while names := self._next(self.max_keys - deleted):
-                    deleted += self._counted(self._deletions(names).execute(raise_on_error=False))
+                while names := self._next(call):
+                    self._settle(call, self._deletions(names).execute(raise_on_error=False))
             except _LOST as error:
                 self.lost[self._node], self._names = error, []
                 if hasattr(self.client, "replace_default_node"):  # a cluster's client asks that for the keys of EVAL
                     self.client.replace_default_node()
-            if deleted >= self.max_keys or not self._places:
+            if call.total() >= self.max_keys or not self._places:
                 break
-        return deleted
+        return call["deleted"]
 
 
 @dataclass(slots=True)
@@ -335,16 +335,16 @@ class AsyncNamespaceCleanup(_Bounds):
         """How many keys were deleted."""
         if hasattr(self.client, "get_primaries"):
             await self.client.initialize()  # else an unused client of a cluster knows no node
-        deleted, self.lost = 0, {}
+        call, self.lost = Counter[str](), {}
         for _ in range(max(1, self.max_scanned // PAGE)):
             try:
                 if not self._names:
                     page = self._page()
                     self._take(page, await self.client.scan(**page))
-                while names := self._next(self.max_keys - deleted):
-                    deleted += self._counted(await self._deletions(names).execute(raise_on_error=False))
+                while names := self._next(call):
+                    self._settle(call, await self._deletions(names).execute(raise_on_error=False))
             except _LOST as error:
                 self.lost[self._node], self._names = error, []
-            if deleted >= self.max_keys or not self._places:
+            if call.total() >= self.max_keys or not self._places:
                 break
-        return deleted
+        return call["deleted"]
