@@ -8,16 +8,15 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from redis_oom_tui.actions.context import ActionRecord, Losses, PacedWork, snapshot_until_lost
 from redis_oom_tui.actions.deployment import ActionNode
 from redis_oom_tui.actions.node_worker import too_slow
+from redis_oom_tui.actions.restore_room import must_have_room, standing
 from redis_oom_tui.files.backup_lines import JobRecord, Record
-from redis_oom_tui.formatting.sizes import percent, percent_beside, size
 from redis_oom_tui.models.action import Action, Backup, RestoreOutcome
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.errors import OtherServer, OutOfMemory, ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.models.snapshot import Server, Snapshot
 from redis_oom_tui.models.stepped import FinishedJob
-from redis_oom_tui.rules.policies import NOEVICTION
-from redis_oom_tui.rules.restoring import FILLED_TO, maybe_gone, number_restored, restored_size, table_growth
+from redis_oom_tui.rules.restoring import maybe_gone
 from redis_oom_tui.server.call_throttle import CallThrottle, paced
 from redis_oom_tui.server.info_reader import BRIEF
 from redis_oom_tui.server.mutations.connections import PinnedConnection
@@ -27,16 +26,13 @@ from redis_oom_tui.server.mutations.restoring import Elements, Expiry, RestoreRe
 from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer, too_large
 from redis_oom_tui.server.tasks import not_busy
 
-# Where no size was told: a large hash took 61 to 77 MB in memory and 24.6 MB in its DUMP.
-_SWELLS = 3
 # A difference between clocks that is not from the way.
 _SKEW_MS = 5000
-_BUFFERS = 64 * 1024  # what the connections of a restore take: query and reply buffers of a few clients
 _ELEMENTS_AT_ONCE = 100
 _FEWEST = 100  # where there is no room for more keys than that, fewer are tried
 _UNTRIED = RestoreReply(RestoreOutcome.NOT_ATTEMPTED)
+_THERE = RestoreReply(RestoreOutcome.EXISTS)
 _EXPIRED = RestoreReply(RestoreOutcome.EXPIRED, "it expired since the backup")
-_ELEMENT_MORE = 64  # bytes that an element takes beside its own
 
 
 class NodeRestore(PacedWork):
@@ -112,10 +108,19 @@ class NodeRestore(PacedWork):
 
     async def put(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
         """Put `batch` back, all of one database, and write down what came of each. Raises where nothing was tried."""
+        return await self._put_where_room(batch, record, may_be_there=True)
+
+    async def _put_where_room(
+        self, batch: Sequence[Record], record: ActionRecord, *, may_be_there: bool
+    ) -> list[RestoreReply]:
+        """Where there is no room for all of it: without those that need none, then a half at a time."""
         snapshot = await self.snapshot()
         try:
-            self._must_have_room(snapshot, batch)
+            must_have_room(snapshot, batch, self._head.operation, self._server.address)
         except OutOfMemory:
+            there = await self._there(batch) if may_be_there else set[int]()
+            if there:
+                return await self._without(there, batch, record)
             if len(batch) <= _FEWEST:
                 raise
             return await self._in_halves(batch, record)
@@ -140,44 +145,55 @@ class NodeRestore(PacedWork):
     async def _in_halves(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
         """Put back as many of `batch`, from the first on, as there is room for."""
         half = len(batch) // 2
-        replies = await self.put(batch[:half], record)
+        replies = await self._put_where_room(batch[:half], record, may_be_there=False)
         if any(reply.stop is not None for reply in replies):
             return replies + [_UNTRIED] * (len(batch) - half)
         try:
-            return replies + await self.put(batch[half:], record)
+            return replies + await self._put_where_room(batch[half:], record, may_be_there=False)
         except TriageError as error:
             return replies + [RestoreReply(RestoreOutcome.NOT_ATTEMPTED, stop=error)] * (len(batch) - half)
+
+    async def _there(self, batch: Sequence[Record]) -> set[int]:
+        """The positions of those that a key stands in the way of, as one does that an earlier restore brought back."""
+        throttle = await self._pace()
+        too_slow(throttle, self._server)
+        connection = await self._at(batch[0].db)
+
+        async def ask() -> set[int]:
+            return await paced(throttle, standing(connection.channel, batch), len(batch))
+
+        losses = Losses()
+        while True:
+            try:
+                return await not_busy(ask, self._stopped)
+            except ServerUnreachable:
+                if losses.enough():
+                    raise
+                await connection.reopen()
+
+    async def _without(self, there: set[int], batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
+        """Put back those of `batch` that are not `there`: the others are left unchanged, and need no room."""
+        replies = [_THERE if at in there else _UNTRIED for at in range(len(batch))]
+        number = record.next_batch()
+        await record.batch(number, [(batch[at].db, batch[at].key) for at in sorted(there)])
+        record.done(number, [RestoreOutcome.EXISTS] * len(there), {})
+        rest = [at for at in range(len(batch)) if at not in there]
+        if not rest:
+            return replies
+        try:
+            for at, reply in zip(
+                rest, await self._put_where_room([batch[at] for at in rest], record, may_be_there=False), strict=True
+            ):
+                replies[at] = reply
+        except TriageError as error:
+            replies[rest[0]] = _UNTRIED._replace(stop=error)
+        return replies
 
     async def _pace(self) -> CallThrottle:
         """What says how much goes to the server at once, from the first batch on."""
         if self._throttle is not None:
             return self._throttle
         return await self._watch.enter_async_context(self._throttled(self._server))
-
-    def _must_have_room(self, snapshot: Snapshot, batch: Sequence[Record]) -> None:
-        """Raise OutOfMemory before these would bring the server to its limit again."""
-        memory = snapshot.memory
-        needed = _needed(snapshot, batch)
-        if memory.maxmemory_bytes is None or memory.counted_bytes is None or not needed:
-            return
-        # While they arrive, the payloads lie in the query buffer as well, and that counts.
-        arriving = sum(len(record.payload or b"") for record in batch) + _BUFFERS
-        if memory.counted_bytes + needed + arriving <= FILLED_TO * memory.maxmemory_bytes:
-            return
-        pressure = memory.pressure or 0
-        after = (memory.counted_bytes + needed + arriving) / memory.maxmemory_bytes
-        now, then = (percent_beside(share, (FILLED_TO,)) for share in (pressure, after))
-        keys = number_restored(self._head.operation, len(batch))
-        full = (
-            f"The next {keys} may need up to {size(needed + arriving)} while they arrive, which would take the server"
-            f" from {now} to {then} of maxmemory: {percent(FILLED_TO)} or more is close to the limit"
-        )
-        if pressure >= 1:
-            full = f"{self._server.address} is over maxmemory"
-        elif pressure >= FILLED_TO:
-            full = f"{self._server.address} is at {percent(pressure)} of maxmemory already, close to the limit"
-        then = "would refuse writes" if memory.policy == NOEVICTION else "would evict other keys for them"
-        raise OutOfMemory(f"{full}, where {memory.policy} {then}")
 
     async def _at(self, db: int) -> PinnedConnection:
         if self._connection is None or self._connection.db != db:
@@ -307,25 +323,6 @@ class NodeRestore(PacedWork):
 def _is_open(reply: RestoreReply) -> bool:
     """Whether a key is still to be sent, or to be sent again."""
     return reply is _UNTRIED or reply.busy is not None
-
-
-def _needed(snapshot: Snapshot, batch: Sequence[Record]) -> int:
-    """What the keys of a batch take, with their places in the server's tables; nothing where none has a value."""
-    elements = sum(sum(map(len, record.element)) + _ELEMENT_MORE for record in batch if record.element)
-    elements += sum(_SWELLS * len(key[2]) + _ELEMENT_MORE for record in batch if record.job for key in record.job.keys)
-    held = [record for record in batch if record.payload]
-    if not held:
-        return elements
-    expiring = sum(1 for record in held if record.expires_ms is not None)
-    sizes = sum(
-        restored_size(
-            record.type,
-            max(record.size or _SWELLS * len(record.payload or b""), len(record.payload or b"")),
-            expires=record.expires_ms is not None,
-        )
-        for record in held
-    )
-    return sizes + table_growth(snapshot.keys, len(held)) + table_growth(snapshot.expires, expiring)
 
 
 def _job(record: Record) -> JobToRestore:

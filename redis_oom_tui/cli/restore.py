@@ -16,7 +16,7 @@ from redis_oom_tui.files.backup_reading import as_lines, inspect, must_be_whole
 from redis_oom_tui.formatting.plan import restore_document
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.sizes import count, progress
-from redis_oom_tui.models.action import Action, BackupInspection, RestoreReport
+from redis_oom_tui.models.action import Action, AuditEntry, BackupInspection, RestoreReport
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.scan import Pace
 from redis_oom_tui.models.snapshot import Snapshot
@@ -82,7 +82,8 @@ async def _restore(
     async with acting(invocation) as (server, operator):
         await require(operator, Action.RESTORE, read_only=invocation.connection.read_only)
         if not yes:
-            question = _question(inspection, str(server.address), await when_free(server.snapshot))
+            history = operator.history()
+            question = _question(inspection, str(server.address), await when_free(server.snapshot), history)
             if not confirm(question):
                 return None
         give_way(Pace.NORMAL)
@@ -94,7 +95,9 @@ def _progress(report: RestoreReport) -> str:
     return f"restoring: {progress(report.done_keys, report.total_keys, report.elapsed_seconds, report.things)}"
 
 
-def _question(inspection: BackupInspection, address: str, snapshot: Snapshot) -> list[str]:
+def _question(
+    inspection: BackupInspection, address: str, snapshot: Snapshot, history: Sequence[AuditEntry]
+) -> list[str]:
     head = inspection.backup
     when = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime(head.made_at)) if head.made_at else "an unknown time"
     what = {"expire": "expiries", "shrink": "elements", "finish": "jobs"}.get(head.operation, "keys")
@@ -107,7 +110,7 @@ def _question(inspection: BackupInspection, address: str, snapshot: Snapshot) ->
     elif not same_address:
         lines.append(f"! The backup is from {head.server}, not from {address}.")
     too_full = restore_warnings(head, snapshot)
-    lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot)
+    lines += [f"! {warning}" for warning in too_full] or restore_outlook(head, snapshot, history)
     return [*lines, left_unchanged(head.operation)]
 
 

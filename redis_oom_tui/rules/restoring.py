@@ -85,14 +85,14 @@ def _servers(snapshot: Snapshot) -> Iterator[tuple[str, Snapshot]]:
             yield safe_text(view.name, 80), view.snapshot
 
 
-def restore_outlook(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ...]:
+def restore_outlook(backup: Backup | None, snapshot: Snapshot, history: Sequence[AuditEntry] = ()) -> tuple[str, ...]:
     """How full the server would be with the backup's keys, or how much room there is; nothing of a cluster, of which
     nobody knows beforehand which node takes how much.
     """
     memory = snapshot.memory
     if snapshot.cluster is not None or (backup is not None and backup.operation == Operation.EXPIRE.value):
         return ()
-    filling = None if backup is None else pressure_after_restore(backup, snapshot)
+    filling = None if backup is None else pressure_after_restore(backup, snapshot, history)
     if filling is not None:
         return (filling,)
     if memory.maxmemory_bytes is None or memory.counted_bytes is None or memory.counted_bytes >= memory.maxmemory_bytes:
@@ -100,7 +100,18 @@ def restore_outlook(backup: Backup | None, snapshot: Snapshot) -> tuple[str, ...
     return (f"There is room for {size(memory.maxmemory_bytes - memory.counted_bytes)} below maxmemory.",)
 
 
-def pressure_after_restore(backup: Backup, snapshot: Snapshot) -> str | None:
+def restored_before(backup: Backup, history: Sequence[AuditEntry]) -> str:
+    """What earlier restores of the backup brought back, by the audit file; '' where there was none. What of it is still
+    there takes no more memory, so a figure for all of its keys is the most that they can need.
+    """
+    earlier = [entry for entry in history if entry.action == Action.RESTORE.value and entry.undo == backup.path]
+    number = min(backup.keys, sum(entry.counts.get(RestoreOutcome.RESTORED.value, 0) for entry in earlier))
+    if number:
+        return f"{number_restored(backup.operation, number)} {'was' if number == 1 else 'were'} restored before"
+    return "a restore of it was interrupted before" if any(entry.ended is None for entry in earlier) else ""
+
+
+def pressure_after_restore(backup: Backup, snapshot: Snapshot, history: Sequence[AuditEntry] = ()) -> str | None:
     """What a backup's keys would do to the pressure, in a sentence; None without a limit or without sizes."""
     memory = snapshot.memory
     counted = memory.counted_bytes
@@ -111,6 +122,8 @@ def pressure_after_restore(backup: Backup, snapshot: Snapshot) -> str | None:
         return None
     after = (counted + taken) / memory.maxmemory_bytes
     words = f"Its keys took {size(backup.held_bytes)}: restoring them all would reach {percent(after)} of maxmemory"
+    if before := restored_before(backup, history):
+        words += f" at most ({before}: what is still there takes no more)"
     if counted >= FILLED_TO * memory.maxmemory_bytes:
         now = percent(counted / memory.maxmemory_bytes)
         return f"{words}. It is at {now} already, and restore stops at {percent(FILLED_TO)}: make room first."
@@ -130,6 +143,24 @@ def room_for_restore(snapshot: Snapshot) -> int | None:
     """Bytes that a restore may fill on that server; None without a limit, or where what is used is unknown."""
     limit, counted = snapshot.memory.maxmemory_bytes, snapshot.memory.counted_bytes
     return None if limit is None or counted is None else max(0, int(FILLED_TO * limit) - counted)
+
+
+def room_words(backup: Backup, snapshot: Snapshot | None, history: Sequence[AuditEntry]) -> str:
+    """What a restore of the backup needs, and has, in a sentence."""
+    if backup.operation == Action.EXPIRE.value:
+        return "It needs no memory."
+    needed = None if snapshot is None else room_needed(backup, snapshot)
+    needs = "How much memory it needs is unknown" if needed is None else f"It needs about {size(needed)}"
+    if needed is not None and (before := restored_before(backup, history)):
+        needs = f"It needs at most about {size(needed)} ({before}: what is still there takes no more)"
+    if snapshot is None:
+        return f"{needs}."
+    if snapshot.cluster is not None:
+        return f"{needs}; how much of it on which node is unknown before."
+    free = room_for_restore(snapshot)
+    if free is None:
+        return f"{needs}; the server has no limit that is known."
+    return f"{needs}; {size(free)} free below {percent(FILLED_TO)} of maxmemory."
 
 
 def keys_taken(backup: Backup, history: Sequence[AuditEntry]) -> int:

@@ -24,6 +24,7 @@ from redis_oom_tui.rules.restoring import (
     restore_warnings,
     room_for_restore,
     room_needed,
+    room_words,
 )
 
 _SET, _UNDO, _RESTORE = Action.SET.value, "undo", Action.RESTORE.value
@@ -254,7 +255,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     """The row of one backup file."""
     restored = [one for one in history if one.action == _RESTORE and one.undo == backup.path and one.ended is not None]
     last = restored[-1] if restored else None
-    refused, warnings = here.why_no_restore or "", list(_backup_warnings(backup, here))
+    refused, warnings = here.why_no_restore or "", list(_backup_warnings(backup, here, again=bool(restored)))
     origin = backup_origin(backup, here.snapshot, same_address=backup.server in here.names)
     if not refused and here.snapshot is not None and here.snapshot.cluster is None:
         refused = " ".join(restore_warnings(backup, here.snapshot))
@@ -264,7 +265,7 @@ def _backup(backup: Backup, history: Sequence[AuditEntry], here: ServerNow) -> U
     return Undoable(
         at=_made_at(backup, here.snapshot),
         what=_restores(replace(backup, keys=keys_taken(backup, history))),
-        needs=f"{_restore_room(backup, here.snapshot)} {origin}".rstrip(),
+        needs=f"{room_words(backup, here.snapshot, history)} {origin}".rstrip(),
         warnings=() if refused else tuple(warnings),
         refused=refused,
         done=f"restored {ago(here.now - last.at)}" if last is not None and done else "",
@@ -303,22 +304,7 @@ def _restores(backup: Backup) -> str:
             return f"restore {number}"
 
 
-def _restore_room(backup: Backup, snapshot: Snapshot | None) -> str:
-    if backup.operation == Action.EXPIRE.value:
-        return _NO_ROOM_NEEDED
-    needed = None if snapshot is None else room_needed(backup, snapshot)
-    needs = "How much memory it needs is unknown" if needed is None else f"It needs about {size(needed)}"
-    if snapshot is None:
-        return f"{needs}."
-    if snapshot.cluster is not None:
-        return f"{needs}; how much of it on which node is unknown before."
-    free = room_for_restore(snapshot)
-    if free is None:
-        return f"{needs}; the server has no limit that is known."
-    return f"{needs}; {size(free)} free below {percent(FILLED_TO)} of maxmemory."
-
-
-def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
+def _backup_warnings(backup: Backup, here: ServerNow, *, again: bool) -> Iterable[str]:
     if not backup.whole:
         yield "The file has no end: its run was interrupted, or it was cut. What is in it counts."
     if backup.left_out_keys:
@@ -329,7 +315,8 @@ def _backup_warnings(backup: Backup, here: ServerNow) -> Iterable[str]:
         return
     needed, free = room_needed(backup, snapshot), room_for_restore(snapshot)
     if snapshot.cluster is None and needed is not None and free is not None and needed > free:
-        yield f"Not all of it fits: a restore stops at {percent(FILLED_TO)} of maxmemory."
+        fits = "It may not all fit" if again else "Not all of it fits"
+        yield f"{fits}: a restore stops at {percent(FILLED_TO)} of maxmemory."
     if backup.operation != Action.SHRINK.value and may_be_unreadable(backup, snapshot):
         yield f"Its values are those of {backup.flavour} {backup.version}, which this server may not be able to read."
 

@@ -4,9 +4,10 @@ import random
 import re
 from pathlib import Path
 
-from redis_oom_tui.models.action import BackupChoice, RestoreOutcome
+from redis_oom_tui.models.action import BackupChoice, RestoreOutcome, RestoreReport
 from redis_oom_tui.models.plan import Criteria, Outcome
 from tests.support.acting import ALL, fill, fill_to_the_limit, operating, planned, settled
+from tests.support.finished_jobs import frozen
 from tests.support.keyspace import photograph
 from tests.support.servers import RunningServer, started
 
@@ -105,3 +106,52 @@ async def test_a_value_that_the_server_does_not_take_keeps_no_other_away(flavour
             report = await operator.restore(Path(str(view.backup_path))).run()
         assert report.counts[RestoreOutcome.RESTORED] == 1, report.ended
         assert photograph(client)[b"large"] == large
+
+
+async def test_keys_that_are_back_take_nothing_more(server: RunningServer, tmp_path: Path) -> None:
+    """Continued where there is room for what is missing alone, and then not even for that."""
+    missing = [b"k7", b"k1500", b"k2999"]
+    with server.client() as client:
+        fill(client, [b"k%d" % n for n in range(3000)], b"x" * 1000)
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            path = Path(str(view.backup_path))
+            assert dict((await operator.restore(path).run()).counts) == {RestoreOutcome.RESTORED: 3000}
+            client.config_set("maxmemory-policy", "noeviction")
+
+            async def again(room: int) -> RestoreReport:
+                client.config_set("maxmemory", 0)
+                client.unlink(*missing)
+                client.config_set("maxmemory", int((settled(client) + room) / 0.95))
+                return await operator.restore(path).run()
+
+            report = await again(170_000)
+            assert dict(report.counts) == {RestoreOutcome.RESTORED: 3, RestoreOutcome.EXISTS: 2997}, report.ended
+            assert client.exists(*missing) == 3
+            report = await again(10_000)
+        assert report.failed
+        assert report.resumable
+        assert "close to the limit" in str(report.ended)
+        assert report.counts[RestoreOutcome.EXISTS] > 0
+        assert not client.exists(*missing)
+        assert client.info("stats")["evicted_keys"] == 0
+
+
+async def test_jobs_that_are_back_take_nothing_more(valkey: RunningServer, tmp_path: Path) -> None:
+    with valkey.client() as client:
+        for number in range(150):
+            client.hset(f"bull:mail:{number}", mapping={"name": "send", "data": random.randbytes(4000).hex()})
+            client.zadd("bull:mail:completed", {str(number): 1000 + number})
+        client.hset("bull:mail:meta", mapping={"opts.maxLenEvents": "10000", "version": "bullmq:5.0.0"})
+        async with operating(valkey.connection, tmp_path) as operator:
+            plan = await frozen(operator)
+            view = await operator.steps.run_finished(plan, backup=BackupChoice()).run()
+            assert dict(view.counts) == {Outcome.DELETED: plan.going}, view.ended
+            path = Path(str(view.backup_path))
+            assert dict((await operator.restore(path).run()).counts) == {RestoreOutcome.RESTORED: plan.going}
+            assert plan.going > 100
+            client.config_set("maxmemory-policy", "noeviction")
+            client.unlink(plan.jobs[3].keys[0])
+            client.config_set("maxmemory", int((settled(client) + 170_000) / 0.95))
+            report = await operator.restore(path).run()
+        assert dict(report.counts) == {RestoreOutcome.RESTORED: 1, RestoreOutcome.EXISTS: plan.going - 1}, report.ended

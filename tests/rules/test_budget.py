@@ -2,14 +2,14 @@
 
 import pytest
 
-from redis_oom_tui.models.action import Backup, BackupChoice
+from redis_oom_tui.models.action import AuditEntry, Backup, BackupChoice
 from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, Operation, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Memory, Server, Snapshot
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.budget import budget, confirm_word, consent, unsaved
-from redis_oom_tui.rules.restoring import pressure_after_restore
+from redis_oom_tui.rules.restoring import pressure_after_restore, room_words
 
 MIB = 1024 * 1024
 
@@ -167,6 +167,26 @@ def test_what_putting_back_does_to_the_pressure_is_told(held: int | None, operat
     sentence = pressure_after_restore(backup, snapshot(200 * MIB))
     assert sentence is None if said is None else said in str(sentence)
     assert pressure_after_restore(backup, snapshot(None)) is None
+
+
+@pytest.mark.parametrize(
+    ("ended", "counts", "said"),
+    [
+        (9.0, {"restored": 4, "failed": 5}, "4 keys were restored before"),
+        (9.0, {"exists": 9}, ""),
+        (None, {}, "a restore of it was interrupted before"),
+    ],
+)
+def test_what_earlier_restores_brought_back_makes_it_the_most_that_is_needed(
+    ended: float | None, counts: dict[str, int], said: str
+) -> None:
+    backup = Backup("b", 0.0, "s", "redis", "7", 9, 9, "delete", 90 * MIB)
+    entry = AuditEntry(1.0, "a", "restore", "s", "me", "restore", ended=ended, counts=counts, undo="b")
+    sentence = str(pressure_after_restore(backup, snapshot(200 * MIB), [entry, replace(entry, undo="other")]))
+    reached = "restoring them all would reach 95% of maxmemory"
+    assert (f"{reached} at most ({said}: what is still there takes no more)." if said else f"{reached}.") in sentence
+    room = room_words(backup, snapshot(200 * MIB), [entry])
+    assert room.startswith("It needs at most about" if said else "It needs about")
 
 
 def test_where_nothing_would_be_put_back_it_says_to_make_room_first() -> None:

@@ -8,7 +8,7 @@ from redis_oom_tui.formatting.hogs import changes
 from redis_oom_tui.formatting.sanitize import escape_exact, reads_otherwise, safe_text
 from redis_oom_tui.formatting.settings import changed_elsewhere_words, value_before, value_now
 from redis_oom_tui.formatting.sizes import ago, count, duration, number_of_keys, size, spoken
-from redis_oom_tui.models.action import BackupInspection
+from redis_oom_tui.models.action import AuditEntry, BackupInspection
 from redis_oom_tui.models.address import ClientBuffer, LargeCommand
 from redis_oom_tui.models.keys import KeyDetails, KeyId
 from redis_oom_tui.models.scan import Comparison
@@ -149,6 +149,7 @@ def restore_question(
     where: str,
     snapshot: Snapshot | None,
     dated: Callable[[str], str] = as_they_are,
+    history: Sequence[AuditEntry] = (),
 ) -> Question:
     """Putting the keys of a backup back. A damaged one is restored as far as it can be read, and the button says so."""
     backup, damaged = inspection.backup, inspection.damaged
@@ -169,7 +170,7 @@ def restore_question(
     if snapshot is not None:
         too_full = restore_warnings(backup, snapshot)
         warnings += map(dated, too_full)
-        lines += () if too_full else map(dated, restore_outlook(backup, snapshot))
+        lines += () if too_full else map(dated, restore_outlook(backup, snapshot, history))
     act = "Restore what can be read" if damaged else "Restore"
     return Question("Restore this backup?", tuple(lines), act, tuple(warnings), danger=damaged)
 

@@ -245,7 +245,9 @@ async def restore(actions: ActionController, path: Path | None) -> None:
             return
     inspection = await asyncio.to_thread(actions.operator.inspect_backup, path)
     restoring = actions.operator.restore(path, damaged_ok=inspection.damaged, inspected=inspection.backup)
-    question = restore_question(inspection, actions.where, actions.snapshot, partial(dated, actions.host))
+    question = restore_question(
+        inspection, actions.where, actions.snapshot, partial(dated, actions.host), actions.operator.history()
+    )
     if await actions.ask(ConfirmDialog(question)) is None:
         return
     actions.app.main.action_show_pane("cleanup")
