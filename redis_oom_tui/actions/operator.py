@@ -23,6 +23,7 @@ from redis_oom_tui.actions.shrink import ShrinkRun
 from redis_oom_tui.actions.shrink_planning import ShrinkPlanner
 from redis_oom_tui.files.audit import AuditFile, state_folder
 from redis_oom_tui.files.backup_reading import backups, inspect
+from redis_oom_tui.files.own_actions import OwnActions
 from redis_oom_tui.formatting.sizes import count
 from redis_oom_tui.models.action import TARGET, Action, AuditEntry, Backup, BackupChoice, BackupInspection, Budget, Done
 from redis_oom_tui.models.address import ClientBuffer
@@ -96,6 +97,7 @@ class LiveOperator:
             backups=state / "backups",
             wall=wall,
         )
+        self._own = OwnActions(self._context.audit.path, wall)
         self.settings = deployment.settings(self._context)
         self.steps = StepPlans(self._context, deployment)
         self._budget = NodeBudget(deployment)
@@ -226,6 +228,9 @@ class LiveOperator:
 
     def history_gaps(self) -> tuple[int, float | None]:
         return self._context.audit.skipped, self._context.audit.unread_before
+
+    def at_work(self, snapshot: Snapshot) -> bool:
+        return self._own.since_last(snapshot)
 
     async def close(self) -> None:
         """Settle what still waits: a setting that was not kept returns now."""

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from redis_oom_tui.cli.context import Invocation, recorded
 from redis_oom_tui.cli.process import require_output
+from redis_oom_tui.files.own_actions import OwnActions
 from redis_oom_tui.formatting import sizes
 from redis_oom_tui.formatting.check import node_lines
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -64,6 +65,7 @@ async def _watch(source: Source, invocation: Invocation) -> None:
     try:
         await source.open()
         poller = Poller(source, settings, clock, details=Details(source), shared=True, opened=True)
+        poller.ours = OwnActions(invocation.audit_path).since_last
         await poller.run(lambda state: click.echo("\n".join(lines.lines(state, clock.wall(), clock.monotonic()))))
     finally:
         await source.close()

@@ -46,7 +46,7 @@ from redis_oom_tui.rules.findings import Case, examine
 from redis_oom_tui.rules.findings.case import nameless
 from redis_oom_tui.rules.findings.odd import refused_reads
 from redis_oom_tui.rules.forecast import forecast
-from redis_oom_tui.rules.history import History
+from redis_oom_tui.rules.history import History, ran_between
 from redis_oom_tui.rules.report import episodes, overdue
 from redis_oom_tui.rules.sampled_values import were_read
 from redis_oom_tui.rules.verdict import judge, within_rights
@@ -231,8 +231,10 @@ def _report(
     gathered: Gathered, invocation: Invocation, *, names: bool, actions: tuple[AuditEntry, ...]
 ) -> IncidentReport:
     history = History()
+    before = gathered.snapshots[0].taken_at
     for snapshot in gathered.snapshots:
-        history.add(snapshot)
+        history.add(snapshot, ours=ran_between(actions, before, snapshot.taken_at))
+        before = snapshot.taken_at
     # The looks of a report lie close together: what any of them saw is of now.
     rates = history.rates() if gathered.recorded else replace(history.rates(), last_refused=None)
     outlook = forecast(history.samples)

@@ -26,6 +26,7 @@ from redis_oom_tui.cli.watch_listeners import (
 from redis_oom_tui.cli.watch_profiles import LAST_DELIVERY_SECONDS, ProfileWatches
 from redis_oom_tui.files.audit import state_folder
 from redis_oom_tui.files.ledger import Ledger
+from redis_oom_tui.files.own_actions import OwnActions
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, parse_duration
 from redis_oom_tui.formatting.watch_lines import missing_line, missing_object
@@ -162,7 +163,9 @@ async def _watch_until(
 
     job = job_from(invocation, given)
     hooks = hook_settings(invocation.profile.hooks, given)
-    loop = Monitor(Poller(source, settings, clock, book=book), output, clock)
+    poller = Poller(source, settings, clock, book=book)
+    poller.ours = OwnActions(invocation.audit_path).since_last
+    loop = Monitor(poller, output, clock)
     cleanup = None if job is None else EmergencyCleanup(job, book, _ledger(), clock, log=log, tell=loop.tell)
     if given["once"]:
         for listener in _listeners_once(invocation, hooks, given, book, log, clock, resources):

@@ -7,6 +7,7 @@ from typing import Any
 
 from redis_oom_tui.cli.context import Invocation
 from redis_oom_tui.cli.watch_listeners import environment, hook_queues, hook_settings, metrics_of, secrets_of
+from redis_oom_tui.files.own_actions import OwnActions
 from redis_oom_tui.formatting.server import count_levels
 from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.address import Address
@@ -127,6 +128,7 @@ class ProfileWatches:
             farewell = LAST_DELIVERY_SECONDS if once else FAREWELL_SECONDS
             queues = hook_queues(hooks, there, self._clock, _log(outputs[name]), farewell_seconds=farewell, ours=ours)
             poller = Poller(ProfileSource(invocation, name, ours), settings[name], self._clock, book=book)
+            poller.ours = OwnActions(invocation.audit_path).since_last
             poller.history = shared_history(len(settings))
             level = LastLevel()
             listeners = [level, *queues, *([collecting[name]] if collecting else [])]

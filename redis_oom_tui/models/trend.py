@@ -63,7 +63,10 @@ class Rates(Struct, frozen=True):
 
 
 class TrendSample(Struct, frozen=True):
-    """One point of the history. The totals count from when the tool began to watch, across resets and restarts."""
+    """One point of the history. The totals count from when the tool began to watch, across resets and restarts.
+
+    `ours`: since the one before, this tool itself took or gave back memory (a restore, a cleanup).
+    """
 
     monotonic: float
     at: float
@@ -75,6 +78,7 @@ class TrendSample(Struct, frozen=True):
     refused_writes: int = 0
     evicted_keys: int = 0
     restarted: bool = False
+    ours: bool = False
 
 
 class Trend(StrEnum):

@@ -84,6 +84,8 @@ class Poller:
         self._shared, self._opened = shared, opened
         self.history = History()
         """The past that is kept; where many servers are polled, a shorter one may be put here before the first poll."""
+        self.ours: Callable[[Snapshot], bool] | None = None
+        """Whether an action of this tool took or gave back memory there since it was last asked; may be put here."""
         if self.state.snapshot is not None:
             self.history.add(self.state.snapshot)
         self._forecast, self._forecast_made = Forecast(), -math.inf
@@ -229,7 +231,7 @@ class Poller:
 
     def _judged(self, snapshot: Snapshot, whole: bool) -> ServerState:
         settings = self.settings
-        gained = self.history.add(snapshot)
+        gained = self.history.add(snapshot, ours=self.ours is not None and self.ours(snapshot))
         rates, trend = self.history.rates(), self._trend(snapshot.taken_monotonic)
         if whole:
             # All that was seen counts: there is no next poll that could show a cure.

@@ -177,6 +177,11 @@ class Operator(Protocol):
         it left actions out; None where it has all.
         """
 
+    def at_work(self, snapshot: Snapshot) -> bool:
+        """Whether an action of this tool took or gave back memory on what `snapshot` is of since this was last asked,
+        by the audit file.
+        """
+
     # What is done at once.
 
     async def kill_client(self, client: ClientBuffer) -> Done:

@@ -16,7 +16,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.trend import Forecast, Trend, TrendSample
 from redis_oom_tui.rules.growth import Point, Season, fell_once, has_stopped, in_order, noise, unbroken, wave_in
 from redis_oom_tui.rules.guarded import attempt
-from redis_oom_tui.rules.history import since_last_restart
+from redis_oom_tui.rules.history import since_last_restart, undisturbed
 
 # All pairs of this many points are 1,540 slopes: about a millisecond.
 _POINTS = 56
@@ -46,7 +46,8 @@ _WINDOWS = (300.0, 1800.0, 10_800.0, math.inf)
 def forecast(samples: Sequence[TrendSample], limit_bytes: int | None = None) -> Forecast:
     """The trend of the counted memory, and the time to `limit_bytes` (by default the last sample's maxmemory).
 
-    It rests on the shortest stretch of the past that shows growth fast enough to matter within its reach.
+    It rests on the shortest stretch of the past that shows growth fast enough to matter within its reach. What actions
+    of this tool took or gave back is no trend: nothing before the last of them counts.
     """
     return attempt(
         "the trend is", lambda: _forecast(samples, limit_bytes), lambda fault: Forecast(not_judged=fault.words)
@@ -54,7 +55,7 @@ def forecast(samples: Sequence[TrendSample], limit_bytes: int | None = None) -> 
 
 
 def _forecast(samples: Sequence[TrendSample], limit_bytes: int | None) -> Forecast:
-    kept = since_last_restart(samples)
+    kept = undisturbed(since_last_restart(samples))
     points = in_order([(sample.monotonic, sample.counted_bytes) for sample in kept])
     if not points:
         return Forecast()

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from redis_oom_tui.formatting.sizes import duration
+from redis_oom_tui.models.action import Action, AuditEntry
 from redis_oom_tui.models.activity import Counters
 from redis_oom_tui.models.alert import JudgedSample
 from redis_oom_tui.models.snapshot import Server, Snapshot
@@ -167,16 +168,17 @@ class History:
         self._samples: list[TrendSample] = []
         self._recent: list[Snapshot] = []
 
-    def add(self, snapshot: Snapshot) -> Rates:
-        """Take in the next snapshot; returns what happened since the one before.
+    def add(self, snapshot: Snapshot, *, ours: bool = False) -> Rates:
+        """Take in the next snapshot; returns what happened since the one before. `ours`: an action of this tool ran
+        meanwhile that takes or gives back memory.
 
         One from an earlier time, as when a recording is wound back, ends the past there.
         """
         return attempt(
-            "what happened lately is", lambda: self._add(snapshot), lambda fault: Rates(not_judged=fault.words)
+            "what happened lately is", lambda: self._add(snapshot, ours), lambda fault: Rates(not_judged=fault.words)
         )
 
-    def _add(self, snapshot: Snapshot) -> Rates:
+    def _add(self, snapshot: Snapshot, ours: bool) -> Rates:
         self._wind_back(snapshot.taken_monotonic)
         previous = self._recent[-1] if self._recent else None
         gained = between(previous, snapshot)
@@ -184,7 +186,7 @@ class History:
             self._recent.clear()
         self._recent.append(snapshot)
         self._forget_old_snapshots()
-        sample = _sample(snapshot, gained, self._samples[-1] if self._samples else None)
+        sample = _sample(snapshot, gained, self._samples[-1] if self._samples else None, ours)
         if sample is not None:
             self._samples.append(sample)
         if len(self._samples) > self._max:
@@ -224,7 +226,7 @@ class History:
         """Drop the sample that is missed least: spacing grows in proportion to age, so no past goes dark."""
         samples, now = self._samples, self._samples[-1].monotonic
         dense = min(_KEPT_DENSE, self._max // 3)
-        inner = [index for index in range(1, len(samples) - dense) if not samples[index].restarted]
+        inner = [n for n in range(1, len(samples) - dense) if not (samples[n].restarted or samples[n].ours)]
         if inner:
             del samples[min(inner, key=lambda index: _missed(samples, index, now))]
         else:
@@ -253,7 +255,38 @@ def since_last_restart(samples: Sequence[TrendSample]) -> tuple[TrendSample, ...
     return tuple(samples)
 
 
-def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None) -> TrendSample | None:
+MOVES_MEMORY = frozenset(
+    (Action.DELETE, Action.EXPIRE, Action.SHRINK, Action.FINISH, Action.RESTORE, Action.KILL_CLIENT, Action.REAP)
+)
+"""The actions that take or give back memory while they run."""
+# One of which nothing was written for so long has ended, however it did. The scan of `reap` writes nothing meanwhile.
+_QUIET_SECONDS, _REAP_SECONDS = 60.0, 600.0
+
+
+def quiet_seconds(action: str) -> float:
+    """For how long such an action may run without a line in the audit file."""
+    return _REAP_SECONDS if action == Action.REAP else _QUIET_SECONDS
+
+
+def ran_between(actions: Sequence[AuditEntry], began: float, ended: float) -> bool:
+    """Whether one that moves memory ran at some time between those two, in Unix seconds."""
+    return any(
+        entry.action in MOVES_MEMORY
+        and entry.at <= ended
+        and (entry.at + quiet_seconds(entry.action) if entry.ended is None else entry.ended) >= began
+        for entry in actions
+    )
+
+
+def undisturbed(samples: Sequence[TrendSample]) -> tuple[TrendSample, ...]:
+    """The samples since an action of this tool last took or gave back memory: what did so before says nothing about the
+    applications.
+    """
+    last = max((place for place, sample in enumerate(samples) if sample.ours), default=-1)
+    return tuple(samples[last + 1 :])
+
+
+def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None, ours: bool) -> TrendSample | None:
     """None where used_memory is unknown: a trend has nothing to rest on there."""
     memory = snapshot.memory
     if memory.used_bytes is None or memory.counted_bytes is None:
@@ -269,6 +302,8 @@ def _sample(snapshot: Snapshot, gained: Rates, last: TrendSample | None) -> Tren
         refused_writes=(last.refused_writes if last else 0) + (gained.refused_writes or 0),
         evicted_keys=(last.evicted_keys if last else 0) + (gained.evicted_keys or 0),
         restarted=gained.restarted,
+        # What was deleted is freed in the background, also behind the action.
+        ours=ours or (last is not None and last.ours and bool(memory.lazyfree_pending_objects)),
     )
 
 

@@ -12,6 +12,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import HotKeys
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import TellsHotKeys
+from redis_oom_tui.rules.clients import OWN_NAME
 from redis_oom_tui.server.errors import translated
 from redis_oom_tui.server.tasks import together
 
@@ -106,7 +107,7 @@ class _Server(Protocol):
 async def large_commands(server: _Server) -> tuple[LargeCommand, ...]:
     """The largest of late, each command of a client on a key once; empty where no log may be read.
 
-    A command that was refused is in none of them.
+    A command that was refused is in none of them. What this tool itself sent, to restore keys, is left out.
     """
     with translated(server.address, "SLOWLOG GET"):
         for command in (("COMMANDLOG", "GET", _ASKED, "LARGE-REQUEST"), ("SLOWLOG", "GET", _ASKED)):
@@ -135,7 +136,7 @@ def _read(entries: list[Any], *, measured: bool) -> Iterator[LargeCommand]:
                 arguments = [part for part in rest if isinstance(part, bytes)]
                 size = figure if measured else sum(map(_length, arguments))
                 key = arguments[0] if arguments and command.lower() not in _NO_KEY else b""
-                if size >= _LEAST_BYTES:
+                if size >= _LEAST_BYTES and name != OWN_NAME:
                     where = address.decode("utf-8", "replace")
                     yield LargeCommand(command, key, size, float(at), where, name)
             case _:

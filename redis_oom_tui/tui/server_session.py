@@ -172,6 +172,7 @@ class ServerSession:
             shared=True,
             opened=self.opened,
         )
+        self.poller.ours = lambda snapshot: self.actions.acts and self.actions.operator.at_work(snapshot)
         polling: WorkType[None] = functools.partial(self.poller.run, lambda state: self.publish(state, source))
         self.app.run_worker(polling, name="poll", group="poll", exit_on_error=False)
 

@@ -4,22 +4,26 @@ import contextlib
 import random
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
 
 from redis_oom_tui.formatting.sizes import size
+from redis_oom_tui.models.action import BackupChoice
 from redis_oom_tui.models.address import Secret
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.models.verdict import Finding
+from redis_oom_tui.rules.clients import others
 from redis_oom_tui.rules.findings import Case, examine, find
 from redis_oom_tui.rules.findings.odd import refused_reads, unread_values
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.server_logs import large_commands
 from redis_oom_tui.server.values import sample_patterns
 from redis_oom_tui.tui.dialogs.questions import kill_question
+from tests.support.acting import ALL, operating, planned
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import opened
 from tests.support.waiting import read_until, until, until_async
@@ -284,6 +288,20 @@ async def test_who_sends_large_values(flavour: str) -> None:
     (found,) = [one for one in examine(Case(now, large=large)) if one.id == "large-writers"]
     assert found.title == "Commands of up to 8.6 MiB are sent: SET of export:2026 by importer"
     assert b"secret" not in repr(large).encode()
+
+
+async def test_what_this_tool_restores_is_not_told_as_large_values_of_others(flavour: str, tmp_path: Path) -> None:
+    """Nor does it count as a client that holds much, or as one of many."""
+    with started(flavour, "slowlog-log-slower-than 0") as server, server.client() as client:
+        client.client_setname("importer")
+        client.set("export:2026", random.randbytes(1_500_000))
+        async with operating(server.connection, tmp_path) as operator:
+            view = await operator.run(await planned(operator, ALL), backup=BackupChoice()).run()
+            assert not (await operator.restore(Path(str(view.backup_path))).run()).failed
+        async with opened(server.connection) as live:
+            large, clients = await large_commands(live), await live.clients()
+    assert [(one.command.upper(), one.key, one.name) for one in large] == [(b"SET", b"export:2026", b"importer")]
+    assert [hog.client.name for hog in others(clients)] == [b"importer"]
 
 
 @pytest.mark.parametrize("flavour", [flavour for flavour in available() if flavour != "redis6"])

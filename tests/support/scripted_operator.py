@@ -186,6 +186,10 @@ class ScriptedOperator(ScriptedSettings):
         self.crash: BaseException | None = None
         self.armed = False
 
+    def at_work(self, snapshot: Snapshot) -> bool:
+        """Never."""
+        return False
+
     def why_not(self, action: Action) -> str | None:
         """As scripted; no emergency plan unless armed."""
         if action is Action.EMERGENCY and not self.armed and action not in self.refusals:

@@ -188,7 +188,7 @@ class NodeRows:
             return row.state
         if known is None or known.snapshot is not view.snapshot:
             past = self._pasts.setdefault(row.id, shared_history(_UNFOLDED))
-            past.add(view.snapshot)
+            past.add(view.snapshot, ours=bool(row.state.samples) and row.state.samples[-1].ours)
             known = self._states[row.id] = replace(
                 row.state,
                 link=Link.LIVE,
