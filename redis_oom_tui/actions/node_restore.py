@@ -106,14 +106,13 @@ class NodeRestore(PacedWork):
         if self._connection is not None:
             await self._connection.close()
 
-    async def put(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
-        """Put `batch` back, all of one database, and write down what came of each. Raises where nothing was tried."""
-        return await self._put_where_room(batch, record, may_be_there=True)
-
-    async def _put_where_room(
-        self, batch: Sequence[Record], record: ActionRecord, *, may_be_there: bool
+    async def put(
+        self, batch: Sequence[Record], record: ActionRecord, *, may_be_there: bool = True
     ) -> list[RestoreReply]:
-        """Where there is no room for all of it: without those that need none, then a half at a time."""
+        """Put `batch` back, all of one database, and write down what came of each. Raises where nothing was tried.
+
+        Where there is no room for all of it: without those that are there already, then a half at a time.
+        """
         snapshot = await self.snapshot()
         try:
             must_have_room(snapshot, batch, self._head.operation, self._server.address)
@@ -145,11 +144,11 @@ class NodeRestore(PacedWork):
     async def _in_halves(self, batch: Sequence[Record], record: ActionRecord) -> list[RestoreReply]:
         """Put back as many of `batch`, from the first on, as there is room for."""
         half = len(batch) // 2
-        replies = await self._put_where_room(batch[:half], record, may_be_there=False)
+        replies = await self.put(batch[:half], record, may_be_there=False)
         if any(reply.stop is not None for reply in replies):
             return replies + [_UNTRIED] * (len(batch) - half)
         try:
-            return replies + await self._put_where_room(batch[half:], record, may_be_there=False)
+            return replies + await self.put(batch[half:], record, may_be_there=False)
         except TriageError as error:
             return replies + [RestoreReply(RestoreOutcome.NOT_ATTEMPTED, stop=error)] * (len(batch) - half)
 
@@ -181,9 +180,8 @@ class NodeRestore(PacedWork):
         if not rest:
             return replies
         try:
-            for at, reply in zip(
-                rest, await self._put_where_room([batch[at] for at in rest], record, may_be_there=False), strict=True
-            ):
+            put = await self.put([batch[at] for at in rest], record, may_be_there=False)
+            for at, reply in zip(rest, put, strict=True):
                 replies[at] = reply
         except TriageError as error:
             replies[rest[0]] = _UNTRIED._replace(stop=error)

@@ -97,7 +97,7 @@ class LiveOperator:
             backups=state / "backups",
             wall=wall,
         )
-        self._own = OwnActions(self._context.audit.path, wall)
+        self.at_work = OwnActions(self._context.audit.path, wall).since_last
         self.settings = deployment.settings(self._context)
         self.steps = StepPlans(self._context, deployment)
         self._budget = NodeBudget(deployment)
@@ -228,9 +228,6 @@ class LiveOperator:
 
     def history_gaps(self) -> tuple[int, float | None]:
         return self._context.audit.skipped, self._context.audit.unread_before
-
-    def at_work(self, snapshot: Snapshot) -> bool:
-        return self._own.since_last(snapshot)
 
     async def close(self) -> None:
         """Settle what still waits: a setting that was not kept returns now."""
