@@ -129,6 +129,16 @@ class ClusterSettings:
         ended = await asyncio.gather(*(self._at(name).returned(each) for name, each in own.items()))
         return together(_back(result.change), dict(zip(own, ended, strict=True)))
 
+    async def values_by_node(self, result: ChangeResult) -> dict[str, str | None]:
+        """What it reads now on each node that took it; of one that is not there now, nothing."""
+        return dict(await asyncio.gather(*(self._value(name, result.change.name) for name in self._own(result))))
+
+    async def _value(self, node: str, name: str) -> tuple[str, str | None]:
+        try:
+            return node, await self._at(node).value(name)
+        except TriageError:
+            return node, None
+
     def _own(self, result: ChangeResult) -> dict[str, ChangeResult]:
         """By node, the changes that took or may have: as this run made them, else as the audit file names them."""
         applied = self._applied.get(result.change)

@@ -140,6 +140,15 @@ class NodeSettings:
         ended = await self._returns.ended(result.change.name)
         return await self._writer.after_return(result, "It was not to revert by itself") if ended is None else ended
 
+    async def values_by_node(self, result: ChangeResult) -> dict[str, str | None]:
+        """It has no nodes."""
+        del result
+        return {}
+
+    async def value(self, name: str) -> str | None:
+        """The setting as it reads now; None where nobody tells."""
+        return await self._writer.value(name)
+
     async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
         """What `undo` would mean as the server stands; raises BadInput where it could not be."""
         must_know_old(result)

@@ -81,8 +81,10 @@ def value_before(result: ChangeResult) -> str:
 
 
 def changed_elsewhere_words(result: ChangeResult, value: str) -> str:
-    """That a setting which was to revert was set to `value` by others."""
+    """That a setting which was to revert was set to `value` by others; '' of nodes that have several now."""
     name = result.change.name
+    if not value:
+        return f"{name} has other values on its nodes now: it was changed elsewhere, and does not revert"
     reads = f"{name} is {shown_value(name, value)} now, not {value_now(result)}"
     return f"{reads}: it was changed elsewhere, and does not revert"
 

@@ -9,7 +9,7 @@ from redis_oom_tui.models.plan import Operation
 from redis_oom_tui.ports.source import Job
 
 if TYPE_CHECKING:  # words about types alone: whoever needs the models has them already
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from redis_oom_tui.models.action import (
@@ -93,6 +93,9 @@ class SettingChanges(Protocol):
 
     async def returned(self, result: ChangeResult) -> ChangeResult:
         """How the timed return of the old value ended, once it has: it took where that was read back."""
+
+    async def values_by_node(self, result: ChangeResult) -> Mapping[str, str | None]:
+        """What the setting reads now on each node of a cluster that took the change; nothing without a cluster."""
 
     async def propose_back(self, result: ChangeResult, scan: ScanView | None = None) -> Change:
         """What `undo` would mean now. Raises BadInput where the old value was never known, or the value has changed

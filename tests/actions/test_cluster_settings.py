@@ -7,14 +7,16 @@ import pytest
 from redis.crc import key_slot
 
 from redis_oom_tui.actions.cluster_settings import in_order
-from redis_oom_tui.formatting.settings import value_now
+from redis_oom_tui.formatting.settings import changed_elsewhere_words, value_now
 from redis_oom_tui.formatting.sizes import count, size
 from redis_oom_tui.models.address import Address, ClusterNode
 from redis_oom_tui.models.errors import BadInput, ServerUnreachable
 from redis_oom_tui.models.scan import Pace, ScanOptions
 from redis_oom_tui.models.settings import Change, ChangeResult
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.cluster import servers_in
 from redis_oom_tui.rules.undoing import ServerNow, undo_list
+from redis_oom_tui.tui.flows.state import LimitsState
 from tests.actions.test_cluster import acting, until_async
 from tests.support.cluster import QUICK_MS, Node, RunningCluster, clustered
 
@@ -286,3 +288,27 @@ async def test_a_node_whose_value_is_another_than_it_was_shown_keeps_it(
         result = await operator.settings.apply(change)
     assert (result.took, result.partly) == (False, True)
     assert f"{other.name}: maxmemory-policy is volatile-ttl by now, not noeviction as it was shown" in result.detail
+
+
+async def test_a_countdown_ends_where_others_set_the_value_on_every_node(
+    cluster: RunningCluster, tmp_path: Path
+) -> None:
+    async with acting(cluster, tmp_path) as (_, operator):
+        settings = operator.settings
+        held = await settings.apply(await settings.propose("maxmemory-samples", "7"), revert_after=60)
+        state = LimitsState(reverting=held, reverts_at=60.0, held_now=await settings.values_by_node(held))
+        assert (state.changed_on, state.changed_elsewhere) == ((), None)
+        assert state.returning(20) == ("maxmemory-samples", 40.0)
+        for place, node in enumerate(cluster.nodes):
+            with node.server.client() as client:
+                client.config_set("maxmemory-samples", 5)
+            state = replace(state, held_now=await settings.values_by_node(held))
+            last = place == len(cluster.nodes) - 1
+            assert len(state.changed_on) == place + 1
+            assert (state.changed_elsewhere, state.returning(20) is None) == ("5" if last else None, last)
+        with cluster.nodes[0].server.client() as client:
+            client.config_set("maxmemory-samples", 9)
+        state = replace(state, held_now=await settings.values_by_node(held))
+        assert state.changed_elsewhere == ""
+        assert "other values on its nodes now" in changed_elsewhere_words(held, "")
+        assert settings.keep(held)

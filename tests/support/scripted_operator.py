@@ -124,6 +124,11 @@ class ScriptedSettings:
         self.calls.append(f"keep {result.change.name}")
         return self.in_time
 
+    async def values_by_node(self, result: ChangeResult) -> dict[str, str | None]:
+        """Of no cluster."""
+        del result
+        return {}
+
     async def returned(self, result: ChangeResult) -> ChangeResult:
         """It returned, unless `stuck` tells why not."""
         change = result.change

@@ -45,11 +45,14 @@ async def read(actions: ActionController) -> None:
     """Read settings and policies; what was known stays where that fails."""
     try:
         found = await actions.operator.settings.limits(actions.scan)
+        held = actions.limits.reverting
+        nodes = {} if held is None else await actions.operator.settings.values_by_node(held)
     except TriageError as error:
         actions.show_limits(replace(actions.limits, error=str(error)))
     else:
         before = actions.limits.changed_elsewhere
-        actions.show_limits(replace(actions.limits, limits=found, error=""))
+        held_now = nodes if actions.limits.reverting is held else {}
+        actions.show_limits(replace(actions.limits, limits=found, error="", held_now=held_now))
         held, elsewhere = actions.limits.reverting, actions.limits.changed_elsewhere
         if held is not None and elsewhere is not None and elsewhere != before:
             actions.tell("limits", changed_elsewhere_words(held, elsewhere), bad=True)

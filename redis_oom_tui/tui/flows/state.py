@@ -1,5 +1,6 @@
 """Where the operations stand: frozen values that the panes draw."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 from msgspec import Struct
@@ -75,19 +76,34 @@ class LimitsState(Struct, frozen=True):
     changes: tuple[ChangeResult, ...] = ()
     reverting: ChangeResult | None = None
     reverts_at: float | None = None
+    held_now: Mapping[str, str | None] = {}
+    """What the setting that is to revert was last read to be on each node of a cluster that took it."""
 
     def value(self, name: str) -> str | None:
         """What a setting was last read to be; None where that is not known."""
         return None if self.limits is None else self.limits.value(name)
 
     @property
+    def changed_on(self) -> tuple[str, ...]:
+        """The nodes of a cluster on which others have set what was to revert: there it does not."""
+        held = self.reverting
+        taken = () if held is None else [node for node in held.nodes if node.may_stand]
+        known = [(node, self.held_now.get(node.node)) for node in taken]
+        return tuple(node.node for node, value in known if None not in (value, node.now) and value != node.now)
+
+    @property
     def changed_elsewhere(self) -> str | None:
         """What the setting that was to revert is now, where others have set it since: then it does not revert.
 
-        None of a change in a cluster: one node is read here, which says nothing of the others.
+        In a cluster, where they have on every node that took it; '' where it is not the same on all of them.
         """
         held = self.reverting
-        if held is None or held.now is None or held.nodes or held.change.node:
+        if held is not None and (held.nodes or held.change.node):
+            values = {self.held_now[node] for node in self.changed_on}
+            if not values or len(self.changed_on) < sum(node.may_stand for node in held.nodes):
+                return None
+            return (values.pop() if len(values) == 1 else None) or ""
+        if held is None or held.now is None:
             return None
         value = self.value(held.change.name)
         return None if value == held.now else value

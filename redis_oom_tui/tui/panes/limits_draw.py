@@ -7,6 +7,7 @@ from msgspec import Struct
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.settings import (
     changed_elsewhere_words,
+    listed,
     room_lines,
     short_value,
     shown_value,
@@ -90,6 +91,8 @@ def notices(state: LimitsState, width: int, now: float) -> list[Line]:
     elif state.reverting is not None and returning is not None:
         name, left = returning
         words = f"{name} reverts to {value_before(state.reverting)} in {duration(left)}; s: keep"
+        if state.changed_on:
+            words += f". Not on {safe_text(listed(state.changed_on), 200)}: it was changed elsewhere there"
         lines += marked(" ! ", words, width - 1, "warn")
     elif state.notice:
         lines += marked(" ", safe_text(state.notice, 300), width - 1, "crit" if state.went_wrong else "ok")
