@@ -33,14 +33,21 @@ class LiveServer:
 
     `seen` is who answered last, None before the first: a failover changes its role, a restart its run id. `known` is
     what may be done here, as far as a command learnt it; None to ask when it is wanted next. `superseded` asks other
-    nodes of its cluster whether its slots are served elsewhere now: then nobody waits for it to come back.
+    nodes of its cluster whether its slots are served elsewhere now: then nobody waits for it to come back. One that is
+    made `closed` keeps no connection until it is opened.
     """
 
-    def __init__(self, connection: addresses.Connection, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        connection: addresses.Connection,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        closed: bool = False,
+    ) -> None:
         self._where = MasterLocator(connection)
         self._info_reader = InfoReader(monotonic, lambda: (self.connection, self.client()))
         self._clients: dict[tuple[int, bool], Redis] = {}
-        self._closed = False
+        self._closed = closed
         self.known: Capabilities | None = None
         self.seen: Server | None = None
         self.superseded: Callable[[], Awaitable[bool]] = _never

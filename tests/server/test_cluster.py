@@ -1,5 +1,6 @@
 """A cluster of three primaries and three replicas, looked at as one."""
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
@@ -18,6 +19,7 @@ from tests.support.cluster import RunningCluster, clustered
 from tests.support.proxy import lied_to
 from tests.support.servers import RunningServer, available, started
 from tests.support.sources import cluster_opened
+from tests.support.waiting import read_until
 
 
 @pytest.fixture(scope="module", params=available())
@@ -38,6 +40,36 @@ async def test_every_node_is_found_with_its_slots(cluster: RunningCluster) -> No
         owner = owners.of_slot(slot)
         assert owner is not None
         assert owner.name == cluster.owner(slot).name
+
+
+async def test_nodes_that_are_first_met_after_the_close_keep_no_connection(cluster: RunningCluster) -> None:
+    """As a poll that is under way while the screen leaves meets them; opened again, they keep theirs."""
+
+    def held() -> list[str]:
+        found = []
+        for node in cluster.nodes:
+            with node.server.client() as client:
+                found += [node.name for one in client.client_list() if one["name"] == "redis-oom-tui"]
+        return found
+
+    source = ClusterSource(cluster.connection)
+    await source.open()
+    await source.close()
+    for _ in range(2):
+        snapshot = await source.snapshot()
+        assert snapshot.cluster is not None
+        assert [view.error for view in snapshot.cluster.nodes] == [None] * 6
+    await read_until(lambda: asyncio.to_thread(held), lambda found: not found)
+    assert held() == []
+    await source.open()
+    await source.snapshot()
+    assert {node.name for node in cluster.primaries} <= set(held())
+    # Opened once more, it lets go of none that it still has.
+    await source.open()
+    await source.snapshot()
+    await source.close()
+    await read_until(lambda: asyncio.to_thread(held), lambda found: not found)
+    assert held() == []
 
 
 async def test_the_full_shard_comes_first_and_speaks_for_the_cluster(cluster: RunningCluster) -> None:

@@ -25,6 +25,7 @@ class Servers:
         self._monotonic = monotonic
         self._superseded = superseded
         self._made: dict[Connection, LiveServer] = {}
+        self._closed = False
 
     def at(self, address: Address) -> LiveServer:
         """The node at `address`, for what it serves itself."""
@@ -39,18 +40,23 @@ class Servers:
         return self._server(replace(self._connection, address=address, asking=True))
 
     async def close(self) -> None:
-        """Let go of every connection. What is under way asks the same servers, which know that they are closed."""
+        """Let go of every connection. What is under way asks the same servers, which know that they are closed; so do
+        those of nodes that are first met then.
+        """
+        self._closed = True
         async with contextlib.AsyncExitStack() as leaving:
             for server in self._made.values():
                 leaving.push_async_callback(server.close)
 
-    def forget(self) -> None:
-        """Before it is opened again: each is made anew."""
-        self._made = {}
+    def reopen(self) -> None:
+        """Where they were closed: each is made anew, and keeps its connections again."""
+        if self._closed:
+            self._made, self._closed = {}, False
 
     def _server(self, connection: Connection) -> LiveServer:
         if connection not in self._made:
-            self._made[connection] = made = LiveServer(connection, monotonic=self._monotonic)
+            made = LiveServer(connection, monotonic=self._monotonic, closed=self._closed)
+            self._made[connection] = made
             made.superseded = partial(self._superseded, connection.address)
         return self._made[connection]
 
@@ -94,7 +100,7 @@ class Nodes:
 
     async def open(self) -> None:
         """Connect to the node that was given, and find the others. Raises one of `models.errors`."""
-        self._servers.forget()
+        self._servers.reopen()
         seed = self.at(self.address)
         await seed.open()
         await self._discover(seed)
