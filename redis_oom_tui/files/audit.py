@@ -132,7 +132,8 @@ class AuditFile:
             early = len(entries) >= most if since is None else any(entry.at < since for entry in entries.values())
             if whole or early:
                 break
-        found = sorted(entries.values(), key=lambda entry: entry.at, reverse=True)
+        # Of two in one millisecond, the one that stands later in the file is the newer one.
+        found = sorted(reversed(entries.values()), key=lambda entry: entry.at, reverse=True)
         kept = found[:most] if since is None else [entry for entry in found if entry.at >= since]
         left_out = (len(found) > len(kept) or not whole) if since is None else not (whole or early)
         self.unread_before = (kept[-1].at if kept else self._wall()) if left_out else None

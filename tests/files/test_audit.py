@@ -40,6 +40,14 @@ def test_an_action_that_was_cut_off_has_no_end(tmp_path: Path) -> None:
     assert (entry.ended, entry.ok, entry.result) == (None, None, "")
 
 
+def test_of_two_in_one_millisecond_the_later_line_is_the_newer_one(tmp_path: Path) -> None:
+    file = audit(tmp_path)
+    for what in ("first", "second", "third"):
+        file.result(file.intent("kill-client", server="s", who="w", what=what), ok=True, result=what)
+    assert [entry.what for entry in file.history()] == ["third", "second", "first"]
+    assert [entry.what for entry in file.history(2)] == ["third", "second"]
+
+
 def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
     file = audit(tmp_path)
     file.intent("purge", server="s", who="w", what="x")
