@@ -4,6 +4,7 @@ import pytest
 
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.dialogs.questions import ConfirmDialog, KeepDialog
+from redis_oom_tui.tui.flows.late_escape import LateEscape
 from redis_oom_tui.tui.messages import ChangeSetting
 from tests.support.scripted import FakeClock, ScriptedSource, a_snapshot
 from tests.support.scripted_operator import ScriptedOperator
@@ -44,6 +45,18 @@ async def test_a_timed_return_counts_down_and_can_be_kept():
         await until(pilot, lambda: "keep maxmemory-policy" in operator.calls)
         assert "stays allkeys-lru" in screen_text(app)
         await until(pilot, lambda: "back in" not in screen_text(app))
+
+
+async def test_an_escape_that_comes_as_the_time_is_up_does_nothing_else(monkeypatch):
+    monkeypatch.setattr(LateEscape, "SECONDS", 600.0)
+    clock = FakeClock()
+    app = an_app(ScriptedSource(clock=clock), operator=ScriptedOperator(), clock=clock)
+    async with app.run_test(size=(80, 24)) as pilot:
+        await change_for_a_minute(pilot)
+        clock.move(60.5)
+        await until(pilot, lambda: not isinstance(app.screen, KeepDialog))
+        await pilot.press("escape")
+        await until(pilot, lambda: "its time was up" in screen_text(app))
 
 
 async def test_kept_is_said_only_of_a_value_that_was_read_back():

@@ -14,6 +14,7 @@ from redis_oom_tui.models.structs import replace
 from redis_oom_tui.tui.app import TriageApp
 from redis_oom_tui.tui.deferred_startup import PlaceholderSource
 from redis_oom_tui.tui.dialogs.base import Dialog
+from redis_oom_tui.tui.flows.late_escape import LateEscape
 from redis_oom_tui.tui.glyphs import Appearance
 from redis_oom_tui.tui.messages import PurgeMemory
 from redis_oom_tui.tui.profiles import ProfileSession
@@ -191,6 +192,18 @@ async def test_what_cannot_be_opened_leaves_the_overview_as_it_is():
         await pilot.press("down", "enter")
         await until(pilot, lambda: "gone could not be reached: No answer from gone:6379" in screen_text(app))
         assert app.at_overview
+
+
+async def test_an_escape_that_comes_as_opening_fails_keeps_the_filter(monkeypatch):
+    monkeypatch.setattr(LateEscape, "SECONDS", 600.0)
+    app = at_overview(a_board())
+    async with app.run_test(size=(100, 24)) as pilot:
+        await answered(pilot)
+        await pilot.press("slash", *"gone", "enter", "enter")
+        await until(pilot, lambda: "gone could not be reached" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Opening it had ended already" in screen_text(app))
+        assert "/gone: 1 shown" in rows(app)[0]
 
 
 async def test_over_a_server_it_is_left_by_escape_and_asks_nobody_any_more(listening_at_once):
