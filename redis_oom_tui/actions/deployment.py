@@ -12,6 +12,7 @@ from redis_oom_tui.models.errors import BadInput, KeyMoved, OtherServer
 from redis_oom_tui.models.plan import Criteria, Plan
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.ports.operator import Planning, SettingChanges
+from redis_oom_tui.rules.plan_warnings import other_server
 from redis_oom_tui.server.live import LiveServer
 
 
@@ -126,13 +127,9 @@ class Standalone:
 
     def recognize(self, plan: Plan, snapshots: Sequence[Snapshot], /) -> None:
         """By its run id, else by its address."""
-        here, then = self.name, plan.run_id
-        for now in (snapshot.server.run_id for snapshot in snapshots):
-            if (now != then) if now and then else (here != plan.server):
-                other = f"{here} is not the server of this plan ({plan.server})"
-                if here == plan.server:
-                    other = f"{here} was restarted since the plan was made, or is another server (its run id changed)"
-                raise OtherServer(f"{other}: make the plan again")
+        for snapshot in snapshots:
+            if other := other_server(plan, self.name, snapshot.server.run_id):
+                raise OtherServer(other)
 
     def place_of(self, *_: object) -> Place | None:
         """Always here."""

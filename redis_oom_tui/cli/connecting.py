@@ -78,11 +78,15 @@ def resolve(
     tls = _tls(options, connection.tls)
     if connection.address.socket_path and not options.sentinels and (unused := _tls_option(options)):
         raise BadInput(f"{unused} has no effect on a unix socket, which has no TLS: leave it out")
+    sentinel = _sentinel(options, environment, connection.sentinel, tls)
+    if sentinel is not None:
+        _refuse_address(options)
+        connection = replace(connection, address=Address.of_master(sentinel.master))
     return replace(
         connection,
         tls=tls,
         cluster=options.cluster or connection.cluster,
-        sentinel=_sentinel(options, environment, connection.sentinel, tls),
+        sentinel=sentinel,
         read_only=options.read_only or connection.read_only,
         stated_limit_bytes=connection.stated_limit_bytes if options.limit is None else _stated(options.limit),
     )
@@ -181,6 +185,14 @@ def _check_papers(prefix: str, ca_file: Path | None, cert_file: Path | None, key
     for option, path in (("cacert", ca_file), ("cert", cert_file), ("key", key_file)):
         if path is not None and not path.is_file():
             raise BadInput(f"{prefix}{option}: there is no plain file {str(path)!r}")
+
+
+def _refuse_address(options: ConnectionOptions) -> None:
+    """Raise BadInput for an address beside Sentinels, which would not be used."""
+    given = {"-h": options.host, "-p": options.port, "-s": options.socket}
+    for option, value in given.items():
+        if value is not None:
+            raise BadInput(f"{option} has no effect here: the Sentinels name the server. Leave it out")
 
 
 def _with_address(options: ConnectionOptions, connection: Connection) -> Connection:

@@ -170,9 +170,13 @@ def address_args(address: Address) -> tuple[str, ...]:
 
     >>> address_args(Address("cache-1", 7000)), address_args(Address(socket_path="/run/redis"))
     (('-h', 'cache-1', '-p', '7000'), ('-s', '/run/redis'))
+    >>> address_args(Address.of_master("orders"))
+    ('--sentinel', 'HOST:PORT', '--master', 'orders')
     """
     if address.socket_path is not None:
         return ("-s", address.socket_path)
+    if address.master:
+        return ("--sentinel", "HOST:PORT", "--master", address.master)
     return ("-h", address.host, "-p", str(address.port))
 
 

@@ -36,6 +36,9 @@ class Secret:
         return hash(self._value)
 
 
+_MASTER = "master "
+
+
 class Address(Struct, frozen=True):
     """A TCP endpoint, or a unix socket when `socket_path` is set.
 
@@ -45,15 +48,29 @@ class Address(Struct, frozen=True):
     '[::1]:7000'
     >>> str(Address(socket_path="/run/redis.sock"))
     'unix:/run/redis.sock'
+    >>> str(Address.of_master("orders"))
+    'master orders'
     """
 
     host: str = "127.0.0.1"
     port: int = 6379
     socket_path: str | None = None
 
+    @classmethod
+    def of_master(cls, name: str) -> "Address":
+        """Stands for the address that the Sentinels of this master were not asked for yet: no port is 0."""
+        return cls(f"{_MASTER}{name}", 0)
+
+    @property
+    def master(self) -> str:
+        """The master whose address it stands for, '' for an address."""
+        return "" if self.port or self.socket_path is not None else self.host.removeprefix(_MASTER)
+
     def __str__(self) -> str:
         if self.socket_path is not None:
             return f"unix:{self.socket_path}"
+        if self.master:
+            return self.host
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 

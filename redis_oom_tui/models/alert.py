@@ -38,7 +38,7 @@ class JudgedSample(Struct, frozen=True):
     """One answer of the server, judged. `monotonic` is the tool's clock when it came, in seconds.
 
     `rising` is the level by the thresholds themselves, `staying` by thresholds lowered by the hysteresis: an alert
-    begins by the first and ends by the second.
+    begins by the first and ends by the second. `server` is the address that answered; '' for one of several nodes.
     """
 
     monotonic: float
@@ -50,6 +50,7 @@ class JudgedSample(Struct, frozen=True):
     figures: Figures = field(default_factory=Figures)
     run_id: str | None = None
     uptime_seconds: int | None = None
+    server: str = ""
 
 
 class Silence(Struct, frozen=True):

@@ -141,7 +141,8 @@ class JsonLines:
         if state.answer is not None:
             self._write(tick_object(state.answer, state.verdict_now, state.gained, state.forecast, alert=state.alert))
         elif isinstance(state.sample, Silence):
-            self._write(silence_object(state.sample, state.silent_seconds, address=self._address, alert=state.alert))
+            where = self._address if state.snapshot is None else state.snapshot.server.address
+            self._write(silence_object(state.sample, state.silent_seconds, address=where, alert=state.alert))
 
     def event(self, event: Event) -> None:
         """An event, as hooks are given it."""

@@ -130,11 +130,17 @@ class AlertHistory:
         self._clock = clock
         self.first: Snapshot | None = None
         self._kept: deque[Snapshot] = deque(maxlen=_KEPT)
+        self._addresses: dict[str, None] = {}
 
     @property
     def events(self) -> tuple[alert.Event, ...]:
         """The last events, oldest first."""
         return self.book.timeline
+
+    @property
+    def former(self) -> tuple[str, ...]:
+        """Where the server was before a failover, as far as it was seen."""
+        return tuple(self._addresses)[:-1]
 
     def standing(self) -> alert.Alert | None:
         """The alert that stands now."""
@@ -158,5 +164,8 @@ class AlertHistory:
         if snapshot is None:
             return
         self.first = self.first or snapshot
+        if snapshot.cluster is None:
+            self._addresses.pop(where := str(snapshot.server.address), None)
+            self._addresses[where] = None
         if not self._kept or snapshot.taken_monotonic - self._kept[-1].taken_monotonic >= _KEEP_EVERY_SECONDS:
             self._kept.append(snapshot)

@@ -114,6 +114,7 @@ def judged_sample(snapshot: Snapshot, verdict: Verdict, staying: Verdict) -> Jud
         figures=figures(snapshot),
         run_id=snapshot.server.run_id,
         uptime_seconds=snapshot.server.uptime_seconds,
+        server="" if snapshot.cluster is not None else str(snapshot.server.address),
     )
 
 
@@ -157,9 +158,8 @@ def _note_sample(taken: _Step, sample: JudgedSample, settings: WatchSettings) ->
         reason = f"The server is back after {away}. {sample.reason}".strip()
         taken.emit(EventKind.BACK, sample, reason, level=taken.state.level, began=began)
     restart = before is not None and restarted(before, sample)
-    if restart:
-        reason = "The server restarted or failed over; its counters were reset."
-        taken.emit(EventKind.RESTARTED, sample, reason, level=taken.state.level, began=None)
+    if before is not None and restart:
+        taken.emit(EventKind.RESTARTED, sample, _restart(before, sample), level=taken.state.level, began=None)
     gap = before is not None and sample.monotonic - before.monotonic > max(
         settings.lost_seconds, 2 * settings.interval_seconds
     )
@@ -170,6 +170,12 @@ def _note_sample(taken: _Step, sample: JudgedSample, settings: WatchSettings) ->
         state = replace(state, above=_NEVER, below=_NEVER)
     taken.state = _timed(state, sample)
     _change_level(taken, sample, settings)
+
+
+def _restart(before: JudgedSample, now: JudgedSample) -> str:
+    if before.server and now.server and before.server != now.server:
+        return f"Failover: {now.server} is the server now, instead of {before.server}; its counters are its own."
+    return "The server restarted or failed over; its counters were reset."
 
 
 def _timed(state: State, sample: JudgedSample) -> State:

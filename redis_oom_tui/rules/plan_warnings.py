@@ -23,7 +23,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.sizes import duration, number_of_keys, size
 from redis_oom_tui.models.capabilities import Capabilities, Feature
 from redis_oom_tui.models.errors import BadInput
-from redis_oom_tui.models.plan import Criteria, PlannedKey
+from redis_oom_tui.models.plan import Criteria, Plan, PlannedKey
 from redis_oom_tui.models.snapshot import Snapshot
 from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.rules.history import skew_sentence
@@ -39,6 +39,16 @@ CHILD_BEGAN = (
     "A BGSAVE or AOF rewrite began since the preview, and meanwhile keys that are used keep looking idle: plan again,"
     " or delete with a backup"
 )
+
+
+def other_server(plan: Plan, here: str, run_id: str | None) -> str:
+    """Why `plan` is not one of the server at `here`, by its run id, else by its address; '' where it is."""
+    if not ((run_id != plan.run_id) if run_id and plan.run_id else (here != plan.server)):
+        return ""
+    other = f"{here} is not the server of this plan ({plan.server})"
+    if here == plan.server:
+        other = f"{here} was restarted since the plan was made, or is another server (its run id changed)"
+    return f"{other}: make the plan again"
 
 
 def refuse_unknown(criteria: Criteria, known: Capabilities) -> None:

@@ -39,7 +39,8 @@ class ServerNow(Struct, frozen=True):
     """The server as it stands. `names` are those under which actions on it were recorded, `now` is Unix seconds by the
     clock of this computer. `values` are the settings of `node` ('' without a cluster), as far as they could be read.
 
-    `why_no_setting` and `why_no_restore` say why neither can be done here; None where they can.
+    `why_no_setting` and `why_no_restore` say why neither can be done here; None where they can. `former` are the
+    primaries before a failover: they had the same keys, and settings of their own.
     """
 
     names: Collection[str]
@@ -49,6 +50,7 @@ class ServerNow(Struct, frozen=True):
     node: str = ""
     why_no_setting: str | None = None
     why_no_restore: str | None = None
+    former: Collection[str] = ()
 
 
 class Undoable(Struct, frozen=True):
@@ -76,7 +78,7 @@ def kept_elsewhere(history: Iterable[AuditEntry], here: ServerNow) -> tuple[str,
 
 def is_from_here(backup: Backup, here: ServerNow) -> bool:
     """Whether the backup is of this server, maybe reached at another address then."""
-    return backup.server in here.names or of_same_process(backup, here.snapshot) is True
+    return backup.server in {*here.names, *here.former} or of_same_process(backup, here.snapshot) is True
 
 
 def undo_list(history: Sequence[AuditEntry], backups: Iterable[Backup], here: ServerNow) -> tuple[Undoable, ...]:
@@ -97,10 +99,10 @@ def undo_list(history: Sequence[AuditEntry], backups: Iterable[Backup], here: Se
 
 def _actions_here(history: Iterable[AuditEntry], here: ServerNow) -> list[AuditEntry]:
     """What was done here, the oldest first: of a single server also what was done under another address of it."""
-    if _clustered(here):
-        mine: Iterable[AuditEntry] = (entry for entry in history if entry.server in here.names)
-    else:
-        mine = actions_on(here.snapshot, history, *here.names)
+    mine: Iterable[AuditEntry] = (entry for entry in history if entry.server in here.names)
+    if not _clustered(here):
+        kept = (entry for entry in history if entry.change is None or entry.server not in here.former)
+        mine = actions_on(here.snapshot, kept, *here.names, *here.former)
     return sorted(mine, key=lambda entry: entry.at)
 
 

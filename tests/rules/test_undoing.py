@@ -47,6 +47,16 @@ def test_newest_first_of_this_server_alone_and_nothing_that_was_undone() -> None
     assert [row.what for row in rows] == ["set maxmemory-policy back to noeviction", "restore 10 keys"]
 
 
+def test_of_the_primary_before_a_failover_keys_come_back_and_no_setting() -> None:
+    rows = listed(
+        change(10, "noeviction", "allkeys-lru", "maxmemory-policy", server="former:1"),
+        entry(20, "delete", server="former:1", undo="/b/1", counts={"deleted": 4, "not attempted": 6}),
+        backups=(backup(20, server="former:1"), backup(30, path="/b/2", server="other:1")),
+        former=("former:1",),
+    )
+    assert [(row.what, row.refused) for row in rows] == [("restore 4 keys", "")]
+
+
 def test_a_run_that_was_stopped_had_saved_more_than_it_took() -> None:
     def reported(action: str = "delete", **facts: Any) -> str:
         stopped = entry(10, action, undo="/b/1", counts={"deleted": 5, "in doubt": 1, "not attempted": 90}, **facts)

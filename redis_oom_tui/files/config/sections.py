@@ -195,13 +195,14 @@ def read_plan(section: Section) -> NamedPlan:
 def read_profile(section: Section, around: Settings, folder: Path) -> Profile:
     """`[profiles.NAME]`: a server and how to treat it."""
     tls = _tls(section, "tls", folder)
+    address, sentinel = _address(section), _sentinel(section, tls, folder)
     profile = section.read(
         Profile(
             name=section.path[-1],
-            address=_address(section),
+            address=address if sentinel is None else Address.of_master(sentinel.master),
             password=read_secret(section, "password", folder),
             tls=tls,
-            sentinel=_sentinel(section, tls, folder),
+            sentinel=sentinel,
             sentinel_password=read_secret(section, "sentinel_password", folder),
             watch=read_watch(section.table("watch"), around.watch),
             hooks=read_hooks(section.table("hooks"), around.hooks, folder),

@@ -64,7 +64,7 @@ class EventLine(WatchLine):
     type: Annotated[str, says("an event"), Meta(extra_json_schema={"const": "event"})]
     number: Annotated[int, says("its number in this watch")]
     event: Annotated[_EventName, says("its kind")]
-    server: Annotated[str, says("the server, or the profile's name")]
+    server: Annotated[str, says("the server, the profile's name, or `master NAME` where Sentinels are asked")]
     level: Annotated[LevelName, says("the level now")]
     before: Annotated[LevelName, says("the level before")]
     rule: Annotated[str, says("the name of the rule")]

@@ -9,7 +9,7 @@ from redis_oom_tui.formatting.plan import NOTHING
 from redis_oom_tui.formatting.server import command_line
 from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView
-from redis_oom_tui.models.errors import BadInput
+from redis_oom_tui.models.errors import BadInput, OtherServer
 from redis_oom_tui.models.keys import PatternSample
 from redis_oom_tui.models.plan import Criteria, Outcome, Plan, Proposal, RunView
 from redis_oom_tui.models.scan import ScanView
@@ -19,6 +19,7 @@ from redis_oom_tui.ports.operator import Planning
 from redis_oom_tui.rules.budget import confirm_word, nothing_planned
 from redis_oom_tui.rules.cluster import of_node
 from redis_oom_tui.rules.headroom import headroom, over_limit
+from redis_oom_tui.rules.plan_warnings import other_server
 from redis_oom_tui.rules.proposals import (
     bound_for,
     fullest_shard,
@@ -207,6 +208,7 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
     """Confirm exactly this plan, carry it out, and show what became of each key."""
     operator = actions.operator
     snapshot = actions.snapshot
+    _refuse_elsewhere(actions, frozen, snapshot)
     snapshot = None if snapshot is None else of_node(snapshot, frozen.criteria.node)
     dialog = PlanDialog(
         frozen,
@@ -230,6 +232,14 @@ async def run(actions: ActionController, frozen: Plan, *, hidden: int = 0) -> No
         return CleanupState(stage, plan=frozen, run=view, outcomes=listed, more=sum(1 for _ in undone))
 
     await shrink.followed(actions, job, shown)
+
+
+def _refuse_elsewhere(actions: ActionController, frozen: Plan, snapshot: Snapshot | None) -> None:
+    """Raise OtherServer after a failover or a restart: a question would name a server on which nothing is done."""
+    if snapshot is None or snapshot.cluster is not None:
+        return
+    if other := other_server(frozen, str(actions.host.source.address), snapshot.server.run_id):
+        raise OtherServer(f"{other} (Esc, then x)")
 
 
 def _large(frozen: Plan, snapshot: Snapshot | None) -> str | None:

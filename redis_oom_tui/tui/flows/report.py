@@ -51,7 +51,8 @@ async def export(actions: ActionController) -> None:
         return
     history = await asyncio.to_thread(actions.operator.history) if actions.acts else ()
     seen = None if actions.host.state is None else actions.host.state.snapshot
-    entries = actions_on(seen, reversed(history), str(actions.host.source.address))
+    here = (str(actions.host.source.address), *actions.host.timeline.former)
+    entries = actions_on(seen, reversed(history), *here)
     made = gathered(actions, names=choice.names, entries=entries)
     text = _in_form(made, choice.path.suffix.lower())
     await asyncio.to_thread(write_new, choice.path, text)

@@ -49,6 +49,7 @@ def _server_now(actions: ActionController) -> ServerNow:
         snapshot=snapshot,
         values=values,
         node="" if found is None else found.node,
+        former=actions.host.timeline.former,
         why_no_setting=actions.why_not(Action.SET),
         why_no_restore=actions.why_not(Action.RESTORE),
     )

@@ -37,9 +37,9 @@ class LogView(CursorList[LogEntry]):
     def items(self) -> list[LogEntry]:
         app = host_of(self)
         seen = None if app.state is None else app.state.snapshot
-        here = str(app.source.address)
-        entries = app.actions.log.entries if self.everywhere else actions_on(seen, app.actions.log.entries, here)
-        names = None if self.everywhere else servers_in(seen, here)
+        here = (str(app.source.address), *app.timeline.former)
+        entries = app.actions.log.entries if self.everywhere else actions_on(seen, app.actions.log.entries, *here)
+        names = None if self.everywhere else servers_in(seen, *here)
         return log_entries(app.timeline.events, entries, app.clock.wall(), names)
 
     def identify(self, item: LogEntry) -> Hashable:
@@ -61,8 +61,9 @@ class LogView(CursorList[LogEntry]):
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         actions = [one for one in self.items if one.entry is not None]
-        several = len({one.entry.server for one in actions if one.entry is not None}) > 1
-        self._several = several or any(one.aliased for one in actions)
+        servers = {one.entry.server for one in actions if one.entry is not None}
+        former = not servers.isdisjoint(host_of(self).timeline.former)
+        self._several = len(servers) > 1 or former or any(one.aliased for one in actions)
         return super().lines(width, height)
 
     def row(self, item: LogEntry, width: int, *, here: bool) -> Sequence[Line]:
