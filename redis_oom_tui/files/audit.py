@@ -133,7 +133,8 @@ class AuditFile:
             if whole or early:
                 break
         # Of two in one millisecond, the one that stands later in the file is the newer one.
-        found = sorted(reversed(entries.values()), key=lambda entry: entry.at, reverse=True)
+        found = list(reversed(entries.values()))
+        found.sort(key=lambda entry: entry.at, reverse=True)
         kept = found[:most] if since is None else [entry for entry in found if entry.at >= since]
         left_out = (len(found) > len(kept) or not whole) if since is None else not (whole or early)
         self.unread_before = (kept[-1].at if kept else self._wall()) if left_out else None

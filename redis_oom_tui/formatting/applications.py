@@ -87,6 +87,7 @@ def _document(one: Recognized) -> "ApplicationFields":
                 "instance": None if jobs.instance is None else name_of(jobs.instance),
                 "jobs": jobs.jobs,
                 "of_jobs": jobs.of_jobs,
+                "exact": jobs.exact,
                 "bytes": jobs.size,
                 "bytes_low": jobs.low,
                 "bytes_high": jobs.high,

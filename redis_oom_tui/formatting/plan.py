@@ -7,7 +7,7 @@ from redis_oom_tui.formatting import SCHEMA
 from redis_oom_tui.formatting.columns import ShareBase, exact_name, key_columns, row_document, text_table
 from redis_oom_tui.formatting.sanitize import escape_exact, key_fields, safe_text
 from redis_oom_tui.formatting.server import cleanup_line, with_commands
-from redis_oom_tui.formatting.sizes import count, known_bytes, number_of, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import about_number, count, known_bytes, number_of_keys, percent, size
 from redis_oom_tui.models.action import Budget, RestoreReport
 from redis_oom_tui.models.plan import KeyOutcome, Outcome, OutcomeNote, Plan, PlannedKey, Proposal, RunView
 from redis_oom_tui.models.stepped import FinishedPlan, ShrinkPlan
@@ -100,7 +100,7 @@ def proposal_lines(proposal: Proposal, connection_args: Sequence[str]) -> list[s
         options = ("--finished", name, "--state", jobs.state, "--older-than", "1d")
         command = cleanup_line(connection_args, jobs.db, *options)
         lines.append(
-            f"{place}: {number_of(jobs.jobs, f'{jobs.state} job')} of {jobs.application},"
+            f"{place}: {about_number(jobs.jobs, f'{jobs.state} job', exact=jobs.exact)} of {jobs.application},"
             f" about {size(jobs.about_bytes)}."
             f" To plan the deletion: {command}"
         )
@@ -138,6 +138,7 @@ def proposal_fields(proposal: Proposal) -> dict[str, "ProposalFields"]:
                     "queue": None if jobs.queue is None else escape_exact(jobs.queue),
                     "db": jobs.db,
                     "jobs_total": jobs.jobs,
+                    "exact": jobs.exact,
                     "bytes_estimate": jobs.about_bytes,
                 }
                 for jobs in proposal.jobs

@@ -124,6 +124,15 @@ def number_of(value: int | None, thing: str) -> str:
     return f"{count(value)} {thing}" if value == 1 else f"{count(value)} {thing}s"
 
 
+def about_number(value: int, thing: str, *, exact: bool) -> str:
+    """So many of them, behind `about` where that is an estimate.
+
+    >>> about_number(2000, "job", exact=False), about_number(1, "job", exact=True)
+    ('about 2,000 jobs', '1 job')
+    """
+    return f"{'' if exact else 'about '}{number_of(value, thing)}"
+
+
 def used_of(used: int | None, limit: int | None, share: float | None = None, digits: int = 0) -> str:
     """How much of a limit is in use, with the share where that is known; `limit` None is none.
 

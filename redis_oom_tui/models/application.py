@@ -202,7 +202,8 @@ class KeyLabel(Struct, frozen=True):
 class FinishedJobs(Struct, frozen=True):
     """Jobs of one instance that are done: how many of how many, and the bytes that they and what belongs to them hold.
 
-    `low` and `high` bound the bytes: which of the jobs are done is known by their number alone.
+    `low` and `high` bound the bytes: which of the jobs are done is known by their number alone. That number is `exact`
+    where the length of every index was read and every job was seen; else it is an estimate.
     """
 
     state: str
@@ -213,6 +214,7 @@ class FinishedJobs(Struct, frozen=True):
     low: int
     size: int
     high: int
+    exact: bool = True
 
 
 class Recognized(Struct, frozen=True):

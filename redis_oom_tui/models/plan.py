@@ -250,7 +250,7 @@ class ProposedPart(Struct, frozen=True):
 class ProposedJobs(Struct, frozen=True):
     """Jobs that an application lists as done and whose loss is harmless: `jobs` of one `queue`, None where it has none.
 
-    `about_bytes` is what they hold with all that belongs to them.
+    `about_bytes` is what they hold with all that belongs to them. `exact` is of their number.
     """
 
     application: str
@@ -259,6 +259,7 @@ class ProposedJobs(Struct, frozen=True):
     db: int
     jobs: int
     about_bytes: int
+    exact: bool = True
 
 
 class Proposal(Struct, frozen=True):

@@ -150,7 +150,9 @@ def propose(
 def finished_jobs(recognition: Recognition) -> tuple[ProposedJobs, ...]:
     """Jobs that are done and whose loss is harmless, those that hold most first."""
     found = [
-        ProposedJobs(one.application.name, jobs.state, queue_named(jobs.instance), one.db, jobs.jobs, jobs.size)
+        ProposedJobs(
+            *(one.application.name, jobs.state, queue_named(jobs.instance), one.db, jobs.jobs, jobs.size, jobs.exact)
+        )
         for one in recognition.found
         for jobs in one.finished
         if jobs.jobs and _is_harmless(one.application, jobs.state)

@@ -9,11 +9,13 @@ from redis_oom_tui.actions.cluster import Cluster
 from redis_oom_tui.actions.operator import LiveOperator
 from redis_oom_tui.models.capabilities import Feature
 from redis_oom_tui.models.keys import KeyId
-from redis_oom_tui.models.scan import Pace, ScanOptions
+from redis_oom_tui.models.scan import Pace, ScanOptions, ScanState
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules.applications import recognize
 from redis_oom_tui.rules.findings import find
 from redis_oom_tui.server.cluster.source import ClusterSource
 from redis_oom_tui.server.live import LiveServer
+from redis_oom_tui.server.values import sample_patterns
 from tests.apps import samples
 from tests.server.test_findings_live import examined
 from tests.support.cluster import clustered
@@ -85,6 +87,34 @@ async def test_finished_jobs_are_counted_named_and_worth_what_is_said(server: Ru
         freed = delete_finished(client, "mail", "completed") + delete_finished(client, "sms", "completed")
         low, high = jobs.saves_bytes
         assert low <= freed <= high
+
+
+async def test_finished_jobs_of_more_lists_than_were_read_are_an_estimate() -> None:
+    with started("valkey") as server, server.client() as client:
+        for number in range(120):
+            queue(client, f"q{number}", completed=1 + 40 * (number % 5 == 0), failed=0, waiting=2, data=b"x" * 2000)
+        jobs = (await examined(server))[0]["finished-work"]
+        assert jobs.title.startswith("BullMQ: about ")
+        assert " They may go. " in jobs.advice
+        assert jobs.evidence[0].endswith(" of 1,320 jobs: the lengths of some of bull:q*:completed")
+        assert jobs.saves_bytes is None, "1,080 are done, which nobody has counted"
+
+
+async def test_finished_jobs_of_a_scan_that_goes_on_are_an_estimate() -> None:
+    with started("valkey") as server, server.client() as client:
+        queue(client, "mail", completed=200, failed=0, waiting=0, data=b"x" * 2000)
+        live = LiveServer(server.connection)
+        try:
+            await live.open()
+            view = await live.scan(ScanOptions(pace=Pace.FULL_SPEED)).run()
+            values = await sample_patterns(live, view)
+        finally:
+            await live.close()
+        for state, exact in ((ScanState.COMPLETE, True), (ScanState.STOPPED, False)):
+            (application,) = recognize(replace(view, state=state), values).found
+            (jobs,) = application.finished
+            assert (jobs.jobs, jobs.exact) == (200, exact)
+            assert (jobs.low == jobs.high) is exact
 
 
 async def test_jobs_that_are_all_finished_are_measured_not_guessed() -> None:

@@ -96,6 +96,7 @@ class ProposedJobsFields(TypedDict):
     queue: Annotated[str | None, says("their queue, where it has queues")]
     db: Annotated[int, says("the database")]
     jobs_total: Annotated[int, says("how many they are")]
+    exact: Annotated[bool, says("false where jobs_total is an estimate: not every list of them was read")]
     bytes_estimate: Annotated[int, says("about what they hold with all that belongs to them")]
 
 

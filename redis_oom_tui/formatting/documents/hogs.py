@@ -131,6 +131,7 @@ class FinishedFields(TypedDict):
     instance: Annotated[str | None, says("their queue, or whatever the application has several of")]
     jobs: Annotated[int, says("how many there are")]
     of_jobs: Annotated[int, says("how many jobs there are in any state")]
+    exact: Annotated[bool, says("false where jobs is an estimate: lists were not read, or keys not seen")]
     bytes: Annotated[int, says("about what they hold, with their logs and what else belongs to them")]
     bytes_low: Annotated[int, says("at least")]
     bytes_high: Annotated[int, says("at most")]

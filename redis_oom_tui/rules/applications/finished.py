@@ -13,7 +13,8 @@ from redis_oom_tui.models.scan import PatternRow, ScanView
 from redis_oom_tui.rules.finished import names, placed
 from redis_oom_tui.rules.key_patterns import matcher
 
-Elements = Callable[[PatternRow], float | None]
+Elements = Callable[[PatternRow], tuple[float, bool] | None]
+"""How many elements the keys of a pattern have together, and whether that is exact; None where it is not known."""
 Labels = Mapping[tuple[int, bytes], tuple[KeyLabel, ...]]
 # By how much a mean of sampled sizes may be off at the least: MEMORY USAGE rounds, and the sample is one of a moment.
 _LEAST_SPREAD = 0.05
@@ -54,14 +55,19 @@ def index_sizes(scan: ScanView, samples: Iterable[PatternSample]) -> IndexSizes:
 
 def _elements_of(scan: ScanView, samples: Iterable[PatternSample]) -> Elements:
     """How many elements the keys of a pattern have together: by samples, else by the largest keys."""
-    sampled = {(sample.db, sample.pattern): sample.elements for sample in samples if sample.elements is not None}
+    sampled = {
+        (sample.db, sample.pattern): (sample.elements, sample.sampled_keys)
+        for sample in samples
+        if sample.elements is not None
+    }
 
-    def elements(row: PatternRow) -> float | None:
-        mean = sampled.get((row.db or 0, row.pattern))
+    def elements(row: PatternRow) -> tuple[float, bool] | None:
+        mean, keys = sampled.get((row.db or 0, row.pattern), (None, 0))
         if mean is not None:
-            return mean * row.keys
+            # Of several indexes that are alike, only some were read; a scan that goes on may find more of them.
+            return mean * row.keys, scan.complete and keys >= row.keys
         found = [top.elements for top in _held(row, scan.top) if top.elements is not None]
-        return sum(found) if len(found) == row.keys else None
+        return (sum(found), scan.complete) if len(found) == row.keys else None
 
     return elements
 
@@ -96,16 +102,18 @@ def finished_jobs(one: Recognized, labels: Labels, read: IndexSizes) -> tuple[Fi
 def _jobs(
     one: Recognized, work: FinishedWork, index: PatternRow, labels: Labels, read: IndexSizes
 ) -> FinishedJobs | None:
-    number, instance = read.elements(index), _instance(one, index, labels)
+    (number, exact), instance = read.elements(index) or (0, False), _instance(one, index, labels)
     # Where names of jobs do not tell their queue, they are of any.
     owners = (instance, None)
     held = [row for row in one.rows.get(work.job, ()) if _instance(one, row, labels) in owners]
     every = sum(row.keys for row in held)
-    if number is None or not every or number < 1:
+    if not every or number < 1:
         return None
     done = min(round(number), every)
     held += [row for kind in work.belongs for row in one.rows.get(kind, ()) if _instance(one, row, labels) in owners]
-    low, size, high = _bytes(done, every, sum(row.size for row in held), read.job_bytes.get(_place(index), ()))
+    low, size, high = _bytes(
+        done, every, sum(row.size for row in held), read.job_bytes.get(_place(index), ()), exact=exact
+    )
     return FinishedJobs(
         state=work.state,
         kind=work.index,
@@ -115,18 +123,20 @@ def _jobs(
         low=round(low) + index.size,
         size=round(size) + index.size,
         high=round(high) + index.size,
+        exact=exact,
     )
 
 
-def _bytes(done: int, every: int, held: int, sampled: Sequence[int]) -> tuple[float, float, float]:
+def _bytes(done: int, every: int, held: int, sampled: Sequence[int], *, exact: bool) -> tuple[float, float, float]:
     """What `done` of `every` jobs hold, of `held` bytes with all that belongs to them: at least, about, at most.
 
-    Those that are done hold results that others do not: without a sample of them nothing but the whole bounds them.
+    Those that are done hold results that others do not: without a sample of them nothing but the whole bounds them, and
+    so it is where their number is not `exact`.
     """
-    if done == every:
+    if done == every and exact:
         return held, held, held
-    if not sampled:
-        return 0.0, held * done / every, held
+    if not sampled or not exact:
+        return 0.0, min(float(held), fmean(sampled) * done) if sampled else held * done / every, held
     mean = fmean(sampled)
     error = 2 * stdev(sampled) / math.sqrt(len(sampled)) if 1 < len(sampled) < done else 0.0
     off = max(_LEAST_SPREAD * mean, error)

@@ -75,7 +75,10 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
             continue
         low, held, high = (sum(amounts) for amounts in zip(*((j.low, j.size, j.high) for j in several), strict=True))
         jobs, every = sum(j.jobs for j in several), sum(row.keys for row in one.rows[work.job])
-        what = f"{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
+        exact = all(j.exact for j in several)
+        about, lengths = ("", "length of") if exact else ("about ", "lengths of some of")
+        them = f"These {count(jobs)}" if exact else "They"
+        what = f"{about}{count(jobs)} {work.state} jobs{_instances(one, [j.instance for j in several])}"
         options = finished_options(one, work.state, [jobs.instance for jobs in several])
         worth = f"{'' if low == high else 'about '}{size(held)}{of_all(case, held)}"
         yield (
@@ -84,10 +87,10 @@ def _finished(case: Case, one: Recognized) -> Iterator[tuple[int, Finding]]:
                 id="finished-work",
                 level=_level(case, held),
                 title=f"{_name(case, one)}: {what} hold {worth}",
-                advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, jobs)}"
+                advice=f"{_default(one.application, work.index)}{_may_go(one.application, work, them)}"
                 f" To plan it: {case.cleanup_line(one.db, *options)}.",
                 evidence=(
-                    f"{count(jobs)} of {count(every)} jobs: the length of {_index(one.rows[work.index])}",
+                    f"{about}{count(jobs)} of {count(every)} jobs: the {lengths} {_index(one.rows[work.index])}",
                     *([] if low == high else [f"{size(low)} to {size(high)}, with what belongs to them"]),
                 ),
                 saves_bytes=freed(low, high, jobs) if high <= _WIDEST * low else None,
@@ -102,7 +105,8 @@ def _plan_of(one: Recognized, work: FinishedWork, several: Sequence[FinishedJobs
     queues = {jobs.instance for jobs in several}
     queue = queue_named(queues.pop()) if len(queues) == 1 else None
     jobs, held = sum(jobs.jobs for jobs in several), sum(jobs.size for jobs in several)
-    proposed = ProposedJobs(one.application.name, work.state, queue, one.db, jobs, held)
+    exact = all(jobs.exact for jobs in several)
+    proposed = ProposedJobs(one.application.name, work.state, queue, one.db, jobs, held, exact)
     return remedy_for(_largest(one.rows[work.job]), "cleanup", jobs=proposed)
 
 
@@ -111,10 +115,10 @@ def _index(rows: Sequence[PatternRow]) -> str:
     return f"{safe_text(_largest(rows).pattern, 60)}{more}"
 
 
-def _may_go(application: Application, work: FinishedWork, jobs: int) -> str:
+def _may_go(application: Application, work: FinishedWork, jobs: str) -> str:
     if application.kind(work.index).loss is Loss.HARMLESS:
-        return f"These {count(jobs)} may go."
-    return f"These {count(jobs)} can be deleted once they are not to be retried."
+        return f"{jobs} may go."
+    return f"{jobs} can be deleted once they are not to be retried."
 
 
 def _orphaned(case: Case, one: Recognized) -> tuple[OrphanedKeys, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redis_oom_tui.formatting.plan import NOTHING
 from redis_oom_tui.formatting.server import command_line
-from redis_oom_tui.formatting.sizes import number_of, number_of_keys, percent, size
+from redis_oom_tui.formatting.sizes import about_number, number_of, number_of_keys, percent, size
 from redis_oom_tui.models.action import Backup, PlanningState, PlanningView
 from redis_oom_tui.models.errors import BadInput, OtherServer
 from redis_oom_tui.models.keys import PatternSample
@@ -191,7 +191,8 @@ def _options(proposal: Proposal) -> list[Option]:
         Option(
             f"{_JOBS}{place}",
             f"{size(jobs.about_bytes)}  {jobs.state} jobs of {jobs.application}{shrink.of_queue(jobs)}",
-            f"{number_of(jobs.jobs, 'finished job')}, with all that belongs there; waiting and active ones stay.",
+            f"{about_number(jobs.jobs, 'finished job', exact=jobs.exact)}, with all that belongs there;"
+            " waiting and active ones stay.",
         )
         for place, jobs in enumerate(proposal.jobs)
     ]

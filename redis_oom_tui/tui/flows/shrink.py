@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.sizes import count, number_of
+from redis_oom_tui.formatting.sizes import about_number, count, number_of
 from redis_oom_tui.models.action import PlanningView, RestoreReport
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import Criteria, ProposedJobs, RunView
@@ -71,7 +71,8 @@ async def run_flow(actions: ActionController, key: KeyId, kind: str) -> None:
 
 async def finished_flow(actions: ActionController, jobs: ProposedJobs) -> None:
     """Ask from which age on finished jobs go, list them, confirm, delete, and show what came of it."""
-    intro = f"{count(jobs.jobs)} {jobs.state} jobs of {jobs.application}{of_queue(jobs)}. From which age on do they go?"
+    number = about_number(jobs.jobs, f"{jobs.state} job", exact=jobs.exact)
+    intro = f"{number[:1].upper()}{number[1:]} of {jobs.application}{of_queue(jobs)}. From which age on do they go?"
     age = await actions.ask(PickDialog("Finished jobs", intro, _AGES, at=1, enter="preview"))
     if age is None:
         return
