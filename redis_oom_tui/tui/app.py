@@ -130,7 +130,7 @@ class TriageApp(TerminalApp):
 
     async def on_unmount(self) -> None:
         """End what goes on in a known state, and let go of the server."""
-        await self.session.close()
+        self.farewell = await self.session.close()
         if self.overview is not None:
             await self.overview.close()
 

@@ -213,10 +213,11 @@ class ServerSession:
         self.start_polling()
         self.app.main.action_show_pane(self.app.main.pane)
 
-    async def close(self) -> None:
-        """End what goes on in a known state, and let go of the server."""
-        await self.actions.close()
+    async def close(self) -> list[str]:
+        """End what goes on in a known state, and let go of the server; returns what to say of what was ended."""
+        said = await self.actions.close()
         await self.source.close()
+        return said
 
     def show_node(self, node: str, *, or_worst: bool) -> None:
         """Show this node of the cluster; with `or_worst` the worst again where it is shown by choice already."""

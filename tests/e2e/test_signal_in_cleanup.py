@@ -34,6 +34,8 @@ def test_a_signal_ends_the_run_at_an_edge_that_is_written_down(
         assert run.wait() == 128 + number
         assert b"\x1b[?1049l" in run.raw
         assert run.is_restored()
+        # What became of it is said where the shell's prompt comes.
+        said = run.raw.rpartition(b"\x1b[?1049l")[2].decode()
     with full.client() as client:
         left = sum(1 for _ in client.scan_iter("old:*", count=5000))
         assert sum(1 for _ in client.scan_iter("keep:*", count=5000)) == KEPT
@@ -44,6 +46,8 @@ def test_a_signal_ends_the_run_at_an_edge_that_is_written_down(
     assert 0 < left < KEYS
     assert result["counts"]["deleted"] == KEYS - left
     assert result["counts"]["not attempted"] == left
+    assert f"redis-oom-tui: {result['result']}" in said
+    assert f"Undo with: redis-oom-tui -s {full.socket_path} restore {tmp_path}/" in said
     batches = {line["batch"]: line["keys"] for line in lines if line["phase"] == "batch"}
     done = {line["batch"]: line["outcomes"] for line in lines if line["phase"] == "done"}
     # What was begun was ended: each batch that was announced has the outcome of each of its keys.

@@ -95,6 +95,7 @@ async def test_leaving_in_the_middle_of_a_run_asks_and_then_waits_for_its_edge()
         await pilot.press("tab", "enter")
         await until(pilot, lambda: not app.is_running)
     assert operator.runs[0].ended == "Stopped by you at the edge of a batch."
+    assert app.farewell[0] == "redis-oom-tui: Stopped by you at the edge of a batch."
 
 
 async def test_undo_of_a_run_asks_and_puts_its_backup_back():

@@ -23,6 +23,7 @@ from redis_oom_tui.ports.operator import Operator
 from redis_oom_tui.ports.source import Job
 from redis_oom_tui.tui.deferred_startup import DeferredStartup
 from redis_oom_tui.tui.dialogs.base import NOTICE_SECONDS, Dialog, waiting
+from redis_oom_tui.tui.flows.farewell import farewell
 from redis_oom_tui.tui.flows.late_escape import LateEscape
 from redis_oom_tui.tui.flows.state import CleanupState, LimitsState, LogState, ShardScan
 from redis_oom_tui.tui.host import Host, Workers
@@ -110,38 +111,43 @@ class BackgroundJobs:
     """The jobs under way: they outlive the dialog that began them, and are waited for when the app is left."""
 
     def __init__(self) -> None:
-        self._stops: dict[asyncio.Task[object], Callable[[], None]] = {}
+        self._jobs: dict[asyncio.Task[object], Job[object, object]] = {}
+        # Whoever followed them was cancelled, as all workers are by an app that ends.
+        self._left: list[Job[object, object]] = []
 
     def __bool__(self) -> bool:
         """Whether a job goes on."""
-        return bool(self._stops)
+        return bool(self._jobs)
 
     async def follow(self, job: Job[_Result, _View], publish: Callable[[_View], None]) -> _Result:
         """Run a job to its end, publishing how far it is twice a second; where that fails, the job is stopped."""
         task = asyncio.create_task(job.run())
-        self._stops[task] = job.stop
-        task.add_done_callback(lambda done: self._stops.pop(done, None))
+        self._jobs[task] = job
+        task.add_done_callback(lambda done: self._jobs.pop(done, None))
         try:
             while not task.done():
                 publish(job.view())
                 await asyncio.wait({task}, timeout=_POLL_SECONDS)
         finally:
             if task.done():
-                self._stops.pop(task, None)
+                self._jobs.pop(task, None)
             else:
+                self._left.append(job)
                 job.stop()
         return task.result()
 
     def stop(self) -> None:
         """End every job at its next edge."""
-        for stop in list(self._stops.values()):
-            stop()
+        for job in list(self._jobs.values()):
+            job.stop()
 
-    async def close(self) -> None:
-        """End them in a known state, and wait a moment for that."""
+    async def close(self) -> list[object]:
+        """End them in a known state, and wait a moment for that; returns what became of those under way."""
         self.stop()
-        if self._stops:
-            await asyncio.wait(set(self._stops), timeout=_LEAVE_SECONDS)
+        jobs = {id(job): job for job in (*self._left, *self._jobs.values())}
+        if self._jobs:
+            await asyncio.wait(set(self._jobs), timeout=_LEAVE_SECONDS)
+        return [job.view() for job in jobs.values()]
 
 
 class ActionController:
@@ -274,11 +280,12 @@ class ActionController:
             if notices:
                 self.host.tell("")
 
-    async def close(self) -> None:
-        """The server is being let go of: end what goes on in a known state."""
-        await self.jobs.close()
+    async def close(self) -> list[str]:
+        """The server is being let go of: end what goes on in a known state; returns what to say of that."""
+        ended = await self.jobs.close()
         if self._operator is not None:
             await self._operator.close()
+        return [words for view in ended for words in farewell(view, self.host.profile.connection_args)]
 
     def tell(self, pane: str, sentence: str, *, bad: bool = False) -> None:
         """Say what came of an action, unless the pane that shows it is the one on screen."""

@@ -109,6 +109,7 @@ class TerminalApp(App[int]):
         self.theme = appearance.theme
         self.output = TerminalOutput(self, enabled=options.diff, is_laid_out=lambda: self.is_laid_out)
         self.splash: SplashScreen | None = None
+        self.farewell: list[str] = []
         self._keys = KeyQueue(self, super().on_event)
         self._glyphs = glyphs(appearance.glyphs)
 

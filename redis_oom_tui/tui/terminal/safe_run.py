@@ -28,6 +28,8 @@ class SafeApp(Protocol):
     """An app as the terminal and the safe run see it."""
 
     splash: SplashScreen | None
+    farewell: list[str]
+    """What to say at the prompt, once the screen is gone."""
 
     @property
     def crash(self) -> BaseException | None:
@@ -55,6 +57,8 @@ def run(app: SafeApp, *, mouse: bool = True, saved: list[Any] | None = None) -> 
         asyncio.run(app.serve(mouse=mouse))
     signal.setitimer(signal.ITIMER_REAL, 0)
     _give_back(saved)
+    if app.farewell:
+        write_what_fits("".join(f"{line}\n" for line in app.farewell).encode())
     if app.crash is not None:
         sys.stderr.write(f"{crash_report(app.crash)}\n")
         return 1
