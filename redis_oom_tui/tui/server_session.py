@@ -215,9 +215,9 @@ class ServerSession:
 
     async def close(self) -> list[str]:
         """End what goes on in a known state, and let go of the server; returns what to say of what was ended."""
-        said = await self.actions.close()
+        sentences = await self.actions.close()
         await self.source.close()
-        return said
+        return sentences
 
     def show_node(self, node: str, *, or_worst: bool) -> None:
         """Show this node of the cluster; with `or_worst` the worst again where it is shown by choice already."""
