@@ -4,6 +4,9 @@ What redis-py does for each command and reply (a timer, a copy, several calls) c
 """
 
 import asyncio
+import fcntl
+import sys
+import termios
 import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple, cast
@@ -52,7 +55,7 @@ class Exchange(asyncio.BufferedProtocol):
             protocolError=exceptions.InvalidResponse, replyError=refusal, notEnoughData=_NOTHING
         )
         self._silence = ReusableTimeout(patience.silence)
-        self._whole = patience.whole
+        self._silent_after, self._whole = patience
         self._asking = behind_asking
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
@@ -68,8 +71,31 @@ class Exchange(asyncio.BufferedProtocol):
         """Send packed commands; returns once the connection has taken them."""
         self._transport.write(asking(buffer) if self._asking else buffer)
         if self._full or self._transport.is_closing():
-            async with asyncio.timeout(self._whole):
-                await self._writer.drain()
+            await self._drained()
+
+    async def _drained(self) -> None:
+        """Return once the connection has taken what was sent. Raises TimeoutError where the server takes nothing for as
+        long as it may be silent: a frozen one is not waited for as a slow way is.
+        """
+        until, left = self._loop.time() + self._whole, self._untaken()
+        while True:
+            try:
+                async with asyncio.timeout(max(0.0, min(self._silent_after, until - self._loop.time()))):
+                    await self._writer.drain()
+                return
+            except TimeoutError:
+                now = self._untaken()
+                if self._loop.time() >= until or (left is not None and now is not None and now >= left):
+                    raise
+                left = now
+
+    def _untaken(self) -> int | None:
+        """How many bytes of what was sent the other side has not taken yet; None where the system does not tell."""
+        try:
+            there = fcntl.ioctl(self._transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, bytes(4))
+        except (OSError, AttributeError):
+            return None
+        return self._transport.get_write_buffer_size() + int.from_bytes(there, sys.byteorder)
 
     async def replies(self, number: int) -> list[Any]:
         """The next so many replies, refusals in their places as exceptions."""

@@ -1,18 +1,27 @@
 """A connection is never used by anybody else while a reply to the last one may still come, and it harms no server."""
 
 import asyncio
+import os
+import signal
+import time
 
 import pytest
 
+from redis_oom_tui.models.address import Address
 from redis_oom_tui.models.capabilities import Feature
+from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.server.client import GatedUnixConnection, borrowed
 from redis_oom_tui.server.live import LiveServer
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
-from tests.support.servers import RunningServer
+from redis_oom_tui.server.resp import packed
+from tests.support import proxy
+from tests.support.ports import free_ports
+from tests.support.proxy import wired
+from tests.support.servers import RunningServer, started
 from tests.support.sources import opened
-from tests.support.waiting import until_async
+from tests.support.waiting import be_late, until_async
 
 LARGE, SMALL = KeyId(0, b"large"), KeyId(0, b"small")
 
@@ -160,3 +169,50 @@ async def test_over_a_unix_socket_it_introduces_itself_once(server: RunningServe
             await source.client(1).ping()
             calls = client.info("commandstats")
     assert sum(counted["calls"] for name, counted in calls.items() if name in ("cmdstat_hello", "cmdstat_select")) == 2
+
+
+PING = packed(("PING", b"x" * 1000))
+MANY, FEWER = 60_000, 14_000
+
+
+async def test_a_server_that_takes_nothing_counts_as_silent(flavour: str) -> None:
+    """Frozen while it is sent more than the system keeps for it: the whole exchange may take twenty times as long."""
+    for on_port in (False, True):
+        (port,) = free_ports(1)
+        with started(flavour, f"port {port}", "bind 127.0.0.1") as server:
+            where = replace(server.connection, address=Address(port=port)) if on_port else server.connection
+            live = LiveServer(replace(where, read_timeout_seconds=1.0))
+            async with ExclusiveConnection(live) as connection:
+                await connection.open()
+                os.kill(server.pid, signal.SIGSTOP)
+                try:
+                    began = time.monotonic()
+                    with pytest.raises(ServerUnreachable) as lost:
+                        await connection.send(["PING"], PING * MANY, MANY)
+                    assert time.monotonic() - began < 15
+                finally:
+                    os.kill(server.pid, signal.SIGCONT)
+            assert lost.value.silent
+            await live.close()
+
+
+async def test_a_slow_way_is_no_silence(valkey: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is sent may take far longer than nothing at all may come, as long as some of it is taken."""
+    began = time.monotonic()
+    monkeypatch.setattr(proxy.Wire, "_requests", _slowly)
+    with wired(valkey.connection) as wire:
+        live = LiveServer(replace(wire.connection, read_timeout_seconds=1.0))
+        async with ExclusiveConnection(live) as connection:
+            await connection.open()
+            await connection.send(["PING"], PING * FEWER, FEWER)
+            assert len(await connection.next_replies(FEWER, "PING")) == FEWER
+        await live.close()
+    assert time.monotonic() - began > 1.0
+
+
+async def _slowly(_: proxy.Wire, client: proxy.Streams, server: asyncio.StreamWriter) -> None:
+    while data := await client[0].read(1 << 20):
+        server.write(data)
+        await server.drain()
+        if len(data) > 10_000:
+            await be_late(0.05)
