@@ -44,6 +44,39 @@ def holding(client: redis.Redis, mib: int) -> None:
         client.set(f"cache:{number}", "x" * MIB)
 
 
+Until = Callable[[Callable[[dict[str, Any]], bool]], None]
+
+
+def _through_all_levels(client: redis.Redis, until: Until, hook: Path, folder: Path) -> None:
+    """Up to OOM and down again, with a hook that is not there at first, and a folder that goes."""
+
+    def event(kind: str) -> None:
+        until(lambda line: line.get("event") == kind)
+
+    holding(client, 9)
+    event("warning")
+    until(lambda line: line["type"] == "hook" and not line["ok"])
+    hook.write_text("#!/bin/sh\n")
+    hook.chmod(0o700)
+    holding(client, 14)
+    event("critical")
+    until(lambda line: line["type"] == "cleanup")
+    until(lambda line: line["type"] == "hook" and line["ok"])
+    for path in folder.iterdir():
+        path.unlink()
+    folder.rmdir()
+    until(lambda line: line["type"] == "metrics")
+    client.config_set("maxmemory", "10mb")
+    with pytest.raises(redis.exceptions.OutOfMemoryError):
+        client.set("refused", "x")
+    event("oom")
+    client.config_set("maxmemory", "20mb")
+    holding(client, 9)
+    event("eased")
+    client.flushall()
+    event("recovered")
+
+
 def test_every_kind_of_line_and_of_event_is_as_the_schema_says(tmp_path: Path) -> None:
     seen: list[dict[str, Any]] = []
     folder = tmp_path / "metrics"
@@ -69,28 +102,7 @@ def test_every_kind_of_line_and_of_event_is_as_the_schema_says(tmp_path: Path) -
     ):
         until(lambda line: line["type"] == "scan")
         with server.client() as client:
-            holding(client, 9)
-            event("warning")
-            until(lambda line: line["type"] == "hook" and not line["ok"])
-            hook.write_text("#!/bin/sh\n")
-            hook.chmod(0o700)
-            holding(client, 14)
-            event("critical")
-            until(lambda line: line["type"] == "cleanup")
-            until(lambda line: line["type"] == "hook" and line["ok"])
-            for path in folder.iterdir():
-                path.unlink()
-            folder.rmdir()
-            until(lambda line: line["type"] == "metrics")
-            client.config_set("maxmemory", "10mb")
-            with pytest.raises(redis.exceptions.OutOfMemoryError):
-                client.set("refused", "x")
-            event("oom")
-            client.config_set("maxmemory", "20mb")
-            holding(client, 9)
-            event("eased")
-            client.flushall()
-            event("recovered")
+            _through_all_levels(client, until, hook, folder)
         server.kill()
         event("lost")
         server.start()
