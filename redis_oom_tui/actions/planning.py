@@ -162,7 +162,9 @@ class PlanMaker(PacedWork):
                     self._take(db, page)
                     scanned = self._view.scanned_keys + page.scanned
                     self._view = replace(self._view, scanned_keys=min(scanned, before + total) if total else scanned)
-                    self._show(PlanningState.RUNNING, phase=throttle.words("looking"), throttled=throttle.throttled)
+                    self._show(
+                        PlanningState.RUNNING, phase=throttle.words("looking for keys"), throttled=throttle.throttled
+                    )
                     if self._stop and not (page.last and not left):
                         self._cut_short = True
                         return

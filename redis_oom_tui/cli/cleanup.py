@@ -18,6 +18,7 @@ from redis_oom_tui.cli.options import KEY_TYPES, NEW_FILE, READ_FILE, Number, am
 from redis_oom_tui.cli.process import followed, give_way, when_free
 from redis_oom_tui.cli.stepped import StepCommand, finished, refuse_alone, shrink, shrink_options
 from redis_oom_tui.files.plans import load_plan, save_plan
+from redis_oom_tui.formatting.criteria import summary
 from redis_oom_tui.formatting.plan import outcome_lines, plan_document, plan_lines, proposal_fields, proposal_lines
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import command_line, database_args
@@ -277,7 +278,7 @@ async def _plan(planning: Plan | Planning, begun: str) -> tuple[Plan, bool]:
 
 
 def _planning_words(view: PlanningView) -> str:
-    doing = view.phase or "looking"
+    doing = view.phase or "looking for keys"
     done = progress(view.scanned_keys, view.total_keys, view.elapsed_seconds)
     return f"{doing}: {done}, {count(view.matched_keys)} match"
 
@@ -317,7 +318,7 @@ def _lines(result: _Result, connection_args: Sequence[str], *, show_all: bool) -
             nothing = "the search was stopped" if result.stopped else nothing
             first = f"{first.removesuffix('.')}: {nothing}."
         return [first, *more]
-    lines = proposal + plan_lines(plan, show_all=show_all)
+    lines = [*proposal, f"Chosen: {safe_text(summary(plan.criteria), 400)}", *plan_lines(plan, show_all=show_all)]
     lines += ["", *result.consent, result.budget.words, f"Plan {plan.hash}"]
     if result.run is None:
         return lines

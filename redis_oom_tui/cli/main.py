@@ -157,9 +157,10 @@ def _run(given: list[str]) -> int:
         sys.stdout = None
         return 0
     except OSError as error:
-        sentence = (
-            f"the system refused: {safe_text(str(error))}; check the disk and the file's permissions, then try again"
-        )
+        named = isinstance(error.filename, (str, bytes))
+        where = f" ({safe_text(os.fsdecode(error.filename), 200)})" if named else ""
+        why = safe_text(error.strerror or str(error), 200)
+        sentence = f"the system refused: {why}{where}; check the disk and the file's permissions, then try again"
         print_failure(given, command, sentence)
         # As BrokenPipeError: what could not be written to a full disk is not tried again on the way out.
         sys.stdout = None

@@ -63,7 +63,7 @@ def read_header(path: Path) -> DumpHeader:
         raise cannot_be_read(path, error) from None
     except ValueError:
         raise BadInput(
-            f"{safe_text(str(path), 200)} is no RDB file: name a dump, as SAVE or BGSAVE writes it"
+            f"{safe_text(str(path), 200)} is not an RDB file: name a dump, as SAVE or BGSAVE writes it"
         ) from None
     product = "Valkey" if "valkey-ver" in fields else "Redis"
     writer = fields.get("valkey-ver") or fields.get("redis-ver") or ""

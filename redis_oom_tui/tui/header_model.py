@@ -146,7 +146,8 @@ class HeaderModel(Struct, frozen=True):
             at = clock_time(state.snapshot.taken_at)
             if state.next_try is not None and not self.frozen:
                 wait = max(0, round(state.next_try - now))
-                words = f" slow server: data {sizes.duration(state.age(now))} old, next poll in {wait}s "
+                coming = f"next poll in {wait}s" if wait else "polling"
+                words = f" slow server: data {sizes.duration(state.age(now))} old, {coming} "
                 return [(words, "warn_block")]
             if self.recorded is not None:
                 frozen = "frozen, " if self.frozen else ""

@@ -324,4 +324,4 @@ async def test_beside_others_at_work_plan_and_run_hold_back_and_say_so(
             plan = await planned(operator, CACHE)
             view = await operator.run(plan, backup=NO_BACKUP).run()
         assert dict(view.counts) == {Outcome.DELETED: 5000}
-    assert {phase.split(",")[0] for phase in phases} == {"looking", "measuring", "deleting"}
+    assert {phase.split(",")[0] for phase in phases} == {"looking for keys", "measuring", "deleting"}

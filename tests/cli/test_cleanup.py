@@ -22,10 +22,11 @@ HOSTILE = b"cache:\xff\x1b[2J[red]*"
 def test_a_cleanup_only_tells_unless_told_to_act(server: RunningServer, tool: Tool) -> None:
     with server.client() as client:
         fill(client, [b"cache:1", b"cache:2", b"other", HOSTILE])
-        code, out, _ = tool("cleanup", "--match", "cache:*")
+        code, out, _ = tool("cleanup", "--match", "cache:*", "--idle-over", "30", "--max-keys", "9")
         assert code == 0
         assert "Delete 3 keys" in out
         assert "Dry run" in out
+        assert "Chosen: cache:*, idle over 30s, the largest, at most 9 keys" in out.splitlines(), "30 is not in days"
         assert escape_exact(HOSTILE) in out
         assert "\x1b" not in out
         assert client.dbsize() == 4

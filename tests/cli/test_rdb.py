@@ -137,9 +137,9 @@ def test_a_damaged_file_is_one_sentence(valkey_dump: Path, capsys: pytest.Captur
     for content, words in (
         (raw[:-4000], "the file ends too early: it is incomplete, or still being written"),
         (bytes(flipped), "the file is damaged"),
-        (raw[:8], "is no RDB file"),
-        (b"", "is no RDB file"),
-        (b"{}\n" * 50, "is no RDB file"),
+        (raw[:8], "is not an RDB file"),
+        (b"", "is not an RDB file"),
+        (b"{}\n" * 50, "is not an RDB file"),
     ):
         valkey_dump.write_bytes(content)
         assert ended("hogs", "--rdb", valkey_dump) == 2

@@ -170,7 +170,7 @@ def naming(server: RunningServer, *ports: int, epochs: Sequence[int | None] = ()
 async def test_a_master_that_cannot_be_reached_is_told_with_who_named_it(valkey: RunningServer) -> None:
     nobody = free_ports()[0]
     with naming(valkey, nobody) as addresses:
-        words = f"127.0.0.1:{nobody} refuses connections: .*; the Sentinels name it as master of {MASTER}"
+        words = f"127.0.0.1:{nobody} refuses connections: .* \\(the Sentinels name it as master of {MASTER}\\)"
         await _refusal(_asking(Connection(), *addresses), ServerUnreachable, words)
 
 

@@ -209,7 +209,7 @@ class MasterLocator:
         """`error`, with who sent us there."""
         if self.connection.sentinel is None:
             return error
-        return ServerUnreachable(f"{error}; the Sentinels name it as master of {self._name()}")
+        return ServerUnreachable(f"{error} (the Sentinels name it as master of {self._name()})")
 
     def _name(self) -> str:
         sentinel = self.connection.sentinel

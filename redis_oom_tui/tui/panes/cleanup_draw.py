@@ -6,6 +6,7 @@ from functools import cache
 from msgspec import Struct
 
 from redis_oom_tui.formatting.columns import Column, key_columns
+from redis_oom_tui.formatting.criteria import summary
 from redis_oom_tui.formatting.keys import Sized, size_words, sum_words
 from redis_oom_tui.formatting.sanitize import cut, escape_exact, reads_otherwise, safe_text
 from redis_oom_tui.formatting.sizes import (
@@ -24,7 +25,7 @@ from redis_oom_tui.models.snapshot import Memory
 from redis_oom_tui.rules.budget import beyond
 from redis_oom_tui.tui.drawing import DrawStyle, Line, Piece, bar, clip, cut_end, marked, merged, pad, paragraph
 from redis_oom_tui.tui.flows.state import CleanupState
-from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, summary, value
+from redis_oom_tui.tui.panes.cleanup_form import Entry, Form, value
 from redis_oom_tui.tui.widgets.table_model import cells_of, fitting, header
 
 _LABEL = 17

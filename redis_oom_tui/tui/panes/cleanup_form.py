@@ -5,16 +5,15 @@ from typing import Any
 
 from msgspec import Struct
 
-from redis_oom_tui.formatting import pattern_text
-from redis_oom_tui.formatting.sanitize import escape_exact, safe_text, unescape_exact
-from redis_oom_tui.formatting.sizes import duration, number_of_keys, parse_duration, parse_size, plain_number, size
+from redis_oom_tui.formatting.criteria import one_line
+from redis_oom_tui.formatting.sanitize import escape_exact, unescape_exact
+from redis_oom_tui.formatting.sizes import parse_duration, parse_size, plain_number
 from redis_oom_tui.models.errors import BadInput
 from redis_oom_tui.models.keys import KeyId, KeyPattern
 from redis_oom_tui.models.plan import Criteria, Operation, Order, TtlFilter
 from redis_oom_tui.models.structs import replace
 from redis_oom_tui.rules import key_patterns
 
-_LONGEST_LINE = 200
 ANY = "any"
 TYPES = (ANY, "string", "hash", "list", "set", "zset", "stream")
 
@@ -112,7 +111,7 @@ def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form
     """The form that means these criteria, of which at most one is a pattern as a scan counts it."""
     chosen = next(iter(found.key_patterns), None)
     return Form(
-        pattern="" if chosen is None else _pattern_text(chosen),
+        pattern="" if chosen is None else one_line(chosen),
         chosen=chosen,
         match=",".join(escape_exact(pattern).replace(",", "\\x2c") for pattern in found.patterns),
         type=",".join(found.types) or ANY,
@@ -130,15 +129,9 @@ def from_criteria(found: Criteria, *, origin: str = "", hidden: int = 0) -> Form
     )
 
 
-def _pattern_text(chosen: KeyPattern) -> str:
-    """What to show of it, and to edit; one with a long list of names that it leaves out is shown without the list."""
-    text = pattern_text.text(chosen)
-    return safe_text(pattern_text.shown(chosen)) if text is None or len(text) > _LONGEST_LINE else text
-
-
 def _key_patterns(form: Form) -> tuple[KeyPattern, ...]:
     # First of all: the text of the one key with an empty name is empty, too.
-    if form.chosen is not None and form.pattern == _pattern_text(form.chosen):
+    if form.chosen is not None and form.pattern == one_line(form.chosen):
         return (form.chosen,)
     delimiters = b":" if form.chosen is None else form.chosen.delimiters
     return (key_patterns.read(form.pattern, delimiters),) if form.pattern else ()
@@ -165,33 +158,6 @@ def criteria(form: Form) -> Criteria:
 def expire_seconds(form: Form) -> int | None:
     """The span over which keys expire, where they are to."""
     return parse_duration(form.within) if form.operation == Operation.EXPIRE else None
-
-
-def summary(found: Criteria) -> str:
-    """What is looked for, in one line.
-
-    >>> summary(Criteria(patterns=(b"s:*",), types=("hash",), larger_than_bytes=1024))
-    's:*, hash, over 1.0 KiB'
-    >>> summary(Criteria(keys=(KeyId(0, b"s:1"),)))
-    '1 key by name'
-    """
-    words = []
-    if found.keys:
-        words.append(f"{number_of_keys(len(found.keys))} by name")
-    words += [escape_exact(pattern) for pattern in found.patterns]
-    words += [_pattern_text(pattern) for pattern in found.key_patterns]
-    words += found.types
-    if found.databases is not None:
-        words.append("db " + ",".join(map(str, found.databases)))
-    if found.node:
-        words.append(f"on {safe_text(found.node, 80)}")
-    if found.idle_over_seconds is not None:
-        words.append(f"idle over {duration(found.idle_over_seconds)}")
-    if found.ttl is not TtlFilter.ANY:
-        words.append(f"{found.ttl.value} TTL")
-    if found.larger_than_bytes is not None:
-        words.append(f"over {size(found.larger_than_bytes)}")
-    return ", ".join(words)
 
 
 def _optional(text: str, read: Callable[[str], int]) -> int | None:
