@@ -54,7 +54,7 @@ _BLIND = {
     "hogs --json": (0, '"explained_share": null'),
     "hogs --patterns": (0, "  cache:v1:*"),
 }
-AT_OOM = (1, "is over maxmemory, where noeviction would refuse writes. Raise maxmemory or free more")
+_AT_OOM = (1, "is over maxmemory, where noeviction would refuse writes. Raise maxmemory or free more")
 HEALTHY: dict[str, tuple[int, str]] = {
     "check": (2, "OOM: Refusing writes"),
     "check --json": (2, '"verdict": "oom"'),
@@ -67,7 +67,7 @@ HEALTHY: dict[str, tuple[int, str]] = {
     "plan": (0, "Dry run. Add --yes to execute."),
     "plan by idle time": (0, "No key of 203 matches"),
     "cleanup": (0, "Deleted 11 of 11 keys"),
-    "restore": AT_OOM,
+    "restore": (0, "20 already exist and were left unchanged"),
     "watch": (2, "Refusing writes at"),
     "watch --json": (2, '"type":"tick"'),
     "report": (0, "## What uses the memory"),
@@ -148,12 +148,14 @@ DIFFERENT: dict[str, dict[str, tuple[int, str]]] = {
         "plan": (3, "TYPE is refused here"),
         "plan by idle time": (3, "This server does not report idle times"),
         "cleanup": (3, "UNLINK is refused here"),
+        "restore": _AT_OOM,  # EXISTS is refused as well: nobody knows which keys are back
         "report": (0, "allow it by ACL SETUSER with +scan"),
     },
     "a user of some keys": {
         "hogs": (0, "120 keys, 474.4 KiB, all that this user may read"),
         "hogs --json": (0, '"refused_keys": 83'),
         "hogs --patterns": (0, "83 keys may not be read by this user"),
+        "restore": _AT_OOM,
         "report": (0, "By a scan of all keys that this user may read (109,"),
     },
     "a user who reads": {

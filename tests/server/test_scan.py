@@ -112,7 +112,7 @@ async def test_the_interval_of_a_sample_of_some_keys_holds(server: RunningServer
     """How many keys a filter takes is estimated too, and those that SCAN gave last were not measured."""
     dice, held = random.Random(4), 0
     async with opened(server.connection) as source:
-        for turn in range(8):
+        for turn in range(12):
             names = [b"%b:%d:%d" % (dice.choice((b"mine", b"other")), turn, number) for number in range(1500)]
             with server.client() as client:
                 client.flushall()
@@ -124,8 +124,8 @@ async def test_the_interval_of_a_sample_of_some_keys_holds(server: RunningServer
             found = (await source.scan(ScanOptions(match=b"mine:*", sample=250)).run()).estimated_bytes
             assert found is not None
             held += found.low <= truth <= found.high
-    # Of a hundred, 92 and more held, by the number of keys.
-    assert held >= 6
+    # Of a hundred, 92 and more held, by the number of keys: seven of twelve do but once in ten thousand times.
+    assert held >= 7
 
 
 @pytest.mark.parametrize("small", [5, 1500])
@@ -145,7 +145,9 @@ async def test_a_sample_tells_of_each_database_by_itself(valkey: RunningServer, 
     truth = whole.bytes_seen
     assert view.estimated_bytes is not None
     assert view.notes == ()
-    assert view.estimated_bytes.low <= truth <= view.estimated_bytes.high * 1.01
+    # Of a hundred intervals five do not hold, and the order of the keys is another each time; twice as wide, all do.
+    off = view.estimated_bytes.high - view.estimated_bytes.low
+    assert abs(truth - view.estimated_bytes.value) <= off
     assert truth / 1.2 < view.estimated_bytes.value < truth * 1.2
 
 

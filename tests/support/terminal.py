@@ -20,6 +20,8 @@ from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 30.0
+# A tenth of a processor, in the clock ticks of 0.7 seconds.
+_IDLE_TICKS = 7
 
 
 class Terminal:
@@ -85,9 +87,9 @@ class Terminal:
         raise AssertionError(f"{true!r} never showed; the screen is:\n{self.text()}")
 
     def wait_until_idle(self) -> None:
-        """Wait, and read nothing, until the program does nothing any more."""
+        """Wait, and read nothing, until the program does no more than look whether it may write again."""
         before = -100
-        while (now := self._ticks()) - before > 2:
+        while (now := self._ticks()) - before > _IDLE_TICKS:
             before = now
             time.sleep(0.7)
 

@@ -4,7 +4,7 @@ import pytest
 from rich.cells import cell_len
 from wcwidth import wcswidth
 
-from redis_oom_tui.formatting.columns import key_columns
+from redis_oom_tui.formatting.columns import ShareBase, key_columns
 from redis_oom_tui.formatting.pattern_columns import pattern_columns
 from redis_oom_tui.formatting.sanitize import cells, escape_exact, safe_text
 from redis_oom_tui.models.address import Address, ClientBuffer
@@ -23,7 +23,7 @@ COUNT = 100_000
 
 
 def test_a_hundred_thousand_names_are_harmless_and_as_wide_as_counted():
-    columns = fitting(key_columns(lambda: None, databases=False)[-1:], 33)
+    columns = fitting(key_columns(databases=False)[-1:], 33)
     for name in names(COUNT):
         (text, _), (gap, _) = cells_of(KeyRow(KeyId(0, name), "string", 1), columns, None)
         assert harmless(text), name
@@ -45,7 +45,7 @@ def test_whatever_else_shows_a_name_shows_it_harmlessly(name):
     row = KeyRow(KeyId(0, name, name.decode("latin-1")), name.decode("latin-1"), 1, encoding=name.decode("latin-1"))
     shown = [rank((buffer,))[0].words, *(value for _, value in facts(KeyDetails(row)))]
     shown += [text for text, _ in cells_of(pattern, fitting(pattern_columns(bool, partial=True), 200), None)]
-    shown += [text for text, _ in cells_of(row, fitting(key_columns(lambda: 5, databases=True), 200), None)]
+    shown += [text for text, _ in cells_of(row, fitting(key_columns(ShareBase(lambda: 5), databases=True), 200), None)]
     assert all(harmless(text) for text in shown), shown
     assert escape_exact(name).isascii()
     assert escape_exact(name).isprintable()

@@ -126,7 +126,7 @@ DIFFERENT: dict[str, ReplyOrError] = {
     },
     "a user of nothing": nothing(f"unix: {_NO_INFO}"),
     "a user of some keys": {
-        "hogs": ("COMPLETE 120 keys", "83 no permission", "474.4K ? 120 4.0K 100% string cache:v1:*"),
+        "hogs": ("COMPLETE 120 keys", "83 no permission", "474.4K 1", "120 4.0K 100% string cache:v1:*"),
         "limits": ("not known in bytes: 83 keys may not be read here", "203 ? ?"),
     },
     "a user who reads": {
