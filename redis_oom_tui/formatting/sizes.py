@@ -10,8 +10,6 @@ from redis_oom_tui.models.errors import BadInput
 
 # redis.conf's own units: `k` is a thousand, `kb` is 1024 (util.c, memtoull).
 _UNITS = {"": 1, "b": 1, "k": 1000, "kb": 1024, "m": 1000**2, "mb": 1024**2, "g": 1000**3, "gb": 1024**3}
-# As sizes are shown: nobody takes these for anything else.
-_UNITS |= {"kib": 1024, "mib": 1024**2, "gib": 1024**3}
 # Without ASCII, the Kelvin sign is a k, and the long s (U+017F) is an s.
 _SIZE = re.compile(r"([0-9]+)\s*([a-z]*)", re.IGNORECASE | re.ASCII)
 _LARGEST = 2**63 - 1
@@ -29,13 +27,13 @@ def plain_number(text: str) -> int | None:
 
 
 def parse_size(text: str) -> int:
-    """The bytes that `text` means to redis.conf: digits with b, k, kb, m, mb, g or gb; or with KiB, MiB or GiB.
+    """The bytes that `text` means to redis.conf: digits with b, k, kb, m, mb, g or gb.
 
     Raises BadInput where the server would refuse it, or take it for something else (an empty text would lift the
     limit, a huge one would overflow to 0: both seen on Redis 6.2 to 8.2 and Valkey 9.1).
 
-    >>> parse_size("4gb"), parse_size("4G"), parse_size("512 mb"), parse_size("100"), parse_size("90MiB")
-    (4294967296, 4000000000, 536870912, 100, 94371840)
+    >>> parse_size("4gb"), parse_size("4G"), parse_size("512 mb"), parse_size("100")
+    (4294967296, 4000000000, 536870912, 100)
     """
     match = _SIZE.fullmatch(text.strip())
     if match is None or match[2].lower() not in _UNITS:
