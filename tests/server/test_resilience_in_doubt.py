@@ -63,6 +63,8 @@ def load(client: redis.Redis) -> None:
 
 # By how often redis-py asks: what it says of its second try tells of the first one's keys that they are gone.
 TOLD = {1: (21, 0, 50), 2: (50, 29, 21)}
+# These send no pipeline a second time.
+ONCE = redis.__version__.startswith("5.")
 
 
 @pytest.mark.parametrize("tries", [1, 2])
@@ -73,8 +75,8 @@ def test_keys_without_a_reply_are_in_doubt_and_count_against_the_bound(server: R
             cleanup = NamespaceCleanup(client, b"cache:[a]:", max_keys=50)
             assert cleanup() == cleanup.deleted_total
             gone = 1000 - own.dbsize()
-            assert (gone, cleanup.deleted_total, cleanup.in_doubt_total) == TOLD[tries]
-            assert list(cleanup.lost) == [""] * (tries == 1)
+            assert (gone, cleanup.deleted_total, cleanup.in_doubt_total) == TOLD[1 if ONCE else tries]
+            assert list(cleanup.lost) == [""] * (ONCE or tries == 1)
             doubtful = cleanup.in_doubt_total
             assert cleanup() == 50
             assert (1000 - own.dbsize() - gone, cleanup.in_doubt_total) == (50, doubtful)
@@ -87,7 +89,7 @@ async def test_asyncio_tells_them_as_well(valkey: RunningServer, tries: int) -> 
         async with redis.asyncio.Redis(port=port, protocol=2, retry=AsyncRetry(NoBackoff(), tries - 1)) as client:
             cleanup = AsyncNamespaceCleanup(client, b"cache:[a]:", max_keys=50)
             assert await cleanup() == cleanup.deleted_total
-            assert (1000 - own.dbsize(), cleanup.deleted_total, cleanup.in_doubt_total) == TOLD[tries]
+            assert (1000 - own.dbsize(), cleanup.deleted_total, cleanup.in_doubt_total) == TOLD[1 if ONCE else tries]
 
 
 async def test_a_cleanup_that_is_cancelled_leaves_what_it_asked_for_in_doubt(valkey: RunningServer) -> None:
