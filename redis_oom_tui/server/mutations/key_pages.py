@@ -133,7 +133,7 @@ class PageMaker:
         limit = self._limit
         known = [
             None
-            if kind == "string" or size is None or needs_closer(kind, size) or size > (limit or size)
+            if kind == "string" or size is None or needs_closer(kind, size) or (limit is not None and size > limit)
             else first_size(kind, size, len(name), limit)
             for name, kind, size in zip(names, kinds, sizes, strict=True)
         ]
