@@ -36,7 +36,7 @@ PANES = ("triage", "hogs", "limits", "cleanup", "log")
 _BLOCKS = {Level.OK: "ok_block", Level.WARNING: "warn_block", Level.UNKNOWN: "warn_block"}
 _COMPACT_BELOW = 20
 # How long after a poll was due good news is no longer shown as that.
-LATE_SECONDS = 4.0
+_LATE_SECONDS = 4.0
 # Behind a sentence that is cut: the key that shows all of it.
 _READS_ON = " V: all"
 
@@ -89,10 +89,9 @@ class HeaderModel(Struct, frozen=True):
 
     @property
     def _late(self) -> bool:
-        """Whether the figures are older than they would be if the server answered."""
         if self.frozen or self.recorded is not None:
             return False
-        return (self.state.age(self.now) or 0.0) >= self.interval + LATE_SECONDS
+        return is_overdue(self.state, self.now, self.interval)
 
     def lines(self, width: int, height: int) -> Sequence[Line]:
         """Title, panes, verdict, strip."""
@@ -218,6 +217,11 @@ class HeaderModel(Struct, frozen=True):
             return ((" memory unknown", "dim"),)
         line = strip(state.snapshot, width, self.style, self.thresholds)
         return faded(line) if self._late or state.link is Link.LOST else line
+
+
+def is_overdue(state: ServerState, now: float, interval: float) -> bool:
+    """Whether its figures are older than they would be if the server, polled each `interval` seconds, answered."""
+    return (state.age(now) or 0.0) >= interval + _LATE_SECONDS
 
 
 def tab_texts(pane: str, width: int) -> list[tuple[int, str, str]]:

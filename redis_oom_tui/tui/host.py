@@ -15,7 +15,7 @@ from redis_oom_tui.monitor.clock import Clock
 from redis_oom_tui.monitor.state import Link, ServerState
 from redis_oom_tui.ports.source import Replayable, Source
 from redis_oom_tui.tui.drawing import DrawStyle
-from redis_oom_tui.tui.header_model import LATE_SECONDS
+from redis_oom_tui.tui.header_model import is_overdue
 from redis_oom_tui.tui.themes import ScreenTheme
 
 _R = TypeVar("_R")
@@ -76,7 +76,7 @@ def dated(host: Host, words: str) -> str:
     state = host.state
     if not words or state is None or state.snapshot is None:
         return words
-    late = (state.age(host.clock.monotonic()) or 0.0) >= host.options.interval_seconds + LATE_SECONDS
+    late = is_overdue(state, host.clock.monotonic(), host.options.interval_seconds)
     if is_live(host) and (not late or isinstance(host.source, Replayable)):
         return words
     at = time.strftime("%H:%M:%S", time.localtime(state.snapshot.taken_at))
