@@ -1,9 +1,12 @@
 """What an application leaves on a server, in a file: read from one server, written to another.
 
 A sample holds each key with its type, its TTL and its elements. Of a long value the beginning and the length are kept.
+Each sample comes back as if it had been recorded when this process began: jobs that had just ended have just ended.
 """
 
 import json
+import re
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,10 @@ from tests.rules.scanned import scanned
 FOLDER = Path(__file__).parent / "recorded"
 KEPT = 300
 """Of a longer value so many bytes are kept; the rest comes back as dots."""
-
+_BEGAN = int(time.time())
+# Unix seconds or milliseconds that stand alone, as digits.
+_TIME = re.compile(r"(?<![0-9A-Za-z.])(1[5-9]\d{8})(\d{3})?(?![0-9A-Za-z])")
+_DAY = 86400
 
 Keys = dict[bytes, dict[str, Any]]
 """By key: its `type`, its `ttl` in seconds (0 for none) and its `value`, in the words of JSON."""
@@ -44,14 +50,26 @@ def names() -> list[str]:
 
 def load(name: str) -> Sample:
     """The sample of this name."""
-    held = json.loads((FOLDER / f"{name}.json").read_text())
+    text = (FOLDER / f"{name}.json").read_text()
+    held = json.loads(_moved(text, json.loads(text)["recorded_at"]))
     keys = {_bytes(key): of for key, of in held["keys"].items()}
     return Sample(name, held["application"], held["source"], held["told_by"], keys)
 
 
+def _moved(text: str, recorded_at: int) -> str:
+    """The sample with its times, those of its own day and after it, as if it had been recorded now."""
+
+    def move(found: re.Match[str]) -> str:
+        seconds, rest = int(found[1]), found[2] or ""
+        return f"{seconds + _BEGAN - recorded_at}{rest}" if seconds > recorded_at - _DAY else found[0]
+
+    return _TIME.sub(move, text)
+
+
 def save(sample: Sample) -> None:
     """Write it to its file, one key a line."""
-    head = {"application": sample.application, "source": sample.source, "told_by": sample.told_by}
+    head: dict[str, str | int] = {"application": sample.application, "source": sample.source, "told_by": sample.told_by}
+    head["recorded_at"] = int(time.time())
     fields = [f"  {json.dumps(field)}: {json.dumps(of)}," for field, of in head.items()]
     keys = [f"    {json.dumps(_text(key))}: {json.dumps(of)}" for key, of in sorted(sample.keys.items())]
     lines = ["{", *fields, '  "keys": {', ",\n".join(keys), "  }", "}", ""]
