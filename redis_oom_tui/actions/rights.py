@@ -175,7 +175,9 @@ class Rights:
         if reason := self.why_read_only():
             return reason
         if action in _WRITES and self._replica:
-            return f"{self._server.address} is a replica and takes no writes: connect to its primary"
+            seen = self._server.seen
+            primary = "" if seen is None or not seen.primary else f", {safe_text(seen.primary, 60)}"
+            return f"{self._server.address} is a replica and takes no writes: connect to its primary{primary}"
         if action is Action.SET:
             return why_not_set(self._known, self._server.address)
         for feature in _NEEDS.get(action, ()):

@@ -18,7 +18,7 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import (
     advice_with_commands,
     doubt_lines,
-    role_text,
+    role_of,
     server_text,
     share_of_limit,
     with_commands,
@@ -242,7 +242,7 @@ def lines(answer: Answer) -> list[str]:
     totals = f"refused writes {count(counters.refused_writes_total)}, evicted keys {count(counters.evicted_keys_total)}"
     found = [
         f"{verdict.level.value.upper()}: {verdict.reason}",
-        f"  {server.address}  {server_text(server)}, {role_text(server.role)}",
+        f"  {server.address}  {server_text(server)}, {role_of(server)}",
         f"  {use}, peak {size(memory.peak_bytes)}, {memory.policy}",
         f"  {totals}, {_keys(snapshot)}",
     ]

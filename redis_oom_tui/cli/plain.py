@@ -20,7 +20,7 @@ from redis_oom_tui.formatting.server import (
     advice_with_commands,
     command_line,
     limit_text,
-    role_text,
+    role_of,
     server_text,
     with_commands,
 )
@@ -151,7 +151,7 @@ class PlainLines:
 
 def _server_line(address: Address, snapshot: Snapshot, profile: Profile) -> str:
     server = snapshot.server
-    parts = [safe_text(str(address)), role_text(safe_text(server.role, 12)), safe_text(server_text(server))]
+    parts = [safe_text(str(address)), role_of(server), safe_text(server_text(server))]
     if server.node and server.node != str(address):
         parts.insert(1, f"node {safe_text(server.node)}")
     if server.uptime_seconds is not None:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.formatting.server import (
     advice_with_commands,
-    role_text,
+    role_of,
     server_text,
     share_of_limit,
     with_code,
@@ -113,8 +113,9 @@ def _first(items: Iterable[str], what: str) -> list[str]:
 
 def _figures(snapshot: Snapshot, form: ChatForm) -> str:
     server, memory, counters = snapshot.server, snapshot.memory, snapshot.counters
+    kind = f"{server_text(server)}, {role_of(server)}"
     parts = (
-        f"{form.code(safe_text(str(server.address)))} {form.text(server_text(server))}, {role_text(server.role)}",
+        f"{form.code(safe_text(str(server.address)))} {form.text(kind)}",
         f"used {size(memory.used_bytes)} ({share_of_limit(memory)})",
         form.text(memory.policy),
         f"refused writes {count(counters.refused_writes_total)}",

@@ -16,7 +16,7 @@ from redis_oom_tui.formatting.server import (
     advice_with_commands,
     limit_text,
     remedy_line,
-    role_text,
+    role_of,
     server_text,
     with_commands,
 )
@@ -100,7 +100,7 @@ def sections(report: IncidentReport) -> Iterator[Block]:
 
 def _heading(report: IncidentReport) -> Iterator[Block]:
     server, verdict = report.last.server, report.verdict
-    kind = f"{server_text(server)}, {role_text(server.role)}"
+    kind = f"{server_text(server)}, {role_of(server)}"
     # Of a cluster the worst primary is shown, now this one and now that: it has no time since when it is up.
     up = "" if server.uptime_seconds is None else f", up for {spoken(server.uptime_seconds)}"
     yield Heading(f"Memory incident report: {server.address}", 1)

@@ -123,6 +123,16 @@ def role_text(role: str) -> str:
     return "primary" if role == "master" else role
 
 
+def role_of(server: Server) -> str:
+    """What the server is, and of a replica whose: harmless text.
+
+    >>> role_of(Server("redis", "7.0.15", "replica", Address(), primary="10.0.0.2:6379"))
+    'replica of 10.0.0.2:6379'
+    """
+    role = role_text(safe_text(server.role, 12))
+    return f"{role} of {safe_text(server.primary, 60)}" if server.is_replica and server.primary else role
+
+
 PROGRAM = "redis-oom-tui"
 
 

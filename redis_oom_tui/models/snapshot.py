@@ -41,7 +41,8 @@ class Server(Struct, frozen=True):
     """Who answered. `flavour` is redis, valkey or other; `mode` is standalone, cluster or sentinel.
 
     `product` names what is built on Redis's protocol or on Redis itself (Dragonfly, Redis Enterprise); else ''.
-    `replication_id` is what a primary and the replicas that have its data tell alike.
+    `replication_id` is what a primary and the replicas that have its data tell alike. `primary` is the address that a
+    replica copies, '' where it does not tell, and of a primary.
     """
 
     flavour: str
@@ -54,6 +55,7 @@ class Server(Struct, frozen=True):
     node: str = ""
     process_id: Annotated[int | None, info("process_id", kind="positive")] = None
     product: str = ""
+    primary: str = ""
     replication_id: Annotated[str | None, info("master_replid", kind="text")] = None
 
     @property

@@ -93,7 +93,14 @@ def _server(fields: InfoFields, address: Address) -> Server:
         address=address,
         mode=_mode(fields),
         product=identity.product,
+        primary=_primary(fields),
     )
+
+
+def _primary(fields: InfoFields) -> str:
+    """Whom a replica copies; Redis calls that one its master in every version."""
+    host, port = fields.text("master_host"), fields.whole("master_port")
+    return str(Address(host, port)) if host and port else ""
 
 
 def _mode(fields: InfoFields) -> str:

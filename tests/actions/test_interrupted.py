@@ -226,7 +226,9 @@ async def test_rights_follow_the_role_of_the_server(flavour: str, tmp_path: Path
             assert operator.why_not(Action.DELETE) is None
             client.execute_command("REPLICAOF", "127.0.0.1", "1")
             await server_of(operator).snapshot()
-            assert "is a replica" in str(operator.why_not(Action.DELETE))
+            why = str(operator.why_not(Action.DELETE))
+            assert "is a replica" in why
+            assert why.endswith("connect to its primary, 127.0.0.1:1")
             client.execute_command("REPLICAOF", "NO", "ONE")
             await server_of(operator).snapshot()
             assert operator.why_not(Action.DELETE) is None

@@ -12,7 +12,7 @@ from textual.widget import Widget
 from textual.worker import WorkType
 
 from redis_oom_tui.formatting.sanitize import safe_text
-from redis_oom_tui.formatting.server import role_text
+from redis_oom_tui.formatting.server import role_of
 from redis_oom_tui.formatting.sizes import number_of
 from redis_oom_tui.models.action import TARGET, Action
 from redis_oom_tui.models.errors import TriageError
@@ -207,7 +207,7 @@ class ActionController:
             primaries = "1 primary" if len(cluster.primaries) == 1 else f"{len(cluster.primaries)} primaries"
             copies = number_of(len(cluster.replicas), "replica")
             return f"the cluster of {address} ({primaries}, {copies})"
-        role, flavour = role_text(safe_text(server.role, 12)), safe_text(server.flavour, 12)
+        role, flavour = role_of(server), safe_text(server.flavour, 12)
         return f"{address} ({role}, {flavour} {safe_text(server.version, 12)})"
 
     def new_file(self, form: str) -> Path:
