@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from redis_oom_tui.files.disk import shown
 from redis_oom_tui.files.recordings import Moment, Recorder
 from redis_oom_tui.models.address import Address, ClientBuffer
 from redis_oom_tui.models.capabilities import Capabilities
@@ -11,6 +12,7 @@ from redis_oom_tui.models.errors import TriageError
 from redis_oom_tui.models.keys import KeyDetails, KeyId, PatternSample
 from redis_oom_tui.models.scan import Pace, ScanOptions, ScanView
 from redis_oom_tui.models.snapshot import ClusterView, NodeView, Snapshot
+from redis_oom_tui.models.structs import replace
 from redis_oom_tui.ports.source import (
     ClusteredSource,
     GoesOn,
@@ -45,6 +47,7 @@ class RecordingSource:
         self._monotonic = monotonic
         self._wall = wall
         self._known: Capabilities | None = None
+        self._end_noted = False
         self._settings: Mapping[str, str] = {}
 
     @property
@@ -69,14 +72,20 @@ class RecordingSource:
         return capabilities
 
     async def snapshot(self) -> Snapshot:
-        """Kept, as is the sentence of a failure."""
+        """Kept, as is the sentence of a failure. Its notes say once that the recording has ended early."""
         try:
             snapshot = await self._inner.snapshot()
         except TriageError as error:
             self._note(lost=str(error))
             raise
         self._recorder.add(Moment(snapshot.taken_monotonic, snapshot.taken_at, snapshot=snapshot))
-        return snapshot
+        why = self._recorder.ended_early
+        if not why or self._end_noted:
+            return snapshot
+        self._end_noted = True
+        return replace(
+            snapshot, notes=(*snapshot.notes, f"the recording {shown(self._recorder.path)} ends here: {why}")
+        )
 
     async def clients(self) -> tuple[ClientBuffer, ...]:
         """Kept, the largest fifty."""

@@ -3,6 +3,7 @@
 No password and no value is in one; names of keys are, so the file is for its owner only.
 """
 
+import contextlib
 import functools
 import os
 import re
@@ -82,10 +83,14 @@ _times_decoder = msgspec.json.Decoder(_Times)
 
 
 class Recorder:
-    """Appends moments to a new file. Raises BadInput where it cannot be written; stops quietly at its size limit."""
+    """Appends moments to a new file. Raises BadInput where not even its first line can be written.
+
+    `ended_early` says why nothing more is written, on a full disk or at `max_bytes`; '' while all is.
+    """
 
     def __init__(self, path: Path, address: Address, *, max_bytes: int = _MAX_BYTES) -> None:
         self.path = path
+        self.ended_early = ""
         self._left = max_bytes
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
@@ -94,6 +99,9 @@ class Recorder:
         self._file: BinaryIO | None = os.fdopen(descriptor, "wb")
         head = {"format": FORMAT, "version": VERSION, "address": encode(address), "made_at": time.time()}
         self._write(head)
+        if self.ended_early:
+            path.unlink(missing_ok=True)
+            raise BadInput(f"{path} cannot be written: {self.ended_early}")
 
     def add(self, moment: Moment) -> None:
         """Write one moment down; the flush makes it outlive a crash of the tool."""
@@ -106,8 +114,8 @@ class Recorder:
     def close(self) -> None:
         """Let go of the file."""
         if self._file is not None:
-            self._file.close()
-            self._file = None
+            file, self._file = self._file, None
+            file.close()
 
     def _write(self, data: dict[str, Any]) -> None:
         line = encoded(data) + b"\n"
@@ -115,13 +123,19 @@ class Recorder:
             return
         self._left -= len(line)
         if self._left < 0:
-            self.close()
+            self._end("it is as large as a recording may be")
             return
         try:
             self._file.write(line)
             self._file.flush()
-        except OSError:
+        except OSError as error:
             # A full disk ends the recording; the incident at hand goes on.
+            self._end(error.strerror or str(error))
+
+    def _end(self, why: str) -> None:
+        self.ended_early = why
+        with contextlib.suppress(OSError):
+            # What could not be written is tried again by the close, and its failure was told already.
             self.close()
 
 

@@ -105,7 +105,9 @@ async def test_what_the_sentinels_refuse_is_said() -> None:
             sentinel = Sentinel((where,), MASTER, password=wrong)
             await _refusal(replace(them.connection, sentinel=sentinel), LoginRefused, "--sentinel-pass")
         known = Sentinel((where,), "no-such-master", password=Secret("right"))
-        await _refusal(replace(them.connection, sentinel=known), NotRedis, "no-such-master")
+        await _refusal(
+            replace(them.connection, sentinel=known), NotRedis, "no-such-master: check --master; known: cache$"
+        )
 
 
 async def test_no_sentinel_at_all() -> None:

@@ -19,7 +19,9 @@ from redis_oom_tui.server.tasks import together
 
 _ASK = ("SENTINEL GET-MASTER-ADDR-BY-NAME",)
 # In two words: redis-py has a reader of its own for the one, which wants every field to be there.
-_TELL = ("SENTINEL", "MASTER")
+_TELL, _LIST = ("SENTINEL", "MASTER"), ("SENTINEL", "MASTERS")
+# How many names of other masters a refusal lists.
+_NAMED = 5
 _TLS_OPTIONS = re.compile(r"--(tls|cacert|cert|key|sni)\b")
 
 
@@ -61,7 +63,19 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> NamedMaster:
         return await _believed(connection, sentinel, masters)
     if failure is not None and len(sentinel.addresses) > 1:
         raise type(failure)(f"none of the {len(sentinel.addresses)} Sentinels named the master: {failure}")
-    raise failure or NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master")
+    if failure is not None:
+        raise failure
+    known = await _known(connection, sentinel)
+    others = f"; known: {', '.join(known)}" if known else ""
+    raise NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master{others}")
+
+
+async def _known(connection: Connection, sentinel: Sentinel) -> list[str]:
+    """The names of the masters that the Sentinels know, the first few, as harmless text."""
+    answers = await together(_answer(connection, sentinel, where, _LIST) for where in sentinel.addresses)
+    found = {fields.get(b"name") for answer in answers if isinstance(answer, list) for fields in map(_fields, answer)}
+    names = sorted(safe_text(name, 80) for name in found if isinstance(name, bytes))
+    return names[:_NAMED]
 
 
 async def _believed(connection: Connection, sentinel: Sentinel, named: Mapping[Address, Address]) -> NamedMaster:
@@ -109,7 +123,7 @@ def doubt(where: Address, sentinel: Sentinel) -> str:
 
 async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Address | TriageError | None:
     """The master that the Sentinel at `where` names, None for none, or why it did not say."""
-    found = await _answer(connection, sentinel, where, _ASK)
+    found = await _answer(connection, sentinel, where, _ASK, sentinel.master)
     if found is None or isinstance(found, TriageError):
         return found
     words = found if isinstance(found, list) else []
@@ -120,22 +134,26 @@ async def _ask(connection: Connection, sentinel: Sentinel, where: Address) -> Ad
 
 async def _epoch(connection: Connection, sentinel: Sentinel, where: Address) -> int | None:
     """The number of the latest failover that the Sentinel at `where` knows of; None where it does not tell."""
-    found = await _answer(connection, sentinel, where, _TELL)
-    if not isinstance(found, list):
-        return None
-    fields = dict(zip(map(str, found[::2]), found[1::2], strict=False))
-    epoch = fields.get(str(b"config-epoch"), b"")
+    epoch = _fields(await _answer(connection, sentinel, where, _TELL, sentinel.master)).get(b"config-epoch")
     return int(epoch) if isinstance(epoch, bytes) and re.fullmatch(rb"[0-9]{1,20}", epoch) else None
 
 
-async def _answer(connection: Connection, sentinel: Sentinel, where: Address, command: tuple[str, ...]) -> Any:
-    """What the Sentinel at `where` answers to `command` about the master, or why it did not answer."""
+def _fields(answer: Any) -> dict[bytes, Any]:
+    """Names and values that come in turns; {} where an answer is no such list."""
+    words = answer if isinstance(answer, list) else []
+    return {name: value for name, value in zip(words[::2], words[1::2], strict=False) if isinstance(name, bytes)}
+
+
+async def _answer(
+    connection: Connection, sentinel: Sentinel, where: Address, command: tuple[str, ...], *arguments: str
+) -> Any:
+    """What the Sentinel at `where` answers to `command` with these `arguments`, or why it did not answer."""
     tls = sentinel.tls_beside(connection.tls)
     login = replace(connection, username=sentinel.username, password=sentinel.password)
     way = replace(login, address=where, sentinel=None, tls=tls)
     asked = make_client(way)
     try:
-        return await with_tls_hint(way, _asked(asked, command, sentinel.master, where))
+        return await with_tls_hint(way, _asked(asked, command, arguments, where))
     except LoginRefused:
         return LoginRefused(f"{where}, a Sentinel, refused the login: check --sentinel-user and --sentinel-pass")
     except TriageError as error:
@@ -144,9 +162,9 @@ async def _answer(connection: Connection, sentinel: Sentinel, where: Address, co
         await asked.aclose()
 
 
-async def _asked(asked: Redis, command: tuple[str, ...], master: str, where: Address) -> Any:
+async def _asked(asked: Redis, command: tuple[str, ...], arguments: tuple[str, ...], where: Address) -> Any:
     with translated(where, " ".join(command)):
-        return await asked.execute_command(*command, master)
+        return await asked.execute_command(*command, *arguments)
 
 
 def _as_sentinels(error: TriageError, where: Address) -> str:
