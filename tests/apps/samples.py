@@ -8,6 +8,7 @@ import json
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ KEPT = 300
 _BEGAN = int(time.time())
 # Unix seconds or milliseconds that stand alone, as digits.
 _TIME = re.compile(r"(?<![0-9A-Za-z.])(1[5-9]\d{8})(\d{3})?(?![0-9A-Za-z])")
+_DATE = re.compile(r"20\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d")
 _DAY = 86400
 
 Keys = dict[bytes, dict[str, Any]]
@@ -48,22 +50,29 @@ def names() -> list[str]:
     return sorted(path.stem for path in FOLDER.glob("*.json"))
 
 
-def load(name: str) -> Sample:
-    """The sample of this name."""
+def load(name: str, *, years_ago: int = 0) -> Sample:
+    """The sample of this name, recorded now, or so many years ago."""
     text = (FOLDER / f"{name}.json").read_text()
-    held = json.loads(_moved(text, json.loads(text)["recorded_at"]))
+    held = json.loads(_moved(text, json.loads(text)["recorded_at"], _BEGAN - years_ago * 365 * _DAY))
     keys = {_bytes(key): of for key, of in held["keys"].items()}
     return Sample(name, held["application"], held["source"], held["told_by"], keys)
 
 
-def _moved(text: str, recorded_at: int) -> str:
-    """The sample with its times, those of its own day and after it, as if it had been recorded now."""
+def _moved(text: str, recorded_at: int, at: int) -> str:
+    """The sample with its times, those of its own day and after it, as if it had been recorded `at`."""
 
     def move(found: re.Match[str]) -> str:
         seconds, rest = int(found[1]), found[2] or ""
-        return f"{seconds + _BEGAN - recorded_at}{rest}" if seconds > recorded_at - _DAY else found[0]
+        return f"{seconds + at - recorded_at}{rest}" if seconds > recorded_at - _DAY else found[0]
 
-    return _TIME.sub(move, text)
+    def move_date(found: re.Match[str]) -> str:
+        before = datetime.fromisoformat(f"{found[0]}+00:00")
+        if before.timestamp() <= recorded_at - _DAY:
+            return found[0]
+        moved = before + timedelta(seconds=at - recorded_at)
+        return moved.strftime(f"%Y-%m-%d{found[0][10]}%H:%M:%S")
+
+    return _DATE.sub(move_date, _TIME.sub(move, text))
 
 
 def save(sample: Sample) -> None:

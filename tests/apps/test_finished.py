@@ -1,6 +1,5 @@
 """`cleanup --finished` on what the libraries themselves left: finished jobs go whole, and nothing else goes."""
 
-import json
 import re
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 
 from redis_oom_tui.cli import main as entry
 from tests.apps import samples
-from tests.apps.samples import Keys
 from tests.support.servers import started
 
 GOING = [
@@ -23,20 +21,13 @@ GOING = [
 ]
 
 
-def long_ago(keys: Keys) -> Keys:
-    """The sample as if it were some years older, whatever the clock says."""
-    text = json.dumps({key.decode("latin-1"): of for key, of in keys.items()})
-    older = re.sub(r"\b1796(?=\d)", "1496", text).replace("2026-11-", "2017-11-")
-    return {key.encode("latin-1"): of for key, of in json.loads(older).items()}
-
-
 @pytest.mark.parametrize(
     ("name", "application", "state", "going"), GOING, ids=[f"{name}-{state}" for name, _, state, _ in GOING]
 )
 def test_finished_jobs_go_with_all_that_is_theirs(
     name: str, application: str, state: str, going: bytes, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    keys = long_ago(samples.load(name).keys)
+    keys = samples.load(name, years_ago=9).keys
     lists = [of["value"] for key, of in keys.items() if re.search(rb"[:{](%b)(_jobs|:mail)?$" % state.encode(), key)]
     ids = b"|".join(re.escape(member.encode()) for members in lists for member in members)
     expected = {key for key in keys if re.fullmatch(going.replace(b"<ids>", ids), key)}
@@ -53,7 +44,7 @@ def test_finished_jobs_go_with_all_that_is_theirs(
 def test_jobs_that_are_all_old_go_as_one_key(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """Sidekiq's dead jobs are members of one sorted set, which does not stay where all of them go."""
     with started("valkey") as server, server.client() as client:
-        samples.write(client, long_ago(samples.load("sidekiq").keys))
+        samples.write(client, samples.load("sidekiq", years_ago=9).keys)
         before = samples.read(client)
         assert client.exists("dead")
         backup = str(tmp_path / "b")
