@@ -1,17 +1,16 @@
 """What is recorded comes back as it was; a recording answers as the server did; damaged files are refused in words."""
 
-import contextlib
 import json
 import re
-import resource
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from redis_oom_tui.files.recorded_values import decode, encode
 from redis_oom_tui.files.recording_source import RecordingSource, recording
-from redis_oom_tui.files.recordings import Moment, Recorder, decode, encode, load
+from redis_oom_tui.files.recordings import Moment, Recorder, load
 from redis_oom_tui.files.replay import ReplaySource
 from redis_oom_tui.models.address import Address, ClientBuffer, ClusterNode, Connection
 from redis_oom_tui.models.capabilities import Capabilities, Feature
@@ -95,36 +94,6 @@ def test_a_file_is_its_owners_and_never_written_over(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="cannot be written as a new file"):
         Recorder(path, Address())
     assert len(load(path).snapshots) == 1
-
-
-@contextlib.contextmanager
-def file_size_limit(size: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes: a write fails then as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_a_full_disk_leaves_no_empty_file(tmp_path: Path) -> None:
-    path = tmp_path / "r"
-    with file_size_limit(20), pytest.raises(BadInput, match=f"^{path} cannot be written: File too large$"):
-        Recorder(path, Address())
-    assert not path.exists()
-
-
-async def test_a_recording_that_ends_early_is_noted_once(tmp_path: Path) -> None:
-    inner = ScriptedSource()
-    source = recording(inner, Recorder(tmp_path / "r", inner.address))
-    assert not (await source.snapshot()).notes
-    with file_size_limit((tmp_path / "r").stat().st_size + 10):
-        [note] = (await source.snapshot()).notes
-    assert note == f"the recording {tmp_path / 'r'} ends here: File too large"
-    assert not (await source.snapshot()).notes
-    await source.close()
-    assert len(load(tmp_path / "r").snapshots) == 1
 
 
 def test_it_stops_at_its_limit(tmp_path: Path) -> None:
