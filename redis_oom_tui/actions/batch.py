@@ -13,13 +13,12 @@ from redis_oom_tui.formatting.sanitize import safe_text
 from redis_oom_tui.models.errors import CommandRefused, ErrorClass, KeyMoved, ServerBusy, ServerUnreachable, TriageError
 from redis_oom_tui.models.plan import Operation, Outcome
 from redis_oom_tui.rules import headroom
-from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, expected
+from redis_oom_tui.rules.expected_state import TTL_SLACK_MS, Expected, expected
 from redis_oom_tui.rules.headroom import OWN_TYPES
 from redis_oom_tui.server.call_throttle import CallThrottle
 from redis_oom_tui.server.mutations.connections import PinnedConnection, settled
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.mutations.replies import ReplyOrError, server_time
-from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
 
 Answer = TypeVar("Answer")
@@ -40,10 +39,10 @@ class Ready(NamedTuple):
     due_ms: Mapping[int, int]
 
 
-class Checks(Sequence[Check]):
+class ExpectedStates(Sequence[Expected]):
     """How the keys at `positions` must look, worked out when they are asked for: while the server is at work."""
 
-    def __init__(self, positions: Sequence[int], made: Callable[[Sequence[int]], list[Check]]) -> None:
+    def __init__(self, positions: Sequence[int], made: Callable[[Sequence[int]], list[Expected]]) -> None:
         self._positions = positions
         self._made = made
 
@@ -51,12 +50,12 @@ class Checks(Sequence[Check]):
         return len(self._positions)
 
     @overload
-    def __getitem__(self, index: int) -> Check: ...
+    def __getitem__(self, index: int) -> Expected: ...
 
     @overload
-    def __getitem__(self, index: slice) -> list[Check]: ...
+    def __getitem__(self, index: slice) -> list[Expected]: ...
 
-    def __getitem__(self, index: int | slice) -> Check | list[Check]:
+    def __getitem__(self, index: int | slice) -> Expected | list[Expected]:
         if isinstance(index, int):
             return self._made([self._positions[index]])[0]
         return self._made(self._positions[index])
@@ -190,23 +189,25 @@ class BatchWorker:
     def _is_stopping(self) -> bool:
         return self._throttle.stopping
 
-    def _checks(self, positions: Sequence[int], copied: Mapping[int, Copied] = MappingProxyType({})) -> Checks:
+    def _expected(
+        self, positions: Sequence[int], copied: Mapping[int, Copied] = MappingProxyType({})
+    ) -> ExpectedStates:
         keys, copies = self._plan.keys, self._copies
         untouched = self._saver is not None and self._saver.untouched
 
-        def made(some: Sequence[int]) -> list[Check]:
+        def made(some: Sequence[int]) -> list[Expected]:
             planned = [keys[position] for position in some]
             if not copied and not copies:
-                return [Check(key.id, expected(key)) for key in planned]
+                return [expected(key) for key in planned]
             own = [copied.get(position, NO_COPY).digest for position in some]
             return [
-                Check(key.id, expected(key, digest, saved_untouched=untouched))
+                expected(key, digest, saved_untouched=untouched)
                 if digest
-                else Check(key.id, expected(key, copies.get((key.id.db, key.id.key), "")))
+                else expected(key, copies.get((key.id.db, key.id.key), ""))
                 for key, digest in zip(planned, own, strict=True)
             ]
 
-        return Checks(positions, made)
+        return ExpectedStates(positions, made)
 
     async def _save(self, connection: PinnedConnection, saver: Saver, batch: Sequence[int]) -> dict[int, Copied]:
         async def hold() -> bool:
@@ -215,7 +216,7 @@ class BatchWorker:
 
         mutator = self._mutator
         copies = await asked_again(
-            connection, lambda: saver.save(mutator(connection), batch, self._checks, hold), self._is_stopping
+            connection, lambda: saver.save(mutator(connection), batch, self._expected, hold), self._is_stopping
         )
         if saver.blocked is not None:
             self._block(saver.blocked)
@@ -223,16 +224,16 @@ class BatchWorker:
 
     async def _send(self, mutator: KeyMutator, todo: Sequence[int], ready: Ready, answered: set[int]) -> None:
         """Act on the keys at `todo`, and put those whose replies came into `answered`."""
-        checks = self._checks(todo, ready.copies)
+        wanted = self._expected(todo, ready.copies)
         if self._plan.operation is Operation.DELETE:
             if self._saver is not None:
                 sizes = [ready.copies[position].size for position in todo]
                 mutator.take_sizes(
                     sizes, headroom.at_once(self._saver.free_bytes, SAVE_AT_ONCE) // max(1, self._throttle.window)
                 )
-            acting = mutator.delete(checks)
+            acting = mutator.delete(wanted)
         else:
-            acting = mutator.expire(checks, [ready.due_ms[position] for position in todo])
+            acting = mutator.expire(wanted, [ready.due_ms[position] for position in todo])
         async with contextlib.aclosing(acting):
             async for position, replies in acting:
                 part = todo[position : position + len(replies)]

@@ -20,9 +20,9 @@ from redis_oom_tui.formatting.sizes import size
 from redis_oom_tui.models.errors import BadInput, ErrorClass, KeyMoved, ServerBusy, TriageError
 from redis_oom_tui.models.plan import Outcome, OutcomeNote, Plan
 from redis_oom_tui.rules import headroom
+from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, ReplyRoom
 from redis_oom_tui.server.mutations.replies import Limit, ReplyOrError, Saved, Uncopied, digest
-from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import CHANGED_WORDS, Reply
 
 SAVE_AT_ONCE = 4 * 1024 * 1024
@@ -104,7 +104,11 @@ class Saver:
         self.blocked: TriageError | None = None
 
     async def save(
-        self, mutator: KeyMutator, batch: Sequence[int], checks: Callable[[Sequence[int]], Sequence[Check]], hold: Hold
+        self,
+        mutator: KeyMutator,
+        batch: Sequence[int],
+        wanted: Callable[[Sequence[int]], Sequence[Expected]],
+        hold: Hold,
     ) -> dict[int, Copied]:
         """The keys of `batch` that may be deleted, on disk, each with its copy, or with NO_COPY where it is deleted
         without one; all others have an outcome. `hold` waits while the server carries out nothing.
@@ -130,7 +134,7 @@ class Saver:
                     break
                 continue
             self.free_bytes = reply_room.free
-            left, waiting = await self._some(mutator, left, checks(left), reply_room, wait=time.monotonic() < until)
+            left, waiting = await self._some(mutator, left, wanted(left), reply_room, wait=time.monotonic() < until)
             if self._busy and not await hold():
                 break
             if waiting:
@@ -141,7 +145,7 @@ class Saver:
         return self._ready
 
     async def _some(
-        self, mutator: KeyMutator, left: Sequence[int], checks: Sequence[Check], reply_room: ReplyRoom, *, wait: bool
+        self, mutator: KeyMutator, left: Sequence[int], wanted: Sequence[Expected], reply_room: ReplyRoom, *, wait: bool
     ) -> tuple[list[int], bool]:
         """Copy those of `left` that there is room for now: returns the others, and whether one waits for room that is
         becoming free.
@@ -153,7 +157,7 @@ class Saver:
         waiting = self._busy = False
         sent = 0
         # Fewer replies than keys: it was told to stop, and the others were not attempted.
-        async with contextlib.aclosing(mutator.save(checks, sizes, limit)) as parts:
+        async with contextlib.aclosing(mutator.save(wanted, sizes, limit)) as parts:
             async for first, replies in parts:
                 sent = first + len(replies)
                 part = left[first:sent]

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from msgspec import Struct
 
+from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.models.plan import PlannedKey
 
 TTL_SLACK_MS = 5000
@@ -99,12 +100,13 @@ class ReadSpan(NamedTuple):
 
 
 class Expected(Struct, frozen=True, gc=False):
-    """How a key looks if nobody changed it, by the server's clock: -1 where a comparison is left out.
+    """A key, and how it looks if nobody changed it, by the server's clock: -1 where a comparison is left out.
 
     `expires_ms` is when it expires, in Unix milliseconds: -1 for never, -2 for any time. `used_at` is the second of its
     last use: IN_USE where a use since would not show. `digest` is the SHA-1 of its DUMP, '' where it was not saved.
     """
 
+    id: KeyId
     type: str
     expires_ms: int
     used_at: int
@@ -118,9 +120,9 @@ def expected(key: PlannedKey, digest: str = "", *, saved_untouched: bool = False
 
     A digest stands for the size; and for the idle time as well, unless saving it left no mark (CLIENT NO-TOUCH).
 
-    >>> from redis_oom_tui.models.keys import KeyId
-    >>> expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.5))
-    Expected(type='string', expires_ms=-1, used_at=95, smallest=90, largest=90, digest='')
+    >>> want = expected(PlannedKey(KeyId(0, b"k"), "string", 90, idle_seconds=5, read_at=100.5))
+    >>> want.expires_ms, want.used_at, want.smallest, want.largest
+    (-1, 95, 90, 90)
     """
     read_at, ttl_ms, idle = key.read_at, key.ttl_ms, key.idle_seconds
     expires_ms = used_at = smallest = largest = -1
@@ -132,31 +134,23 @@ def expected(key: PlannedKey, digest: str = "", *, saved_untouched: bool = False
         used_at = -1 if digest else IN_USE
     elif saved_untouched or not digest:
         used_at = int(read_at) - idle if read_at > idle else 0
-    if not digest:
-        smallest, largest = size_class(key)
-    return Expected(key.type, expires_ms, used_at, smallest, largest, digest)
-
-
-def size_class(key: PlannedKey) -> tuple[int, int]:
-    """The least and the largest MEMORY USAGE that still count as unchanged; (-1, -1) where the size is not known.
-
-    It is compared with what the server answered from the same few elements, not with a size that was measured closer.
-    """
+    # Compared with what the server answered from the same few elements, not with a size that was measured closer.
     size = key.size if key.answered is None else key.answered
-    if size is None:
-        return -1, -1
-    if size <= _EXACT_BELOW or key.type in _EXACT_TYPES:
-        return size, size
-    return size // 2, size * 2
+    if not digest and size is not None:
+        exact = size <= _EXACT_BELOW or key.type in _EXACT_TYPES
+        smallest, largest = (size, size) if exact else (size // 2, size * 2)
+    return Expected(key.id, key.type, expires_ms, used_at, smallest, largest, digest)
 
 
-def may_be_shared(want: Expected, name_bytes: int) -> bool:
+def may_be_shared(want: Expected) -> bool:
     """Whether the idle time to be compared may be another key's as well: that of a number which Redis shares.
 
-    >>> may_be_shared(Expected("string", -1, 9, 72, 72), 5), may_be_shared(Expected("string", -1, 9, 300, 300), 5)
+    >>> small, large = (Expected(KeyId(0, b"count"), "string", -1, 9, size, size) for size in (72, 300))
+    >>> may_be_shared(small), may_be_shared(large)
     (True, False)
     """
-    return want.type == "string" and want.used_at >= 0 and want.largest <= SHARED_GROWTH * name_bytes + SHARED_ROOM
+    shared_at_most = SHARED_GROWTH * len(want.id.key) + SHARED_ROOM
+    return want.type == "string" and want.used_at >= 0 and want.largest <= shared_at_most
 
 
 def difference(

@@ -131,7 +131,7 @@ def never_evicted_flags(snapshot: Snapshot) -> tuple[str, ...]:
 
 def in_use_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     """What to say of keys that were used in the very second in which the preview read them."""
-    number = sum([key.read_at is None and key.in_use for key in keys])
+    number = len([key for key in keys if key.read_at is None and key.in_use])
     if not number:
         return ()
     were, them = ("was", "it") if number == 1 else ("were", "them")
@@ -152,7 +152,8 @@ def freeing_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     >>> freeing_flags([PlannedKey(KeyId(0, b"k"), "string", large), PlannedKey(KeyId(0, b"l"), "hash", large)])
     ('1 key is a string of 476.8 MiB: its memory is freed in one go, about 50 ms in which no other client is served.',)
     """
-    listed = [key for key in keys if key.size is not None and key.size >= _LARGE_MODULE]
+    # Looked at once for each: there may be hundreds of thousands.
+    listed = [key for key in keys if (held := key.size) is not None and held >= _LARGE_MODULE]
     strings = [key.size or 0 for key in listed if key.type == "string" and (key.size or 0) >= _LARGE_STRING]
     modules = [key for key in listed if key.type not in OWN_TYPES]
     found = []

@@ -249,7 +249,9 @@ class Selected:
             self.matched_keys -= len(small)
             self.matched_bytes -= sum([key.size or 0 for key in small.values()])
             kept = [key for key in kept if key.id not in small] if small else kept
-        return kept if self._order is Order.OLDEST else sorted(kept, key=lambda key: -(key.size or 0))
+        # What was not measured closer has its order.
+        ordered = unchanged or self._order is Order.OLDEST
+        return kept if ordered else sorted(kept, key=lambda key: -(key.size or 0))
 
     def _renewed(self, before: Sequence[PlannedKey], found: Sequence[PlannedKey]) -> list[PlannedKey]:
         """`found`, with the sums corrected by what was known of these keys `before`."""

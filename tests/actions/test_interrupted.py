@@ -13,8 +13,8 @@ from redis_oom_tui.files.backup_reading import read_records
 from redis_oom_tui.models.action import Action, BackupChoice
 from redis_oom_tui.models.errors import ServerUnreachable
 from redis_oom_tui.models.plan import Criteria, Outcome
+from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator, KeyReplies
-from redis_oom_tui.server.mutations.script_calls import Check
 from tests.support.acting import NO_BACKUP, audited, fill, names_of, operating, planned, server_of, stepped
 from tests.support.servers import RunningServer, started
 from tests.support.waiting import until
@@ -126,9 +126,9 @@ async def test_no_key_is_sent_to_be_deleted_before_its_copy_is_on_disk(
         flush(self)
         on_disk.update(names)
 
-    def deleting(self: KeyMutator, checks: Sequence[Check]) -> AsyncGenerator[KeyReplies, None]:
-        early.update({check.id.key for check in checks} - on_disk)
-        return delete(self, checks)
+    def deleting(self: KeyMutator, wanted: Sequence[Expected]) -> AsyncGenerator[KeyReplies, None]:
+        early.update({want.id.key for want in wanted} - on_disk)
+        return delete(self, wanted)
 
     monkeypatch.setattr(BackupWriter, "add", adding)
     monkeypatch.setattr(BackupWriter, "flush", flushing)

@@ -22,7 +22,6 @@ from redis_oom_tui.server.mutations.connections import ExclusiveConnection, Pinn
 from redis_oom_tui.server.mutations.key_mutator import KeyMutator
 from redis_oom_tui.server.mutations.key_reader import KeyReader
 from redis_oom_tui.server.mutations.replies import Limit
-from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.value_restorer import Value, ValueRestorer
 from redis_oom_tui.server.preflight import Preflight
 from redis_oom_tui.server.scan import keyspace
@@ -98,7 +97,7 @@ def _acted(*, scripted: bool, saving: bool) -> Callable[[LiveServer], Awaitable[
         try:
             await pinned.open()
             mutator = KeyMutator(pinned.channel, Unthrottled(), scripted=scripted)
-            checks = [Check(KeyId(0, b"k:%d" % n), Expected("string", -1, 0, -1, -1)) for n in range(2)]
+            checks = [Expected(KeyId(0, b"k:%d" % n), "string", -1, 0, -1, -1) for n in range(2)]
             if saving:
                 async for _ in mutator.save(checks, [1] * 2, Limit(10**6, 10**6)):
                     pass

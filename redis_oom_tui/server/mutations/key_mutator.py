@@ -6,6 +6,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from redis_oom_tui.models.errors import PermissionRefused, ServerBusy, TriageError
 from redis_oom_tui.models.keys import KeyId
+from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.rules.headroom import headroom_in
 from redis_oom_tui.server.call_throttle import Throttle, windowed
 from redis_oom_tui.server.mutations import scripts
@@ -22,7 +23,7 @@ from redis_oom_tui.server.mutations.replies import (
     server_time,
     string,
 )
-from redis_oom_tui.server.mutations.script_calls import Check, ScriptCall, ScriptCaller, checking
+from redis_oom_tui.server.mutations.script_calls import ScriptCall, ScriptCaller, checking
 from redis_oom_tui.server.mutations.scripts import Reply
 from redis_oom_tui.server.replies import info_in
 
@@ -30,7 +31,7 @@ _Reply = TypeVar("_Reply", ReplyOrError, Saved | Uncopied | ReplyOrError)
 
 
 class KeyReplies(NamedTuple):
-    """What became of some keys that follow each other, from the check at position `at` on."""
+    """What became of some keys that follow each other, from that at position `at` on."""
 
     at: int
     replies: list[ReplyOrError]
@@ -62,7 +63,7 @@ class _Weights:
 
 class KeyMutator:
     """Acts on keys of one database. `scripted` is False where EVAL is refused; `alone` sends each key by itself. After
-    a lost connection `sent` is how many of the checks, from the first on, may have been acted on. Once the server said
+    a lost connection `sent` is how many of the keys, from the first on, may have been acted on. Once the server said
     that it carries out nothing just now, no further call is sent.
     """
 
@@ -94,23 +95,23 @@ class KeyMutator:
         """What is deleted next is of these sizes, and its values are read again: `at_once` bytes in a call at most."""
         self._weights = _Weights(sizes, at_once)
 
-    async def delete(self, checks: Sequence[Check]) -> AsyncGenerator[KeyReplies, None]:
+    async def delete(self, wanted: Sequence[Expected]) -> AsyncGenerator[KeyReplies, None]:
         """UNLINK each key that still looks as expected, and tell of some at a time, until all are told of or the
         throttle is stopping. Raises ServerUnreachable where replies were lost.
         """
         weights, self._weights = self._weights, _Weights()
         self._held = False
         if self._scripted:
-            calls = self._calls(len(checks), lambda at, end: checking(scripts.DELETE, checks[at:end]), weights)
+            calls = self._calls(len(wanted), lambda at, end: checking(scripts.DELETE, wanted[at:end]), weights)
             async with contextlib.aclosing(calls) as answers:
                 async for at, replies in answers:
                     yield self._held_replies(at, _replies_of_all(replies))
             return
-        async with contextlib.aclosing(self._parts(checks, weights)) as parts:
+        async with contextlib.aclosing(self._parts(wanted, weights)) as parts:
             async for at, part in parts:
                 yield self._held_replies(at, await self._steps.delete(part))
 
-    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> AsyncGenerator[KeyReplies, None]:
+    async def expire(self, wanted: Sequence[Expected], due_ms: Sequence[int]) -> AsyncGenerator[KeyReplies, None]:
         """Give each unchanged key its end at `due_ms` (Unix milliseconds of the server), unless it ends sooner already.
 
         One that is overdue when its turn comes keeps a second.
@@ -118,18 +119,18 @@ class KeyMutator:
         self._held = False
         if self._scripted:
             calls = self._calls(
-                len(checks), lambda at, end: checking(scripts.EXPIRE, checks[at:end], due_ms[at:end]), _Weights()
+                len(wanted), lambda at, end: checking(scripts.EXPIRE, wanted[at:end], due_ms[at:end]), _Weights()
             )
             async with contextlib.aclosing(calls) as answers:
                 async for at, replies in answers:
                     yield self._held_replies(at, _replies_of_all(replies))
             return
-        async with contextlib.aclosing(self._parts(checks)) as parts:
+        async with contextlib.aclosing(self._parts(wanted)) as parts:
             async for at, part in parts:
                 yield self._held_replies(at, await self._steps.expire(part, due_ms[at : at + len(part)]))
 
     async def save(
-        self, checks: Sequence[Check], sizes: Sequence[int], limit: Limit
+        self, wanted: Sequence[Expected], sizes: Sequence[int], limit: Limit
     ) -> AsyncGenerator[tuple[int, list[Saved | Uncopied | ReplyOrError]], None]:
         """The value of each key that still looks as expected, some at a time with the position of the first, until the
         throttle is stopping. What does not fit into `limit` is Uncopied, or LATER; `sizes` are the sizes as far as
@@ -139,13 +140,13 @@ class KeyMutator:
         weights = _Weights(sizes, limit.at_once)
         self._held = False
         if not self._scripted:
-            async with contextlib.aclosing(self._parts(checks, weights)) as parts:
+            async with contextlib.aclosing(self._parts(wanted, weights)) as parts:
                 async for at, part in parts:
                     yield at, self._noting_busy(await self._steps.save(part, limit))
             return
         most = -limit.most if limit.unsized else limit.most
         packed = scripts.COPY_LIMIT.pack(most, limit.at_once)
-        calls = self._calls(len(checks), lambda at, end: checking(scripts.SAVE, checks[at:end], limit=packed), weights)
+        calls = self._calls(len(wanted), lambda at, end: checking(scripts.SAVE, wanted[at:end], limit=packed), weights)
         async with contextlib.aclosing(calls) as answers:
             async for at, replies in answers:
                 yield at, self._noting_busy(saved_or_error(replies))
@@ -175,13 +176,13 @@ class KeyMutator:
         ]
 
     async def _parts(
-        self, checks: Sequence[Check], weights: "_Weights | None" = None
-    ) -> AsyncGenerator[tuple[int, Sequence[Check]], None]:
-        """`checks` in parts, each as soon as it may be acted on."""
+        self, wanted: Sequence[Expected], weights: "_Weights | None" = None
+    ) -> AsyncGenerator[tuple[int, Sequence[Expected]], None]:
+        """`wanted` in parts, each as soon as it may be acted on."""
         weights, at = weights or _Weights(), 0
-        while at < len(checks) and not self.ending:
+        while at < len(wanted) and not self.ending:
             await self.throttle.ready()
-            part = checks[at : weights.end(at, min(len(checks), at + self.throttle.per_call))]
+            part = wanted[at : weights.end(at, min(len(wanted), at + self.throttle.per_call))]
             self.sent = at + len(part)
             self.throttle.begun()
             began = self.throttle.now()

@@ -4,7 +4,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from redis_oom_tui.models.errors import ErrorClass, ServerBusy, TriageError
-from redis_oom_tui.rules.expected_state import IN_USE, SHARED_ROOM, SHARED_USERS, ServerTime, difference, may_be_shared
+from redis_oom_tui.rules.expected_state import (
+    IN_USE,
+    SHARED_ROOM,
+    SHARED_USERS,
+    Expected,
+    ServerTime,
+    difference,
+    may_be_shared,
+)
 from redis_oom_tui.rules.headroom import size_is_reported
 from redis_oom_tui.rules.sizing import SAMPLES
 from redis_oom_tui.server.mutations.connections import Command, ExclusiveConnection
@@ -21,7 +29,6 @@ from redis_oom_tui.server.mutations.replies import (
     string,
     time_of_replies,
 )
-from redis_oom_tui.server.mutations.script_calls import Check
 from redis_oom_tui.server.mutations.scripts import Reply
 
 _TRIES = 3
@@ -34,19 +41,19 @@ class NonAtomicMutator:
     def __init__(self, channel: ExclusiveConnection) -> None:
         self._channel = channel
 
-    async def delete(self, checks: Sequence[Check]) -> list[ReplyOrError]:
+    async def delete(self, wanted: Sequence[Expected]) -> list[ReplyOrError]:
         """UNLINK each key that looks as expected."""
-        differences, _, _ = await self._differences(checks)
-        return await self._act([*differences], [("UNLINK", check.id.key) for check in checks])
+        differences, _, _ = await self._differences(wanted)
+        return await self._act([*differences], [("UNLINK", want.id.key) for want in wanted])
 
-    async def expire(self, checks: Sequence[Check], due_ms: Sequence[int]) -> list[ReplyOrError]:
+    async def expire(self, wanted: Sequence[Expected], due_ms: Sequence[int]) -> list[ReplyOrError]:
         """Give each key that looks as expected its end, in a second at the earliest; EARLIER where it ends sooner."""
-        differences, ttls, now = await self._differences(checks)
+        differences, ttls, now = await self._differences(wanted)
         commands: list[Command | None] = []
-        for check, ttl, due in zip(checks, ttls, due_ms, strict=True):
+        for want, ttl, due in zip(wanted, ttls, due_ms, strict=True):
             # By what it has now, as the script does: never is a TTL made longer.
             sooner = 0 <= ttl <= due - now.ms
-            commands.append(None if sooner else ("PEXPIREAT", check.id.key, max(due, now.ms + 1000)))
+            commands.append(None if sooner else ("PEXPIREAT", want.id.key, max(due, now.ms + 1000)))
         return await self._act([*differences], commands)
 
     async def _act(self, results: list[ReplyOrError], commands: Sequence[Command | None]) -> list[ReplyOrError]:
@@ -60,12 +67,12 @@ class NonAtomicMutator:
             results[at] = reply_or_error(reply)
         return results
 
-    async def save(self, checks: Sequence[Check], limit: Limit) -> list[Saved | Uncopied | ReplyOrError]:
+    async def save(self, wanted: Sequence[Expected], limit: Limit) -> list[Saved | Uncopied | ReplyOrError]:
         """The value of each key that looks as expected and fits into `limit`."""
-        differences, _, _ = await self._differences(checks, saving=True)
+        differences, _, _ = await self._differences(wanted, saving=True)
         results: list[Saved | Uncopied | ReplyOrError] = [*differences]
         try:
-            sizes = await self._sizes(checks, [at for at, reply in enumerate(results) if reply is Reply.DONE])
+            sizes = await self._sizes(wanted, [at for at, reply in enumerate(results) if reply is Reply.DONE])
         except ServerBusy as busy:
             return [busy if reply is Reply.DONE else reply for reply in results]
         held = 0
@@ -79,7 +86,7 @@ class NonAtomicMutator:
         acting = [at for at in sizes if results[at] is Reply.DONE]
         commands: list[Command] = []
         for at in acting:
-            name = checks[at].id.key
+            name = wanted[at].id.key
             commands += [("OBJECT", "IDLETIME", name), ("OBJECT", "FREQ", name), ("PTTL", name), ("DUMP", name)]
         replies = await self._channel.call([*ASKED, *commands])
         try:
@@ -97,34 +104,34 @@ class NonAtomicMutator:
                 results[at] = Reply.GONE if payload is None else reply_or_error(payload)
         return results
 
-    async def _sizes(self, checks: Sequence[Check], places: Sequence[int]) -> dict[int, int | None]:
+    async def _sizes(self, wanted: Sequence[Expected], places: Sequence[int]) -> dict[int, int | None]:
         """How large the keys at `places` are, all their elements looked at; None where nobody knows."""
-        commands: list[Command] = [("MEMORY", "USAGE", checks[at].id.key, "SAMPLES", 0) for at in places]
+        commands: list[Command] = [("MEMORY", "USAGE", wanted[at].id.key, "SAMPLES", 0) for at in places]
         sizes: dict[int, int | None] = {}
         for at, reply in zip(places, await self._channel.call(commands), strict=True):
             if (busy := _not_of_key(reply)) is not None:
                 raise busy
             size = reply if isinstance(reply, int) else None
-            if size is None and checks[at].expected.type == "string":
-                length = (await self._channel.call([("STRLEN", checks[at].id.key)]))[0]
-                size = length + len(checks[at].id.key) + SHARED_ROOM if isinstance(length, int) else None
-            known = size_is_reported(checks[at].expected.type, size, len(checks[at].id.key))
+            if size is None and wanted[at].type == "string":
+                length = (await self._channel.call([("STRLEN", wanted[at].id.key)]))[0]
+                size = length + len(wanted[at].id.key) + SHARED_ROOM if isinstance(length, int) else None
+            known = size_is_reported(wanted[at].type, size, len(wanted[at].id.key))
             sizes[at] = size if known else None
         return sizes
 
     async def _differences(
-        self, checks: Sequence[Check], *, saving: bool = False
+        self, wanted: Sequence[Expected], *, saving: bool = False
     ) -> tuple[list[ReplyOrError], list[int], ServerTime]:
         """DONE for each key that looks as expected, its PTTL (-1: none), and the server's time of both."""
         try:
-            replies, now = await self._facts(checks)
+            replies, now = await self._facts(wanted)
         except ServerBusy as busy:
-            return [busy] * len(checks), [-1] * len(checks), ServerTime(0)
+            return [busy] * len(wanted), [-1] * len(wanted), ServerTime(0)
         # After the idle times: a key that came to share a number since then was changed within that moment.
-        unseen = await self._unseen(checks)
+        unseen = await self._unseen(wanted)
         results: list[ReplyOrError] = []
         ttls: list[int] = []
-        for at, check in enumerate(checks):
+        for at, want in enumerate(wanted):
             kind, ttl, idle, size = replies[4 * at : 4 * at + 4]
             kind, ttl = string(kind), integer(ttl)
             ttls.append(-1 if isinstance(ttl, TriageError) else ttl)
@@ -138,28 +145,28 @@ class NonAtomicMutator:
                 results.append(refusal)
                 continue
             differs = difference(
-                check.expected,
+                want,
                 None if kind == b"none" or ttl == -2 else kind.decode("ascii", "replace"),
                 None if ttl < 0 else ttl,
                 idle if isinstance(idle, int) and at not in unseen else None,
                 size if isinstance(size, int) else None,
                 now,
             )
-            allowed = saving or bool(check.expected.digest)
-            in_use = Reply.IN_USE if check.expected.used_at == IN_USE else Reply.DONE
+            allowed = saving or bool(want.digest)
+            in_use = Reply.IN_USE if want.used_at == IN_USE else Reply.DONE
             same = Reply.DONE if allowed else unseen.get(at, in_use)
             results.append(same if differs is None else _DIFFERENCES[differs])
-        return await self._same_content(checks, results), ttls, now
+        return await self._same_content(wanted, results), ttls, now
 
-    async def _facts(self, checks: Sequence[Check]) -> tuple[list[Any], ServerTime]:
+    async def _facts(self, wanted: Sequence[Expected]) -> tuple[list[Any], ServerTime]:
         """Type, PTTL, idle time and size of each key, and the time when they were told.
 
         They are asked again where the clock of idle times went on meanwhile: then it is not known of which second they
         are. After some tries the later one counts, by which a key may look used that was not.
         """
         commands: list[Command] = []
-        for check in checks:
-            name = check.id.key
+        for want in wanted:
+            name = want.id.key
             commands += [("TYPE", name), ("PTTL", name), ("OBJECT", "IDLETIME", name)]
             commands.append(("MEMORY", "USAGE", name, "SAMPLES", SAMPLES))
         for left in reversed(range(_TRIES)):
@@ -169,32 +176,32 @@ class NonAtomicMutator:
                 break
         return replies[len(ASKED) : -len(ASKED)], now
 
-    async def _unseen(self, checks: Sequence[Check]) -> dict[int, ReplyOrError]:
+    async def _unseen(self, wanted: Sequence[Expected]) -> dict[int, ReplyOrError]:
         """The keys whose idle time is not, or may not be, their own, and why; by position."""
-        asked = [at for at, check in enumerate(checks) if may_be_shared(check.expected, len(check.id.key))]
-        users = await self._of("REFCOUNT", [checks[at] for at in asked])
+        asked = [at for at, want in enumerate(wanted) if may_be_shared(want)]
+        users = await self._of("REFCOUNT", [wanted[at] for at in asked])
         unseen: dict[int, ReplyOrError] = {
             at: Reply.SHARED for at, number in zip(asked, users, strict=True) if _is_shared(number)
         }
         refused = [at for at, number in zip(asked, users, strict=True) if isinstance(number, TriageError)]
-        for at, encoding in zip(refused, await self._of("ENCODING", [checks[at] for at in refused]), strict=True):
+        for at, encoding in zip(refused, await self._of("ENCODING", [wanted[at] for at in refused]), strict=True):
             if encoding == b"int" or isinstance(encoding, TriageError):
                 unseen[at] = _not_of_key(encoding) or Reply.UNSURE
         return unseen
 
-    async def _of(self, fact: str, checks: Sequence[Check]) -> list[Any]:
-        return await self._channel.call([("OBJECT", fact, check.id.key) for check in checks])
+    async def _of(self, fact: str, wanted: Sequence[Expected]) -> list[Any]:
+        return await self._channel.call([("OBJECT", fact, want.id.key) for want in wanted])
 
-    async def _same_content(self, checks: Sequence[Check], results: list[ReplyOrError]) -> list[ReplyOrError]:
+    async def _same_content(self, wanted: Sequence[Expected], results: list[ReplyOrError]) -> list[ReplyOrError]:
         """`results`, with CONTENT for the keys that are no longer as they were saved."""
-        kept = [at for at, reply in enumerate(results) if reply is Reply.DONE and checks[at].expected.digest]
-        dumps = await self._channel.call([("DUMP", checks[at].id.key) for at in kept])
+        kept = [at for at, reply in enumerate(results) if reply is Reply.DONE and wanted[at].digest]
+        dumps = await self._channel.call([("DUMP", wanted[at].id.key) for at in kept])
         for at, payload in zip(kept, dumps, strict=True):
             if payload is None:
                 results[at] = Reply.GONE
             elif isinstance(payload, TriageError):
                 results[at] = payload
-            elif not isinstance(payload, bytes) or digest(payload) != checks[at].expected.digest:
+            elif not isinstance(payload, bytes) or digest(payload) != wanted[at].digest:
                 results[at] = Reply.CONTENT
         return results
 

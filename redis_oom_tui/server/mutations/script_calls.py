@@ -14,10 +14,7 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from msgspec import Struct
-
 from redis_oom_tui.models.errors import CommandMissing, CommandRefused, PermissionRefused, TriageError
-from redis_oom_tui.models.keys import KeyId
 from redis_oom_tui.rules.expected_state import Expected
 from redis_oom_tui.server.mutations.connections import ExclusiveConnection
 from redis_oom_tui.server.mutations.scripts import DUE, NOT_SAVED, WANTS
@@ -29,13 +26,6 @@ _UNKNOWN_SCRIPT = "No matching script"
 _MAY_NOT_CALL = re.compile(r"(permissions? to run the|unknown command) ['`](eval|evalsha)['`]", re.IGNORECASE)
 # By its SHA-1, whole, by its SHA-1 behind SCRIPT LOAD, and once more where a flush came between.
 _MOST_TRIES = 4
-
-
-class Check(Struct, frozen=True, gc=False):
-    """A key and how it must look for anything to be done to it."""
-
-    id: KeyId
-    expected: Expected
 
 
 class _Way(Enum):
@@ -145,13 +135,13 @@ class ScriptCaller:
         return False
 
 
-def checking(script: bytes, checks: Sequence[Check], due_ms: Sequence[int] = (), limit: bytes = b"") -> ScriptCall:
-    """One call of `script` with `checks`, and where the script wants them with `due_ms`, or with a `COPY_LIMIT`.
+def checking(script: bytes, wanted: Sequence[Expected], due_ms: Sequence[int] = (), limit: bytes = b"") -> ScriptCall:
+    """One call of `script` about keys as they are `wanted`; where it takes them, with `due_ms` or a `COPY_LIMIT`.
 
-    >>> checking(b"return 1", [Check(KeyId(0, b"k"), Expected("set", -1, -1, 9, 9))]).arguments[:2]
+    >>> from redis_oom_tui.models.keys import KeyId
+    >>> checking(b"return 1", [Expected(KeyId(0, b"k"), "set", -1, -1, 9, 9)]).arguments[:2]
     [b'1', b'k']
     """
-    wanted = [check.expected for check in checks]
     kinds = [want.type for want in wanted]
     types = list(dict.fromkeys(kinds))
     number = {kind: at for at, kind in enumerate(types, _FIRST_TYPE)}
@@ -162,9 +152,9 @@ def checking(script: bytes, checks: Sequence[Check], due_ms: Sequence[int] = (),
         records = [record + DUE.pack(due) for record, due in zip(records, due_ms, strict=True)]
     digests = [want.digest for want in wanted]
     saved = "".join([digest or NOT_SAVED for digest in digests]).encode("ascii") if any(digests) else b""
-    names = [check.id.key for check in checks]
+    names = [want.id.key for want in wanted]
     type_names = [kind.encode("ascii", "replace") for kind in types]
-    return ScriptCall(script, [b"%d" % len(checks), *names, limit + b"".join(records), saved, *type_names])
+    return ScriptCall(script, [b"%d" % len(names), *names, limit + b"".join(records), saved, *type_names])
 
 
 def _packed(call: ScriptCall) -> bytes:
