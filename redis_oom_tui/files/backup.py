@@ -12,7 +12,7 @@ from queue import Empty, SimpleQueue
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from redis_oom_tui.files.backup_frames import TooLargeForFrame, end_frame, frames_of, head_frame, new_mark
+from redis_oom_tui.files.backup_frames import FrameMaker, TooLargeForFrame, end_frame, head_frame, new_mark
 from redis_oom_tui.files.backup_lines import FORMAT, SERVER_CLOCK, End, Head, Record, packed
 from redis_oom_tui.files.disk import lock_while_written, make_folder, sync_file, sync_folder
 from redis_oom_tui.formatting.sanitize import safe_text
@@ -97,6 +97,7 @@ class BackupWriter:
         self._added: SimpleQueue[Sequence[Record]] = SimpleQueue()
         self._writing = threading.Lock()
         self._file_mark = new_mark()
+        self._frames = FrameMaker(self._file_mark)
         head = _head(plan, server, wall)
         head.clock_skew_seconds, head.node_skew_seconds = clock_skew_seconds, dict(node_skews)
         head.mark = self._file_mark.hex()
@@ -170,7 +171,7 @@ class BackupWriter:
             while True:
                 records += self._added.get_nowait()
         try:
-            for part in frames_of(records, self._file_mark):
+            for part in self._frames.frames_of(records):
                 self._write(part)
         except TooLargeForFrame:
             raise self._failed(f"a copy is larger than {size(LARGEST_COPY)}") from None

@@ -38,7 +38,7 @@ _MOST_KEYS = 2**16 - 1
 _MOST_PACKED = LONGEST_LINE
 # A header has 32 bits for it, and what is larger than is held unseen is held only where its checksum is right.
 _MOST_BODY = LARGEST_COPY + MIB
-# What is smaller gains nothing, and of what is larger its beginning tells whether it would.
+# What is smaller gains nothing. Behind a frame that did not, the beginning of the next one tells whether it would.
 _FEWEST_PACKED, _TRIED, _WORTH = 128, 8 * 1024, 0.9
 _LEVEL = 1
 # The first line has at most half of this, and its copy as much.
@@ -96,16 +96,34 @@ def new_mark() -> bytes:
     return os.urandom(_RANDOM)
 
 
-def frames_of(records: Sequence[Record], mark: bytes) -> Iterator[bytes]:
-    """The frames that hold `records`, in parts that are to be written one after the other. Raises TooLargeForFrame."""
-    first = held = 0
-    for number, record in enumerate(records, 1):
-        held += _bytes_of(record)
-        if held >= _FULL_BYTES or number - first >= _FULL_KEYS or number == len(records):
-            if held > LARGEST_COPY:
-                raise TooLargeForFrame
-            yield from _frame(mark, _Kind.KEYS, number - first, _encoder.encode(records[first:number]))
-            first, held = number, 0
+class FrameMaker:
+    """Makes the frames of one file, each with its `mark`."""
+
+    def __init__(self, mark: bytes) -> None:
+        self._mark = mark
+        self._shrank = True
+
+    def frames_of(self, records: Sequence[Record]) -> Iterator[bytes]:
+        """The frames that hold `records`, in parts to be written one after the other. Raises TooLargeForFrame."""
+        first = held = 0
+        for number, record in enumerate(records, 1):
+            held += _bytes_of(record)
+            if held >= _FULL_BYTES or number - first >= _FULL_KEYS or number == len(records):
+                if held > LARGEST_COPY:
+                    raise TooLargeForFrame
+                body = _encoder.encode(records[first:number])
+                yield from _frame(self._mark, _Kind.KEYS, number - first, body, self._packed(body))
+                first, held = number, 0
+
+    def _packed(self, body: bytes) -> bytes | None:
+        """`body` packed; None where that gains nothing, as of values that are packed already."""
+        if not _FEWEST_PACKED <= len(body) <= _MOST_PACKED:
+            return None
+        if not self._shrank and len(body) > 2 * _TRIED and len(zlib.compress(body[:_TRIED], _LEVEL)) >= _WORTH * _TRIED:
+            return None
+        packed = zlib.compress(body, _LEVEL)
+        self._shrank = len(packed) < _WORTH * len(body)
+        return packed if self._shrank else None
 
 
 def _bytes_of(record: Record) -> int:
@@ -149,17 +167,10 @@ def end_frame(end: End, mark: bytes) -> bytes:
     return b"".join(_frame(mark, _Kind.END, 0, encoded(end)))
 
 
-def _frame(mark: bytes, kind: _Kind, keys: int, body: bytes) -> tuple[bytes, bytes]:
-    packing, unpacked = _Packing.PLAIN, len(body)
-    if kind is _Kind.KEYS and _FEWEST_PACKED <= unpacked <= _MOST_PACKED and _shrinks(body):
-        packing, body = _Packing.ZLIB, zlib.compress(body, _LEVEL)
-    header = _MARK + mark + _FACTS.pack(kind, packing, keys, len(body), unpacked, zlib.crc32(body))
-    return header + _SUM.pack(zlib.crc32(header)), body
-
-
-def _shrinks(body: bytes) -> bool:
-    """Whether packing is worth its time: values may be packed already."""
-    return len(body) <= 2 * _TRIED or len(zlib.compress(body[:_TRIED], _LEVEL)) < _WORTH * _TRIED
+def _frame(mark: bytes, kind: _Kind, keys: int, body: bytes, packed: bytes | None = None) -> tuple[bytes, bytes]:
+    packing, written = (_Packing.PLAIN, body) if packed is None else (_Packing.ZLIB, packed)
+    header = _MARK + mark + _FACTS.pack(kind, packing, keys, len(written), len(body), zlib.crc32(written))
+    return header + _SUM.pack(zlib.crc32(header)), written
 
 
 def _records_in(frame: _Frame) -> list[Record] | None:

@@ -32,6 +32,21 @@ def test_a_frame_is_full_after_so_many_keys_or_bytes(tmp_path: Path) -> None:
     assert 900_000 < (tmp_path / "f").stat().st_size < 910_000
 
 
+def test_values_that_cannot_be_packed_do_not_end_the_packing(tmp_path: Path) -> None:
+    """What gains nothing stands as it is; what follows it is packed again as soon as it gains."""
+    writer = BackupWriter(tmp_path / "f", PLAN, SERVER, 5.0)
+    random, alike = (replace(KEYS[0], payload=payload) for payload in (os.urandom(70_000), bytes(70_000)))
+    for record in (alike, random, random, alike, random, KEYS[1], alike):
+        writer.add(record)
+        writer.flush()
+    writer.close()
+    sizes = [len(piece) for piece in pieces(tmp_path / "f")[1:-1]]
+    assert [size > 70_000 for size in sizes[-7:]] == [False, True, True, False, True, False, False]
+    assert [record.payload for part in read_parts(tmp_path / "f") for record in part.records][:4] == [
+        *(alike.payload, random.payload, random.payload, alike.payload)
+    ]
+
+
 def crafted(
     records: int, body: bytes, packing: int = 0, unpacked: int | None = None, size: int | None = None, kind: int = 1
 ) -> Callable[[bytes], bytes]:
