@@ -93,7 +93,7 @@ _KEPT_DENSE = 240
 RATE_SECONDS = 10.0
 # Writes that are refused now and then, as large ones are: the span is twice the time between two of them. Until there
 # is a second one, so long.
-_LONGEST_SECONDS, _SINGLE_SECONDS = 30.0, 15.0
+_LONGEST_SECONDS, SINGLE_SECONDS = 30.0, 15.0
 
 
 def _last_refused(snapshots: Sequence[Snapshot]) -> LastRefused | None:
@@ -120,7 +120,7 @@ def _rate_seconds(snapshots: Sequence[Snapshot]) -> float:
         one.taken_monotonic for old, new, one in zip(totals, totals[1:], snapshots[1:], strict=False) if _gain(old, new)
     ]
     if len(seen) == 1:
-        return _SINGLE_SECONDS
+        return SINGLE_SECONDS
     every = seen[-1] - seen[-2] if seen else 0.0
     return min(_LONGEST_SECONDS, max(RATE_SECONDS, 2 * every))
 

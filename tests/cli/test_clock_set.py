@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.cli.test_watch import COMMAND, QUICK, fill, watching
+from tests.cli.test_watch import COMMAND, QUICK, watching
 from tests.support.json_documents import document_of
 from tests.support.servers import RunningServer, started
 
@@ -74,7 +74,9 @@ def fill_nearly(server: RunningServer) -> None:
             number += 1
 
 
-def test_a_watch_goes_on_and_tells_how_long_things_lasted(day_clock: DayClock) -> None:
+def test_a_watch_goes_on_and_tells_how_long_things_lasted(day_clock: DayClock, tmp_path: Path) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text("[watch]\nlost = 2\n")
     seen: list[dict[str, Any]] = []
 
     def until(wanted: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
@@ -86,7 +88,9 @@ def test_a_watch_goes_on_and_tells_how_long_things_lasted(day_clock: DayClock) -
 
     with (
         started("valkey", "maxmemory 5mb") as server,
-        watching("-s", server.socket_path, "watch", "--json", *QUICK, **day_clock.environment) as running,
+        watching(
+            *("--config", str(config), "-s", server.socket_path, "watch", "--json", *QUICK), **day_clock.environment
+        ) as running,
     ):
         until(lambda line: line["type"] == "tick")
         fill_nearly(server)
@@ -119,8 +123,8 @@ def test_plain_lines_and_a_recording_go_on(day_clock: DayClock, tmp_path: Path) 
     ):
         running.until(lambda line: "  OK  " in line)
         day_clock.set(-3600)
-        fill(server)
-        running.until(lambda line: "  OOM  " in line)
+        fill_nearly(server)
+        running.until(lambda line: "  CRITICAL  " in line)
         day_clock.set(7200)
         with server.client() as client:
             client.flushall()
@@ -143,7 +147,7 @@ def test_plain_lines_and_a_recording_go_on(day_clock: DayClock, tmp_path: Path) 
     assert below_zero(json.loads(printed)) == []
     played = [*COMMAND, "replay", recording, "--plain"]
     lines = subprocess.run(played, capture_output=True, text=True, timeout=60, check=True).stdout
-    assert "  OOM  " in lines
+    assert "  CRITICAL  " in lines
     html = [*COMMAND, "report", "--from", recording, "--html"]
     page = subprocess.run(html, capture_output=True, text=True, timeout=60, check=True).stdout
     assert not re.search(r'(width|height|x)="-', page)

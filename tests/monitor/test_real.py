@@ -23,8 +23,9 @@ SETTINGS = WatchSettings(interval_seconds=0.05, hold_seconds=0.3, quiet_seconds=
 
 @pytest.fixture(autouse=True)
 def _short_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refusal counts for as long as a span of rates: ten seconds outside of this test."""
+    """Refusals count for as long as a span of rates: 10 s outside of this test, and 15 s for a single one."""
     monkeypatch.setattr(history, "RATE_SECONDS", 1.5)
+    monkeypatch.setattr(history, "SINGLE_SECONDS", 1.5)
 
 
 class Driven:
