@@ -136,12 +136,6 @@ class Rights:
     def _known(self) -> Capabilities:
         return self._capabilities or Capabilities()
 
-    @property
-    def _replica(self) -> bool:
-        """Whether it was a replica at the last look."""
-        seen = self._server.seen
-        return seen is not None and seen.role in {"slave", "replica"}
-
     def _is_another(self) -> bool:
         """Whether the server was restarted, promoted or demoted since this was learnt, as far as a look has shown."""
         seen, before = self._server.seen, self._learnt_of
@@ -174,9 +168,9 @@ class Rights:
         """Why `action` cannot be used here, in a sentence; None if it can, as far as is known."""
         if reason := self.why_read_only():
             return reason
-        if action in _WRITES and self._replica:
-            seen = self._server.seen
-            primary = "" if seen is None or not seen.primary else f", {safe_text(seen.primary, 60)}"
+        seen = self._server.seen
+        if action in _WRITES and seen is not None and seen.is_replica:
+            primary = f", {safe_text(seen.primary, 60)}" if seen.primary else ""
             return f"{self._server.address} is a replica and takes no writes: connect to its primary{primary}"
         if action is Action.SET:
             return why_not_set(self._known, self._server.address)

@@ -152,8 +152,7 @@ def freeing_flags(keys: Iterable[PlannedKey]) -> tuple[str, ...]:
     >>> freeing_flags([PlannedKey(KeyId(0, b"k"), "string", large), PlannedKey(KeyId(0, b"l"), "hash", large)])
     ('1 key is a string of 476.8 MiB: its memory is freed in one go, about 50 ms in which no other client is served.',)
     """
-    # Looked at once for each: there may be hundreds of thousands.
-    listed = [key for key in keys if (held := key.size) is not None and held >= _LARGE_MODULE]
+    listed = [key for key in keys if key.size is not None and key.size >= _LARGE_MODULE]
     strings = [key.size or 0 for key in listed if key.type == "string" and (key.size or 0) >= _LARGE_STRING]
     modules = [key for key in listed if key.type not in OWN_TYPES]
     found = []

@@ -249,7 +249,7 @@ class Selected:
             self.matched_keys -= len(small)
             self.matched_bytes -= sum([key.size or 0 for key in small.values()])
             kept = [key for key in kept if key.id not in small] if small else kept
-        # What was not measured closer has its order.
+        # Keys that were not measured again are in this order already.
         ordered = unchanged or self._order is Order.OLDEST
         return kept if ordered else sorted(kept, key=lambda key: -(key.size or 0))
 

@@ -97,14 +97,14 @@ def _acted(*, scripted: bool, saving: bool) -> Callable[[LiveServer], Awaitable[
         try:
             await pinned.open()
             mutator = KeyMutator(pinned.channel, Unthrottled(), scripted=scripted)
-            checks = [Expected(KeyId(0, b"k:%d" % n), "string", -1, 0, -1, -1) for n in range(2)]
+            wanted = [Expected(KeyId(0, b"k:%d" % n), "string", -1, 0, -1, -1) for n in range(2)]
             if saving:
-                async for _ in mutator.save(checks, [1] * 2, Limit(10**6, 10**6)):
+                async for _ in mutator.save(wanted, [1] * 2, Limit(10**6, 10**6)):
                     pass
             else:
-                async for _ in mutator.expire(checks, [10**13] * 2):
+                async for _ in mutator.expire(wanted, [10**13] * 2):
                     pass
-            await mutator.ends([check.id for check in checks])
+            await mutator.ends([want.id for want in wanted])
         finally:
             await pinned.close()
 

@@ -66,16 +66,16 @@ async def master_of(connection: Connection, sentinel: Sentinel) -> NamedMaster:
     if failure is not None:
         raise failure
     known = await _known(connection, sentinel)
-    others = f"; known: {', '.join(known)}" if known else ""
+    more = f" and {len(known) - _NAMED} more" if len(known) > _NAMED else ""
+    others = f"; known: {', '.join(known[:_NAMED])}{more}" if known else ""
     raise NotRedis(f"no Sentinel knows a master named {safe_text(sentinel.master, 80)}: check --master{others}")
 
 
 async def _known(connection: Connection, sentinel: Sentinel) -> list[str]:
-    """The names of the masters that the Sentinels know, the first few, as harmless text."""
+    """The names of the masters that the Sentinels know, as harmless text."""
     answers = await together(_answer(connection, sentinel, where, _LIST) for where in sentinel.addresses)
     found = {fields.get(b"name") for answer in answers if isinstance(answer, list) for fields in map(_fields, answer)}
-    names = sorted(safe_text(name, 80) for name in found if isinstance(name, bytes))
-    return names[:_NAMED]
+    return sorted(safe_text(name, 80) for name in found if isinstance(name, bytes))
 
 
 async def _believed(connection: Connection, sentinel: Sentinel, named: Mapping[Address, Address]) -> NamedMaster:
