@@ -122,6 +122,7 @@ class PlainLines:
         trend = trend_words(state.samples, state.forecast, snapshot.counters)
         parts = {
             "slow": _Part(bool(wait), wait),
+            "notes": _Part(snapshot.notes, [f"note: {safe_text(note)}" for note in snapshot.notes]),
             "server": _Part((snapshot.server.run_id, snapshot.server.role), [server]),
             "next": _Part(verdict.first_step, first),
             "figures": _Part("", _figure_lines(state, snapshot)),

@@ -142,6 +142,14 @@ async def test_every_fact_of_triage_stands_in_lines_too(name: str) -> None:
     assert not missing, (missing, "\n".join(lines))
 
 
+def test_what_became_of_the_connection_is_told_once() -> None:
+    plain = PlainLines(Profile(""))
+    plain.lines(LIVE, 0.0, 100.0)
+    moved = replace(LIVE, snapshot=replace(LIVE.snapshot, notes=("failover: now \x1b[31m7001",)))
+    assert plain.lines(moved, 1.0, 101.0)[1:] == ["  note: failover: now \\x1b[31m7001"]
+    assert len(plain.lines(LIVE, 2.0, 102.0)) == 1
+
+
 def test_facts_are_told_again_each_minute_and_words_as_they_change() -> None:
     plain = PlainLines(Profile(""))
     first = plain.lines(LIVE, 0.0, 100.0)
